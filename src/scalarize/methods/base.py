@@ -1,0 +1,193 @@
+"""The method seam: what a method is told, what it declares, what it answers.
+
+Every way of training on T tasks is ``theta <- theta - eta * sum_t p_t * grad L_t`` (Royer et al. 2023,
+equation 1). A :class:`Method` says where the weights ``p`` come from. The work is done by pure functions with
+explicit state, in the manner of optax: ``init(n_tasks) -> state`` and ``weigh(evidence, state) -> weights, state``;
+``weights @ jacobian`` is the universal lift. A thin shell on top (``state``, ``combine_gradients``,
+``combine_losses``) checks any method against numbers without a network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from scalarize.errors import RequestError
+
+State = dict[str, Tensor]
+
+
+class Needs(enum.IntEnum):
+    """What a method must see before it can weigh, ordered by cost."""
+
+    NOTHING = 0  # weights are known before the batch is drawn: they may serve as sampling rates
+    LOSSES = 1  # T numbers: one ordinary backward pass
+    GRAMIAN = 2  # G = J J^T, (T, T): T backward passes, then small mathematics
+    JACOBIAN = 3  # J itself, (T, P): the result is not a function of G alone
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a method is told at one step. All tensors are detached.
+
+    losses (T,); gramian (T, T) if needed; jacobian (T, P) if needed; step and epoch count from 0;
+    generator: source of randomness; draws: replaces it (tests); extra: evidence of further batches.
+    """
+
+    losses: Tensor | None = None
+    gramian: Tensor | None = None
+    jacobian: Tensor | None = None
+    step: int = 0
+    epoch: int = 0
+    generator: torch.Generator | None = None
+    draws: Tensor | None = None
+    extra: tuple[Evidence, ...] = ()
+
+
+class CombinedGradient(NamedTuple):
+    """gradient (P,): what goes into ``.grad``; weights (T,), or None where no weights exist."""
+
+    gradient: Tensor
+    weights: Tensor | None
+
+
+class CombinedLoss(NamedTuple):
+    """loss: a differentiable scalar; weights (T,): its derivative by each loss, detached."""
+
+    loss: Tensor
+    weights: Tensor
+
+
+@dataclass(eq=False)
+class Method:
+    """Where the task weights come from. Subclasses are dataclasses; their fields are the hyper-parameters.
+
+    A subclass sets the class attributes below and implements ``weigh`` (or ``objective``). Hooks that most leave
+    alone: ``objective`` (a differentiable total loss, for methods with learned parameters), ``combine`` (the
+    gradient is not ``weights @ J``), ``observe`` (looks at the losses after the step).
+    """
+
+    name: ClassVar[str]
+    family: ClassVar[Literal["scalarization", "loss-based", "gradient-based"]]
+    needs: ClassVar[Needs]
+    heads: ClassVar[Literal["own", "weighted"]]
+    paper: ClassVar[str]
+    extra_batches: ClassVar[int] = 0
+    learned: ClassVar[tuple[str, ...]] = ()  # state entries trained by the training's own optimiser
+    task_axes: ClassVar[dict[str, int]] = {}  # state entry -> how many leading axes index tasks
+    permutation_equivariant: ClassVar[bool] = True
+    observes: ClassVar[bool] = False
+    has_objective: ClassVar[bool] = False
+    has_combine: ClassVar[bool] = False
+
+    # --- the pure functions -------------------------------------------------------------------------------------
+    def init(self, n_tasks: int) -> State:
+        """The state before the first step, as a flat dict of tensors."""
+        return {}
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        """Weights (T,) for this step, and the next state; ``state`` itself is left unchanged."""
+        raise RequestError(f"{type(self).__name__} defines no weights")
+
+    def objective(self, losses: Tensor, state: State) -> Tensor:
+        """The total loss, differentiable in ``losses`` (T,) and in the learned state."""
+        raise RequestError(f"{type(self).__name__} has no objective")
+
+    def combine(self, evidence: Evidence, state: State) -> tuple[Tensor, Tensor | None, State]:
+        """Gradient (P,), implied weights (T,) or None, next state. By default ``weights @ J``."""
+        weights, state = self.weigh(evidence, state)
+        assert evidence.jacobian is not None
+        return weights.to(evidence.jacobian) @ evidence.jacobian, weights, state
+
+    def observe(self, losses: Tensor, state: State) -> State:
+        """The state after seeing the losses (T,) that the step led to."""
+        return state
+
+    # --- the shell ----------------------------------------------------------------------------------------------
+    def __post_init__(self) -> None:
+        self._state: State | None = None
+
+    @property
+    def hyper(self) -> dict[str, Any]:
+        """The hyper-parameters, as they are recorded with a run."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    @property
+    def state(self) -> State:
+        """The current state; empty before the first call. Entries may be assigned."""
+        if self._state is None:
+            self._state = {}
+        return self._state
+
+    def reset(self) -> None:
+        """Forget everything seen."""
+        self._state = None
+
+    def ensure(self, n_tasks: int) -> State:
+        """The current state, initialised for ``n_tasks`` where it is not yet; learned entries are parameters."""
+        fresh = self.init(n_tasks)
+        held = self.state
+        for key, value in fresh.items():
+            if key not in held:
+                held[key] = value
+            if key in self.learned and not isinstance(held[key], torch.nn.Parameter):
+                held[key] = torch.nn.Parameter(held[key].detach().clone())
+        return held
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """The learned entries of the state, for the training's optimiser; empty for most methods."""
+        return [p for p in self.state.values() if isinstance(p, torch.nn.Parameter)]
+
+    def combine_gradients(
+        self,
+        jacobian: Tensor,
+        losses: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        draws: Tensor | None = None,
+        step: int = 0,
+        extra: tuple[Evidence, ...] = (),
+    ) -> CombinedGradient:
+        """The update direction for a Jacobian (T, P), row t the gradient of task t; advances the state.
+
+        ``losses`` (T,) where the method looks at them; ``draws`` fixes its random choices.
+        """
+        state = self.ensure(jacobian.shape[0])
+        jacobian = jacobian.detach()
+        evidence = Evidence(
+            losses=None if losses is None else losses.detach(),
+            gramian=jacobian @ jacobian.T,
+            jacobian=jacobian,
+            step=step,
+            generator=generator,
+            draws=draws,
+            extra=extra,
+        )
+        gradient, weights, self._state = self.combine(evidence, state)
+        return CombinedGradient(gradient, weights)
+
+    def combine_losses(
+        self,
+        losses: Tensor,
+        generator: torch.Generator | None = None,
+        draws: Tensor | None = None,
+        step: int = 0,
+        epoch: int = 0,
+    ) -> CombinedLoss:
+        """The total loss for task losses (T,), and its derivative by each; advances the state.
+
+        Raises RequestError for a method that needs gradients.
+        """
+        if self.needs > Needs.LOSSES:
+            raise RequestError(f"{self.name} needs the tasks' gradients: use combine_gradients")
+        state = self.ensure(losses.shape[0])
+        evidence = Evidence(losses=losses.detach(), step=step, epoch=epoch, generator=generator, draws=draws)
+        weights, after = self.weigh(evidence, state)
+        weights = weights.detach()
+        loss = self.objective(losses, state) if self.has_objective else (weights.to(losses) * losses).sum()
+        self._state = after
+        return CombinedLoss(loss, weights)

@@ -1,0 +1,1 @@
+"""Weights computed from the task gradients: T backward passes."""

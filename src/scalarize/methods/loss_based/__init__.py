@@ -1,0 +1,1 @@
+"""Weights computed from the task losses alone: one ordinary backward pass."""

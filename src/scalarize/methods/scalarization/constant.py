@@ -1,0 +1,73 @@
+"""Scalarization with constant weights (Royer et al. 2023, equation 1 with p fixed)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from scalarize.errors import RequestError
+from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.registry import register
+
+
+@dataclass(eq=False)
+class _Constant(Method):
+    """Weights that never change. The number of tasks is remembered, since no evidence is needed."""
+
+    family = "scalarization"
+    needs = Needs.NOTHING
+    heads = "weighted"
+    task_axes = {"weights": 1}
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        return state["weights"], state
+
+
+@register
+@dataclass(eq=False)
+class Unitary(_Constant):
+    """Every weight is 1: the plain sum of the losses (Kurin et al. 2022, equation 1)."""
+
+    name = "unitary"
+    paper = "Kurin et al. 2022"
+
+    def init(self, n_tasks: int) -> State:
+        return {"weights": torch.ones(n_tasks, dtype=torch.float64)}
+
+
+@register
+@dataclass(eq=False)
+class Uniform(_Constant):
+    """Every weight is 1/T: the mean of the losses."""
+
+    name = "uniform"
+    paper = "Royer et al. 2023"
+
+    def init(self, n_tasks: int) -> State:
+        return {"weights": torch.full((n_tasks,), 1.0 / n_tasks, dtype=torch.float64)}
+
+
+@register
+@dataclass(eq=False)
+class Fixed(_Constant):
+    """Given weights, a point on the simplex times a positive ``scale``.
+
+    weights: T numbers >= 0, normalised to sum 1; empty means uniform. Raises RequestError where their number is
+    not the number of tasks.
+    """
+
+    name = "fixed"
+    paper = "Royer et al. 2023, section 4.1"
+    permutation_equivariant = False
+    weights: list[float] = field(default_factory=list)
+    scale: float = 1.0
+
+    def init(self, n_tasks: int) -> State:
+        given = torch.tensor(self.weights or [1.0] * n_tasks, dtype=torch.float64)
+        if given.shape != (n_tasks,):
+            raise RequestError(f"fixed: {len(self.weights)} weights were given for {n_tasks} tasks")
+        if not torch.isfinite(given).all() or (given < 0).any() or given.sum() <= 0:
+            raise RequestError(f"fixed: weights must be finite, >= 0 and not all 0, got {self.weights}")
+        return {"weights": self.scale * given / given.sum()}

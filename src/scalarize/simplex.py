@@ -1,0 +1,115 @@
+"""Task weights: points on the probability simplex. Nothing else knows how weights are made valid.
+
+All functions are pure; weights are float64 numpy arrays of shape (T,), non-negative, with sum 1. Randomness comes
+from a ``numpy.random.Generator`` that the caller passes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scalarize.errors import RequestError
+
+Weights = NDArray[np.float64]
+
+
+def normalise(weights: ArrayLike) -> Weights:
+    """The simplex point proportional to ``weights`` (T,).
+
+    Raises RequestError for an empty list, a negative or non-finite entry, or all zeros.
+
+    >>> normalise([1, 3]).tolist()
+    [0.25, 0.75]
+    """
+    w = np.asarray(weights, dtype=np.float64)
+    if w.ndim != 1 or w.size == 0:
+        raise RequestError(f"task weights must be a non-empty list of numbers, got shape {w.shape}")
+    if not np.isfinite(w).all() or (w < 0).any():
+        raise RequestError(f"task weights must be finite and >= 0, got {w.tolist()}")
+    w = w / w.max() if w.max() > 0 else w  # so that neither tiny nor huge weights lose their sum
+    if w.sum() <= 0:
+        raise RequestError("task weights must not all be 0")
+    return np.asarray(w / w.sum(), dtype=np.float64)
+
+
+def uniform(n_tasks: int) -> Weights:
+    """1/T for each of ``n_tasks`` tasks."""
+    return np.full(n_tasks, 1.0 / n_tasks)
+
+
+def inverse(losses: ArrayLike, epsilon: float = 1e-12) -> Weights:
+    """Weights inverse to ``losses`` (T,): every weighted loss is the same. Zero losses count as ``epsilon``."""
+    return normalise(1.0 / np.maximum(np.abs(np.asarray(losses, dtype=np.float64)), epsilon))
+
+
+def with_floor(weights: ArrayLike, floor: float = 0.0) -> Weights:
+    """The nearest point, in the sense of a mixture with uniform, whose entries are all >= ``floor`` (at most 1/T)."""
+    w = normalise(weights)
+    if floor <= w.min():
+        return w
+    if floor > 1.0 / w.size:
+        raise RequestError(f"a floor of {floor} is above 1/T = {1.0 / w.size:.4g} for {w.size} tasks")
+    raised = np.maximum(w, floor)
+    # What lies above the floor is scaled down so that the sum is 1 again; entries at the floor stay there.
+    excess = raised - floor
+    total = 1.0 - floor * w.size
+    return np.asarray(floor + excess * (total / excess.sum() if excess.sum() > 0 else 0.0))
+
+
+def sample_dirichlet(rng: np.random.Generator, center: ArrayLike, concentration: float) -> Weights:
+    """A Dirichlet draw with mean ``center`` and total ``concentration`` (uniform center and T: the flat one)."""
+    alpha = np.maximum(normalise(center) * concentration, 1e-6)
+    # Gamma draws of a small shape underflow to zero; in log space they do not.
+    log_gamma = np.log(rng.gamma(alpha + 1.0)) + np.log(rng.uniform(size=alpha.size)) / alpha
+    return normalise(np.exp(log_gamma - log_gamma.max()))
+
+
+def sample_lognormal(rng: np.random.Generator, center: ArrayLike, sigma: float) -> Weights:
+    """``center`` times independent log-normal factors exp(N(0, sigma^2)), normalised."""
+    c = normalise(center)
+    return normalise(c * np.exp(sigma * rng.standard_normal(c.size)))
+
+
+def perturb(
+    rng: np.random.Generator, weights: ArrayLike, factors: Sequence[float] = (0.8, 1.2), floor: float = 0.0
+) -> Weights:
+    """Each weight times a factor drawn from ``factors``, normalised (the explore step of PBT)."""
+    w = normalise(weights)
+    return with_floor(w * rng.choice(np.asarray(factors, dtype=np.float64), size=w.size), floor)
+
+
+def grid(n_tasks: int, steps: int) -> list[Weights]:
+    """All points whose entries are multiples of 1/``steps``, in lexicographic order.
+
+    >>> [w.tolist() for w in grid(2, 2)]
+    [[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]]
+    """
+    points = (c for c in itertools.product(range(steps + 1), repeat=n_tasks - 1) if sum(c) <= steps)
+    return [np.array([*c, steps - sum(c)], dtype=np.float64) / steps for c in points]
+
+
+def to_log_ratio(weights: ArrayLike, floor: float = 1e-9) -> NDArray[np.float64]:
+    """Isometric log-ratio coordinates (T-1,): an unconstrained chart of the simplex's interior."""
+    logs = np.log(np.maximum(normalise(weights), floor))
+    return np.asarray((logs - logs.mean()) @ _basis(logs.size))
+
+
+def from_log_ratio(coordinates: ArrayLike) -> Weights:
+    """The inverse of :func:`to_log_ratio`: coordinates (T-1,) to weights (T,)."""
+    z = np.asarray(coordinates, dtype=np.float64)
+    logs = z @ _basis(z.size + 1).T
+    return normalise(np.exp(logs - logs.max()))
+
+
+def _basis(n_tasks: int) -> NDArray[np.float64]:
+    """An orthonormal basis (T, T-1) of the vectors with sum 0 (Helmert)."""
+    basis = np.zeros((n_tasks, n_tasks - 1))
+    for k in range(1, n_tasks):
+        basis[:k, k - 1] = 1.0 / k
+        basis[k, k - 1] = -1.0
+        basis[:, k - 1] *= np.sqrt(k / (k + 1.0))
+    return basis
