@@ -1,0 +1,140 @@
+"""The recipe of a training: every number that is not data, model code or task weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from scalarize.errors import RequestError, one_of
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OptimizerRecipe(_Frozen):
+    """lr and weight_decay a step; momentum for sgd; betas for adam and adamw. ``adam`` adds decay as l2."""
+
+    name: Literal["adam", "adamw", "sgd"] = "adamw"
+    lr: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    betas: tuple[float, float] = (0.9, 0.999)
+
+
+class ScheduleRecipe(_Frozen):
+    """The learning rate over training: a factor of ``optimizer.lr``. Warm-up is linear, in epochs."""
+
+    name: Literal["constant", "cosine", "exponential", "inverse-sqrt"] = "constant"
+    warmup: float = Field(default=0.0, ge=0)
+    decay: float = Field(default=0.95, gt=0, le=1)
+
+    def factor(self, epoch: float, epochs: int) -> float:
+        """The factor at a fractional ``epoch`` of ``epochs``."""
+        if epoch < self.warmup:
+            return (epoch + 1e-9) / self.warmup
+        if self.name == "cosine":
+            span = max(epochs - self.warmup, 1e-9)
+            return 0.5 * (1 + math.cos(math.pi * min((epoch - self.warmup) / span, 1.0)))
+        if self.name == "exponential":
+            return float(self.decay ** math.floor(epoch))
+        if self.name == "inverse-sqrt":
+            return math.sqrt(max(self.warmup, 1e-9) / max(epoch, 1e-9)) if self.warmup else 1 / math.sqrt(1 + epoch)
+        return 1.0
+
+
+class Recipe(_Frozen):
+    """One training. ``model`` and ``data`` hold the workload's own settings.
+
+    batch_size: samples a step; accumulate: micro-batches it is made of. selection: the epoch whose weights are
+    tested, the best on validation or the last. mixing: what weights mean over domains, sampling rates or loss weights.
+    threads: of torch, since the last bits of a sum depend on it.
+    """
+
+    optimizer: OptimizerRecipe = OptimizerRecipe()
+    schedule: ScheduleRecipe = ScheduleRecipe()
+    epochs: PositiveInt = 10
+    batch_size: PositiveInt = 128
+    accumulate: PositiveInt = 1
+    accumulation: Literal["micro", "full"] = "full"
+    selection: Literal["best", "last"] = "best"
+    mixing: Literal["sampling", "loss"] = "sampling"
+    level: Literal["parameters", "representation"] = "parameters"
+    max_grad_norm: float | None = Field(default=None, gt=0)
+    on_nonfinite: Literal["raise", "skip"] = "raise"
+    threads: PositiveInt = 1
+    model: Mapping[str, Any] = Field(default_factory=dict)
+    data: Mapping[str, Any] = Field(default_factory=dict)
+
+    def override(self, changes: Mapping[str, Any]) -> Recipe:
+        """The recipe with dotted keys replaced, as in ``{"optimizer.lr": 1e-4, "model.width": 128}``.
+
+        Raises RequestError for an unknown key (naming the nearest) or a value of the wrong kind.
+        """
+        content: dict[str, Any] = self.model_dump()
+        known = _keys(content)
+        for key, value in changes.items():
+            if key not in known:
+                raise one_of("setting", key, known, where=" in --set")
+            *path, last = key.split(".")
+            holder = content
+            for part in path:
+                holder = holder[part]
+            if path and path[0] in ("model", "data"):
+                value = _like(key, value, holder[last])
+            holder[last] = value
+        try:
+            return Recipe.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(p) for p in first["loc"])
+            raise RequestError(f"--set {where}={first['input']}: {first['msg']}") from None
+
+
+def parse_settings(items: list[str]) -> dict[str, Any]:
+    """``["optimizer.lr=1e-4"]`` as a dict; values are read as YAML scalars. Raises RequestError without ``=``."""
+    settings = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip():
+            raise RequestError(f"--set {item}: write key=value, as in --set optimizer.lr=0.001")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        if isinstance(value, str):  # YAML 1.1 reads 1e-4 as a word
+            try:
+                value = float(value)
+            except ValueError:
+                value = text
+        settings[key.strip()] = value
+    return settings
+
+
+def _keys(content: Mapping[str, Any], prefix: str = "") -> list[str]:
+    keys = []
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            keys += _keys(value, f"{prefix}{key}.")
+        else:
+            keys.append(f"{prefix}{key}")
+    return keys
+
+
+def _like(key: str, value: Any, default: Any) -> Any:
+    """``value`` as the kind of ``default``; a whole number may stand for a real one, nothing else is converted."""
+    if default is None:
+        return value
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(default, int) and not isinstance(default, bool) and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(default, list | tuple) and isinstance(value, list | tuple):
+        return list(value)
+    if type(value) is not type(default):
+        raise RequestError(f"--set {key}={value}: expected a value like {default!r}")
+    return value

@@ -1,0 +1,243 @@
+"""Tasks, domains, and the data of a training: what is learned, from where, and how it is measured.
+
+Multi-task learning is several tasks on one domain; multi-domain learning one task on several domains; tasks that
+each bring their own data are the general case. What the weights are over is an *objective*: one task on one domain.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from scalarize import metrics
+from scalarize.errors import RequestError, one_of
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is predicted: a name, the size of its output, a loss, a metric and which way is better.
+
+    loss: (prediction, target) -> scalar, the mean over samples. metric: makes a fresh accumulator for a split.
+    constant_loss: targets (N, ...) -> loss of the best constant predictor on them, or None where there is none.
+    """
+
+    name: str
+    outputs: int
+    loss: Callable[[Any, Tensor], Tensor]
+    metric: Callable[[], metrics.Metric]
+    metric_name: str
+    higher_is_better: bool = True
+    constant_loss: Callable[[Tensor], float] | None = None
+
+
+def binary(name: str, metric: Callable[[], metrics.Metric] = metrics.AUROC, metric_name: str = "auroc") -> Task:
+    """A 0/1 target; one logit (B, 1); binary cross-entropy in nats."""
+
+    def loss(prediction: Tensor, target: Tensor) -> Tensor:
+        return functional.binary_cross_entropy_with_logits(prediction.reshape(target.shape), target)
+
+    def constant(target: Tensor) -> float:
+        return _entropy(torch.stack([target.double().mean(), 1 - target.double().mean()]))
+
+    return Task(name, 1, loss, metric, metric_name, constant_loss=constant)
+
+
+def multiclass(name: str, classes: int) -> Task:
+    """One of ``classes`` classes (int64 targets); logits (B, C); cross-entropy in nats; accuracy."""
+
+    def constant(target: Tensor) -> float:
+        return _entropy(torch.bincount(target.reshape(-1), minlength=classes).double() / target.numel())
+
+    return Task(name, classes, functional.cross_entropy, metrics.Accuracy, "accuracy", constant_loss=constant)
+
+
+def regression(name: str) -> Task:
+    """A real target (B,); one output (B, 1); squared error; metric (1 + Spearman)/2."""
+
+    def loss(prediction: Tensor, target: Tensor) -> Tensor:
+        return functional.mse_loss(prediction.reshape(target.shape), target)
+
+    def constant(target: Tensor) -> float:
+        return float(target.double().var(unbiased=False))
+
+    return Task(name, 1, loss, metrics.RankAgreement, "rank-agreement", constant_loss=constant)
+
+
+def _entropy(shares: Tensor) -> float:
+    return float(-(shares * shares.clamp_min(1e-300).log()).sum())
+
+
+@dataclass(frozen=True)
+class Batch:
+    """inputs: a tensor (B, ...) or whatever the model's ``encode`` takes; targets: task -> (B, ...)."""
+
+    inputs: Any
+    targets: Mapping[str, Tensor]
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on ``device``; pinned memory moves without blocking."""
+        if device.type == "cpu":
+            return self
+        targets = {k: v.to(device, non_blocking=True) for k, v in self.targets.items()}
+        return replace(self, inputs=self.inputs.to(device, non_blocking=True), targets=targets)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.targets.values())))
+
+    @classmethod
+    def concat(cls, batches: Sequence[Batch]) -> Batch:
+        """One batch after the other."""
+        if len(batches) == 1:
+            return batches[0]
+        targets = {k: torch.cat([b.targets[k] for b in batches]) for k in batches[0].targets}
+        return cls(torch.cat([b.inputs for b in batches]), targets)
+
+
+class Source(Protocol):
+    """Samples by index. ``groups`` (N,) int64, or None: samples of one group are never split apart."""
+
+    @property
+    def groups(self) -> Tensor | None: ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Tensor) -> Batch:
+        """The samples at ``indices`` (B,) int64."""
+
+    def select(self, indices: Tensor) -> Source:
+        """The source of those samples alone, in that order."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Samples in memory: inputs (N, ...), targets task -> (N, ...), groups (N,) or None."""
+
+    inputs: Tensor
+    targets: Mapping[str, Tensor]
+    groups: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def batch(self, indices: Tensor) -> Batch:
+        return Batch(self.inputs[indices], {k: v[indices] for k, v in self.targets.items()})
+
+    def select(self, indices: Tensor) -> Table:
+        groups = None if self.groups is None else self.groups[indices]
+        return Table(self.inputs[indices], {k: v[indices] for k, v in self.targets.items()}, groups)
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A stream of data: a name and a source a split (train, and any of validation, test, holdout).
+
+    augment: (batch, generator) -> batch, applied to training batches on the training's device.
+    """
+
+    name: str
+    splits: Mapping[str, Source]
+    augment: Callable[[Batch, torch.Generator], Batch] | None = None
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One task on one domain: what a weight is over."""
+
+    name: str
+    task: Task
+    domain: str
+
+
+@dataclass(frozen=True)
+class Data:
+    """Everything that a training reads. ``epoch_size``: samples an epoch, whatever the weights are."""
+
+    objectives: tuple[Objective, ...]
+    domains: Mapping[str, Domain]
+    epoch_size: int
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def multi_task(cls, tasks: Sequence[Task], domain: Domain, **info: Any) -> Data:
+        """Several tasks on one domain; weights are over tasks."""
+        objectives = tuple(Objective(t.name, t, domain.name) for t in tasks)
+        return cls(objectives, {domain.name: domain}, len(domain.splits["train"]), info)
+
+    @classmethod
+    def multi_domain(cls, task: Task, domains: Sequence[Domain], reference: str, **info: Any) -> Data:
+        """One task on several domains; weights are over domains; an epoch is as long as ``reference``."""
+        objectives = tuple(Objective(d.name, task, d.name) for d in domains)
+        by_name = {d.name: d for d in domains}
+        return cls(objectives, by_name, len(by_name[reference].splits["train"]), info)
+
+    @property
+    def names(self) -> list[str]:
+        """What the weights are over, in order."""
+        return [o.name for o in self.objectives]
+
+    @property
+    def tasks(self) -> list[Task]:
+        """The distinct tasks, in order."""
+        return list({o.task.name: o.task for o in self.objectives}.values())
+
+    @property
+    def separate(self) -> bool:
+        """True where every objective has a domain to itself, so that weights can be sampling rates."""
+        return len(self.objectives) > 1 and len({o.domain for o in self.objectives}) == len(self.objectives)
+
+    def restrict(self, names: Sequence[str]) -> Data:
+        """Only the objectives of ``names``; the length of an epoch stays. Raises RequestError for unknown ones."""
+        for name in names:
+            if name not in self.names:
+                raise one_of("task or domain", name, self.names)
+        kept = tuple(o for o in self.objectives if o.name in set(names))
+        domains = {o.domain: self.domains[o.domain] for o in kept}
+        return replace(self, objectives=kept, domains=domains)
+
+    def has(self, split: str) -> bool:
+        """Whether every domain has ``split``."""
+        return all(split in d.splits for d in self.domains.values())
+
+    def with_holdout(self, share: float, seed: int = 0) -> Data:
+        """Train on ``share`` of the training set, keep the rest as split ``holdout``; validation and test vanish.
+
+        The partition depends on ``seed`` alone and keeps groups whole (Royer et al. 2023, section 5: 70 % / 30 %).
+        """
+        if not 0 < share < 1:
+            raise RequestError(f"the share of the training set to train on must lie between 0 and 1, got {share}")
+        domains = {}
+        for position, (name, domain) in enumerate(self.domains.items()):
+            train, holdout = split_indices(domain.splits["train"], (share, 1 - share), seed * 1009 + position)
+            source = domain.splits["train"]
+            domains[name] = replace(domain, splits={"train": source.select(train), "holdout": source.select(holdout)})
+        return replace(self, domains=domains, epoch_size=max(1, round(self.epoch_size * share)))
+
+    def constant_losses(self, split: str = "train") -> dict[str, float]:
+        """The loss of each objective's best constant predictor. Raises RequestError where a task knows none."""
+        losses = {}
+        for o in self.objectives:
+            if o.task.constant_loss is None:
+                raise RequestError(f"task {o.task.name!r} defines no constant predictor")
+            source = self.domains[o.domain].splits[split]
+            losses[o.name] = o.task.constant_loss(source.batch(torch.arange(len(source))).targets[o.task.name])
+        return losses
+
+
+def split_indices(source: Source, shares: Sequence[float], seed: int) -> list[Tensor]:
+    """Partition a source's indices by ``shares`` of its groups (of its samples where it has none), shuffled."""
+    generator = torch.Generator().manual_seed(seed)
+    groups = torch.arange(len(source)) if source.groups is None else source.groups
+    distinct, member = torch.unique(groups, return_inverse=True)
+    order = torch.empty(len(distinct), dtype=torch.long)
+    order[torch.randperm(len(distinct), generator=generator)] = torch.arange(len(distinct))
+    bounds = (torch.tensor([0.0, *shares], dtype=torch.float64).cumsum(0) * len(distinct)).round().long()
+    place = order[member]
+    return [
+        torch.nonzero((place >= low) & (place < high)).reshape(-1) for low, high in itertools.pairwise(bounds.tolist())
+    ]

@@ -1,0 +1,44 @@
+"""Workloads by name. A workload is known by being defined in a file of this folder, in its tuple ``WORKLOADS``."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import pkgutil
+from pathlib import Path
+
+from scalarize.errors import one_of
+from scalarize.workloads.base import Workload
+
+__all__ = ["Workload", "data_root", "get", "names"]
+
+
+@functools.cache
+def _all() -> dict[str, Workload]:
+    found: dict[str, Workload] = {}
+    for info in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        found.update({w.name: w for w in getattr(module, "WORKLOADS", ())})
+    return found
+
+
+def names() -> list[str]:
+    """All workloads, sorted."""
+    return sorted(_all())
+
+
+def get(name: str) -> Workload:
+    """The workload of that name. Raises RequestError naming the nearest one."""
+    if name not in _all():
+        raise one_of("workload", name, _all())
+    return _all()[name]
+
+
+def data_root(given: str | Path | None = None) -> Path:
+    """Where data sets are kept: ``given``, else SCALARIZE_DATA, else the user's cache directory."""
+    if given:
+        return Path(given)
+    if os.environ.get("SCALARIZE_DATA"):
+        return Path(os.environ["SCALARIZE_DATA"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scalarize"

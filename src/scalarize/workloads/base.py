@@ -1,0 +1,40 @@
+"""The workload seam: tasks and domains, a model, a recipe, a sentence of provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+from scalarize.recipe import Recipe
+from scalarize.tasks import Data
+
+
+def _nothing_missing(root: Path) -> str | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One file a benchmark makes one of these (or a few that share their data).
+
+    objectives: what the weights are over, known without the data. load: (data settings of the recipe, data root) ->
+    Data; raises RequestError naming the folder and file that it misses. build: (model settings of the recipe, data)
+    -> a model with ``encode``, ``decode``, ``shared_parameters``. missing: data root -> None where everything needed
+    is there, else what is missing and how to get it. get: (data root, options) fetches or builds the data set.
+    """
+
+    name: str
+    kind: Literal["multi-task", "multi-domain"]
+    objectives: tuple[str, ...]
+    size: str
+    provenance: str
+    recipe: Recipe
+    load: Callable[[Mapping[str, Any], Path], Data]
+    build: Callable[[Mapping[str, Any], Data], nn.Module]
+    missing: Callable[[Path], str | None] = _nothing_missing
+    get: Callable[[Path, Mapping[str, Any]], Path] | None = None
+    reference: str | None = None

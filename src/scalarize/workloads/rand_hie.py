@@ -1,0 +1,147 @@
+"""The RAND Health Insurance Experiment: seven tasks, or one task on six sites.
+
+20,190 person-years of 5,912 persons, from the statsmodels package (public domain). Losses are raw on purpose: their
+scales lie two orders of magnitude apart, which is what a practitioner has to balance.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from scalarize.data.tables import numeric_inputs
+from scalarize.errors import RequestError
+from scalarize.models.mlp import mlp
+from scalarize.models.multihead import MultiHead, SharedHead
+from scalarize.recipe import OptimizerRecipe, Recipe
+from scalarize.tasks import Data, Domain, Table, binary, regression, split_indices
+from scalarize.workloads.base import Workload
+
+SHAPE = (20190, 45)
+OUTCOMES = ["outpdol", "drugdol", "suppdol", "mentdol", "inpdol", "meddol", "totadm", "inpmis", "mentvis"]
+NOT_INPUTS = [*OUTCOMES, "mdvis", "notmdvis", "lnmeddol", "binexp", "zper"]
+SPLITS = ("train", "validation", "test")
+SITES = tuple(f"site-{k}" for k in range(1, 7))
+TASKS = (
+    binary("any-mental"),
+    binary("any-inpatient"),
+    binary("any-supplies"),
+    regression("log-outpatient"),
+    regression("log-drugs"),
+    regression("visits-physician"),
+    regression("visits-other"),
+)
+
+
+@functools.cache
+def read() -> pd.DataFrame:
+    """The published table as statsmodels ships it. Raises RequestError where it is not the one expected."""
+    import statsmodels
+
+    path = Path(statsmodels.__file__).parent / "datasets" / "randhie" / "src" / "randhie.csv"
+    try:
+        frame = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{path}: the RAND table cannot be read from the statsmodels package: {error}") from None
+    absent = [c for c in [*NOT_INPUTS, "site"] if c not in frame.columns]
+    if frame.shape != SHAPE or absent:
+        raise RequestError(f"{path}: expected rows and columns {SHAPE}, got {frame.shape}; missing columns: {absent}")
+    return frame
+
+
+def targets(frame: pd.DataFrame) -> dict[str, Tensor]:
+    """The seven targets (N,), float32."""
+    columns = {
+        "any-mental": frame.mentdol > 0,
+        "any-inpatient": frame.inpdol > 0,
+        "any-supplies": frame.suppdol > 0,
+        "log-outpatient": np.log1p(frame.outpdol),
+        "log-drugs": np.log1p(frame.drugdol),
+        "visits-physician": frame.mdvis,
+        "visits-other": frame.notmdvis,
+    }
+    return {k: torch.tensor(v.to_numpy(dtype="float32")) for k, v in columns.items()}
+
+
+@functools.lru_cache(maxsize=4)
+def _prepared(split_seed: int, drop: tuple[str, ...]) -> tuple[Table, dict[str, Tensor]]:
+    """The whole table, and the rows (n,) of each split: 60/20/20 by person."""
+    frame = read()
+    persons = torch.tensor(frame.zper.to_numpy())
+    parts = split_indices(Table(torch.zeros(len(frame), 0), {}, persons), (0.6, 0.2, 0.2), split_seed)
+    inputs = numeric_inputs(frame.drop(columns=[*NOT_INPUTS, *drop]), parts[0])
+    return Table(inputs, targets(frame), persons), dict(zip(SPLITS, parts, strict=True))
+
+
+def load_tasks(settings: Mapping[str, Any], root: Path) -> Data:
+    """All tasks on all sites."""
+    table, rows = _prepared(settings["split_seed"], ())
+    domain = Domain("all", {split: table.select(r) for split, r in rows.items()})
+    return Data.multi_task(TASKS, domain, inputs=table.inputs.shape[1])
+
+
+def load_sites(settings: Mapping[str, Any], root: Path) -> Data:
+    """Outpatient spending, the sites as domains; the site itself is not an input (our choice)."""
+    table, rows = _prepared(settings["split_seed"], ("site",))
+    site = torch.tensor(read().site.to_numpy())
+    domains = [
+        Domain(name, {split: table.select(r[site[r] == number]) for split, r in rows.items()})
+        for number, name in enumerate(SITES, start=1)
+    ]
+    task = next(t for t in TASKS if t.name == "log-outpatient")
+    return Data.multi_domain(task, domains, reference=SITES[0], inputs=table.inputs.shape[1])
+
+
+def build_tasks(settings: Mapping[str, Any], data: Data) -> nn.Module:
+    """A shared perceptron, one linear head a task."""
+    encoder = mlp(data.info["inputs"], settings["widths"], settings["dropout"])
+    return MultiHead(encoder, {t.name: nn.Linear(settings["widths"][-1], t.outputs) for t in data.tasks})
+
+
+def build_sites(settings: Mapping[str, Any], data: Data) -> nn.Module:
+    """The same perceptron; its one head is shared by all sites."""
+    encoder = mlp(data.info["inputs"], settings["widths"], settings["dropout"])
+    return SharedHead(encoder, {t.name: nn.Linear(settings["widths"][-1], t.outputs) for t in data.tasks})
+
+
+RECIPE = Recipe(
+    optimizer=OptimizerRecipe(name="adamw", lr=3e-3, weight_decay=0.01),
+    epochs=12,
+    batch_size=256,
+    model={"widths": [64, 64], "dropout": 0.0},
+    data={"split_seed": 0},
+)
+PROVENANCE = (
+    "RAND Health Insurance Experiment, 20,190 person-years of 5,912 persons; statsmodels package; public domain"
+)
+
+WORKLOADS = (
+    Workload(
+        name="rand-hie",
+        kind="multi-task",
+        objectives=tuple(t.name for t in TASKS),
+        size="20,190 rows, 31 inputs",
+        provenance=PROVENANCE,
+        recipe=RECIPE,
+        load=load_tasks,
+        build=build_tasks,
+    ),
+    Workload(
+        name="rand-hie-sites",
+        kind="multi-domain",
+        objectives=SITES,
+        size="20,190 rows, 30 inputs",
+        provenance=PROVENANCE,
+        recipe=RECIPE,
+        load=load_sites,
+        build=build_sites,
+        reference=SITES[0],
+    ),
+)
