@@ -60,6 +60,28 @@ def with_floor(weights: ArrayLike, floor: float = 0.0) -> Weights:
     return np.asarray(floor + excess * (total / excess.sum() if excess.sum() > 0 else 0.0))
 
 
+def normalise_rows(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """:func:`normalise` of every row of (M, T), for many members at once."""
+    w = np.asarray(weights, dtype=np.float64)
+    peak = w.max(axis=1, keepdims=True)
+    if not np.isfinite(peak).all() or (w < 0).any() or (peak <= 0).any():
+        raise RequestError("task weights must be finite, >= 0 and not all 0 in every row")
+    w = w / peak
+    return np.asarray(w / w.sum(axis=1, keepdims=True))
+
+
+def raise_to(weights: NDArray[np.float64], floors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows of (M, T) raised to ``floors`` (T,), whose sum is below 1; rows above their floors stay as they are."""
+    low = (weights < floors).any(axis=1)
+    if not low.any():
+        return weights
+    result = weights.copy()
+    # What lies above the floors is scaled down so that the sum is 1 again; entries at their floor stay there.
+    excess = np.maximum(weights[low], floors) - floors
+    result[low] = floors + excess * ((1.0 - floors.sum()) / excess.sum(axis=1, keepdims=True))
+    return result
+
+
 def sample_dirichlet(rng: np.random.Generator, center: ArrayLike, concentration: float) -> Weights:
     """A Dirichlet draw with mean ``center`` and total ``concentration`` (uniform center and T: the flat one)."""
     alpha = np.maximum(normalise(center) * concentration, 1e-6)

@@ -1,0 +1,1 @@
+"""Search on the simplex: populations of learners in, a policy out."""

@@ -1,0 +1,89 @@
+"""Population-based training of task weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scalarize.errors import RequestError
+from scalarize.search.algorithm import Algorithm, Generation, History, Indices, Told, first_generation, ranking
+from scalarize.search.registry import register
+from scalarize.search.sampling import Extras, explore, generators, population
+from scalarize.search.space import Array
+
+
+@register
+@dataclass(eq=False, kw_only=True)
+class PBT(Algorithm):
+    """Jaderberg et al. 2017, as used on task weights by Royer et al. 2023 (section 5 and appendix 5).
+
+    N members train side by side. Every ``ready`` epochs the worst round(Q N) are replaced (exploit): each takes
+    the state, weights and extras of a donor among the best round(Q N), and its weights are then perturbed
+    (explore). Nothing is replaced after the last epoch, so every reported configuration has been trained.
+
+    factors: by one of which every weight is multiplied before normalising (Jaderberg et al.: 0.8, 1.2);
+    resample: probability that a replaced member draws weights anew around the centre instead (the papers name
+    none; 0.1 is our choice). Our choices too: the donor is uniform among the best, a member whose score is not
+    finite is replaced whatever its rank, and the floor is a share of the centre (see ``Space``).
+    """
+
+    name = "pbt"
+    paper = "Jaderberg et al. 2017, Population based training of neural networks"
+    factors: tuple[float, ...] = (0.8, 1.2)
+    resample: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not self.factors or min(self.factors) <= 0:
+            raise RequestError(f"factors must be positive numbers, got {list(self.factors)}")
+        if not 0 <= self.resample <= 1:
+            raise RequestError(f"resample is a probability, got {self.resample}")
+        if self.setting.population < 2:
+            raise RequestError(f"a population needs at least 2 members, got {self.setting.population}")
+
+    @property
+    def total_epochs(self) -> int:
+        return self.setting.population * self.setting.epochs
+
+    def propose(self, history: History) -> Generation | None:
+        s, step = self.setting, len(history)
+        if step == len(s.milestones):
+            return None
+        keep = step + 1 < len(s.milestones)
+        if step == 0:
+            weights, extras = population(s.space, s.spread, s.seed, range(s.population))
+            return first_generation(s, s.population, s.milestones[0], weights, extras, keep)
+        weights, extras, parent = self.decide(history[-1])
+        members = history[-1].generation.member
+        return Generation(step, s.milestones[step], members, parent, weights, extras, keep)
+
+    def decide(self, told: Told) -> tuple[Array, Extras, Indices]:
+        """Weights (M, T), extras (M,) and parents (M,) of the generation after ``told``."""
+        losers, donors = exploited(told, self.setting.exploited)
+        return self.replace(told, losers, donors)
+
+    def replace(self, told: Told, losers: Indices, donors: Indices) -> tuple[Array, Extras, Indices]:
+        """Replace the rows ``losers``, each by a donor drawn uniformly from the rows ``donors``, and explore."""
+        s, last = self.setting, told.generation
+        weights, parent = last.weights.copy(), last.member.copy()
+        extras = {key: values.copy() for key, values in last.extras.items()}
+        if losers.size and donors.size:
+            rngs = generators(s.seed, last.member[losers], last.index + 1)
+            source = donors[np.array([rng.integers(donors.size) for rng in rngs], dtype=np.int64)]
+            copied = {key: values[source] for key, values in last.extras.items()}
+            parent[losers] = last.member[source]
+            weights[losers], values = explore(
+                s.space, s.spread, last.weights[source], copied, rngs, self.factors, self.resample
+            )
+            for key in extras:
+                extras[key][losers] = values[key]
+        return weights, extras, parent
+
+
+def exploited(told: Told, number: int) -> tuple[Indices, Indices]:
+    """Rows to replace and rows to copy: the worst ``number`` and all without a finite score; the best ``number``."""
+    order = ranking(told.score, told.generation.member)
+    finite = np.isfinite(told.score[order])
+    count = max(number, int((~finite).sum()))
+    donors = order[:number][finite[:number]]
+    return np.sort(order[order.size - count :]), donors

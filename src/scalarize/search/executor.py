@@ -1,0 +1,100 @@
+"""The seam between decisions and trainings: jobs in, outcomes out, in any order and anywhere.
+
+A job is a pure function of its content, so an executor may run it twice, elsewhere or after a crash.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from scalarize.errors import RunError
+from scalarize.learner import Learner
+from scalarize.policy import Policy
+from scalarize.search import checkpoints
+
+
+class LearnerFactory(Protocol):
+    """Makes a learner from a seed and the recipe numbers searched beside the weights (none by default).
+
+    Recipe numbers hold for the learner made with them: ``load_state_dict`` must not bring back a donor's.
+    """
+
+    def __call__(self, seed: int, **extras: Any) -> Learner: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """One member's training in one generation.
+
+    seed: of its learner; parent: None for a fresh model, else where the state to continue lies: a path, or the
+    ``handle`` of an earlier outcome of the same executor; weights: task to weight; extras: recipe key to value;
+    until_epoch: of ``epochs``; split: on which it is scored; checkpoint: the file that must hold the outcome when it
+    is reported; keep: whether that file needs the state too, or only the metrics.
+    """
+
+    generation: int
+    member: int
+    seed: int
+    parent: Any | None
+    weights: Mapping[str, float]
+    extras: Mapping[str, float]
+    until_epoch: int
+    epochs: int
+    split: str
+    checkpoint: str
+    keep: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job: a metric a task (higher is better), seconds in ``train``, and where the state lies."""
+
+    member: int
+    metrics: dict[str, float]
+    seconds_training: float
+    handle: Any | None = field(default=None, compare=False)
+
+
+class Executor(Protocol):
+    """Runs jobs. Everything else about machines, processes and memory is its own affair."""
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Outcomes as they come, one a job, in any order; each is in ``job.checkpoint`` before it is yielded.
+
+        Closing the iterator early abandons the jobs not yet begun.
+        """
+
+    def close(self) -> None:
+        """Let go of processes and memory."""
+
+
+def run_job(factory: LearnerFactory, job: Job, parent: dict[str, Any] | None) -> tuple[Outcome, dict[str, Any] | None]:
+    """Train and score one member: the pure heart of every executor. ``parent`` is the state behind ``job.parent``.
+
+    Returns the outcome and, if ``job.keep``, the state (which may share memory with the learner).
+    """
+    learner = factory(seed=job.seed, **job.extras)
+    if parent is not None:
+        learner.load_state_dict(parent)
+    policy = Policy.constant(dict(job.weights), job.epochs)
+    before = time.perf_counter()
+    learner.train(policy, job.until_epoch)
+    seconds = time.perf_counter() - before
+    measured = learner.evaluate(job.split)
+    missing = [t for t in job.weights if t not in measured]
+    if missing:
+        raise RunError(f"evaluate({job.split!r}) gave no metric of task {missing[0]!r}, only {sorted(measured)}")
+    metrics = {t: float(measured[t]) for t in job.weights}
+    return Outcome(job.member, metrics, seconds), learner.state_dict() if job.keep else None
+
+
+def run_and_store(factory: LearnerFactory, job: Job) -> Outcome:
+    """:func:`run_job` from checkpoint to checkpoint; the outcome's handle is the path of its own."""
+    parent = None if job.parent is None else checkpoints.read(os.fspath(job.parent))[1]
+    outcome, state = run_job(factory, job, parent)
+    checkpoints.write(job.checkpoint, outcome.metrics, outcome.seconds_training, state)
+    return Outcome(outcome.member, outcome.metrics, outcome.seconds_training, job.checkpoint)

@@ -1,0 +1,21 @@
+"""The default executor: one job after another in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from scalarize.search.executor import Job, LearnerFactory, Outcome, run_and_store
+
+
+class LocalExecutor:
+    """Runs jobs in turn; on one machine two cores are used as well by one training as by two side by side."""
+
+    def __init__(self, factory: LearnerFactory) -> None:
+        self.factory = factory
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Outcomes in the order of ``jobs``."""
+        return (run_and_store(self.factory, job) for job in jobs)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
