@@ -7,9 +7,9 @@ each bring their own data are the general case. What the weights are over is an 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -100,7 +100,11 @@ class Batch:
 
 
 class Source(Protocol):
-    """Samples by index. ``groups`` (N,) int64, or None: samples of one group are never split apart."""
+    """Samples by index.
+
+    ``groups`` (N,) int64, or None: samples of one group are never split apart, nor are samples of the same group in
+    several domains (the same drawing by two vendors).
+    """
 
     @property
     def groups(self) -> Tensor | None: ...
@@ -112,6 +116,14 @@ class Source(Protocol):
 
     def select(self, indices: Tensor) -> Source:
         """The source of those samples alone, in that order."""
+
+
+@runtime_checkable
+class Streaming(Source, Protocol):
+    """A source that reads ahead: for sets that stay on disk. Learners use ``stream`` where a source offers it."""
+
+    def stream(self, index_batches: Iterable[Tensor]) -> Iterator[Batch]:
+        """The batches of those indices (each (B,) int64), in order, decoded while earlier ones are trained on."""
 
 
 @dataclass(frozen=True)
@@ -207,14 +219,20 @@ class Data:
     def with_holdout(self, share: float, seed: int = 0) -> Data:
         """Train on ``share`` of the training set, keep the rest as split ``holdout``; validation and test vanish.
 
-        The partition depends on ``seed`` alone and keeps groups whole (Royer et al. 2023, section 5: 70 % / 30 %).
+        The partition depends on ``seed`` alone and keeps groups whole, over all domains (Royer et al. 2023, section
+        5: 70 % / 30 %).
         """
         if not 0 < share < 1:
             raise RequestError(f"the share of the training set to train on must lie between 0 and 1, got {share}")
+        groups = [g for d in self.domains.values() if (g := d.splits["train"].groups) is not None]
+        distinct = torch.unique(torch.cat(groups)) if groups else None
         domains = {}
         for position, (name, domain) in enumerate(self.domains.items()):
-            train, holdout = split_indices(domain.splits["train"], (share, 1 - share), seed * 1009 + position)
             source = domain.splits["train"]
+            if source.groups is None:
+                train, holdout = split_indices(source, (share, 1 - share), seed * 1009 + position)
+            else:
+                train, holdout = split_groups(source.groups, (share, 1 - share), seed * 1009, distinct)
             domains[name] = replace(domain, splits={"train": source.select(train), "holdout": source.select(holdout)})
         return replace(self, domains=domains, epoch_size=max(1, round(self.epoch_size * share)))
 
@@ -231,13 +249,20 @@ class Data:
 
 def split_indices(source: Source, shares: Sequence[float], seed: int) -> list[Tensor]:
     """Partition a source's indices by ``shares`` of its groups (of its samples where it has none), shuffled."""
+    return split_groups(torch.arange(len(source)) if source.groups is None else source.groups, shares, seed)
+
+
+def split_groups(groups: Tensor, shares: Sequence[float], seed: int, distinct: Tensor | None = None) -> list[Tensor]:
+    """Partition the indices of ``groups`` (N,) by ``shares`` of the groups, shuffled.
+
+    distinct: all groups there are, sorted, where ``groups`` holds only some: so that several sources agree.
+    """
+    distinct = torch.unique(groups) if distinct is None else distinct
     generator = torch.Generator().manual_seed(seed)
-    groups = torch.arange(len(source)) if source.groups is None else source.groups
-    distinct, member = torch.unique(groups, return_inverse=True)
     order = torch.empty(len(distinct), dtype=torch.long)
     order[torch.randperm(len(distinct), generator=generator)] = torch.arange(len(distinct))
     bounds = (torch.tensor([0.0, *shares], dtype=torch.float64).cumsum(0) * len(distinct)).round().long()
-    place = order[member]
+    place = order[torch.searchsorted(distinct, groups)]
     return [
         torch.nonzero((place >= low) & (place < high)).reshape(-1) for low, high in itertools.pairwise(bounds.tolist())
     ]
