@@ -1,0 +1,1 @@
+"""Records -> tables: statistics, comparison, Pareto fronts, conflicts, cost. Imports no torch."""

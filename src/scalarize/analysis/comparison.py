@@ -1,0 +1,208 @@
+"""From single runs to the rows and verdicts of ``compare``.
+
+The unit of every interval and test is what was drawn anew: a search where runs are retrains of searches (their mean
+is taken first, so the search's own variance counts), else a seed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from scalarize.analysis import statistics
+from scalarize.analysis.statistics import Difference
+from scalarize.errors import RequestError, one_of
+
+Run = Mapping[str, Any]
+Unit = tuple[str, int]
+Outcome = Literal["wins", "ties", "loses"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``first`` against ``second`` on the average: the outcome for ``first``, and the numbers it rests on.
+
+    difference: first - second in the metric's own units. p: corrected over the ``family`` pairs tested together.
+    detectable: the true difference that these runs would find 4 times in 5, before correction.
+    """
+
+    first: str
+    second: str
+    outcome: Outcome
+    difference: Difference
+    p: float
+    family: int
+    detectable: float
+    sentence: str
+
+
+def methods_of(runs: Sequence[Run]) -> list[str]:
+    """The methods in order of their first run. Raises RequestError for no run, doubled runs, or unequal tasks."""
+    if not runs:
+        raise RequestError("nothing to compare: no runs")
+    tasks = list(runs[0]["test"])
+    seen = set()
+    for run in runs:
+        key = (run["method"], run.get("group"), run["seed"])
+        if key in seen:
+            search = "" if key[1] is None else f" of search {key[1]}"
+            raise RequestError(f"two runs of {key[0]} have seed {key[2]}{search}")
+        seen.add(key)
+        if set(run["test"]) != set(tasks):
+            raise RequestError(f"runs of {run['method']} and {runs[0]['method']} are over different tasks")
+    return list(dict.fromkeys(str(run["method"]) for run in runs))
+
+
+def units(runs: Sequence[Run], method: str, task: str | None = None) -> dict[Unit, float]:
+    """One value a search or seed: the average metric, or that of ``task``; retrains of a search are averaged."""
+    values: dict[Unit, list[float]] = {}
+    for run in runs:
+        if run["method"] == method:
+            group = run.get("group")
+            unit = ("seed", int(run["seed"])) if group is None else ("search", int(group))
+            value = run["average"] if task is None else run["test"][task]
+            values.setdefault(unit, []).append(math.nan if value is None else float(value))
+    return {unit: float(np.mean(found)) for unit, found in sorted(values.items())}
+
+
+def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """One row a method, in order of first appearance: the ``rows`` of ``compare --json``.
+
+    ``trainings`` adds what each run cost, and ``search_trainings`` once a search. ``runs`` counts the runs behind
+    the row, ``searches`` the searches (None without), ``seeds`` the seeds that they used.
+    """
+    table = []
+    for method in methods_of(runs):
+        own = [run for run in runs if run["method"] == method]
+        searches = {run.get("group"): int(run.get("search_trainings", 0)) for run in own}
+        searches.pop(None, None)
+        tasks = {
+            task: statistics.t_interval(list(units(own, method, task).values())).to_dict() for task in own[0]["test"]
+        }
+        table.append(
+            {
+                "method": method,
+                "seeds": len({run["seed"] for run in own}),
+                "average": statistics.t_interval(list(units(own, method).values())).to_dict(),
+                "tasks": tasks,
+                "trainings": sum(int(run["trainings"]) for run in own) + sum(searches.values()),
+                "runs": len(own),
+                "searches": len(searches) or None,
+            }
+        )
+    return table
+
+
+def difference(first: Mapping[Unit, float], second: Mapping[Unit, float]) -> Difference:
+    """first - second: paired over common units where one side's units all occur on the other (2 at least)."""
+    common = [unit for unit in first if unit in second]
+    if len(common) >= 2 and len(common) == min(len(first), len(second)):
+        return statistics.paired_difference([first[u] for u in common], [second[u] for u in common])
+    return statistics.welch_difference(list(first.values()), list(second.values()))
+
+
+def compare(runs: Sequence[Run], focus: str | None = None, lower_is_better: bool = False) -> list[Verdict]:
+    """A verdict a pair on the average metric.
+
+    Without ``focus`` all pairs are corrected together. With it, its pairs were the question: they come first and are
+    corrected among themselves, the others among theirs. Raises RequestError for a focus without runs.
+    """
+    methods = methods_of(runs)
+    if focus is not None and focus not in methods:
+        raise one_of("method", focus, methods)
+    everything = list(itertools.combinations(methods, 2))
+    planned = [(focus, other) for other in methods if other != focus] if focus else everything
+    others = [pair for pair in everything if focus not in pair] if focus else []
+    values = {method: units(runs, method) for method in methods}
+    scale = display_scale(runs)
+    verdicts = []
+    for family in (planned, others):
+        found = [difference(values[a], values[b]) for a, b in family]
+        corrected = statistics.holm([d.p for d in found])
+        for (a, b), d, p in zip(family, found, corrected, strict=True):
+            outcome = _outcome(d, float(p), lower_is_better)
+            detectable = _detectable(values[a], values[b], d)
+            text = _sentence(a, b, outcome, d, float(p), len(family), detectable, scale, values)
+            verdicts.append(Verdict(a, b, outcome, d, float(p), len(family), detectable, text))
+    return verdicts
+
+
+def sentences(runs: Sequence[Run], focus: str | None = None, lower_is_better: bool = False) -> list[str]:
+    """The ``verdicts`` of ``compare --json``: one plain sentence a pair."""
+    return [verdict.sentence for verdict in compare(runs, focus, lower_is_better)]
+
+
+def display_scale(runs: Sequence[Run]) -> float:
+    """100 where every metric lies in [0, 1] (numbers are shown in points, as in the papers), else 1."""
+    shown = [v for run in runs for v in (run["average"], *run["test"].values()) if v is not None and math.isfinite(v)]
+    return 100.0 if all(0 <= v <= 1 for v in shown) else 1.0
+
+
+def best(table: Sequence[Mapping[str, Any]], lower_is_better: Collection[str] = ()) -> dict[str | None, set[str]]:
+    """For each task (None: the average) the methods with the best mean; ties to 1e-12 share it."""
+    found: dict[str | None, set[str]] = {}
+    for task in (None, *(table[0]["tasks"] if table else ())):
+        cells = {row["method"]: (row["average"] if task is None else row["tasks"][task])["mean"] for row in table}
+        known = {method: mean for method, mean in cells.items() if mean is not None}
+        if known:
+            lower = (task or "average") in lower_is_better
+            top = min(known.values()) if lower else max(known.values())
+            found[task] = {method for method, mean in known.items() if abs(mean - top) < 1e-12}
+    return found
+
+
+def _outcome(d: Difference, p: float, lower_is_better: bool) -> Outcome:
+    if math.isnan(p) or p >= statistics.ALPHA or d.mean == 0:
+        return "ties"
+    return "wins" if (d.mean > 0) != lower_is_better else "loses"
+
+
+def _detectable(first: Mapping[Unit, float], second: Mapping[Unit, float], d: Difference) -> float:
+    if d.test == "paired":
+        gaps = [first[unit] - second[unit] for unit in first if unit in second]
+        return statistics.minimum_detectable_difference(statistics.t_interval(gaps).deviation, len(gaps), paired=True)
+    deviations = [statistics.t_interval(list(side.values())).deviation for side in (first, second)]
+    return statistics.minimum_detectable_difference(math.sqrt(float(np.mean(np.square(deviations)))), min(d.n))
+
+
+def _sentence(
+    a: str,
+    b: str,
+    outcome: Outcome,
+    d: Difference,
+    p: float,
+    family: int,
+    detectable: float,
+    scale: float,
+    values: Mapping[str, Mapping[Unit, float]],
+) -> str:
+    means = " against ".join(f"{scale * np.mean(list(values[m].values())):.2f}" for m in (a, b))
+    gap = f"{scale * d.mean:+.2f} ({means})"
+    if math.isnan(p):
+        return f"{a} ties with {b}: not distinguishable, difference {gap}, and one run a side cannot test it."
+    basis = (
+        f"paired over {d.n[0]} {_kind(values[a])}"
+        if d.test == "paired"
+        else (f"Welch, {d.n[0]} {_kind(values[a])} against {d.n[1]} {_kind(values[b])}")
+    )
+    interval = f"95 % interval {scale * d.low:+.2f} to {scale * d.high:+.2f}"
+    tested = f"p = {_p(d.p)}" + (f", {_p(p)} corrected for {family} pairs" if family > 1 else "")
+    if outcome == "ties":
+        return (
+            f"{a} ties with {b}: not distinguishable, difference {gap}, {interval}, {tested} ({basis}; "
+            f"a true difference below {scale * detectable:.2f} would often be missed)."
+        )
+    return f"{a} {outcome} against {b}: difference {gap}, {interval}, {tested} ({basis})."
+
+
+def _kind(side: Mapping[Unit, float]) -> str:
+    return "searches" if all(kind == "search" for kind, _ in side) else "seeds"
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,78 @@
+"""Plain-text tables: aligned columns, nothing but characters."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from scalarize.analysis import comparison
+
+
+def render(header: Sequence[str], body: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> str:
+    """Columns padded to their widest cell; those in ``left`` flush left, the others right. Long names in the header
+    go over several lines, broken after hyphens. Ends without a newline.
+
+    >>> print(render(["method", "long-name"], [["a", "1.5"], ["bb", "10"]]))
+    method  long-
+             name
+    -------------
+    a         1.5
+    bb         10
+    """
+    widths = []
+    for column, title in enumerate(header):
+        pieces = _pieces(title)
+        widths.append(max(len(s) for s in [*pieces, *(row[column] for row in body)]))
+    titles = [_wrap(title, width) for title, width in zip(header, widths, strict=True)]
+    depth = max(len(t) for t in titles)
+    lines = [[t[k] if k < len(t) else "" for t in titles] for k in range(depth)]
+    text = [_line(line, widths, left) for line in lines]
+    text.append("-" * (sum(widths) + 2 * (len(widths) - 1)))
+    return "\n".join(text + [_line(row, widths, left) for row in body])
+
+
+def comparison_table(
+    rows: Sequence[Mapping[str, Any]], scale: float = 1.0, lower_is_better: Collection[str] = ()
+) -> str:
+    """The rows of ``compare`` as text: mean and half of the 95 % interval, the best of a column with a star."""
+    if not rows:
+        return "no runs"
+    tasks = list(rows[0]["tasks"])
+    best = comparison.best(rows, lower_is_better)
+    body = []
+    for row in rows:
+        cells = {None: row["average"], **row["tasks"]}
+        shown = [cell(cells[t], scale, row["method"] in best.get(t, ())) for t in (None, *tasks)]
+        behind = f"{row['searches']} x {row['runs'] // row['searches']}" if row.get("searches") else str(row["seeds"])
+        body.append([str(row["method"]), *shown, behind, str(row["trainings"])])
+    text = render(["method", "average", *tasks, "seeds", "trainings"], body)
+    unit = "test metric x 100" if scale == 100 else "test metric"
+    return text + f"\n{unit}, mean and half of the 95 % interval; * best of its column; a x b: searches x retrains"
+
+
+def cell(interval: Mapping[str, float | None], scale: float = 1.0, best: bool = False) -> str:
+    """``68.41 ±0.20*``; ``±?`` where one unit gives no interval, ``-`` where the mean is unknown."""
+    mean, low, high = (interval[k] for k in ("mean", "low", "high"))
+    if mean is None:
+        return "- "
+    half = "?" if low is None or high is None else f"{scale * (high - low) / 2:.2f}"
+    return f"{scale * mean:.2f} ±{half}" + ("*" if best else " ")
+
+
+def _pieces(title: str) -> list[str]:
+    parts = title.split("-")
+    return [part + "-" for part in parts[:-1]] + parts[-1:]
+
+
+def _wrap(title: str, width: int) -> list[str]:
+    lines = [""]
+    for piece in _pieces(title):
+        if lines[-1] and len(lines[-1]) + len(piece) > width:
+            lines.append("")
+        lines[-1] += piece
+    return lines
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], left: Collection[int]) -> str:
+    padded = [c.ljust(w) if k in left else c.rjust(w) for k, (c, w) in enumerate(zip(cells, widths, strict=True))]
+    return "  ".join(padded).rstrip()
