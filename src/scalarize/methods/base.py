@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -69,7 +70,10 @@ class Method:
 
     A subclass sets the class attributes below and implements ``weigh`` (or ``objective``). Hooks that most leave
     alone: ``objective`` (a differentiable total loss, for methods with learned parameters), ``combine`` (the
-    gradient is not ``weights @ J``), ``observe`` (looks at the losses after the step).
+    gradient is not ``weights @ J``), ``look_back`` (looks at the losses after the step). A method whose solver may
+    fail keeps a scalar entry ``solver_failures`` in its state and documents the direction it falls back to.
+
+    Weights come in the dtype and on the device of the evidence (float64 where there is none).
     """
 
     name: ClassVar[str]
@@ -77,13 +81,20 @@ class Method:
     needs: ClassVar[Needs]
     heads: ClassVar[Literal["own", "weighted"]]
     paper: ClassVar[str]
+    requires: ClassVar[tuple[str, ...]] = ()  # hyper-parameters without which it cannot be created
     extra_batches: ClassVar[int] = 0
     learned: ClassVar[tuple[str, ...]] = ()  # state entries trained by the training's own optimiser
     task_axes: ClassVar[dict[str, int]] = {}  # state entry -> how many leading axes index tasks
-    permutation_equivariant: ClassVar[bool] = True
     observes: ClassVar[bool] = False
     has_objective: ClassVar[bool] = False
     has_combine: ClassVar[bool] = False
+
+    # Declared properties; the conformance suite holds every method to them.
+    random: ClassVar[bool] = False  # draws random numbers, from ``Evidence.generator``
+    permutation_equivariant: ClassVar[bool] = True  # tasks in another order: the same gradient
+    non_conflicting: ClassVar[bool] = False  # g . g_i >= 0 for every task
+    homogeneity: ClassVar[float | None] = 1.0  # c J gives c^h g for c > 0, from a fresh state; None: no such rule
+    row_scale_invariant: ClassVar[bool] = False  # scaling one task's gradient leaves the direction as it is
 
     # --- the pure functions -------------------------------------------------------------------------------------
     def init(self, n_tasks: int) -> State:
@@ -104,13 +115,14 @@ class Method:
         assert evidence.jacobian is not None
         return weights.to(evidence.jacobian) @ evidence.jacobian, weights, state
 
-    def observe(self, losses: Tensor, state: State) -> State:
-        """The state after seeing the losses (T,) that the step led to."""
+    def look_back(self, losses: Tensor, state: State) -> State:
+        """The state after seeing the losses (T,) that the step led to (same batch); the hook behind ``observe``."""
         return state
 
     # --- the shell ----------------------------------------------------------------------------------------------
     def __post_init__(self) -> None:
         self._state: State | None = None
+        self._calls = 0
 
     @property
     def hyper(self) -> dict[str, Any]:
@@ -127,14 +139,27 @@ class Method:
     def reset(self) -> None:
         """Forget everything seen."""
         self._state = None
+        self._calls = 0
+
+    @property
+    def solver_failures(self) -> int:
+        """How often a solver of this method did not converge, or no solution existed, and its fallback was used."""
+        return int(self.state["solver_failures"]) if "solver_failures" in self.state else 0
 
     def ensure(self, n_tasks: int) -> State:
-        """The current state, initialised for ``n_tasks`` where it is not yet; learned entries are parameters."""
+        """The current state, initialised for ``n_tasks`` where it is not yet; learned entries are parameters.
+
+        Raises RequestError where the state held is that of another number of tasks.
+        """
         fresh = self.init(n_tasks)
         held = self.state
         for key, value in fresh.items():
             if key not in held:
                 held[key] = value
+            axes = self.task_axes.get(key, 0)
+            if held[key].shape[:axes] != value.shape[:axes]:
+                seen = held[key].shape[0] if held[key].ndim else 0
+                raise RequestError(f"{self.name}: its state {key!r} is for {seen} tasks, not {n_tasks}: call reset()")
             if key in self.learned and not isinstance(held[key], torch.nn.Parameter):
                 held[key] = torch.nn.Parameter(held[key].detach().clone())
         return held
@@ -143,51 +168,80 @@ class Method:
         """The learned entries of the state, for the training's optimiser; empty for most methods."""
         return [p for p in self.state.values() if isinstance(p, torch.nn.Parameter)]
 
+    def observe(self, losses: Tensor, state: State | None = None) -> State:
+        """The state after the losses (T,) that the step led to; where ``state`` is not given, the held one advances."""
+        if state is not None:
+            return self.look_back(losses.detach(), state)
+        self._state = self.look_back(losses.detach(), self.ensure(losses.shape[0]))
+        return self._state
+
     def combine_gradients(
         self,
         jacobian: Tensor,
         losses: Tensor | None = None,
         generator: torch.Generator | None = None,
         draws: Tensor | None = None,
-        step: int = 0,
-        extra: tuple[Evidence, ...] = (),
+        step: int | None = None,
+        epoch: int | None = None,
+        extra: Sequence[Tensor | Evidence] = (),
     ) -> CombinedGradient:
         """The update direction for a Jacobian (T, P), row t the gradient of task t; advances the state.
 
-        ``losses`` (T,) where the method looks at them; ``draws`` fixes its random choices.
+        ``losses`` (T,) where the method looks at them; ``draws`` fixes its random choices; ``extra`` are the
+        Jacobians of further batches; ``step`` and ``epoch`` count the calls where not given. The mathematics is
+        done in float64, the gradient comes in the Jacobian's dtype. Raises RequestError for a wrong shape.
         """
+        if jacobian.ndim != 2:
+            raise RequestError(f"the Jacobian must have shape (tasks, parameters), got {tuple(jacobian.shape)}")
         state = self.ensure(jacobian.shape[0])
-        jacobian = jacobian.detach()
-        evidence = Evidence(
-            losses=None if losses is None else losses.detach(),
-            gramian=jacobian @ jacobian.T,
-            jacobian=jacobian,
-            step=step,
+        evidence = dataclasses.replace(
+            _evidence(jacobian),
+            losses=None if losses is None else _precise(losses),
+            step=self._calls if step is None else step,
+            epoch=self._calls if epoch is None else epoch,
             generator=generator,
             draws=draws,
-            extra=extra,
+            extra=tuple(e if isinstance(e, Evidence) else _evidence(e) for e in extra),
         )
         gradient, weights, self._state = self.combine(evidence, state)
-        return CombinedGradient(gradient, weights)
+        self._calls += 1
+        return CombinedGradient(gradient.to(jacobian.dtype), None if weights is None else weights.detach())
 
     def combine_losses(
         self,
         losses: Tensor,
         generator: torch.Generator | None = None,
         draws: Tensor | None = None,
-        step: int = 0,
-        epoch: int = 0,
+        step: int | None = None,
+        epoch: int | None = None,
     ) -> CombinedLoss:
         """The total loss for task losses (T,), and its derivative by each; advances the state.
 
-        Raises RequestError for a method that needs gradients.
+        ``step`` and ``epoch`` count the calls where not given. Raises RequestError for a method that needs gradients.
         """
         if self.needs > Needs.LOSSES:
             raise RequestError(f"{self.name} needs the tasks' gradients: use combine_gradients")
         state = self.ensure(losses.shape[0])
-        evidence = Evidence(losses=losses.detach(), step=step, epoch=epoch, generator=generator, draws=draws)
+        evidence = Evidence(
+            losses=losses.detach(),
+            step=self._calls if step is None else step,
+            epoch=self._calls if epoch is None else epoch,
+            generator=generator,
+            draws=draws,
+        )
         weights, after = self.weigh(evidence, state)
         weights = weights.detach()
         loss = self.objective(losses, state) if self.has_objective else (weights.to(losses) * losses).sum()
         self._state = after
+        self._calls += 1
         return CombinedLoss(loss, weights)
+
+
+def _precise(tensor: Tensor) -> Tensor:
+    """Detached, and in float64 where the device has it."""
+    return tensor.detach() if tensor.device.type == "mps" else tensor.detach().double()
+
+
+def _evidence(jacobian: Tensor) -> Evidence:
+    precise = _precise(jacobian)
+    return Evidence(gramian=precise @ precise.T, jacobian=precise)

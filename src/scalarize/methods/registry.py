@@ -57,4 +57,7 @@ def create(name: str, **hyper: Any) -> Method:
     for key in hyper:
         if key not in known:
             raise one_of("hyper-parameter", key, known, where=f" of method {name!r}")
+    for key in cls.requires:
+        if key not in hyper:
+            raise RequestError(f"method {name!r} needs {key}=")
     return cls(**hyper)

@@ -1,0 +1,44 @@
+"""What methods check about their hyper-parameters and about what they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from scalarize.errors import RequestError, one_of
+from scalarize.methods.base import Evidence, Method, State
+
+
+def losses_of(evidence: Evidence, method: Method) -> Tensor:
+    """The losses (T,). Raises RequestError where they were not given to a method that looks at them."""
+    if evidence.losses is None:
+        raise RequestError(f"{method.name} looks at the losses: pass losses=")
+    return evidence.losses
+
+
+def one_choice(method: Method, key: str, choices: Sequence[str]) -> None:
+    """Raises RequestError where the hyper-parameter ``key`` is none of ``choices``."""
+    value = getattr(method, key)
+    if value not in choices:
+        raise one_of(key, str(value), choices, where=f" of method {method.name!r}")
+
+
+def in_range(method: Method, key: str, low: float, high: float = float("inf"), open_low: bool = False) -> None:
+    """Raises RequestError where the hyper-parameter ``key`` is no number in [low, high], or (low, high]."""
+    value = getattr(method, key)
+    ok = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (ok and low <= value <= high and not (open_low and value == low)):
+        bracket = "(" if open_low else "["
+        raise RequestError(f"{method.name}: {key} must be in {bracket}{low:g}, {high:g}], got {value!r}")
+
+
+def no_failures() -> State:
+    """The state's counter for methods that solve a problem: no failure yet."""
+    return {"solver_failures": torch.zeros((), dtype=torch.int64)}
+
+
+def counted(state: State, converged: bool) -> State:
+    """The state after a solve; one failure more where it did not converge."""
+    return state if converged else {**state, "solver_failures": state["solver_failures"] + 1}

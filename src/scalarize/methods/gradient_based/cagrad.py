@@ -1,0 +1,113 @@
+"""CAGrad: the worst-off task's best direction within a ball around the mean gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.checks import counted, in_range, no_failures, one_choice
+from scalarize.methods.gram import Array, Gram, as_weights
+from scalarize.methods.registry import register
+from scalarize.methods.solvers import min_norm, nonnegative_qp
+
+
+@register
+@dataclass(eq=False)
+class CAGrad(Method):
+    """``max_d min_i g_i.d  subject to |d - g0| <= c |g0|``, g0 the mean gradient (Liu et al. 2021, equation 4).
+
+    c: radius, at least 0; 0.4 as in the authors' NYU-v2 runs (0.5 in the paper's toy problem). rescale: d is divided
+    by nothing (``"none"``, the paper), by 1 + c^2 (``"square"``, the authors' code) or by 1 + c (``"linear"``).
+
+    Where no d in the ball improves all tasks (a zero gradient, a Pareto-stationary point) many d are best: the one
+    nearest to g0 is taken (our choice). Where the solver does not converge it is counted, and d = g0.
+    """
+
+    name = "cagrad"
+    family = "gradient-based"
+    needs = Needs.GRAMIAN
+    heads = "own"
+    paper = "Liu et al. 2021"
+    c: float = 0.4
+    rescale: str = "none"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        in_range(self, "c", 0.0)
+        one_choice(self, "rescale", ("none", "square", "linear"))
+
+    def init(self, n_tasks: int) -> State:
+        return no_failures()
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        assert evidence.gramian is not None
+        gram = Gram.of(evidence.gramian)
+        weights, converged = max_min_in_ball(gram, self.c)
+        divisor = {"none": 1.0, "square": 1 + self.c**2, "linear": 1 + self.c}[self.rescale]
+        return as_weights(weights / divisor, evidence.gramian), counted(state, converged)
+
+
+def max_min_in_ball(gram: Gram, c: float) -> tuple[Array, bool]:
+    """Total weights (T,) of d, and whether the solver converged.
+
+    The point nearest to g0 with ``g_i.d >= tau`` for all i is ``g0 + sum v_i u_i``, v >= 0 the solution of a small
+    quadratic programme whose linear term is affine in tau; its distance grows with tau. So the task is one equation,
+    distance(tau) = c |g0|, and on the set of active tasks that equation is a quadratic one.
+    """
+    mean = np.full(gram.n_tasks, 1.0 / gram.n_tasks)
+    shortest = gram.norms[gram.nonzero].min(initial=np.inf)
+    scaled = mean * gram.norms
+    if c == 0 or not gram.nonzero.any() or gram.cancels(scaled):
+        return mean, True
+    b = gram.cosines @ scaled
+    a = np.divide(shortest, gram.norms, out=np.zeros_like(b), where=gram.nonzero)  # g_i.d >= tau, in units of u_i
+    radius2 = c**2 * float(scaled @ b)
+
+    def added(tau: float) -> tuple[Array, float]:
+        v, _ = nonnegative_qp(gram.cosines, b - tau * a, gram.eps)
+        return v, float(v @ gram.cosines @ v)
+
+    def total(v: Array) -> Array:
+        return np.asarray(mean + np.divide(v, gram.norms, out=np.zeros_like(v), where=gram.nonzero))
+
+    tau = 0.0
+    v, distance2 = added(tau)
+    if distance2 >= radius2:
+        low, high = float((b[gram.nonzero] / a[gram.nonzero]).min()), 0.0
+    else:
+        weights, converged = min_norm(gram)
+        shrunk = weights * gram.norms
+        if not converged or not gram.nonzero.all() or gram.cancels(shrunk):
+            return total(v), converged
+        length = float(np.sqrt(shrunk @ gram.cosines @ shrunk) / shortest)
+        low, high = 0.0, length * (1 + c) * float(np.sqrt(scaled @ b)) * (1 + 1e-9)
+        tau = high
+        v, distance2 = added(tau)
+    for _ in range(200):
+        if abs(distance2 - radius2) <= 1e3 * gram.eps * radius2:
+            return total(v), True
+        if high - low <= 4 * gram.eps * max(abs(high), abs(low)):
+            break
+        tau = _on_face(gram.cosines, a, b, v > 0, radius2)
+        if not low < tau < high:
+            tau = 0.5 * (low + high)
+        v, distance2 = added(tau)
+        low, high = (tau, high) if distance2 < radius2 else (low, tau)
+    if abs(distance2 - radius2) <= 1e-6 * radius2:
+        return total(v), True
+    return mean, False
+
+
+def _on_face(cosines: Array, a: Array, b: Array, active: np.ndarray, radius2: float) -> float:
+    """The tau at which the distance is the radius if just the ``active`` constraints hold with equality."""
+    if not active.any():
+        return float("nan")
+    index = np.flatnonzero(active)
+    block = cosines[np.ix_(index, index)]
+    x, y = np.linalg.lstsq(block, np.stack([a[index], b[index]], axis=1), rcond=None)[0].T
+    quadratic, linear, constant = float(a[index] @ x), float(b[index] @ x), float(b[index] @ y)
+    root = linear**2 - quadratic * (constant - radius2)
+    return (linear + float(np.sqrt(root))) / quadratic if root >= 0 and quadratic > 0 else float("nan")

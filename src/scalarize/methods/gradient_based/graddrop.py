@@ -1,0 +1,87 @@
+"""GradDrop: in every coordinate the tasks agree on a sign, and its own random twin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.checks import in_range
+from scalarize.methods.registry import register
+
+
+def _uniform(shape: tuple[int, ...], evidence: Evidence, like: Tensor) -> Tensor:
+    if evidence.draws is not None:
+        return evidence.draws.to(like)
+    return torch.rand(shape, generator=evidence.generator, dtype=torch.float64).to(like)
+
+
+@register
+@dataclass(eq=False)
+class GradDrop(Method):
+    """Keep in each coordinate only the gradients of one sign, positive with probability
+    ``P = (1 + sum_t g_t / sum_t |g_t|) / 2`` (Chen et al. 2020, equation 1 and algorithm 1).
+
+    leak: the share of every gradient that passes unmasked, in [0, 1]. renormalize: the result is scaled to the norm
+    of the plain sum, as some implementations do (with their absolute 1e-7 beside the divisor). ``draws`` (P,): the uniform numbers, one a coordinate. There are no
+    task weights. At the level of parameters no sign of an input exists, so that the paper's product with it is left
+    out (our choice, at the level of representations too).
+    """
+
+    name = "graddrop"
+    family = "gradient-based"
+    needs = Needs.JACOBIAN
+    heads = "own"
+    paper = "Chen et al. 2020"
+    has_combine = True
+    random = True
+    leak: float = 0.0
+    renormalize: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        in_range(self, "leak", 0.0, 1.0)
+
+    def combine(self, evidence: Evidence, state: State) -> tuple[Tensor, Tensor | None, State]:
+        assert evidence.jacobian is not None
+        j = evidence.jacobian
+        total, size = j.sum(dim=0), j.abs().sum(dim=0)
+        positive = 0.5 * (1 + torch.where(size > 0, total / size, torch.zeros_like(total)))
+        u = _uniform((j.shape[1],), evidence, j)
+        mask = torch.where(positive > u, j > 0, j < 0).to(j)
+        gradient = ((self.leak + (1 - self.leak) * mask) * j).sum(dim=0)
+        if self.renormalize:
+            gradient = gradient * (torch.linalg.vector_norm(total) / (torch.linalg.vector_norm(gradient) + 1e-7))
+        return gradient, None, state
+
+
+@register
+@dataclass(eq=False)
+class SignAgnosticGradDrop(Method):
+    """Every entry of every task's gradient is masked at random, whatever its sign (Kurin et al. 2022, section 5.2).
+
+    p: probability that an entry is masked, in [0, 1), 0.75 as in their figure 12 (that p is the share masked is our
+    reading). ``draws`` (T, P): uniform numbers; an entry is masked where its number is below p.
+    """
+
+    name = "sign-agnostic-graddrop"
+    family = "gradient-based"
+    needs = Needs.JACOBIAN
+    heads = "own"
+    paper = "Kurin et al. 2022, section 5.2"
+    has_combine = True
+    random = True
+    permutation_equivariant = False
+    p: float = 0.75
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        in_range(self, "p", 0.0, 1.0)
+
+    def combine(self, evidence: Evidence, state: State) -> tuple[Tensor, Tensor | None, State]:
+        assert evidence.jacobian is not None
+        j = evidence.jacobian
+        u = _uniform((j.shape[0], j.shape[1]), evidence, j)
+        return (j * (u >= self.p).to(j)).sum(dim=0), None, state

@@ -1,0 +1,65 @@
+"""Dynamic weight average (DWA): tasks whose loss falls slowly count more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.checks import in_range, losses_of
+from scalarize.methods.registry import register
+
+
+@register
+@dataclass(eq=False)
+class DWA(Method):
+    """``w = T softmax(r / temperature)``, ``r_t = L_t(k-1) / L_t(k-2)`` (Liu, Johns and Davison 2019, equation 7).
+
+    L(k) is the mean loss over epoch k; the first two epochs have weights 1. temperature: 2 in the paper.
+    window: a number of steps that takes the place of the epoch, as some implementations have it; 0 means epochs.
+    """
+
+    name = "dwa"
+    family = "loss-based"
+    needs = Needs.LOSSES
+    heads = "weighted"
+    paper = "Liu et al. 2019"
+    task_axes = {"sum": 1, "count": 1, "last": 1, "before": 1}
+    temperature: float = 2.0
+    window: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        in_range(self, "temperature", 0.0, open_low=True)
+        in_range(self, "window", 0)
+
+    def init(self, n_tasks: int) -> State:
+        """sum and count (T,) of this period's losses; last and before (T,): means of the two before it, NaN at first;
+        period: which one it is."""
+        zeros, unknown = torch.zeros(n_tasks, dtype=torch.float64), torch.full((n_tasks,), float("nan")).double()
+        period = torch.zeros((), dtype=torch.int64)
+        return {"sum": zeros, "count": zeros.clone(), "last": unknown, "before": unknown.clone(), "period": period}
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        losses = losses_of(evidence, self)
+        period = evidence.step // self.window if self.window else evidence.epoch
+        state = {key: value.to(losses.device) for key, value in state.items()}
+        if period != int(state["period"]):
+            # A task not seen in the period keeps its older mean.
+            seen = state["count"] > 0
+            mean = state["sum"] / state["count"].clamp(min=1)
+            state["before"] = torch.where(seen, state["last"], state["before"])
+            state["last"] = torch.where(seen, mean, state["last"])
+            state["sum"], state["count"] = torch.zeros_like(mean), torch.zeros_like(mean)
+            state["period"] = torch.full_like(state["period"], period)
+        state["sum"] = state["sum"] + losses.double()
+        state["count"] = state["count"] + 1
+        return self._weights(state).to(losses), state
+
+    def _weights(self, state: State) -> Tensor:
+        ratio = state["last"] / state["before"]
+        # A loss of exactly 0 has no rate; unknown rates count as 1, so that all unknown gives equal weights.
+        ratio = torch.where(torch.isfinite(ratio), ratio, torch.ones_like(ratio))
+        return ratio.numel() * torch.softmax(ratio / self.temperature, dim=0)

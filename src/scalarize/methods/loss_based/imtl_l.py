@@ -1,0 +1,41 @@
+"""IMTL-L: every scaled loss is drawn to 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.checks import losses_of
+from scalarize.methods.registry import register
+
+
+@register
+@dataclass(eq=False)
+class IMTLL(Method):
+    """Minimise ``sum e^{s_t} L_t - s_t`` with learned ``s`` (T,), from 0 (Liu et al. 2021, section 3.3, equation 8).
+
+    At the minimum in s every ``e^{s_t} L_t`` is 1, whatever the losses' scales. ``s`` is trained by the training's
+    optimiser, as in the paper (a = e there).
+    """
+
+    name = "imtl-l"
+    family = "loss-based"
+    needs = Needs.LOSSES
+    heads = "weighted"
+    paper = "Liu et al. 2021"
+    learned = ("s",)
+    task_axes = {"s": 1}
+    has_objective = True
+
+    def init(self, n_tasks: int) -> State:
+        return {"s": torch.zeros(n_tasks, dtype=torch.float64)}
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        return torch.exp(state["s"].detach()).to(losses_of(evidence, self)), state
+
+    def objective(self, losses: Tensor, state: State) -> Tensor:
+        s = state["s"].to(losses)
+        return (torch.exp(s) * losses - s).sum()

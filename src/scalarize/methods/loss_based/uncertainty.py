@@ -1,0 +1,66 @@
+"""Uncertainty weighting: each task's noise is learned with the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.checks import losses_of, one_choice
+from scalarize.methods.registry import register
+
+FORMS = ("logvar", "sigma", "liebel", "logvar-unit")
+
+
+@register
+@dataclass(eq=False)
+class Uncertainty(Method):
+    """Learned homoscedastic uncertainty (Kendall, Gal and Cipolla 2018, equation 7).
+
+    form, with the learned ``s`` = log sigma^2, or ``sigma`` (T,); the total is the sum over tasks of
+
+    - ``"logvar"`` (default): ``exp(-s) L / 2 + s / 2``, equation 7 in the stable parametrisation of section 3.2;
+    - ``"sigma"``: ``L / (2 sigma^2) + log sigma``, the same in sigma itself;
+    - ``"liebel"``: ``L / (2 sigma^2) + log(1 + sigma^2)`` (Liebel and Koerner 2018, equation 2), never negative;
+    - ``"logvar-unit"``: ``exp(-s) L + s / 2``, the paper's form for classification (its equation 10).
+
+    They start at sigma = 1 and are trained by the training's optimiser, as in the paper.
+    """
+
+    name = "uncertainty"
+    family = "loss-based"
+    needs = Needs.LOSSES
+    heads = "weighted"
+    paper = "Kendall et al. 2018"
+    learned = ("s", "sigma")
+    task_axes = {"s": 1, "sigma": 1}
+    has_objective = True
+    form: str = "logvar"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_choice(self, "form", FORMS)
+
+    def init(self, n_tasks: int) -> State:
+        if self.form in ("sigma", "liebel"):
+            return {"sigma": torch.ones(n_tasks, dtype=torch.float64)}
+        return {"s": torch.zeros(n_tasks, dtype=torch.float64)}
+
+    def _parts(self, state: State) -> tuple[Tensor, Tensor]:
+        """Weights (T,) and what is added to the loss (T,)."""
+        if self.form == "logvar":
+            return torch.exp(-state["s"]) / 2, state["s"] / 2
+        if self.form == "logvar-unit":
+            return torch.exp(-state["s"]), state["s"] / 2
+        square = state["sigma"] ** 2
+        added = torch.log(state["sigma"].abs()) if self.form == "sigma" else torch.log1p(square)
+        return 1 / (2 * square), added
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        return self._parts(state)[0].detach().to(losses_of(evidence, self)), state
+
+    def objective(self, losses: Tensor, state: State) -> Tensor:
+        weights, added = self._parts(state)
+        return (weights.to(losses) * losses + added.to(losses)).sum()

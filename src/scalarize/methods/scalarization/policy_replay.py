@@ -1,0 +1,55 @@
+"""Replay of a policy: task weights over epochs, found by a search or used by an earlier run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scalarize.errors import RequestError
+from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.registry import register
+from scalarize.policy import Policy
+
+
+@register
+@dataclass(eq=False)
+class PolicyReplay(Method):
+    """The weights times the scale that ``policy`` has at the current epoch (Royer et al. 2023, section 5).
+
+    policy: a :class:`scalarize.Policy`, or the path of one; its tasks in the order of the losses (``reorder`` and
+    ``stretch`` are the caller's). Raises RequestError for a file that is no policy, or another number of tasks.
+    """
+
+    name = "policy"
+    family = "scalarization"
+    needs = Needs.NOTHING
+    heads = "weighted"
+    paper = "Royer et al. 2023, section 5"
+    requires = ("policy",)
+    task_axes = {"weights": 1}
+    permutation_equivariant = False
+    policy: Policy | str | Path = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._policy = self.policy if isinstance(self.policy, Policy) else Policy.load(self.policy)
+
+    @property
+    def hyper(self) -> dict[str, Any]:
+        return {"policy": self._policy.to_dict()}
+
+    def init(self, n_tasks: int) -> State:
+        """weights (T, S): one column a segment, scale included; starts (S,): the epoch each begins at."""
+        policy = self._policy
+        if len(policy.tasks) != n_tasks:
+            raise RequestError(f"policy: it weighs {len(policy.tasks)} tasks, not {n_tasks}")
+        columns = [torch.tensor(s.weights, dtype=torch.float64) * s.scale for s in policy.segments]
+        return {"weights": torch.stack(columns, dim=1), "starts": torch.tensor([s.from_epoch for s in policy.segments])}
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        segment = int((state["starts"] <= max(evidence.epoch, 0)).sum()) - 1
+        return state["weights"][:, segment], state

@@ -1,0 +1,49 @@
+"""Random loss weighting (RLW)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.checks import one_choice
+from scalarize.methods.registry import register
+
+
+@register
+@dataclass(eq=False)
+class RLW(Method):
+    """Weights drawn anew at each step, with sum 1 (Lin et al. 2022, section 3; algorithm 1).
+
+    distribution: ``"normal"``, the softmax of T standard normal draws; ``"dirichlet"``, a point drawn uniformly from
+    the simplex. ``draws`` (T,) replaces the normal draws, or the exponential ones that make the Dirichlet point.
+    One public implementation lets the weights sum to T: here a learning rate says that.
+    """
+
+    name = "rlw"
+    family = "scalarization"
+    needs = Needs.NOTHING
+    heads = "weighted"
+    paper = "Lin et al. 2022"
+    task_axes = {"tasks": 1}
+    random = True
+    permutation_equivariant = False
+    distribution: str = "normal"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_choice(self, "distribution", ("normal", "dirichlet"))
+
+    def init(self, n_tasks: int) -> State:
+        """tasks (T,): only their number counts."""
+        return {"tasks": torch.zeros(n_tasks, dtype=torch.float64)}
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        x = torch.empty_like(state["tasks"], device="cpu")
+        if self.distribution == "normal":
+            x = x.normal_(generator=evidence.generator) if evidence.draws is None else evidence.draws
+            return torch.softmax(x, dim=0), state
+        x = x.exponential_(generator=evidence.generator) if evidence.draws is None else evidence.draws
+        return x / x.sum(), state
