@@ -1,0 +1,30 @@
+"""The LeNet of Sener and Koltun (2018) for two overlaid digits, with one small head a task."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def lenet(image: int = 36, channels: tuple[int, int] = (10, 20), features: int = 50, dropout: float = 0.0) -> nn.Module:
+    """Gray images (B, 1, image, image) -> features (B, features): two 5x5 convolutions and a linear layer.
+
+    36 pixels, 10 and 20 channels and 50 features are Sener and Koltun's. dropout: of the second convolution's maps.
+    """
+    side = ((image - 4) // 2 - 4) // 2
+    return nn.Sequential(
+        nn.Conv2d(1, channels[0], 5),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Conv2d(channels[0], channels[1], 5),
+        nn.Dropout2d(dropout),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(channels[1] * side * side, features),
+        nn.ReLU(),
+    )
+
+
+def lenet_head(outputs: int, features: int = 50, dropout: float = 0.0) -> nn.Module:
+    """Features (B, features) -> logits (B, outputs): two linear layers."""
+    return nn.Sequential(nn.Linear(features, features), nn.ReLU(), nn.Dropout(dropout), nn.Linear(features, outputs))
