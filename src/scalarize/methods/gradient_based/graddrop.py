@@ -25,9 +25,9 @@ class GradDrop(Method):
     ``P = (1 + sum_t g_t / sum_t |g_t|) / 2`` (Chen et al. 2020, equation 1 and algorithm 1).
 
     leak: the share of every gradient that passes unmasked, in [0, 1]. renormalize: the result is scaled to the norm
-    of the plain sum, as some implementations do (with their absolute 1e-7 beside the divisor). ``draws`` (P,): the uniform numbers, one a coordinate. There are no
-    task weights. At the level of parameters no sign of an input exists, so that the paper's product with it is left
-    out (our choice, at the level of representations too).
+    of the plain sum, as some implementations do (with their absolute 1e-7 beside the divisor). ``draws`` (P,): the
+    uniform numbers, one a coordinate. There are no task weights. A parameter has no input whose sign could be
+    multiplied with, as the paper does for activations: that product is left out at both levels (our choice).
     """
 
     name = "graddrop"
