@@ -40,7 +40,7 @@ class Unitary(_Constant):
 @register
 @dataclass(eq=False)
 class Uniform(_Constant):
-    """Every weight is 1/T: the mean of the losses."""
+    """Every weight is 1/T: the mean of the losses (Royer et al. 2023, equation 1 with p uniform)."""
 
     name = "uniform"
     paper = "Royer et al. 2023"
@@ -52,7 +52,7 @@ class Uniform(_Constant):
 @register
 @dataclass(eq=False)
 class Fixed(_Constant):
-    """Given weights, a point on the simplex times a positive ``scale``.
+    """Given weights, a point on the simplex times a positive ``scale`` (Royer et al. 2023, section 4.1).
 
     weights: T numbers >= 0, normalised to sum 1; empty means uniform. Raises RequestError where their number is
     not the number of tasks.
@@ -65,6 +65,8 @@ class Fixed(_Constant):
     scale: float = 1.0
 
     def init(self, n_tasks: int) -> State:
+        if not self.scale > 0:
+            raise RequestError(f"fixed: the scale must be positive, got {self.scale}")
         given = torch.tensor(self.weights or [1.0] * n_tasks, dtype=torch.float64)
         if given.shape != (n_tasks,):
             raise RequestError(f"fixed: {len(self.weights)} weights were given for {n_tasks} tasks")
