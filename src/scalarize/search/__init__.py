@@ -1,1 +1,52 @@
-"""Search on the simplex: populations of learners in, a policy out."""
+"""Search on the simplex: populations of learners in, a policy out.
+
+The package is called: ``scalarize.search(learner_factory, epochs=12)`` (see :func:`scalarize.search.entry.search`).
+Algorithms decide (``algorithms/``, pure ask/tell), executors train (``local``, ``cluster``), the driver writes down.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from typing import Any
+
+from scalarize.search.algorithm import Algorithm, Generation, Setting, Told
+from scalarize.search.driver import Progress, run_search
+from scalarize.search.entry import search
+from scalarize.search.executor import Executor, Job, LearnerFactory, Outcome
+from scalarize.search.local import LocalExecutor
+from scalarize.search.registry import create, get, names, register
+from scalarize.search.result import SearchResult
+from scalarize.search.sampling import Spread
+from scalarize.search.space import Range, Space
+
+__all__ = [
+    "Algorithm",
+    "Executor",
+    "Generation",
+    "Job",
+    "LearnerFactory",
+    "LocalExecutor",
+    "Outcome",
+    "Progress",
+    "Range",
+    "SearchResult",
+    "Setting",
+    "Space",
+    "Spread",
+    "Told",
+    "create",
+    "get",
+    "names",
+    "register",
+    "run_search",
+    "search",
+]
+
+
+class _Callable(types.ModuleType):
+    def __call__(self, learner_factory: LearnerFactory, **settings: Any) -> SearchResult:
+        return search(learner_factory, **settings)
+
+
+sys.modules[__name__].__class__ = _Callable  # so that scalarize.search is both the package and the function

@@ -8,7 +8,7 @@ So a search is resumed by giving its history back, and the history is what ``lin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -128,13 +128,17 @@ class Algorithm:
         """Epochs that all members train together in the whole search (progress, cost)."""
         raise NotImplementedError
 
+    def front(self, history: History) -> list[tuple[int, int]]:
+        """(generation, row) of the members whose policies are returned beside the best one; none by default."""
+        return []
+
     def ask(self) -> Generation | None:
         """The next generation, or None when the search is over. Asking again before ``tell`` changes nothing."""
         if self._asked is None:
             self._asked = self.propose(self.history)
         return self._asked
 
-    def tell(self, metrics: ArrayLike, score: ArrayLike) -> None:
+    def tell(self, metrics: ArrayLike, score: ArrayLike) -> Told:
         """The results of the generation last asked: metrics (M, T) and score (M,), in its order.
 
         Raises RequestError where nothing was asked or the shapes differ.
@@ -152,11 +156,21 @@ class Algorithm:
         s[~np.isfinite(s)] = np.nan
         self.history.append(Told(asked, m, s))
         self._asked = None
+        return self.history[-1]
+
+    def restore(self, history: History, asked: Generation | None = None) -> None:
+        """Go on after ``history``; ``asked``: the generation that was decided next, if it was."""
+        self.history, self._asked = list(history), asked
+
+    @classmethod
+    def hyper_names(cls) -> list[str]:
+        """What may be set beyond the setting."""
+        return [f.name for f in fields(cls) if f.name not in ("setting", "history", "_asked")]
 
     @property
     def hyper(self) -> dict[str, Any]:
         """The hyper-parameters beyond the setting, as they are recorded with a search."""
-        return {k: getattr(self, k) for k in self.__dataclass_fields__ if k not in ("setting", "history", "_asked")}
+        return {k: getattr(self, k) for k in self.hyper_names()}
 
 
 def ranking(score: ArrayLike, member: ArrayLike) -> Indices:

@@ -5,13 +5,14 @@ A job is a pure function of its content, so an executor may run it twice, elsewh
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from scalarize.errors import RunError
+from scalarize.errors import RequestError, RunError
 from scalarize.learner import Learner
 from scalarize.policy import Policy
 from scalarize.search import checkpoints
@@ -62,10 +63,10 @@ class Outcome:
 class Executor(Protocol):
     """Runs jobs. Everything else about machines, processes and memory is its own affair."""
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+    def run(self, jobs: Sequence[Job]) -> Generator[Outcome, None, None]:
         """Outcomes as they come, one a job, in any order; each is in ``job.checkpoint`` before it is yielded.
 
-        Closing the iterator early abandons the jobs not yet begun.
+        Closing the generator early abandons the jobs not yet begun.
         """
 
     def close(self) -> None:
@@ -98,3 +99,11 @@ def run_and_store(factory: LearnerFactory, job: Job) -> Outcome:
     outcome, state = run_job(factory, job, parent)
     checkpoints.write(job.checkpoint, outcome.metrics, outcome.seconds_training, state)
     return Outcome(outcome.member, outcome.metrics, outcome.seconds_training, job.checkpoint)
+
+
+def recall(job: Job) -> Outcome | None:
+    """The outcome of ``job`` where it is already stored whole; None where it must be trained (again)."""
+    with contextlib.suppress(RequestError):
+        metrics, _, seconds = checkpoints.read(job.checkpoint)
+        return Outcome(job.member, metrics, seconds, job.checkpoint)
+    return None

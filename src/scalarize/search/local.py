@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from scalarize.search.executor import Job, LearnerFactory, Outcome, run_and_store
 
@@ -13,7 +13,7 @@ class LocalExecutor:
     def __init__(self, factory: LearnerFactory) -> None:
         self.factory = factory
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+    def run(self, jobs: Sequence[Job]) -> Generator[Outcome, None, None]:
         """Outcomes in the order of ``jobs``."""
         return (run_and_store(self.factory, job) for job in jobs)
 

@@ -49,9 +49,7 @@ def create(name: str, setting: Setting, **hyper: Any) -> Algorithm:
     Raises RequestError for an unknown name, an unknown hyper-parameter, or a setting that it cannot search.
     """
     cls = get(name)
-    fields = cls.__dataclass_fields__
-    known = [k for k in fields if k not in ("setting", "history", "_asked")]
     for key in hyper:
-        if key not in known:
-            raise one_of("hyper-parameter", key, known, where=f" of search algorithm {name!r}")
+        if key not in cls.hyper_names():
+            raise one_of("hyper-parameter", key, cls.hyper_names(), where=f" of search algorithm {name!r}")
     return cls(setting=setting, **hyper)

@@ -1,0 +1,43 @@
+"""How long a search takes: kept beside it, generation by generation, and in nothing that equal searches share."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+from scalarize import files
+
+
+class Clock:
+    """``begun``: by ``time.monotonic``; ``max_time``: seconds from then, or None."""
+
+    def __init__(self, path: Path, begun: float, max_time: float | None) -> None:
+        self.path, self.begun, self.mark = path, begun, begun
+        self.deadline = math.inf if max_time is None else begun + max_time
+        # What earlier calls took; a crash loses the seconds of its unfinished generation only.
+        self.earlier = files.read_lines(path) if path.exists() else []
+        self.rows: list[dict[str, float]] = []
+
+    def over(self) -> bool:
+        """Whether time has run out."""
+        return time.monotonic() >= self.deadline
+
+    def passed(self) -> float:
+        """Seconds since this call began."""
+        return time.monotonic() - self.begun
+
+    def note(self, generation: int, seconds_training: float) -> None:
+        """A generation, or what was done of it, has ended."""
+        now = time.monotonic()
+        row = {"generation": generation, "seconds": now - self.mark, "seconds_training": seconds_training}
+        self.mark = now
+        self.rows.append(row)
+        files.append_lines(self.path, [row])
+
+    def totals(self) -> tuple[float, float]:
+        """Seconds of wall time and of training, over all calls."""
+        wall = sum(float(row["seconds"]) for row in self.earlier) + self.passed()
+        # A generation resumed counts its stored members again, so the last row of each holds its whole training.
+        training = {row["generation"]: float(row["seconds_training"]) for row in [*self.earlier, *self.rows]}
+        return wall, sum(training.values())

@@ -1,0 +1,214 @@
+"""The driver: asks an algorithm, has an executor train, writes down what came of it; nothing is lost by a crash."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scalarize import files
+from scalarize.errors import RequestError, RunError
+from scalarize.search import lineage, sampling
+from scalarize.search.algorithm import NO_PARENT, Algorithm, Generation, Told
+from scalarize.search.clock import Clock
+from scalarize.search.executor import Executor, Job, Outcome, recall
+from scalarize.search.journal import Journal
+from scalarize.search.result import SearchResult, summarise
+from scalarize.search.score import Score
+from scalarize.search.score import create as create_score
+from scalarize.search.space import Array
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a search is doing, told after every job: ``best`` is the best score of any member so far."""
+
+    generation: int
+    member: int
+    score: float
+    best: float
+    epochs_done: int
+    epochs_total: int
+    seconds: float
+
+
+def describe(algorithm: Algorithm) -> dict[str, Any]:
+    """Everything that the algorithm's decisions depend on, as plain data: part of the request and of provenance."""
+    s = algorithm.setting
+    return {
+        "algorithm": algorithm.name,
+        **{f.name: getattr(s, f.name) for f in dataclasses.fields(s) if f.name not in ("space", "spread")},
+        "spread": dataclasses.asdict(s.spread),
+        "tasks": list(s.space.tasks),
+        "center": s.space.expand(s.space.center_point).tolist(),
+        "groups": [list(group) for group in s.space.groups],
+        "ranges": {key: dataclasses.asdict(wanted) for key, wanted in s.space.also.items()},
+        "floor": s.space.floor,
+        "hyper": algorithm.hyper,
+    }
+
+
+def run_search(
+    algorithm: Algorithm,
+    executor: Executor,
+    out: str | Path,
+    *,
+    score: str = "average",
+    reference: Mapping[str, float] | None = None,
+    split: str = "validation",
+    share: float = 1.0,
+    request: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    max_time: float | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> SearchResult:
+    """Search to the end, or until ``max_time`` seconds have passed, and leave ``policy.json`` in ``out``.
+
+    algorithm: at its beginning; executor: closed at the end; score and reference: see :mod:`scalarize.search.score`;
+    split: what members are scored on; share: of the training set that members train on (counts in ``trainings``);
+    request: plain data that must be equal when a search is resumed and that goes into the policy's provenance
+    (no paths, hosts or times); progress: called after every job.
+
+    Equal requests give equal bytes in ``lineage.jsonl`` and ``policy.json``, through any executor and any number of
+    crashes and resumptions. Time is looked at between jobs; a stopped search is continued by ``resume``.
+
+    Raises RequestError where ``out`` holds a search and ``resume`` is not set, holds another one, is damaged or in
+    use; RunError where the disk is full or no member has a finite score.
+    """
+    begun = time.monotonic()
+    tasks = algorithm.setting.space.tasks
+    judge = create_score(score, tasks, reference)
+    if max_time is not None and not max_time > 0:
+        raise RequestError(f"--max-time must be a positive number of seconds, got {max_time}")
+    full = {**(request or {}), **describe(algorithm), "score": score, "split": split, "share": share}
+    if reference is not None:
+        full["reference"] = {t: float(reference[t]) for t in tasks if t in reference}
+    journal = Journal(Path(out))
+    if not resume:
+        journal.refuse_overwrite()
+    with contextlib.closing(executor), files.lock(out):
+        if not resume:
+            journal.refuse_overwrite()
+        journal.open(full)
+        algorithm.restore(journal.history, journal.asked)
+        clock = Clock(journal.out / "timings.jsonl", begun, max_time)
+        partial = _to_the_end(algorithm, executor, journal, _Scoring(judge, split), clock, progress)
+        history = [*algorithm.history, *_countable(algorithm.history, partial)]
+        if not history:
+            raise RunError(f"--max-time {max_time}: not one training finished in time, so nothing was found")
+        result = summarise(algorithm, history, full, share, finished=partial is None)
+        for path, policy in result.files():
+            policy.save(journal.out / path)
+        if result.finished:
+            journal.prune(None)
+        seconds, training = clock.totals()
+        return dataclasses.replace(result, out=str(out), seconds=seconds, seconds_training=training)
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    judge: Score
+    split: str
+
+    def metrics(self, asked: Generation, outcomes: Mapping[int, Outcome], tasks: Sequence[str]) -> Array:
+        """Metrics (M, T) in the order of ``asked``."""
+        rows = [[outcomes[m].metrics[t] for t in tasks] for m in asked.member.tolist()]
+        return np.array(rows, dtype=np.float64).reshape(len(rows), len(tasks))
+
+    def score(self, metrics: Array) -> Array:
+        with np.errstate(all="ignore"):  # a metric that is not finite gives such a score, which ranks last
+            return self.judge(metrics)
+
+
+def _to_the_end(
+    algorithm: Algorithm,
+    executor: Executor,
+    journal: Journal,
+    scoring: _Scoring,
+    clock: Clock,
+    progress: Callable[[Progress], None] | None,
+) -> Told | None:
+    """Every generation in turn. None at the end; where time ran out, the members of the last one that finished."""
+    tasks = algorithm.setting.space.tasks
+    done = sum(int(lineage.epochs_trained(algorithm.history, t.generation).sum()) for t in algorithm.history)
+    best = max((float(np.nanmax(t.score)) for t in algorithm.history if np.isfinite(t.score).any()), default=-math.inf)
+    handles: dict[int, Any] = {}
+    while (asked := algorithm.ask()) is not None:
+        journal.decide(asked)
+        journal.prune(asked)
+        epochs = lineage.epochs_trained(algorithm.history, asked)
+        outcomes: dict[int, Outcome] = {}
+        with contextlib.closing(_outcomes(executor, _jobs(algorithm, journal, asked, scoring.split, handles))) as run:
+            while len(outcomes) < asked.size and not clock.over():
+                outcome = next(run)
+                outcomes[outcome.member] = outcome
+                row = asked.row_of(outcome.member)
+                score = float(scoring.score(np.array([[outcome.metrics[t] for t in tasks]]))[0])
+                done, best = done + int(epochs[row]), max(best, score) if math.isfinite(score) else best
+                if progress is not None:
+                    progress(
+                        Progress(asked.index, outcome.member, score, best, done, algorithm.total_epochs, clock.passed())
+                    )
+        clock.note(asked.index, sum(o.seconds_training for o in outcomes.values()))
+        if len(outcomes) < asked.size:
+            some = lineage.subset(asked, sorted(outcomes))
+            metrics = scoring.metrics(some, outcomes, tasks)
+            return Told(some, metrics, scoring.score(metrics))
+        metrics = scoring.metrics(asked, outcomes, tasks)
+        journal.finish(algorithm.tell(metrics, scoring.score(metrics)))
+        handles = {member: outcome.handle for member, outcome in outcomes.items()}
+    journal.decide(None)
+    return None
+
+
+def _countable(history: Sequence[Told], partial: Told | None) -> list[Told]:
+    """Members of an unfinished generation count where nothing else does, or where they trained no longer."""
+    if partial is None or partial.generation.size == 0:
+        return []
+    longest = max((t.generation.until_epoch for t in history), default=partial.generation.until_epoch)
+    return [partial] if partial.generation.until_epoch <= longest else []
+
+
+def _jobs(
+    algorithm: Algorithm, journal: Journal, asked: Generation, split: str, handles: Mapping[int, Any]
+) -> list[Job]:
+    setting = algorithm.setting
+    jobs = []
+    for i, (member, parent) in enumerate(zip(asked.member.tolist(), asked.parent.tolist(), strict=True)):
+        stored = str(journal.checkpoint(asked.index - 1, parent))
+        jobs.append(
+            Job(
+                generation=asked.index,
+                member=member,
+                seed=sampling.training_seed(setting.seed, member, asked.index),
+                parent=None if parent == NO_PARENT else handles.get(parent) or stored,
+                weights=dict(zip(setting.space.tasks, asked.weights[i].tolist(), strict=True)),
+                extras={key: float(values[i]) for key, values in asked.extras.items()},
+                until_epoch=asked.until_epoch,
+                epochs=setting.epochs,
+                split=split,
+                checkpoint=str(journal.checkpoint(asked.index, member)),
+                keep=asked.keep,
+            )
+        )
+    return jobs
+
+
+def _outcomes(executor: Executor, jobs: Sequence[Job]) -> Generator[Outcome, None, None]:
+    """Outcomes of ``jobs``: first what an earlier call already finished, then what the executor trains."""
+    remaining = []
+    for job in jobs:
+        outcome = recall(job)
+        if outcome is None:
+            remaining.append(job)
+        else:
+            yield outcome
+    with contextlib.closing(executor.run(remaining)) as running:
+        yield from running

@@ -1,0 +1,168 @@
+"""The directory of a search: what makes it survive a crash at any moment.
+
+``search.json``: the request. ``decisions.jsonl``: the generation in progress, replaced whole before its training
+starts; its head holds length and SHA-256 of the lineage so far. ``lineage.jsonl``: the finished generations.
+``checkpoints/``: one file a finished job, of the generation in progress and of the parents it continues.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from scalarize import files
+from scalarize.errors import RequestError, RunError
+from scalarize.search import lineage
+from scalarize.search.algorithm import Generation, Told
+
+FORMAT = "scalarize-search/1"
+
+
+class Journal:
+    """Reads and writes the directory; ``history`` and ``asked`` are what it held when opened."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.lineage, self.decisions = out / "lineage.jsonl", out / "decisions.jsonl"
+        self.history: list[Told] = []
+        self.asked: Generation | None = None
+        self._hash, self._length = hashlib.sha256(), 0
+
+    # --- request --------------------------------------------------------------------------------------------------
+    def refuse_overwrite(self) -> None:
+        """Raises RequestError where the directory holds a search."""
+        held = [name for name in ("search.json", "lineage.jsonl", "policy.json") if (self.out / name).exists()]
+        if held:
+            raise RequestError(
+                f"{self.out}: already holds a search ({held[0]}): continue it with --resume, or choose another --out"
+            )
+
+    def open(self, request: Mapping[str, Any]) -> None:
+        """Begin, or read what is there. Raises RequestError for another request or a damaged directory."""
+        path = self.out / "search.json"
+        wanted = {"format": FORMAT, "request": json.loads(json.dumps(request))}
+        if path.exists():
+            held = files.read_json(path)
+            difference = _difference(held, wanted)
+            if difference:
+                raise RequestError(f"{self.out}: holds another search: {difference}; choose another --out")
+            self._read()
+        else:
+            self.refuse_overwrite()
+            files.write_json(path, wanted)
+
+    # --- reading --------------------------------------------------------------------------------------------------
+    def _read(self) -> None:
+        if not self.decisions.exists():
+            if self.lineage.exists():
+                raise RequestError(f"{self.decisions}: is missing: the search cannot be continued")
+            return
+        head, *rows = files.read_lines(self.decisions) or [{}]
+        try:
+            length, digest, keep = int(head["lineage_bytes"]), str(head["lineage_sha256"]), bool(head["keep"])
+            self.asked = lineage.generation_from(rows, keep) if rows else None
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise RequestError(f"{self.decisions}: is damaged: {error}") from None
+        content = self.lineage.read_bytes() if self.lineage.exists() else b""
+        if hashlib.sha256(content[:length]).hexdigest() != digest:
+            files.read_lines(self.lineage)  # names the line where one cannot be read
+            raise RequestError(f"{self.lineage}: is damaged: it differs from what the search wrote")
+        done, tail = content[:length], content[length:]
+        self._absorb(done)
+        self._restore_tail(tail)
+
+    def _restore_tail(self, tail: bytes) -> None:
+        """Rows of the generation in progress: all of them (the crash came right after), or they are cut off."""
+        complete = self.asked is not None and tail.endswith(b"\n") and tail.count(b"\n") == self.asked.size
+        try:
+            told = lineage.told_from([json.loads(line) for line in tail.splitlines()]) if complete else None
+        except (KeyError, TypeError, ValueError):
+            told = None
+        if told is not None and self.asked is not None and told.generation.index == self.asked.index:
+            self._absorb(tail)
+            self.asked = None
+        elif tail:
+            with open(self.lineage, "r+b") as handle:
+                handle.truncate(self._length)
+
+    def _absorb(self, content: bytes) -> None:
+        rows = [json.loads(line) for line in content.splitlines()]
+        for _, group in itertools.groupby(rows, key=lambda row: row["generation"]):
+            self.history.append(lineage.told_from(list(group)))
+        self._count(content)
+
+    def _count(self, content: bytes) -> None:
+        self._hash.update(content)
+        self._length += len(content)
+
+    # --- writing --------------------------------------------------------------------------------------------------
+    def decide(self, generation: Generation | None) -> None:
+        """Write down what is decided next (None: nothing, the search is over), before any of it is trained."""
+        head = {
+            "keep": generation is not None and generation.keep,
+            "lineage_bytes": self._length,
+            "lineage_sha256": self._hash.hexdigest(),
+        }
+        rows = [] if generation is None else lineage.decision_rows(generation)
+        files.write_text(self.decisions, "".join(json.dumps(row) + "\n" for row in [head, *rows]))
+
+    def finish(self, told: Told) -> None:
+        """Append a finished generation to the lineage."""
+        content = "".join(json.dumps(row) + "\n" for row in lineage.lineage_rows(told)).encode()
+        try:
+            with open(self.lineage, "ab") as handle:
+                handle.write(content)
+                handle.flush()
+                os.fsync(handle.fileno())
+        except OSError as error:
+            raise RunError(f"cannot write {self.lineage}: {error.strerror or error}") from error
+        self._count(content)
+
+    # --- checkpoints ----------------------------------------------------------------------------------------------
+    def checkpoint(self, generation: int, member: int) -> Path:
+        """The file of a member's finished job."""
+        return self.out / "checkpoints" / f"generation-{generation:05d}" / f"member-{member:05d}.pt"
+
+    def prune(self, generation: Generation | None) -> None:
+        """Delete every checkpoint but those of ``generation`` and of the parents that it continues."""
+        root = self.out / "checkpoints"
+        wanted: Collection[Path] = ()
+        current = Path()
+        if generation is not None:
+            current = self.checkpoint(generation.index, 0).parent
+            wanted = {self.checkpoint(generation.index - 1, int(p)) for p in generation.parent if p >= 0}
+        for folder in _entries(root):
+            if folder == current:
+                continue
+            for path in _entries(folder):
+                if path not in wanted:
+                    with contextlib.suppress(FileNotFoundError):
+                        path.unlink()
+            if not _entries(folder):
+                folder.rmdir()
+        if generation is None:
+            shutil.rmtree(root, ignore_errors=True)
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _difference(held: Any, wanted: Any, where: str = "") -> str:
+    """The first place where two requests differ, in words; empty where they are equal."""
+    if isinstance(held, dict) and isinstance(wanted, dict):
+        parts: Iterable[str] = (
+            _difference(held.get(key, "nothing"), wanted.get(key, "nothing"), f"{where}.{key}" if where else key)
+            for key in dict.fromkeys([*held, *wanted])
+        )
+        return next((part for part in parts if part), "")
+    if held == wanted:
+        return ""
+    return f"{where.removeprefix('request.')} was {json.dumps(held)[:200]}, now {json.dumps(wanted)[:200]}"

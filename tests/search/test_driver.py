@@ -1,0 +1,277 @@
+"""The driver: files, resumption, refusals, time limits, progress."""
+
+import json
+import math
+
+import pytest
+
+import scalarize
+from scalarize import Policy, files
+from scalarize.errors import RequestError, RunError
+from scalarize.search import LocalExecutor, lineage
+from scalarize.search.problems import Noisy, Stationary
+
+
+class Stop(Exception):
+    """Raised by a test's progress callback: the crash."""
+
+
+def stop_after(jobs):
+    seen = []
+
+    def progress(event):
+        seen.append(event)
+        if len(seen) == jobs:
+            raise Stop
+
+    return progress
+
+
+def products(out):
+    return (out / "lineage.jsonl").read_bytes(), (out / "policy.json").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole")
+    result = scalarize.search(Noisy, epochs=12, population=6, out=out)
+    return result, products(out), sorted(p.name for p in out.iterdir())
+
+
+def test_files_and_result(uninterrupted, tmp_path):
+    result, (rows, policy), names = uninterrupted
+    assert names == [".lock", "decisions.jsonl", "lineage.jsonl", "policy.json", "search.json", "timings.jsonl"]
+    lines = [json.loads(line) for line in rows.splitlines()]
+    assert [(r["generation"], r["member"]) for r in lines] == [(g, m) for g in range(4) for m in range(6)]
+    assert [r["epoch"] for r in lines[::6]] == [3, 6, 9, 12]
+    assert all(r["parent"] is None for r in lines[:6])
+    assert all(r["parent"] in range(6) for r in lines[6:])
+    assert result.score == max(r["score"] for r in lines[18:])
+    assert result.policy.to_dict() == json.loads(policy)
+    assert result.finished
+    assert result.trainings == 6
+    assert result.trainings_bound == 7
+    assert result.configurations_bound == 6 * (1 + 0.4 * 12 / 3)
+    changed = sum(r["weights"] != lines[6 * (r["generation"] - 1) + r["parent"]]["weights"] for r in lines[6:])
+    assert result.configurations == 6 + changed == 6 + 3 * 2
+    assert result.seconds > result.seconds_training > 0
+
+
+def test_the_policy_is_the_course_of_the_best_member_and_its_ancestors(uninterrupted):
+    result, (rows, _), _ = uninterrupted
+    by = {(r["generation"], r["member"]): r for r in map(json.loads, rows.splitlines())}
+    row = max((by[3, m] for m in range(6)), key=lambda r: r["score"])
+    while True:
+        start = 0 if row["parent"] is None else row["epoch"] - 3
+        assert result.policy.weights_at(start).tolist() == pytest.approx(row["weights"], abs=1e-15)
+        assert result.policy.weights_at(row["epoch"] - 1).tolist() == pytest.approx(row["weights"], abs=1e-15)
+        if row["parent"] is None:
+            break
+        row = by[row["generation"] - 1, row["parent"]]
+    assert start == 0
+
+
+def test_neither_paths_nor_times_enter_what_equal_searches_share(uninterrupted, tmp_path):
+    _, whole, _ = uninterrupted
+    scalarize.search(Noisy, epochs=12, population=6, out=tmp_path / "elsewhere")
+    assert products(tmp_path / "elsewhere") == whole
+    assert str(tmp_path).encode() not in b"".join(whole)
+    scalarize.search(Noisy, epochs=12, population=6, seed=1, out=tmp_path / "other")
+    assert products(tmp_path / "other") != whole
+
+
+@pytest.mark.parametrize("jobs", [1, 6, 7, 13, 24])
+def test_a_search_stopped_anywhere_goes_on_to_the_same_bytes(jobs, uninterrupted, tmp_path):
+    with pytest.raises(Stop):
+        scalarize.search(Noisy, epochs=12, population=6, out=tmp_path, progress=stop_after(jobs))
+    events = []
+    result = scalarize.search(Noisy, epochs=12, population=6, out=tmp_path, resume=True, progress=events.append)
+    assert products(tmp_path) == uninterrupted[1]
+    assert events[-1].epochs_done == events[-1].epochs_total == 72
+    assert result.score == uninterrupted[0].score
+
+
+def test_finished_jobs_are_not_trained_again(tmp_path):
+    trained = []
+
+    class Counted(Noisy):
+        def train(self, policy, until_epoch):
+            trained.append(until_epoch)
+            super().train(policy, until_epoch)
+
+    with pytest.raises(Stop):
+        scalarize.search(Counted, epochs=12, population=6, out=tmp_path, progress=stop_after(10))
+    scalarize.search(Counted, epochs=12, population=6, out=tmp_path, resume=True)
+    assert len(trained) == 24
+
+
+def test_a_finished_search_is_given_back(uninterrupted, tmp_path):
+    scalarize.search(Noisy, epochs=12, population=6, out=tmp_path)
+    result = scalarize.search(None, tasks=Noisy.tasks, epochs=12, population=6, out=tmp_path, resume=True)
+    assert products(tmp_path) == uninterrupted[1]
+    assert result.to_dict()["score"] == uninterrupted[0].score
+
+
+def test_an_existing_search_is_not_touched(tmp_path):
+    scalarize.search(Stationary, epochs=6, population=4, out=tmp_path)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    with pytest.raises(RequestError, match="already holds a search"):
+        scalarize.search(Stationary, epochs=6, population=4, out=tmp_path)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"quantile": 0.3}, "quantile was 0.4, now 0.3"),
+        ({"score": "worst"}, 'score was "average", now "worst"'),
+        ({"algorithm": "random"}, 'algorithm was "pbt", now "random"'),
+        ({"request": {"workload": "x"}}, 'workload was "nothing", now "x"'),
+        ({"resample": 0.2}, "hyper.resample was 0.1, now 0.2"),
+    ],
+)
+def test_resuming_another_request_names_the_difference(change, named, tmp_path):
+    scalarize.search(Stationary, epochs=6, population=4, out=tmp_path)
+    with pytest.raises(RequestError, match=named):
+        scalarize.search(Stationary, epochs=6, population=4, out=tmp_path, resume=True, **change)
+
+
+def test_resume_on_a_missing_directory_starts(tmp_path):
+    assert scalarize.search(Stationary, epochs=6, population=4, out=tmp_path / "new", resume=True).finished
+
+
+def test_two_searches_on_one_directory(tmp_path):
+    with files.lock(tmp_path), pytest.raises(RequestError, match="another process"):
+        scalarize.search(Stationary, epochs=6, population=4, out=tmp_path)
+
+
+@pytest.mark.parametrize("algorithm", ["pbt", "random"])
+def test_max_time_stops_with_the_best_policy_so_far_and_goes_on(algorithm, tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+
+    def tick(event):
+        now[0] += 1.0
+
+    settings = {"epochs": 12, "population": 6, "algorithm": algorithm, "progress": tick}
+    result = scalarize.search(Noisy, **settings, out=tmp_path, max_time=4)
+    assert not result.finished
+    assert result.generations == 1
+    assert Policy.load(tmp_path / "policy.json") == result.policy
+    resumed = scalarize.search(Noisy, **settings, out=tmp_path, resume=True)
+    assert resumed.finished
+    scalarize.search(Noisy, **settings, out=tmp_path / "whole")
+    assert products(tmp_path) == products(tmp_path / "whole")
+
+
+def test_max_time_before_anything_is_trained(tmp_path, monkeypatch):
+    now = iter(range(1000))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(now)))
+    with pytest.raises(RunError, match="not one training"):
+        scalarize.search(Noisy, epochs=12, out=tmp_path, max_time=1)
+    with pytest.raises(RequestError, match="max-time"):
+        scalarize.search(Noisy, epochs=12, out=tmp_path / "x", max_time=0)
+
+
+def test_members_that_fail_are_replaced_and_never_win(tmp_path):
+    class Fragile(Noisy):
+        def evaluate(self, split):
+            measured = super().evaluate(split)
+            return {**measured, "b": math.nan} if self.seed % 3 == 0 else measured
+
+    result = scalarize.search(Fragile, epochs=12, population=8, out=tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "lineage.jsonl").read_text().splitlines()]
+    assert any(r["score"] is None for r in rows)
+    assert math.isfinite(result.score)
+    for row in rows[8:]:
+        before = rows[8 * (row["generation"] - 1) + row["member"]]
+        assert before["score"] is not None or row["parent"] != row["member"]
+
+
+def test_no_finite_score_at_all_is_said_plainly(tmp_path):
+    class Dead(Noisy):
+        def evaluate(self, split):
+            return dict.fromkeys(self.tasks, math.nan)
+
+    with pytest.raises(RunError, match="finite score"):
+        scalarize.search(Dead, epochs=6, population=4, out=tmp_path)
+
+
+def test_a_metric_that_is_missing_is_named(tmp_path):
+    class Partial(Noisy):
+        def evaluate(self, split):
+            return {"a": 1.0}
+
+    with pytest.raises(RunError, match="task 'b'"):
+        scalarize.search(Partial, epochs=6, population=4, out=tmp_path)
+
+
+@pytest.mark.parametrize("algorithm", ["pbt", "random"])
+def test_at_most_two_checkpoints_a_member_on_disk(algorithm, tmp_path):
+    counts = []
+
+    def count(event):
+        counts.append(sum(1 for _ in tmp_path.glob("checkpoints/*/*")))
+
+    scalarize.search(Noisy, epochs=12, population=6, algorithm=algorithm, out=tmp_path, progress=count)
+    assert 0 < max(counts) <= 12
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_clone_goes_on_with_its_own_random_stream():
+    """From one state, two members get different luck: only the state is copied."""
+    result = scalarize.search(Noisy, epochs=12, population=6, factors=(1.0,), resample=0.0)
+    last = result.history[-1].generation
+    twins = [m for m in range(6) if (last.parent == last.parent[m]).sum() > 1]
+    assert twins
+    a, b = [m for m in twins if last.parent[m] == last.parent[twins[0]]][:2]
+    assert last.weights[a].tolist() == last.weights[b].tolist()
+    assert result.history[-1].score[a] != result.history[-1].score[b]
+
+
+def test_groups_extras_and_scores_end_to_end():
+    seen = []
+
+    class Tuned(Stationary):
+        def __init__(self, seed, lr):
+            super().__init__(seed)
+            seen.append(lr)
+
+    result = scalarize.search(
+        Tuned, epochs=6, population=4, groups=[("a", "b")], also={"lr": "log:1e-4:1e-2"}, score="a=2,c=1"
+    )
+    assert all(
+        told.generation.weights[:, 0].tolist() == told.generation.weights[:, 1].tolist() for told in result.history
+    )
+    assert len(set(seen)) > 4
+    assert result.policy.provenance["also"][0]["from_epoch"] == 0
+    assert result.extras["lr"] == result.policy.provenance["also"][-1]["lr"]
+    assert result.score == pytest.approx((2 * result.metrics["a"] + result.metrics["c"]) / 3)
+
+
+def test_start_begins_around_a_policy_found_before():
+    before = Policy.constant({"d": 0.1, "c": 0.2, "b": 0.3, "a": 0.4})
+    result = scalarize.search(Stationary, epochs=6, population=4, start=before)
+    assert result.history[0].generation.weights[0].tolist() == pytest.approx([0.4, 0.3, 0.2, 0.1])
+    assert result.score == pytest.approx(1.0)
+    with pytest.raises(RequestError, match="not both"):
+        scalarize.search(Stationary, epochs=6, start=before, center=dict.fromkeys("abcd", 1.0))
+    with pytest.raises(RequestError, match="the tasks are"):
+        scalarize.search(Stationary, epochs=6, center={"a": 1.0})
+
+
+def test_rows_round_trip(uninterrupted):
+    for told in uninterrupted[0].history:
+        again = lineage.told_from(json.loads(json.dumps(lineage.lineage_rows(told))))
+        assert lineage.lineage_rows(again) == lineage.lineage_rows(told)
+
+
+def test_the_executor_is_closed(tmp_path):
+    closed = []
+
+    class Closing(LocalExecutor):
+        def close(self):
+            closed.append(True)
+
+    scalarize.search(Stationary, epochs=3, population=2, out=tmp_path, executor=Closing(Stationary))
+    assert closed == [True]
