@@ -125,9 +125,10 @@ rank average and worst case (all lose on Pile-CC to the log-linear law by itself
 form on the averaged loss and on the 13 losses one by one. The last made the difference: a mean of exponentials is
 no exponential, so the log-linear law fails on the averaged loss (regret about 0.9) and not where every loss has a
 law of its own. Hence the default: the log-linear law a metric, unless another form explains 25 points more of the
-variance of held-out proxies, which tells a law that cannot fit from one that is merely a little less flexible. The
-margin of 25 points and the threshold of warnings (a predicted regret of 0.15) were set once and not tuned; of the warning for choices that hang
-on few runs, the largest and the mean regret over folds were compared, and the largest kept.
+variance of held-out proxies, which tells a law that cannot fit from one that is merely a little less flexible.
+The margin of 25 points and the threshold of warnings (a predicted regret of 0.15) were set once and not tuned; of
+the warning for choices that hang on few runs, the largest and the mean regret over folds were compared, and the
+largest kept.
 
 The warning for disagreeing forms fires on Pile-CC in every resampling at 128 proxies, where the default is right:
 the ridges, which held-out proxies favour there, do choose something else, and nothing in the proxies tells which is

@@ -1,0 +1,156 @@
+"""A Gaussian process over weights, recipe numbers and (for a population) time, and the batch it proposes.
+
+The model is botorch's; what it is asked for is an upper confidence bound. Candidates are drawn and refined instead of
+climbed to, so that every proposal keeps the floor and the groups of its space, and equal data give equal proposals.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from scalarize import simplex
+from scalarize.search.sampling import Extras, Spread, initial
+from scalarize.search.space import Array, Range, Space
+
+Bound = Callable[[Array], Array]
+
+
+class Surrogate:
+    """A Gaussian process fitted to ``inputs`` (n, d) and ``values`` (n,), which are standardised within.
+
+    Kernel: Gaussian with a length scale a dimension and botorch's priors; where ``time`` is set, the last column is
+    time and the kernel is multiplied by (1 - omega)^(|t - t'| / 2), equation 5 of Parker-Holder et al. 2020, which
+    is a Matern-1/2 kernel of t. Hyper-parameters maximise the marginal likelihood; where that fails, they keep
+    their starting values.
+    """
+
+    def __init__(self, inputs: Array, values: Array, time: bool = False, seed: int = 0) -> None:
+        import torch
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its dependencies use what newer versions of torch deprecate
+            import botorch  # noqa: F401
+        from botorch.exceptions.errors import ModelFittingError
+        from botorch.fit import fit_gpytorch_mll
+        from botorch.models import SingleTaskGP
+        from botorch.models.utils.gpytorch_modules import get_covar_module_with_dim_scaled_prior as smooth
+        from gpytorch.kernels import MaternKernel, ProductKernel
+        from gpytorch.mlls import ExactMarginalLogLikelihood
+
+        self._low = inputs.min(axis=0)
+        span = inputs.max(axis=0) - self._low
+        self._span = np.where(span > 1e-6, span, 1.0)  # what never varied keeps its unit
+        self.level, self.scale = float(values.mean()), float(values.std()) or 1.0
+        columns = inputs.shape[1] - int(time)
+        kernel: Any = smooth(ard_num_dims=columns, active_dims=list(range(columns))) if columns else None
+        if time:
+            fading = MaternKernel(nu=0.5, active_dims=[columns])
+            kernel = ProductKernel(kernel, fading) if kernel is not None else fading
+        y = torch.as_tensor((values - self.level) / self.scale)[:, None]
+        with _quiet(seed):
+            self._model: Any = SingleTaskGP(self._tensor(inputs), y, covar_module=kernel, outcome_transform=None)
+            start = {k: v.clone() for k, v in self._model.state_dict().items()}
+            try:
+                fit_gpytorch_mll(ExactMarginalLogLikelihood(self._model.likelihood, self._model))
+            except ModelFittingError:
+                self._model.load_state_dict(start)
+            self._model.eval()
+
+    def _tensor(self, inputs: Array) -> Any:
+        import torch
+
+        return torch.as_tensor((inputs - self._low) / self._span, dtype=torch.float64)
+
+    def predict(self, inputs: Array) -> tuple[Array, Array]:
+        """Mean (m,) and standard deviation (m,) of the function, without noise, at ``inputs`` (m, d)."""
+        import torch
+
+        with _quiet(0), torch.no_grad():
+            posterior = self._model.posterior(self._tensor(inputs))
+            mean, variance = posterior.mean[:, 0].numpy(), posterior.variance[:, 0].numpy()
+        return self.level + self.scale * mean, self.scale * np.sqrt(np.maximum(variance, 0.0))
+
+    def upper(self, inputs: Array, beta: float) -> Array:
+        """mean + sqrt(beta) sigma, (m,)."""
+        mean, deviation = self.predict(inputs)
+        return np.asarray(mean + np.sqrt(beta) * deviation)
+
+    def expect(self, inputs: Array) -> None:
+        """Count ``inputs`` (m, d) as under way: the mean stays, the variance falls (GP-BUCB, Desautels et al. 2014)."""
+        import torch
+
+        if not len(inputs):
+            return
+        with _quiet(0), torch.no_grad():
+            x = self._tensor(inputs)
+            mean = self._model.posterior(x).mean
+            self._model = self._model.condition_on_observations(x, mean)
+
+
+@contextmanager
+def _quiet(seed: int) -> Iterator[None]:
+    """A random state of its own, and silence about scaling, jitter and restarts, which are dealt with here."""
+    import torch
+    from botorch.exceptions.warnings import BotorchWarning
+    from gpytorch.utils.warnings import GPInputWarning
+    from linear_operator.utils.warnings import NumericalWarning
+
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        torch.manual_seed(seed)
+        for category in (BotorchWarning, GPInputWarning, NumericalWarning, RuntimeWarning):
+            warnings.simplefilter("ignore", category)
+        yield
+
+
+def coordinates(space: Space, weights: Array, extras: Extras) -> Array:
+    """Task weights (M, T) and extras (M,) as points (M, D - 1 + extras): log-ratios, and shares of the ranges."""
+    points = space.collapse(weights)
+    ratios = np.array([simplex.to_log_ratio(p) for p in points]).reshape(len(points), space.dimension - 1)
+    shares = [share_of(wanted, extras[key]) for key, wanted in space.also.items()]
+    return np.column_stack([ratios, *shares])
+
+
+def share_of(wanted: Range, values: Array) -> Array:
+    """How far ``values`` (M,) lie between low and high: the inverse of ``Range.at``."""
+    if wanted.log:
+        return np.asarray(np.log(values / wanted.low) / np.log(wanted.high / wanted.low))
+    return np.asarray((values - wanted.low) / (wanted.high - wanted.low))
+
+
+def best_of(
+    space: Space,
+    spread: Spread,
+    bound: Bound,
+    rng: np.random.Generator,
+    known: tuple[Array, Extras],
+    draws: int = 512,
+    rounds: tuple[float, ...] = (0.5, 0.2, 0.1, 0.05),
+) -> tuple[Array, Extras]:
+    """Task weights (T,) and extras of the greatest ``bound`` (a function of :func:`coordinates`).
+
+    Candidates: draws twice as wide as ``spread``, and the ``known`` weights (M, T) and extras; then, with shrinking
+    steps, moves of the best ones. All keep the floor.
+    """
+    wide = spread.narrower(0.5)
+    points, extras = initial(space, wide, rng.spawn(draws))
+    points = np.concatenate([points, space.collapse(known[0])])
+    extras = {key: np.concatenate([values, known[1][key]]) for key, values in extras.items()}
+    for sigma in (*rounds, 0.0):
+        weights = space.expand(points)
+        order = np.argsort(-bound(coordinates(space, weights, extras)), kind="stable")[:16]
+        if sigma == 0.0:
+            return weights[order[0]], {key: values[order[:1]] for key, values in extras.items()}
+        source = np.concatenate([order, order.repeat(16)])
+        step = sigma * rng.standard_normal((source.size, space.dimension))
+        step[: order.size] = 0.0
+        points = space.limit(simplex.normalise_rows(points[source] * np.exp(step)))
+        for key, wanted in space.also.items():
+            moves = sigma / 2 * rng.standard_normal(source.size)
+            moves[: order.size] = 0.0
+            extras[key] = wanted.at(np.clip(share_of(wanted, extras[key][source]) + moves, 0.0, 1.0))
+    raise AssertionError("unreachable: the last round returns")
