@@ -1,11 +1,28 @@
-"""The Learner protocol: what a search or a study drives."""
+"""The Learner protocol: what a search or a study drives; and the supervised learner, the one honest mutable shell."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Protocol, runtime_checkable
 
+import torch
+from torch import Tensor, nn
+
+from scalarize import methods
+from scalarize.backward import Balancer
+from scalarize.evaluation import measure
+from scalarize.methods import Method, Needs
+from scalarize.optim import make_optimizer
 from scalarize.policy import Policy
+from scalarize.recipe import Recipe
+from scalarize.sampling import Streams, equal_counts, multinomial_counts
+from scalarize.seeds import derive
+from scalarize.tasks import Data
+
+Row = dict[str, Any]
+Precision = Literal["float32", "bfloat16", "float16", "float64"]
 
 
 @runtime_checkable
@@ -32,3 +49,238 @@ class Learner(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from ``state``, which may come from another learner of the same kind."""
+
+
+class SupervisedLearner:
+    """Trains one model on several tasks or domains with any method (Royer et al. 2023, equation 1).
+
+    data: what to read. build: makes the model, with ``encode``, ``decode`` and ``shared_parameters``. seed: of
+    everything random. on_rows: receives tidy rows {step, epoch, split, domain, task, metric, value} each epoch.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        build: Callable[[], nn.Module],
+        recipe: Recipe,
+        seed: int = 0,
+        device: str = "cpu",
+        precision: Precision = "float32",
+        on_rows: Callable[[list[Row]], None] | None = None,
+    ) -> None:
+        self.data, self.recipe, self.seed = data, recipe, seed
+        self.tasks: Sequence[str] = data.names
+        self.epoch = 0
+        self.device, self.precision, self.on_rows = torch.device(device), precision, on_rows
+        torch.set_num_threads(recipe.threads)
+        with self._noise("init"):
+            self.model: Any = build().to(self.device)
+        if precision == "float64":
+            self.model = self.model.double()
+        sizes = {name: len(d.splits["train"]) for name, d in data.domains.items()}
+        self.streams = Streams(sizes, derive(seed, "streams"))
+        self.steps_per_epoch = max(1, data.epoch_size // recipe.batch_size)
+        self.balancer: Balancer | None = None
+        self.optimizer: torch.optim.Optimizer | None = None
+        self._chosen: Policy | Method | None = None
+        self._restored: dict[str, Any] | None = None
+
+    # --- the protocol -------------------------------------------------------------------------------------------
+    def train(self, policy: Policy | Method, until_epoch: int) -> None:
+        """Train until ``until_epoch`` epochs are finished, with the weights of a policy or of a method."""
+        torch.set_num_threads(self.recipe.threads)
+        self._use(policy)
+        while self.epoch < until_epoch:
+            self._train_epoch()
+
+    def evaluate(self, split: str) -> dict[str, float]:
+        """Each task's metric on ``split``, negated where lower is better."""
+        return {n: v["score"] for n, v in self.measure(split, losses_too=False).items()}
+
+    def measure(self, split: str, losses_too: bool = True) -> dict[str, dict[str, float]]:
+        """Task -> {"metric", "loss", "score"} on ``split``; score is the metric, negated where lower is better."""
+        size = 4 * self.recipe.batch_size  # no gradients are kept, so more fits
+        with self._autocast():
+            return measure(self.model, self.data, split, size, self.device, losses_too)
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of all that training depends on; loads with ``weights_only=True``."""
+        state = {"epoch": self.epoch, "model": self.model.state_dict(), "position": dict(self.streams.position)}
+        if self.optimizer is not None and self.balancer is not None:
+            state |= {"optimizer": self.optimizer.state_dict(), "method": self.balancer.state_dict()}
+        copied: dict[str, Any] = _copy(state)
+        return copied
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``. Optimiser and method are restored when training goes on."""
+        self.model.load_state_dict(state["model"])
+        self.epoch = int(state["epoch"])
+        self.streams.position = dict(state["position"])
+        self._restored = _copy(state) if "optimizer" in state else None
+        self.balancer = self.optimizer = self._chosen = None
+
+    # --- one epoch, one step ------------------------------------------------------------------------------------
+    def _use(self, policy: Policy | Method) -> None:
+        """Set up balancer and optimiser for ``policy``, keeping the optimiser's memory over a change of policy."""
+        if policy is self._chosen:
+            return
+        before = self.state_dict() if self.optimizer is not None else self._restored
+        method = methods.replay(policy.reorder(self.tasks)) if isinstance(policy, Policy) else policy
+        full = self.recipe.accumulate > 1
+        self.balancer = Balancer(
+            method,
+            shared=self.model.shared_parameters(),
+            level=self.recipe.level if method.needs > Needs.LOSSES else "parameters",
+            accumulate=self.recipe.accumulation if full else None,
+            on_nonfinite=self.recipe.on_nonfinite,
+            tasks=self.tasks,
+        )
+        self.optimizer = make_optimizer(self.recipe.optimizer, self.model.parameters(), self.balancer.parameters())
+        if before is not None:
+            # Only its memory: the recipe's numbers are those of this learner, not those of a donor.
+            own = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({"state": before["optimizer"]["state"], "param_groups": own})
+            if not isinstance(policy, Policy):
+                self.balancer.load_state_dict(before["method"])
+        self._restored, self._chosen = None, policy
+
+    def _train_epoch(self) -> None:
+        assert self.balancer is not None
+        epoch, mean_losses, weights = self.epoch, torch.zeros(len(self.tasks)), []
+        seen = torch.zeros(len(self.tasks))
+        self.model.train()
+        self.balancer.epoch = epoch
+        self.balancer.reseed(derive(self.seed, "method", epoch))
+        mixing = torch.Generator().manual_seed(derive(self.seed, "mixing", epoch))
+        augment = torch.Generator(self.device).manual_seed(derive(self.seed, "augment", epoch))
+        with self._noise("epoch", epoch):
+            for step in range(self.steps_per_epoch):
+                losses, used = self._step(step, mixing, augment)
+                here = ~torch.isnan(losses)
+                mean_losses += torch.where(here, losses, 0.0)
+                seen += here
+                weights.append(used)
+        self.epoch += 1
+        if self.on_rows is not None:
+            self.on_rows(self._rows(epoch, mean_losses / seen, weights))
+
+    def _step(self, step: int, mixing: torch.Generator, augment: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """One update. Losses and weights (T,) on the CPU, NaN for a domain that was not drawn."""
+        assert self.balancer is not None
+        assert self.optimizer is not None
+        at = self.epoch + step / self.steps_per_epoch
+        rate = self.recipe.optimizer.lr * self.recipe.schedule.factor(at, self.recipe.epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        parts = self.recipe.accumulate
+        size = max(1, self.recipe.batch_size // parts)
+        for part in range(parts):
+            rates = self.balancer.weights_ahead(self.tasks) if self._sampled else None
+            counts = self._counts(step * parts + part, size, rates, mixing)
+            losses, representation = self._losses(counts, augment)
+            if rates is None:
+                used = self.balancer.backward(losses, representation=representation)
+            else:
+                shares = {o.name: counts[o.domain] / size for o in self.data.objectives if o.name in losses}
+                mixed = torch.stack([shares[n] * loss for n, loss in losses.items()]).sum() * rates.sum()
+                used = self.balancer.backward_mixed(mixed)
+        if self.recipe.max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.max_grad_norm)
+        self.optimizer.step()
+        empty = torch.full((), float("nan"))
+        return torch.stack(
+            [losses[n].detach().float().cpu() if n in losses else empty for n in self.tasks]
+        ), used.weights
+
+    @property
+    def _sampled(self) -> bool:
+        """Weights act as sampling rates: asked for, possible with this data, and known before the batch."""
+        assert self.balancer is not None
+        known_ahead = self.balancer.method.needs == Needs.NOTHING
+        return self.recipe.mixing == "sampling" and self.data.separate and known_ahead
+
+    def _counts(self, step: int, size: int, rates: Tensor | None, mixing: torch.Generator) -> dict[str, int]:
+        names = list(self.data.domains)
+        if len(names) == 1:
+            return {names[0]: size}
+        return equal_counts(names, size, step) if rates is None else multinomial_counts(names, rates, size, mixing)
+
+    def _losses(self, counts: Mapping[str, int], augment: torch.Generator) -> tuple[dict[str, Tensor], Any]:
+        """The loss of each objective on its own samples, from one forward pass; and the shared representation."""
+        parts = []
+        for name, count in counts.items():
+            domain = self.data.domains[name]
+            batch = domain.splits["train"].batch(self.streams.take(name, count)).to(self.device)
+            parts.append(domain.augment(batch, augment) if domain.augment else batch)
+        batch = type(parts[0]).concat(parts)
+        ends = torch.tensor(list(counts.values())).cumsum(0).tolist()
+        rows = {name: slice(end - counts[name], end) for name, end in zip(counts, ends, strict=True)}
+        here = [o for o in self.data.objectives if o.domain in rows]
+        losses = {}
+        with self._autocast():
+            representation = self.model.encode(batch.inputs)
+            predictions = self.model.decode(representation, list(dict.fromkeys(o.task.name for o in here)))
+            for o in here:
+                at = rows[o.domain] if len(rows) > 1 else slice(None)
+                losses[o.name] = o.task.loss(predictions[o.task.name][at], batch.targets[o.task.name][at])
+        return losses, representation
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.precision in ("float32", "float64"):
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16 if self.precision == "bfloat16" else torch.float16)
+
+    @contextlib.contextmanager
+    def _noise(self, *key: int | str) -> Iterator[None]:
+        """Torch's own random stream (initial values, dropout), set from the seed inside and restored after."""
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(derive(self.seed, *key))
+            yield
+
+    def _rows(self, epoch: int, losses: Tensor, weights: list[Tensor | None]) -> list[Row]:
+        """Tidy rows of one epoch: mean training losses, and the weights wherever they changed."""
+        first, rows, held = epoch * self.steps_per_epoch, [], None
+        for offset, used in enumerate(weights):
+            if used is None:  # a method that combines gradients without weights
+                continue
+            if held is None or not torch.equal(used, held):
+                rows += self._tidy(first + offset, epoch, "train", "weight", used.tolist())
+                held = used
+        last = first + self.steps_per_epoch
+        return rows + self._tidy(last, epoch + 1, "train", "loss", losses.tolist())
+
+    def measured_rows(self, split: str, seen: Mapping[str, Mapping[str, float]]) -> list[Row]:
+        """What :meth:`measure` found, as tidy rows: each task's metric under its own name, and its loss."""
+        step, rows = self.epoch * self.steps_per_epoch, []
+        for o in self.data.objectives:
+            row = {"step": step, "epoch": self.epoch, "split": split, "domain": o.domain, "task": o.name}
+            rows += [row | {"metric": o.task.metric_name, "value": seen[o.name]["metric"]}]
+            rows += [row | {"metric": "loss", "value": seen[o.name]["loss"]}]
+        return rows
+
+    def counts(self) -> dict[str, int]:
+        """Steps skipped for a non-finite loss or gradient, and failures of a method's solver, so far."""
+        if self.balancer is None:
+            return {"skipped_steps": 0, "solver_failures": 0}
+        return {"skipped_steps": self.balancer.skipped_steps, "solver_failures": self.balancer.solver_failures}
+
+    def _tidy(self, step: int, epoch: int, split: str, metric: str, values: Sequence[float]) -> list[Row]:
+        return [
+            {"step": step, "epoch": epoch, "split": split, "domain": o.domain, "task": o.name, "metric": metric}
+            | {"value": value}
+            for o, value in zip(self.data.objectives, values, strict=True)
+            if not math.isnan(value)  # a domain that was not drawn
+        ]
+
+
+def _copy(state: Any) -> Any:
+    """A deep copy whose tensors share nothing with the original."""
+    if isinstance(state, Tensor):
+        return state.detach().clone()
+    if isinstance(state, Mapping):
+        return {k: _copy(v) for k, v in state.items()}
+    if isinstance(state, list | tuple):
+        return type(state)(_copy(v) for v in state)
+    return state

@@ -79,7 +79,7 @@ def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
     table = []
     for method in methods_of(runs):
         own = [run for run in runs if run["method"] == method]
-        searches = {run.get("group"): int(run.get("search_trainings", 0)) for run in own}
+        searches = {run.get("group"): float(run.get("search_trainings", 0)) for run in own}
         searches.pop(None, None)
         tasks = {
             task: statistics.t_interval(list(units(own, method, task).values())).to_dict() for task in own[0]["test"]
@@ -90,7 +90,7 @@ def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
                 "seeds": len({run["seed"] for run in own}),
                 "average": statistics.t_interval(list(units(own, method).values())).to_dict(),
                 "tasks": tasks,
-                "trainings": sum(int(run["trainings"]) for run in own) + sum(searches.values()),
+                "trainings": round(sum(run["trainings"] for run in own) + sum(searches.values()), 1),
                 "runs": len(own),
                 "searches": len(searches) or None,
             }

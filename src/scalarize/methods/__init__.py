@@ -1,7 +1,21 @@
 """Where the task weights come from: one small file a method, in three families."""
 
+from collections.abc import Sequence
+
 from scalarize.methods.base import CombinedGradient, CombinedLoss, Evidence, Method, Needs, State
 from scalarize.methods.registry import create, get, names, register
+from scalarize.policy import Policy
+
+
+def constant(weights: Sequence[float]) -> Method:
+    """Given weights (T,), normalised to sum 1, at every step."""
+    return create("fixed", weights=list(weights))
+
+
+def replay(policy: Policy) -> Method:
+    """The weights and scale of ``policy``, epoch by epoch."""
+    return create("policy", policy=policy)
+
 
 __all__ = [
     "CombinedGradient",
@@ -10,8 +24,10 @@ __all__ = [
     "Method",
     "Needs",
     "State",
+    "constant",
     "create",
     "get",
     "names",
     "register",
+    "replay",
 ]

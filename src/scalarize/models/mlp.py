@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import nn
+
+from scalarize.models.multihead import MultiHead, SharedHead
 
 
 def mlp(inputs: int, widths: Sequence[int], dropout: float = 0.0) -> nn.Sequential:
@@ -16,3 +18,14 @@ def mlp(inputs: int, widths: Sequence[int], dropout: float = 0.0) -> nn.Sequenti
             layers.append(nn.Dropout(dropout))
         inputs = width
     return nn.Sequential(*layers)
+
+
+def multi_head_mlp(
+    inputs: int, outputs: Mapping[str, int], widths: Sequence[int], dropout: float, shared_head: bool = False
+) -> MultiHead:
+    """A shared perceptron and one linear head a task: task -> number of outputs.
+
+    shared_head: the heads belong to the shared parameters, as where one task is learned on several domains.
+    """
+    heads = {task: nn.Linear(widths[-1], size) for task, size in outputs.items()}
+    return (SharedHead if shared_head else MultiHead)(mlp(inputs, widths, dropout), heads)

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from scalarize.data.tables import numeric_inputs
 from scalarize.errors import RequestError
-from scalarize.models.mlp import mlp
-from scalarize.models.multihead import MultiHead, SharedHead
+from scalarize.models.mlp import multi_head_mlp
 from scalarize.recipe import OptimizerRecipe, Recipe
 from scalarize.tasks import Data, Domain, Table, binary, regression, split_indices
 from scalarize.workloads.base import Workload
@@ -84,7 +83,7 @@ def load_tasks(settings: Mapping[str, Any], root: Path) -> Data:
     """All tasks on all sites."""
     table, rows = _prepared(settings["split_seed"], ())
     domain = Domain("all", {split: table.select(r) for split, r in rows.items()})
-    return Data.multi_task(TASKS, domain, inputs=table.inputs.shape[1])
+    return Data.multi_task(TASKS, domain, inputs=table.inputs.shape[1], sites=False)
 
 
 def load_sites(settings: Mapping[str, Any], root: Path) -> Data:
@@ -96,19 +95,14 @@ def load_sites(settings: Mapping[str, Any], root: Path) -> Data:
         for number, name in enumerate(SITES, start=1)
     ]
     task = next(t for t in TASKS if t.name == "log-outpatient")
-    return Data.multi_domain(task, domains, reference=SITES[0], inputs=table.inputs.shape[1])
+    return Data.multi_domain(task, domains, reference=SITES[0], inputs=table.inputs.shape[1], sites=True)
 
 
-def build_tasks(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """A shared perceptron, one linear head a task."""
-    encoder = mlp(data.info["inputs"], settings["widths"], settings["dropout"])
-    return MultiHead(encoder, {t.name: nn.Linear(settings["widths"][-1], t.outputs) for t in data.tasks})
-
-
-def build_sites(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """The same perceptron; its one head is shared by all sites."""
-    encoder = mlp(data.info["inputs"], settings["widths"], settings["dropout"])
-    return SharedHead(encoder, {t.name: nn.Linear(settings["widths"][-1], t.outputs) for t in data.tasks})
+def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
+    """A shared perceptron; a linear head a task, itself shared where one task is learned on several sites."""
+    sizes = {t.name: t.outputs for t in data.tasks}
+    one_task = data.info["sites"]
+    return multi_head_mlp(data.info["inputs"], sizes, settings["widths"], settings["dropout"], shared_head=one_task)
 
 
 RECIPE = Recipe(
@@ -131,7 +125,7 @@ WORKLOADS = (
         provenance=PROVENANCE,
         recipe=RECIPE,
         load=load_tasks,
-        build=build_tasks,
+        build=build,
     ),
     Workload(
         name="rand-hie-sites",
@@ -141,7 +135,7 @@ WORKLOADS = (
         provenance=PROVENANCE,
         recipe=RECIPE,
         load=load_sites,
-        build=build_sites,
+        build=build,
         reference=SITES[0],
     ),
 )

@@ -1,0 +1,39 @@
+# The commands a newcomer types. Everything happens in .venv, made once from constraints.txt.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := PYTHONHASHSEED=0
+
+.PHONY: install demo test test-all check docs clean
+
+install: $(VENV)/.installed
+
+# uv where it is installed and works, else pip; either way .venv contains pip.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@if command -v uv >/dev/null 2>&1 && uv venv --quiet --allow-existing --seed --python $(PYTHON) $(VENV) \
+	    && uv pip install --quiet --python $(BIN)/python -c constraints.txt -e .; then :; \
+	 else test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV); \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .; fi
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	@touch $@
+
+demo: install
+	@$(BIN)/scalarize demo --out runs/demo --resume
+
+test: $(VENV)/.installed-test
+	$(RUN) $(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/.installed-test
+	$(RUN) $(BIN)/python -m pytest
+
+check: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_layers.py
+
+clean:
+	rm -rf $(VENV) build dist site

@@ -1,0 +1,115 @@
+"""The command line. Everything heavy is imported by the command that needs it, so that --help answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shlex
+import sys
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "workloads": ("scalarize.cli.listings", "workloads"),
+    "methods": ("scalarize.cli.listings", "methods"),
+    "data": ("scalarize.cli.listings", "data"),
+    "train": ("scalarize.cli.train", "train"),
+    "policy": ("scalarize.cli.train", "policy"),
+    "search": ("scalarize.cli.search", "search"),
+    "retrain": ("scalarize.cli.search", "retrain"),
+    "compare": ("scalarize.cli.compare", "compare"),
+    "demo": ("scalarize.cli.compare", "demo"),
+    "report": ("scalarize.cli.compare", "report"),
+}
+SUMMARIES = {
+    "workloads": "List the workloads: kind, tasks, size, data present or how to get it.",
+    "methods": "List the methods: family, needs, heads rule, paper.",
+    "data": "Fetch, build and verify data sets.",
+    "train": "Train one model with a method, with fixed weights, with a policy, or on a single task.",
+    "policy": "The weights that a run used, as policy.json.",
+    "search": "Search task weights; writes policy.json and lineage.jsonl.",
+    "retrain": "Retrain with the policy of a search, on the whole training set.",
+    "compare": "Compare methods and policies over seeds, in one table.",
+    "demo": "The main job on real data: search, retrain, compare, report.",
+    "report": "One self-contained page of what the given directories hold.",
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported when they are called; their one-line summaries are at hand."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            from scalarize.errors import one_of
+
+            raise one_of("command", args[0], COMMANDS)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="scalarize")
+def app() -> None:
+    """Find, replay and compare task weights for multi-task and multi-domain learning."""
+
+
+def command_line() -> str:
+    """How this process was called, as one line that can be typed again."""
+    return shlex.join(["scalarize", *sys.argv[1:]])
+
+
+def emit(result: dict[str, Any], as_json: bool, text: str) -> None:
+    """The answer: one JSON line, or text for people."""
+    click.echo(json.dumps(result, allow_nan=True) if as_json else text)
+
+
+def say(line: str) -> None:
+    """Progress, on stderr."""
+    click.echo(line, err=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; exit status 0 done, 1 the run failed, 2 the request was wrong, each said in one line."""
+    from scalarize.errors import ScalarizeError
+
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        status = app.main(args=given, prog_name="scalarize", standalone_mode=False) or 0
+        sys.exit(status if isinstance(status, int) else 0)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        _fail("interrupted", 1, given)
+    except click.ClickException as error:
+        _fail(error.format_message(), 2, given)
+    except ScalarizeError as error:
+        _fail(str(error), error.status, given)
+    except KeyboardInterrupt:
+        _fail("interrupted", 1, given)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _fail(message: str, status: int, given: list[str]) -> None:
+    line = " ".join(message.split())
+    if "--json" in given:
+        click.echo(json.dumps({"error": line, "status": status}))
+    else:
+        click.echo(f"scalarize: {line}", err=True)
+    sys.exit(status)

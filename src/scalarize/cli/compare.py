@@ -1,0 +1,94 @@
+"""``compare``, ``demo``, ``report``: tables and pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scalarize.cli import command_line, emit, say
+from scalarize.cli.options import json_option, out_options, problem_options, seed_option, take_problem, words
+from scalarize.errors import RequestError
+
+
+@click.command()
+@problem_options
+@click.option("--methods", metavar="A,B", help="Rows of the table; `all` is every method.")
+@click.option("--policy", "policies", multiple=True, metavar="FILE", help="A search's policy; may be repeated.")
+@click.option("--seeds", default=3, show_default=True, type=int, help="Seeds a row.")
+@click.option("--learning-rates", metavar="X,Y,Z", help="Tried for every row, chosen on validation.")
+@click.option("--searches", default=3, show_default=True, type=int, help="Repeats of the row random-search.")
+@click.option("--population", default=12, show_default=True, type=int, help="Trainings of each such search.")
+@seed_option
+@out_options
+def compare(
+    methods: str | None,
+    policies: tuple[str, ...],
+    seeds: int,
+    learning_rates: str | None,
+    searches: int,
+    population: int,
+    seed: int,
+    out: str | None,
+    resume: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Compare methods and policies over seeds, in one table with 95 % intervals."""
+    from scalarize import records
+    from scalarize.policy import Policy
+    from scalarize.studies import compare as study
+
+    for name, value in (("--seeds", seeds), ("--searches", searches), ("--population", population)):
+        if value < 1:
+            raise RequestError(f"{name} must be at least 1, got {value}")
+    rows = [n for w in words(methods) for n in (study.all_methods() if w == "all" else [w])]
+    try:
+        rates = tuple(float(x) for x in words(learning_rates))
+    except ValueError:
+        raise RequestError(f"--learning-rates {learning_rates}: write numbers, as in 0.001,0.003") from None
+    request = study.CompareRequest(
+        **take_problem(options),
+        rows=tuple(dict.fromkeys(rows)),
+        policies=tuple(Policy.load(p).to_dict() for p in policies),
+        seeds=seeds,
+        seed=seed,
+        learning_rates=rates,
+        searches=searches,
+        population=population,
+    )
+    target = Path(out or f"runs/compare-{request.label}-{records.digest(request.model_dump(mode='json'))}")
+    result = study.compare(request, target, command_line(), resume, say)
+    emit(study.public(result), as_json, study.summary(result))
+
+
+@click.command()
+@click.option("--workload", default=None, help="Another workload than the demo's own.")
+@out_options
+def demo(workload: str | None, out: str | None, resume: bool, as_json: bool) -> None:
+    """The main job on real data: search, retrain, compare, report."""
+    from scalarize.report import build  # type: ignore[attr-defined,unused-ignore]
+    from scalarize.studies import compare as study
+    from scalarize.studies import demo as main_job
+
+    target = Path(out or "runs/demo")
+    result = main_job.demo(target, command_line(), resume, say, workload or main_job.WORKLOAD)
+    page = build(target, target / "report.html")
+    emit(study.public(result) | {"report": str(page)}, as_json, f"{study.summary(result)}\nreport: {page}")
+
+
+@click.command()
+@click.argument("directories", nargs=-1, required=True, type=click.Path())
+@click.option("--out", metavar="FILE.html", help="Where to write (default: report.html in the first directory).")
+@json_option
+def report(directories: tuple[str, ...], out: str | None, as_json: bool) -> None:
+    """One self-contained page of what the given directories hold."""
+    from scalarize.report import build  # type: ignore[attr-defined,unused-ignore]
+
+    paths = [Path(d) for d in directories]
+    for path in paths:
+        if not path.is_dir():
+            raise RequestError(f"{path}: no such directory")
+    page = build(paths if len(paths) > 1 else paths[0], Path(out) if out else paths[0] / "report.html")
+    emit({"report": str(page)}, as_json, f"report: {page}")

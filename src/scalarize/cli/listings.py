@@ -1,0 +1,76 @@
+"""What there is: workloads, methods, data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scalarize.cli import emit, say
+from scalarize.cli.options import json_option
+from scalarize.errors import RequestError
+
+
+@click.command()
+@click.option("--data", metavar="DIR", help="Data root.")
+@json_option
+def workloads(data: str | None, as_json: bool) -> None:
+    """List the workloads: kind, tasks, size, data present or how to get it."""
+    from scalarize import workloads as known
+
+    root = known.data_root(data)
+    rows: list[dict[str, Any]] = []
+    for name in known.names():
+        w = known.get(name)
+        missing = w.missing(root)
+        row = {"name": w.name, "kind": w.kind, "tasks": list(w.objectives), "size": w.size, "missing": missing}
+        rows.append(row | {"provenance": w.provenance})
+    lines = [
+        f"{r['name']}  {r['kind']}  {len(r['tasks'])} {'tasks' if r['kind'] == 'multi-task' else 'domains'}  "
+        f"{r['size']}  {'data present' if r['missing'] is None else r['missing']}"
+        for r in rows
+    ]
+    emit({"workloads": rows}, as_json, "\n".join(lines))
+
+
+@click.command()
+@json_option
+def methods(as_json: bool) -> None:
+    """List the methods: family, needs, heads rule, paper."""
+    from scalarize import methods as known
+
+    rows = []
+    for name in known.names():
+        m = known.get(name)
+        row = {"name": name, "family": m.family, "needs": m.needs.name.lower(), "heads": m.heads, "paper": m.paper}
+        rows.append(row)
+    lines = [f"{r['name']}  {r['family']}  needs {r['needs']}  heads {r['heads']}  {r['paper']}" for r in rows]
+    emit({"methods": rows}, as_json, "\n".join(lines))
+
+
+@click.group()
+def data() -> None:
+    """Fetch, build and verify data sets."""
+
+
+@data.command()
+@click.argument("name")
+@click.option("--data", "root", metavar="DIR", help="Data root.")
+@click.option("--accept-licence", is_flag=True, help="Also fetch parts whose licence restricts their use.")
+@json_option
+def get(name: str, root: str | None, accept_licence: bool, as_json: bool) -> None:
+    """Fetch, build, verify and cache the data set of a workload."""
+    from scalarize import workloads as known
+
+    workload = known.get(name)
+    folder = known.data_root(root)
+    if workload.get is None:
+        missing = workload.missing(folder)
+        if missing is not None:
+            raise RequestError(f"{name} cannot be fetched: {missing}")
+        emit({"workload": name, "path": None}, as_json, f"{name}: its data is present, nothing to get")
+        return
+    say(f"getting {name} into {folder}")
+    path = Path(workload.get(folder, {"accept_licence": accept_licence}))
+    emit({"workload": name, "path": str(path)}, as_json, f"{name}: {path}")

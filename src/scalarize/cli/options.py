@@ -1,0 +1,106 @@
+"""Options that several commands share, and how they become a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from scalarize.errors import RequestError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _stack(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
+
+problem_options = _stack(
+    click.argument("workload", required=False),
+    click.option("--csv", "csv", metavar="FILE", help="Your own table in place of a workload."),
+    click.option("--targets", metavar="A,B", help="Its target columns."),
+    click.option("--tasks", metavar="A,B", help="Only these tasks or domains."),
+    click.option("--epochs", type=int, help="Length of a training."),
+    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of the recipe or model."),
+    click.option("--data", metavar="DIR", help="Data root (default: SCALARIZE_DATA, else the user's cache)."),
+    click.option("--device", default="cpu", show_default=True),
+    click.option("--precision", default="float32", show_default=True, help="float32, bfloat16, float16 or float64."),
+)
+
+out_options = _stack(
+    click.option("--out", metavar="DIR", help="Where to write (default: runs/<command>-<workload>-<digest>)."),
+    click.option("--resume", is_flag=True, help="Go on with what --out holds."),
+    json_option,
+)
+
+seed_option = click.option("--seed", default=0, show_default=True, type=int)
+
+
+def words(text: str | None) -> tuple[str, ...]:
+    """``"a, b"`` as ("a", "b")."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def problem_fields(
+    workload: str | None,
+    csv: str | None,
+    targets: str | None,
+    tasks: str | None,
+    epochs: int | None,
+    settings: tuple[str, ...],
+    data: str | None,
+    device: str,
+    precision: str,
+) -> dict[str, Any]:
+    """The shared options as fields of a Problem. Raises RequestError where neither workload nor table is given."""
+    from scalarize.recipe import parse_settings
+
+    if bool(workload) == bool(csv):
+        raise RequestError("name a workload (see `scalarize workloads`), or a table with --csv FILE --targets A,B")
+    if targets and not csv:
+        raise RequestError("--targets names columns of a table: give it with --csv FILE")
+    if epochs is not None and epochs < 1:
+        raise RequestError(f"--epochs must be at least 1, got {epochs}")
+    return {
+        "workload": workload or "",
+        "csv": str(Path(csv).resolve()) if csv else None,
+        "targets": words(targets),
+        "tasks": words(tasks),
+        "epochs": epochs,
+        "settings": parse_settings(list(settings)),
+        "data": data,
+        "device": device,
+        "precision": precision,
+    }
+
+
+def take_problem(options: dict[str, Any]) -> dict[str, Any]:
+    """Remove the shared options from ``options`` and return them as fields of a Problem."""
+    names = ("workload", "csv", "targets", "tasks", "epochs", "settings", "data", "device", "precision")
+    return problem_fields(**{name: options.pop(name) for name in names})
+
+
+def weights_of(text: str) -> dict[str, float]:
+    """``"a=1,b=2"`` as a dict. Raises RequestError for anything that is not NAME=NUMBER."""
+    weights: dict[str, float] = {}
+    for part in words(text):
+        name, equals, number = part.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            equals = ""
+        if not equals or not name:
+            raise RequestError(f"--weights: {part!r} is not NAME=NUMBER, as in --weights a=1,b=2")
+        if name in weights:
+            raise RequestError(f"--weights names {name!r} twice")
+        weights[name] = value
+    return weights

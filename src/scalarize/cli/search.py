@@ -1,0 +1,147 @@
+"""``search`` and ``retrain``: find a policy, spend it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scalarize.cli import command_line, emit, say
+from scalarize.cli.options import json_option, out_options, problem_options, seed_option, take_problem, words
+from scalarize.errors import RequestError
+
+
+@click.command()
+@problem_options
+@click.option("--algorithm", default="pbt", show_default=True, help="How weights are searched.")
+@click.option("--population", default=12, show_default=True, type=int, help="Members, or trainings.")
+@click.option("--ready", default=3, show_default=True, type=int, help="Epochs between decisions.")
+@click.option("--quantile", default=0.4, show_default=True, type=float, help="Share replaced, in (0, 0.5].")
+@click.option("--split", default=0.7, show_default=True, type=float, help="Share of the training set to train on.")
+@click.option("--score", default="average", show_default=True, help="average, worst, gain, or a=2,b=1.")
+@click.option("--start", metavar="POLICY", help="Begin around this policy.")
+@click.option("--also", multiple=True, metavar="KEY=log:LO:HI", help="A recipe number searched beside the weights.")
+@click.option("--group", "groups", multiple=True, metavar="A,B", help="Tasks that share one weight.")
+@click.option("--hyper", multiple=True, metavar="KEY=VALUE", help="A hyper-parameter of the algorithm.")
+@click.option("--spread", type=float, help="Width of the initial weights around the centre, in log space.")
+@click.option("--reference", metavar="A=1,B=2", help="Single-task metrics, for --score gain.")
+@click.option("--runs", "table", metavar="FILE.csv", help="Weights and metrics measured elsewhere, in place of W.")
+@click.option("--workers", type=int, help="Train members in this many Ray workers.")
+@click.option("--ray-address", metavar="A", help="A Ray cluster to train on.")
+@click.option("--threads-per-member", "threads", type=int, help="Threads of torch a member.")
+@click.option("--gpus-per-member", "gpus", type=float, default=0.0, help="GPUs a member, may be a fraction.")
+@click.option("--max-time", type=float, metavar="SECONDS", help="Stop cleanly with the best policy so far.")
+@seed_option
+@out_options
+def search(
+    algorithm: str,
+    population: int,
+    ready: int,
+    quantile: float,
+    split: float,
+    score: str,
+    start: str | None,
+    also: tuple[str, ...],
+    groups: tuple[str, ...],
+    hyper: tuple[str, ...],
+    spread: float | None,
+    reference: str | None,
+    table: str | None,
+    workers: int | None,
+    ray_address: str | None,
+    threads: int | None,
+    gpus: float,
+    max_time: float | None,
+    seed: int,
+    out: str | None,
+    resume: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Search task weights; writes policy.json and lineage.jsonl."""
+    from scalarize import records
+    from scalarize.cli.options import weights_of
+    from scalarize.policy import Policy
+    from scalarize.recipe import parse_settings
+    from scalarize.studies import searching
+
+    if table is not None:
+        raise RequestError("--runs is read by --algorithm regression")
+    request = searching.SearchRequest(
+        **take_problem(options),
+        algorithm=algorithm,
+        hyper=parse_settings(list(hyper)),
+        population=population,
+        ready=ready,
+        quantile=quantile,
+        split=split,
+        score=score,
+        start=Policy.load(start).to_dict() if start else None,
+        also=also,
+        groups=tuple(words(g) for g in groups),
+        reference=weights_of(reference) if reference else None,
+        spread=spread,
+        seed=seed,
+    )
+    target = Path(out or f"runs/search-{request.label}-{records.digest(request.model_dump(mode='json'))}")
+    result = searching.search(
+        request,
+        target,
+        command_line(),
+        resume,
+        executor=searching.cluster(workers, ray_address, threads, gpus),
+        threads=threads,
+        max_time=max_time,
+        progress=searching.reporter(say, request.algorithm),
+    )
+    text = (
+        f"{result['algorithm']}: score {result['score']:.4f} on the hold-out; {result['configurations']} "
+        f"configurations explored by {result['trainings']} trainings in {result['seconds']:.0f} s\n{result['policy']}"
+    )
+    emit(result, as_json, text)
+
+
+@click.command()
+@click.argument("directory", type=click.Path())
+@click.option("--history", default="full", show_default=True, help="full, last or mean.")
+@click.option("--seeds", default=1, show_default=True, type=int, help="How many fresh models.")
+@click.option("--seed", default=0, show_default=True, type=int, help="The first of them.")
+@click.option("--epochs", type=int, help="Another length; the policy is stretched.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another size or setting.")
+@click.option("--data", metavar="DIR", help="Data root.")
+@click.option("--device", help="Another device.")
+@click.option("--out", metavar="DIR", help="Where to write (default: <DIR>/retrain-<history>-<digest>).")
+@click.option("--resume", is_flag=True)
+@json_option
+def retrain(
+    directory: str,
+    history: str,
+    seeds: int,
+    seed: int,
+    epochs: int | None,
+    settings: tuple[str, ...],
+    data: str | None,
+    device: str | None,
+    out: str | None,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Retrain with the policy of a search, on the whole training set."""
+    from scalarize.recipe import parse_settings
+    from scalarize.studies import retraining
+
+    changes = {"epochs": epochs, "data": data, "device": device}
+    result = retraining.retrain(
+        Path(directory),
+        history,
+        seeds,
+        seed,
+        {k: v for k, v in changes.items() if v is not None},
+        parse_settings(list(settings)),
+        Path(out) if out else None,
+        command_line(),
+        resume,
+        say,
+    )
+    emit(result, as_json, retraining.summary(result))

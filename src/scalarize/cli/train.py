@@ -1,0 +1,77 @@
+"""``train`` and ``policy``: one run, and the weights that it used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scalarize.cli import command_line, emit, say
+from scalarize.cli.options import json_option, out_options, problem_options, seed_option, take_problem, weights_of
+from scalarize.errors import RequestError
+
+DEFAULT_METHOD = "uniform"
+
+
+@click.command()
+@problem_options
+@click.option("--method", metavar="M", help="Where the weights come from (default: uniform; see `scalarize methods`).")
+@click.option("--hyper", multiple=True, metavar="KEY=VALUE", help="A hyper-parameter of the method.")
+@click.option("--weights", metavar="A=1,B=2", help="Fixed weights, every task named.")
+@click.option("--policy", metavar="FILE", help="Replay a policy.json.")
+@click.option("--single", metavar="TASK", help="Train on one task or domain alone.")
+@seed_option
+@out_options
+def train(
+    method: str | None,
+    hyper: tuple[str, ...],
+    weights: str | None,
+    policy: str | None,
+    single: str | None,
+    seed: int,
+    out: str | None,
+    resume: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train one model with a method, with fixed weights, with a policy, or on a single task."""
+    given = [
+        f"--{k}" for k, v in {"method": method, "weights": weights, "policy": policy, "single": single}.items() if v
+    ]
+    if len(given) > 1:
+        raise RequestError(f"{' and '.join(given)} exclude each other: name one source of weights")
+    from scalarize import records, training
+    from scalarize.policy import Policy
+    from scalarize.recipe import parse_settings
+
+    request = training.TrainRequest(
+        **take_problem(options),
+        method=method or (None if weights or policy else DEFAULT_METHOD),
+        weights=weights_of(weights) if weights else None,
+        hyper=parse_settings(list(hyper)),
+        policy=Policy.load(policy).to_dict() if policy else None,
+        single=single,
+        seed=seed,
+    )
+    target = Path(out or f"runs/train-{request.label}-{records.digest(request.model_dump(mode='json'))}")
+    say(request.resolve().provenance)
+    result = training.train(request, target, command_line(), resume, say)
+    emit(result, as_json, training.summary(result))
+
+
+@click.command()
+@click.argument("run", type=click.Path())
+@click.option("--out", metavar="FILE", help="Where to write (default: policy.json in the run).")
+@json_option
+def policy(run: str, out: str | None, as_json: bool) -> None:
+    """The weights that a run used, as policy.json."""
+    from scalarize.implied import policy_of_run
+
+    found, clipped = policy_of_run(run)
+    path = Path(out) if out else Path(run) / "policy.json"
+    if path.exists() and out:
+        raise RequestError(f"{path}: exists already; choose another --out")
+    found.save(path)
+    result = {"policy": str(path), "epochs": found.epochs, "segments": len(found.segments), "clipped": clipped}
+    emit(result, as_json, f"{path}: {len(found.segments)} segments over {found.epochs} epochs, {clipped:.2%} clipped")

@@ -1,0 +1,56 @@
+"""The weights that a run used, as a policy: any method can be drawn, and replayed as plain scalarization."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scalarize import records, simplex
+from scalarize.errors import RequestError
+from scalarize.policy import Policy
+
+MOST_CLIPPED = 0.1
+
+
+def policy_of_run(directory: str | Path) -> tuple[Policy, float]:
+    """The policy of a run's recorded weights, averaged over each epoch, and the share that had to be clipped.
+
+    Weights of a method need not sum to 1: the sum becomes the policy's scale. Negative ones are clipped to 0; the
+    clipped share is their part of all weights' absolute sum. Raises RequestError where the run's method has no
+    weights, or where more than 10 % would be clipped, since the policy would misrepresent the run.
+    """
+    config = records.read_config(directory)
+    rows = records.Records(Path(directory)).read()
+    tasks, schedule = epoch_means(rows, str(directory))
+    clipped = np.maximum(schedule, 0.0)
+    share = float(1 - clipped.sum() / np.abs(schedule).sum())
+    if share > MOST_CLIPPED:
+        raise RequestError(
+            f"{directory}: {share:.0%} of its weights are negative; above {MOST_CLIPPED:.0%} a policy would "
+            "misrepresent the run"
+        )
+    scales = clipped.sum(axis=1)
+    if (scales <= 0).any():
+        raise RequestError(f"{directory}: epoch {int(np.argmin(scales))} has no positive weight")
+    pairs = [(epoch, simplex.normalise(w).tolist()) for epoch, w in enumerate(clipped)]
+    origin = {"made-from": config.get("request", {}), "clipped": share}
+    return Policy.from_schedule(tasks, pairs, len(schedule), scales.tolist(), origin), max(share, 0.0)
+
+
+def epoch_means(rows: Sequence[dict[str, Any]], where: str) -> tuple[list[str], np.ndarray]:
+    """Tasks, and mean weights (epochs, T) from tidy rows, in which a weight holds until the next row."""
+    weights = [r for r in rows if r["metric"] == "weight" and r["split"] == "train"]
+    ends = [r for r in rows if r["metric"] == "loss" and r["split"] == "train"]
+    if not weights or not ends:
+        raise RequestError(f"{where}: its records hold no task weights: its method has none, or no epoch was finished")
+    tasks = list(dict.fromkeys(r["task"] for r in weights))
+    steps = ends[-1]["step"] // ends[-1]["epoch"]
+    held = np.full((ends[-1]["step"], len(tasks)), np.nan)
+    for row in weights:  # later rows overwrite earlier ones from their step on
+        held[row["step"] :, tasks.index(row["task"])] = row["value"]
+    by_epoch = held.reshape(-1, steps, len(tasks))
+    present = ~np.isnan(by_epoch)
+    return tasks, np.where(present, by_epoch, 0.0).sum(axis=1) / np.maximum(present.sum(axis=1), 1)

@@ -1,0 +1,108 @@
+"""A run's directory: what was asked, what was seen, what was left for going on.
+
+``config.yaml`` (the request, and the command that makes the run again), ``records.jsonl`` (append-only tidy rows:
+step, epoch, split, domain, task, metric, value), ``checkpoints/`` and, once the run is over, ``result.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scalarize import files
+from scalarize.errors import RequestError
+
+FORMAT = "scalarize-run/1"
+
+
+def digest(request: Mapping[str, Any]) -> str:
+    """Eight hexadecimal digits that name a request."""
+    text = json.dumps(request, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def claim(out: Path, kind: str, request: Mapping[str, Any], resume: bool, command: str, **more: Any) -> bool:
+    """Make ``out`` the directory of this request; True where it held the same request already.
+
+    Raises RequestError, with nothing touched, where ``out`` holds a run and ``resume`` is not set, where it holds a
+    different request (naming the difference), or where it is no directory.
+    """
+    config = out / "config.yaml"
+    check_directory(out)
+    if config.exists():
+        if not resume:
+            raise RequestError(f"{out}: already holds a run; go on with --resume or choose another --out")
+        held = read_config(out)
+        wanted = json.loads(json.dumps({"kind": kind, **request}, default=str))
+        found = {"kind": held.get("kind"), **held.get("request", {})}
+        for key in sorted(set(wanted) | set(found)):
+            if wanted.get(key) != found.get(key):
+                raise RequestError(
+                    f"{out}: holds a different request: {key} was {found.get(key)!r}, now {wanted.get(key)!r}"
+                )
+        return True
+    content: dict[str, Any] = {"format": FORMAT, "kind": kind, "command": command}
+    content |= {"request": json.loads(json.dumps(request, default=str)), **more, "versions": versions()}
+    files.write_text(config, yaml.safe_dump(content, sort_keys=False))
+    return False
+
+
+def check_directory(out: Path) -> None:
+    """Raise RequestError where ``out`` exists and is no directory."""
+    if out.exists() and not out.is_dir():
+        raise RequestError(f"{out}: is a file; choose another --out")
+
+
+def read_config(directory: str | Path) -> dict[str, Any]:
+    """The content of ``config.yaml``. Raises RequestError where there is none or it is damaged."""
+    path = Path(directory) / "config.yaml"
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise RequestError(f"{directory}: holds no run (no config.yaml)") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise RequestError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise RequestError(f"{path}: not a run's configuration: 'format' must be {FORMAT!r}")
+    return content
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages whose numbers a run depends on."""
+    found = {"python": platform.python_version()}
+    for package in ("scalarize", "torch", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+class Records:
+    """The append-only rows of one run; rows later than a checkpoint are dropped when the run goes on from it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "records.jsonl"
+
+    def append(self, rows: list[dict[str, Any]]) -> None:
+        """Add tidy rows, in one write."""
+        files.append_lines(self.path, rows)
+
+    def read(self) -> list[dict[str, Any]]:
+        """All rows so far."""
+        return files.read_lines(self.path) if self.path.exists() else []
+
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def truncate(self, size: int) -> None:
+        """Forget all that was written after the first ``size`` bytes (0 starts anew)."""
+        files.write_bytes(self.path, self.path.read_bytes()[:size] if self.path.exists() else b"")

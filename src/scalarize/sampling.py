@@ -1,0 +1,63 @@
+"""Which samples a training step sees: domains are mixed by rate, each is reshuffled when exhausted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from scalarize.seeds import derive
+
+
+class Streams:
+    """Endless streams of indices, one a domain; each pass over a domain is a fresh permutation of it.
+
+    The position is the whole state; the permutations follow from ``seed``, the domain's name and the pass.
+    """
+
+    def __init__(self, sizes: Mapping[str, int], seed: int) -> None:
+        self.sizes = dict(sizes)
+        self.seed = seed
+        self.position = dict.fromkeys(sizes, 0)  # samples drawn so far
+        self._order: dict[str, tuple[int, Tensor]] = {}
+
+    def _permutation(self, name: str, turn: int) -> Tensor:
+        if self._order.get(name, (-1,))[0] != turn:
+            generator = torch.Generator().manual_seed(derive(self.seed, "order", name, turn))
+            self._order[name] = (turn, torch.randperm(self.sizes[name], generator=generator))
+        return self._order[name][1]
+
+    def take(self, name: str, count: int) -> Tensor:
+        """The next ``count`` indices (count,) of domain ``name``."""
+        size, taken = self.sizes[name], []
+        while count > 0:
+            turn, offset = divmod(self.position[name], size)
+            part = self._permutation(name, turn)[offset : offset + count]
+            taken.append(part)
+            self.position[name] += len(part)
+            count -= len(part)
+        return taken[0] if len(taken) == 1 else torch.cat(taken or [torch.zeros(0, dtype=torch.long)])
+
+
+def equal_counts(names: Sequence[str], total: int, step: int) -> dict[str, int]:
+    """``total`` samples in equal shares; what is left over goes round with ``step``. At least one each."""
+    share, rest = divmod(total, len(names))
+    extra = {(step * rest + k) % len(names) for k in range(rest)}
+    return {name: max(1, share + (k in extra)) for k, name in enumerate(names)}
+
+
+def multinomial_counts(names: Sequence[str], rates: Tensor, total: int, generator: torch.Generator) -> dict[str, int]:
+    """How many of ``total`` samples come from each domain, drawn at ``rates`` (T,) >= 0 (Royer et al. 2023, eq. 2).
+
+    Where all rates are 0 (every domain was dropped) the draw is uniform: the loss then counts nothing.
+    """
+    positive = rates.double().clamp_min(0)
+    drawn = torch.multinomial(
+        positive if bool(positive.sum() > 0) else torch.ones_like(positive),
+        total,
+        replacement=True,
+        generator=generator,
+    )
+    counts = torch.bincount(drawn, minlength=len(names)).tolist()
+    return {name: n for name, n in zip(names, counts, strict=True) if n}

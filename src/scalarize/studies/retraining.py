@@ -1,0 +1,69 @@
+"""Fresh models trained with the policy that a search found, on the whole training set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from scalarize import files, records
+from scalarize.analysis import comparison, tables
+from scalarize.errors import RequestError
+from scalarize.policy import Policy
+from scalarize.studies import runs
+from scalarize.studies.runs import PlannedRun, Say
+from scalarize.training import Problem
+
+
+def retrain(
+    directory: Path,
+    history: str,
+    seeds: int,
+    seed: int,
+    changes: dict[str, Any],
+    settings: dict[str, Any],
+    out: Path | None,
+    command: str,
+    resume: bool,
+    say: Say | None = None,
+) -> dict[str, Any]:
+    """Train ``seeds`` models with the full, last or mean history of the policy in ``directory``.
+
+    changes: other fields of the search's problem (epochs, data root, device); settings: other recipe values, so that
+    a policy found on a small model can be spent on a large one. Returns the rows of ``compare`` for this one row.
+    """
+    if seeds < 1:
+        raise RequestError(f"--seeds must be at least 1, got {seeds}")
+    config = records.read_config(directory)
+    if config.get("kind") != "search":
+        raise RequestError(f"{directory}: holds a {config.get('kind')}, not a search")
+    policy = Policy.load(directory / "policy.json").history(history)
+    asked = {k: v for k, v in config["request"].items() if k in Problem.model_fields} | changes
+    asked["settings"] = dict(asked["settings"]) | settings
+    problem = Problem.model_validate(asked)
+    row = "policy" if history == "full" else f"policy-{history}"
+    plan = [
+        PlannedRun(row, s, [runs.request_for(problem, seed=s, policy=policy.to_dict())])
+        for s in range(seed, seed + seeds)
+    ]
+    request = {"policy": policy.to_dict(), "problem": problem.model_dump(mode="json"), "seeds": seeds, "seed": seed}
+    target = out or directory / f"retrain-{history}-{records.digest(request)}"
+    records.check_directory(target)
+    with files.lock(target):
+        records.claim(target, "compare", request, resume, command)
+        found = runs.execute(plan, target, command, say)
+        result = {
+            "out": str(target),
+            "rows": comparison.rows(found),
+            "verdicts": [],
+            "workload": problem.label,
+            "runs": [d for r in found for d in r["directories"]],
+            "found": found,
+        }
+        files.write_json(target / "result.json", result)
+    return result
+
+
+def summary(result: dict[str, Any]) -> str:
+    """The rows as text, and where the runs are."""
+    scale = comparison.display_scale(result["found"])
+    return tables.comparison_table(result["rows"], scale) + f"\nwritten to {result['out']}"

@@ -1,0 +1,180 @@
+"""A search over a workload's task weights: from a request to a directory with a policy, and retraining with it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from scalarize import files, records, simplex, training
+from scalarize.errors import RequestError
+from scalarize.learner import SupervisedLearner
+from scalarize.policy import Policy
+from scalarize.recipe import Recipe
+from scalarize.search import registry
+from scalarize.search.algorithm import Algorithm, Setting
+from scalarize.search.driver import Progress, run_search
+from scalarize.search.executor import Executor
+from scalarize.search.sampling import Spread
+from scalarize.search.score import create as create_score
+from scalarize.search.space import Space, parse_also
+from scalarize.tasks import Data
+from scalarize.workloads import Workload
+
+HOLDOUT = "holdout"
+
+
+class SearchRequest(training.Problem):
+    """A problem and how its weights are searched. Defaults: Royer et al. 2023, section 5 and table C.
+
+    split: share of the training set that members train on; they are scored on the rest of it. start: the content of
+    a policy around whose mean weights the search begins, in place of the weights that equalise the losses of the
+    best constant predictor. also: recipe numbers searched beside the weights. groups: tasks that share a weight.
+    reference: single-task metrics, for the score ``gain``.
+    """
+
+    algorithm: str
+    hyper: dict[str, Any] = Field(default_factory=dict)
+    population: int = 12
+    ready: int = 3
+    quantile: float = 0.4
+    split: float = 0.7
+    score: str = "average"
+    start: dict[str, Any] | None = None
+    also: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()
+    reference: dict[str, float] | None = None
+    spread: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class HoldoutFactory:
+    """Makes learners that train on a share of the training set; picklable, and loads the data once a process."""
+
+    problem: training.Problem
+    share: float
+    threads: int | None = None
+
+    def __call__(self, seed: int, **extras: Any) -> SupervisedLearner:
+        workload, recipe, data = _prepared(self.problem.model_dump_json(), self.share)
+        changed = recipe.override(extras | ({"threads": self.threads} if self.threads else {}))
+        build = functools.partial(workload.build, changed.model, data)
+        precision: Any = self.problem.precision
+        return SupervisedLearner(data, build, changed, seed, self.problem.device, precision)
+
+
+@functools.lru_cache(maxsize=4)
+def _prepared(problem: str, share: float) -> tuple[Workload, Recipe, Data]:
+    asked = training.Problem.model_validate_json(problem)
+    workload = asked.resolve()
+    recipe = asked.recipe(workload)
+    return workload, recipe, asked.load(workload, recipe).with_holdout(share)
+
+
+def problem_of(request: training.Problem) -> training.Problem:
+    """The problem alone, without what was asked to be done with it."""
+    return training.Problem(**{name: getattr(request, name) for name in training.Problem.model_fields})
+
+
+def algorithm_of(request: SearchRequest) -> Algorithm:
+    """The algorithm that a request asks for, at its beginning. Raises RequestError for anything wrong in it."""
+    _, recipe, data = _prepared(problem_of(request).model_dump_json(), request.split)
+    if len(data.names) < 2:
+        raise RequestError(f"a search needs at least two tasks or domains, got {', '.join(data.names)}")
+    if request.start is None:
+        losses = data.constant_losses()
+        center = simplex.inverse([losses[n] for n in data.names])
+    else:
+        center = Policy.from_dict(request.start, "--start").reorder(data.names).mean().weights_at(0)
+    also = parse_also(request.also)
+    recipe.override({key: wanted.middle for key, wanted in also.items()})
+    space = Space(tuple(data.names), tuple(center.tolist()), request.groups, also)
+    spread = Spread() if request.spread is None else Spread(width=request.spread)
+    setting = Setting(space, recipe.epochs, request.population, request.ready, request.quantile, request.seed, spread)
+    create_score(request.score, data.names, request.reference)
+    return registry.create(request.algorithm, setting, **request.hyper)
+
+
+def search(
+    request: SearchRequest,
+    out: Path,
+    command: str,
+    resume: bool = False,
+    executor: Callable[[HoldoutFactory], Executor] | None = None,
+    threads: int | None = None,
+    max_time: float | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> dict[str, Any]:
+    """Search in ``out`` and return the result (the JSON of ``search``). A finished search is read, not repeated."""
+    from scalarize.search.local import LocalExecutor
+
+    request.check_device()
+    records.check_directory(out)
+    if max_time is not None and not max_time > 0:
+        raise RequestError(f"--max-time must be a positive number of seconds, got {max_time}")
+    algorithm = algorithm_of(request)
+    asked = request.model_dump(mode="json")
+    held = records.claim(out, "search", asked, resume, command)
+    if held and (out / "result.json").exists():
+        done: dict[str, Any] = files.read_json(out / "result.json")
+        return done
+    factory = HoldoutFactory(problem_of(request), request.split, threads)
+    found = run_search(
+        algorithm,
+        (executor or LocalExecutor)(factory),
+        out,
+        score=request.score,
+        reference=request.reference,
+        split=HOLDOUT,
+        share=request.split,
+        request={"problem": _content(request)},
+        resume=True,
+        max_time=max_time,
+        progress=progress,
+    )
+    result: dict[str, Any] = found.to_dict()
+    if found.finished:
+        files.write_json(out / "result.json", result)
+    return result
+
+
+def _content(request: SearchRequest) -> dict[str, Any]:
+    """What of the problem decides the numbers: no paths, no device."""
+    content = problem_of(request).model_dump(mode="json", exclude={"data", "device"})
+    if content["csv"]:
+        content["csv"] = Path(content["csv"]).name
+    return content
+
+
+def reporter(say: Callable[[str], None] | None, label: str) -> Callable[[Progress], None] | None:
+    """A search's progress as lines: what is running, what remains, the best score so far."""
+    if say is None:
+        return None
+
+    def tell(p: Progress) -> None:
+        say(
+            f"{label}: generation {p.generation}, member {p.member}, score {p.score:.4f}, best {p.best:.4f}, "
+            f"{p.epochs_done}/{p.epochs_total} epochs"
+        )
+
+    return tell
+
+
+def cluster(
+    workers: int | None, address: str | None, threads: int | None, gpus: float
+) -> Callable[[HoldoutFactory], Executor] | None:
+    """The executor for ``--workers`` and ``--ray-address``; None where neither is given (this process)."""
+    if workers is None and address is None:
+        return None
+    if workers is not None and workers < 1:
+        raise RequestError(f"--workers must be at least 1, got {workers}")
+    from scalarize.search.cluster import RayExecutor  # type: ignore[import-not-found,unused-ignore]
+
+    return lambda factory: RayExecutor(
+        factory, workers=workers, address=address, threads_per_member=threads or 1, gpus_per_member=gpus
+    )

@@ -1,0 +1,214 @@
+"""One training from a request to a run directory: what ``train`` does, and what studies repeat."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from scalarize import files, methods, records, workloads
+from scalarize.errors import RequestError
+from scalarize.learner import Row, SupervisedLearner
+from scalarize.methods import Method
+from scalarize.policy import Policy
+from scalarize.recipe import Recipe
+from scalarize.tasks import Data
+from scalarize.workloads import Workload
+
+Progress = Callable[[str], None]
+CHECKPOINT_SECONDS = 5.0  # at most this much training is repeated after a crash, an epoch apart
+
+
+class Problem(BaseModel):
+    """What is trained, apart from the weights: workload (or own table), restriction, settings, seed, device."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workload: str = ""
+    csv: str | None = None
+    targets: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    epochs: int | None = Field(default=None, ge=1)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    data: str | None = None
+    device: str = "cpu"
+    precision: str = "float32"
+
+    def resolve(self) -> Workload:
+        """The workload, or the one made from the given table."""
+        if self.csv is None:
+            return workloads.get(self.workload)
+        from scalarize.workloads.own_table import from_csv
+
+        return from_csv(Path(self.csv), self.targets)
+
+    @property
+    def label(self) -> str:
+        """A short name for directories and tables."""
+        return self.workload or Path(self.csv or "table").stem
+
+    def recipe(self, workload: Workload) -> Recipe:
+        """The workload's recipe with the request's settings."""
+        changes = dict(self.settings) | ({"epochs": self.epochs} if self.epochs else {})
+        return workload.recipe.override(changes)
+
+    def load(self, workload: Workload, recipe: Recipe) -> Data:
+        """The data, restricted to the tasks asked for."""
+        data = workload.load(recipe.data, workloads.data_root(self.data))
+        return data.restrict(self.tasks) if self.tasks else data
+
+    def check_device(self) -> None:
+        """Raise RequestError for a device or precision that torch cannot serve here."""
+        import torch
+
+        if self.precision not in ("float32", "bfloat16", "float16", "float64"):
+            raise RequestError(f"--precision {self.precision}: choose float32, bfloat16, float16 or float64")
+        try:
+            torch.zeros(1, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise RequestError(f"--device {self.device}: {str(error).splitlines()[0]}") from None
+
+
+class TrainRequest(Problem):
+    """A problem and where its task weights come from: one of a method, fixed weights or a policy's content.
+
+    single: train on that task or domain alone.
+    """
+
+    method: str | None = None
+    hyper: dict[str, Any] = Field(default_factory=dict)
+    weights: dict[str, float] | None = None
+    policy: dict[str, Any] | None = None
+    single: str | None = None
+    seed: int = 0
+
+    def source(self, names: Sequence[str], epochs: int) -> Method:
+        """The method that weighs ``names``. Raises RequestError where a task is unnamed or unknown."""
+        if self.policy is not None:
+            return methods.replay(Policy.from_dict(self.policy).reorder(names).stretch(epochs))
+        if self.weights is not None:
+            for name in [*self.weights, *names]:
+                if name not in names or name not in self.weights:
+                    what = "is no task of this run" if name not in names else "is not named"
+                    raise RequestError(f"--weights: {name!r} {what}; name all of {', '.join(names)}")
+            return methods.constant([self.weights[n] for n in names])
+        if self.method is None:
+            raise RequestError("no weights were asked for: name a method, weights or a policy")
+        return methods.create(self.method, **self.hyper)
+
+
+def make_learner(
+    problem: Problem, seed: int, on_rows: Callable[[list[Row]], None] | None = None, data: Data | None = None
+) -> SupervisedLearner:
+    """A fresh learner of the problem; ``data`` replaces the problem's own (a hold-out, one task alone)."""
+    workload = problem.resolve()
+    recipe = problem.recipe(workload)
+    data = problem.load(workload, recipe) if data is None else data
+    precision: Any = problem.precision
+    build = lambda: workload.build(recipe.model, data)  # noqa: E731
+    return SupervisedLearner(data, build, recipe, seed, problem.device, precision, on_rows)
+
+
+def train(request: TrainRequest, out: Path, command: str, resume: bool = False, say: Progress | None = None) -> Any:
+    """Run ``request`` in ``out`` and return its result (the JSON of ``train``). A finished run is read, not repeated.
+
+    Selection reads the validation split after each epoch; the test split is read once, at the end.
+    """
+    request.check_device()
+    workload = request.resolve()
+    recipe = request.recipe(workload)
+    data = request.load(workload, recipe)
+    if request.single is not None:
+        data = data.restrict([request.single])
+    method = request.source(data.names, recipe.epochs)
+    asked = request.model_dump(mode="json")
+    records.check_directory(out)
+    with files.lock(out):
+        held = records.claim(out, "train", asked, resume, command, recipe=recipe.model_dump(mode="json"))
+        if held and (out / "result.json").exists():
+            return files.read_json(out / "result.json")
+        return _run(request, data, recipe, method, out, say)
+
+
+class _Best:
+    """The state of the epoch that selection prefers: the best validation score, or the last one."""
+
+    def __init__(self, latest: bool) -> None:
+        self.latest, self.score, self.epoch = latest, float("-inf"), 0
+        self.state: dict[str, Any] | None = None
+
+    def offer(self, score: float, epoch: int, state: dict[str, Any]) -> None:
+        if self.latest or self.state is None or score > self.score:
+            self.score, self.epoch, self.state = score, epoch, state
+
+
+def _run(
+    request: TrainRequest, data: Data, recipe: Recipe, method: Method, out: Path, say: Progress | None
+) -> dict[str, Any]:
+    started, spent, log = time.perf_counter(), 0.0, records.Records(out)
+    learner = make_learner(request, request.seed, log.append, data)
+    split = "validation" if data.has("validation") else None
+    best = _Best(recipe.selection == "last" or split is None)
+    checkpoint = out / "checkpoints" / "last.pt"
+    saved = started
+    if checkpoint.exists():
+        held = files.load_tensors(checkpoint)
+        learner.load_state_dict(held["learner"])
+        best.score, best.epoch, best.state, spent = held["score"], held["epoch"], held["best"], held["seconds"]
+        log.truncate(held["bytes"])
+    else:
+        log.truncate(0)
+    while learner.epoch < recipe.epochs:
+        learner.train(method, learner.epoch + 1)
+        score = _validate(learner, split, log) if split else 0.0
+        state = learner.state_dict()
+        best.offer(score, learner.epoch, state)
+        if time.perf_counter() - saved > CHECKPOINT_SECONDS:
+            saved = time.perf_counter()
+            content = {"learner": state, "best": best.state, "score": best.score, "epoch": best.epoch}
+            content |= {"seconds": spent + saved - started, "bytes": log.size()}
+            files.save_tensors(checkpoint, content)
+        if say:
+            say(f"epoch {learner.epoch}/{recipe.epochs}" + (f"  validation {score:.4f}" if split else ""))
+    label = method.name if request.single is None else "single"
+    result: dict[str, Any] = {"out": str(out), "workload": request.label, "method": label, "seed": request.seed}
+    result |= _finish(learner, split, best, log)
+    result |= {"seconds": spent + time.perf_counter() - started}
+    files.save_tensors(out / "checkpoints" / "selected.pt", (best.state or learner.state_dict())["model"])
+    files.write_json(out / "result.json", result)
+    checkpoint.unlink(missing_ok=True)
+    return result
+
+
+def _validate(learner: SupervisedLearner, split: str, log: records.Records) -> float:
+    """The average score on ``split``, with everything measured there added to the records."""
+    seen = learner.measure(split)
+    log.append(learner.measured_rows(split, seen))
+    return sum(v["score"] for v in seen.values()) / len(seen)
+
+
+def _finish(learner: SupervisedLearner, split: str | None, best: _Best, log: records.Records) -> dict[str, Any]:
+    """Read the test split once, with the selected weights."""
+    counts = learner.counts()
+    if best.state is not None:
+        learner.load_state_dict(best.state)
+    result: dict[str, Any] = {"epoch": learner.epoch}
+    for name in ("validation", "test"):
+        seen = learner.measure(name) if learner.data.has(name) else {}
+        if name == "test":
+            log.append(learner.measured_rows(name, seen))
+        values = {task: v["metric"] for task, v in seen.items()}
+        average = sum(values.values()) / len(values) if values else None
+        result[name] = values | ({"average": average} if values else {})
+    return result | counts
+
+
+def summary(result: dict[str, Any]) -> str:
+    """A run's result for people."""
+    tested = result["test"] or result["validation"]
+    lines = [f"{task:24s} {value:.4f}" for task, value in tested.items()]
+    head = f"{result['workload']}, {result['method']}, seed {result['seed']}, epoch {result['epoch']}"
+    return "\n".join([head, *lines, f"written to {result['out']}"])

@@ -1,0 +1,46 @@
+"""What every test may use: the command line as a user calls it, in an empty directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scalarize import cli
+
+
+@dataclass
+class Answer:
+    """What a command printed, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Stdout as the one JSON object that it must be."""
+        assert self.out.count("\n") == 1, self.out
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Answer]:
+    """``command("train", "rand-hie", "--epochs", 1)`` in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SCALARIZE_DATA", str(tmp_path / "data"))
+
+    def run(*words: Any) -> Answer:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            cli.main([str(w) for w in words])
+        captured = capsys.readouterr()
+        return Answer(int(stop.value.code or 0), captured.out, captured.err)
+
+    return run
