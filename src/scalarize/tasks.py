@@ -144,6 +144,13 @@ class Table:
         groups = None if self.groups is None else self.groups[indices]
         return Table(self.inputs[indices], {k: v[indices] for k, v in self.targets.items()}, groups)
 
+    @classmethod
+    def concat(cls, tables: Sequence[Table]) -> Table:
+        """One table after the other; all with groups or all without."""
+        groups = [t.groups for t in tables if t.groups is not None]
+        targets = {k: torch.cat([t.targets[k] for t in tables]) for k in tables[0].targets}
+        return cls(torch.cat([t.inputs for t in tables]), targets, torch.cat(groups) if groups else None)
+
 
 @dataclass(frozen=True)
 class Domain:

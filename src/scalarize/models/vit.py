@@ -6,6 +6,8 @@ from typing import cast
 
 from torch import nn
 
+from scalarize.errors import RequestError
+
 
 def small_vit(
     depth: int = 9, width: int = 192, image: int = 32, patch: int = 4, heads: int = 12, mlp_ratio: float = 2.0
@@ -13,10 +15,15 @@ def small_vit(
     """ViT-S/4: images (B, 3, image, image) -> the class token's features (B, width).
 
     depth: transformer layers, 3, 6 or 9 in the paper. width: token dimension, 48, 96, 144 or 192 (factors 0.25 to 1
-    of 192), a multiple of ``heads``. No dropout and no stochastic depth: the paper names none, our choice.
+    of 192), a multiple of ``heads``, else RequestError. No dropout and no stochastic depth:
+    the paper names none, our choice.
     """
     from timm.models.vision_transformer import VisionTransformer
 
+    if width % heads:
+        raise RequestError(
+            f"a token dimension of {width} cannot be shared out to {heads} heads: use a multiple of them"
+        )
     return cast(
         nn.Module,
         VisionTransformer(

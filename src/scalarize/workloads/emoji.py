@@ -1,0 +1,200 @@
+"""Emoji of several vendors: one task on the vendors as domains, or three tasks on all their drawings.
+
+A DomainNet in miniature whose data install from npm packages (see ``scalarize.data.emoji``). Everything here is our
+choice. One split of the base emoji serves all vendors and skin tones: else the same drawing would lie on both sides.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from scalarize.data import emoji, images, manifest
+from scalarize.data.augment import Augment
+from scalarize.data.randaugment import RandAugment
+from scalarize.errors import RequestError, one_of
+from scalarize.models.backbone import classifier
+from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.tasks import Data, Domain, Table, multiclass, split_groups
+from scalarize.workloads.base import Workload
+
+SPLITS = {"train": 0.6, "validation": 0.2, "test": 0.2}
+CLASSES = {"category": 9, "subcategory": 99, "skin-tone": len(emoji.TONES)}
+NO_CATEGORY = "Component"  # the tones themselves; their category is left out, their subcategory counts
+REFERENCE = "google"
+
+
+@functools.lru_cache(maxsize=2)
+def _read(folder: Path, stamp: int) -> dict[str, Table]:
+    """Each vendor's samples; category -1 where it is left out. ``stamp`` changes with the file."""
+    content = manifest.load(folder, emoji.FILE, emoji.REMEDY)
+    vendors = [content[v] for v in content]
+    categories = sorted({c for v in vendors for c in v["categories"]} - {NO_CATEGORY})
+    subcategories = sorted({c for v in vendors for c in v["subcategories"]})
+    tables = {}
+    for name, vendor, groups in zip(content, vendors, emoji.groups(vendors, len(emoji.FREE)), strict=True):
+        place = {c: k for k, c in enumerate(categories)}
+        targets = {
+            "category": torch.tensor([place.get(c, -1) for c in vendor["categories"]]),
+            "subcategory": torch.tensor([subcategories.index(c) for c in vendor["subcategories"]]),
+            "skin-tone": vendor["tones"],
+        }
+        tables[name] = Table(vendor["images"], targets, groups)
+    return tables
+
+
+def read(root: Path) -> dict[str, Table]:
+    """vendor -> all its drawings, uint8 (N, 3, 64, 64). Raises RequestError where the file is missing or damaged."""
+    folder = root / "emoji"
+    path = folder / emoji.FILE
+    return _read(folder, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+def split_rows(tables: Mapping[str, Table], seed: int) -> dict[str, dict[str, Tensor]]:
+    """vendor -> split -> rows. Whole groups, over all vendors; those with skin tones, which are large, apart."""
+    groups = torch.cat([_groups(t) for t in tables.values()])
+    toned = torch.cat([t.targets["skin-tone"] for t in tables.values()]) > 0
+    varied = torch.zeros(int(groups.max()) + 1, dtype=torch.bool)
+    varied[groups[toned]] = True
+    side = torch.empty(len(groups), dtype=torch.long)
+    for stratum in (True, False):
+        rows = torch.nonzero(varied[groups] == stratum).flatten()
+        for number, part in enumerate(split_groups(groups[rows], tuple(SPLITS.values()), seed)):
+            side[rows[part]] = number
+    parts = torch.split(side, [len(t) for t in tables.values()])
+    return {
+        vendor: {name: torch.nonzero(part == number).flatten() for number, name in enumerate(SPLITS)}
+        for vendor, part in zip(tables, parts, strict=True)
+    }
+
+
+def _groups(table: Table) -> Tensor:
+    assert table.groups is not None
+    return table.groups
+
+
+def _domains(settings: Mapping[str, Any], root: Path, labels: tuple[str, ...]) -> dict[str, dict[str, Table]]:
+    """vendor -> split -> samples with the targets ``labels``, resized, for the vendors asked for."""
+    tables = read(root)
+    for vendor in settings["vendors"]:
+        if vendor in emoji.RESTRICTED and vendor not in tables:
+            raise RequestError(
+                f"{root / 'emoji' / emoji.FILE}: holds no {vendor} emoji: {emoji.REMEDY} --accept-licence"
+            )
+        if vendor not in tables:
+            raise one_of("vendor", vendor, (*emoji.FREE, *emoji.RESTRICTED), where=" in data.vendors")
+    rows = split_rows(tables, settings["split_seed"])
+    domains: dict[str, dict[str, Table]] = {}
+    for vendor in settings["vendors"]:
+        table = tables[vendor]
+        keep = torch.ones(len(table), dtype=torch.bool)
+        if "category" in labels:
+            keep &= table.targets["category"] >= 0
+        if not settings["tones"]:
+            keep &= table.targets["skin-tone"] == 0
+        domains[vendor] = {}
+        for split, chosen in rows[vendor].items():
+            part = table.select(chosen[keep[chosen]])
+            targets = {label: part.targets[label] for label in labels}
+            domains[vendor][split] = Table(images.resize(part.inputs, settings["side"]), targets, part.groups)
+    return domains
+
+
+def _info(train: Tensor, settings: Mapping[str, Any]) -> dict[str, Any]:
+    mean, deviation = images.channel_statistics(train)
+    return {"side": settings["side"], "mean": mean, "deviation": deviation}
+
+
+def _augment(settings: Mapping[str, Any]) -> Augment:
+    policy = RandAugment() if settings["randaugment"] else None
+    return Augment(padding=settings["side"] // 8, flip=settings["flip"], policy=policy)
+
+
+def load_vendors(settings: Mapping[str, Any], root: Path) -> Data:
+    """One label, the vendors as domains; an epoch is as long as google's training set, or else the first vendor's."""
+    label = settings["label"]
+    if label not in CLASSES:
+        raise one_of("label", label, CLASSES, where=" in data.label")
+    parts = _domains(settings, root, (label,))
+    augment = _augment(settings)
+    domains = [Domain(vendor, splits, augment) for vendor, splits in parts.items()]
+    info = _info(torch.cat([splits["train"].inputs for splits in parts.values()]), settings)
+    reference = REFERENCE if REFERENCE in parts else domains[0].name
+    return Data.multi_domain(multiclass(label, CLASSES[label]), domains, reference, **info)
+
+
+def load_tasks(settings: Mapping[str, Any], root: Path) -> Data:
+    """Category, subcategory and skin tone of the drawings of all vendors together."""
+    parts = _domains(settings, root, tuple(CLASSES))
+    merged = {split: Table.concat([splits[split] for splits in parts.values()]) for split in SPLITS}
+    domain = Domain("all", merged, _augment(settings))
+    return Data.multi_task(
+        [multiclass(k, n) for k, n in CLASSES.items()], domain, **_info(merged["train"].inputs, settings)
+    )
+
+
+def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
+    """A backbone shared by all; heads are shared by domains, own to tasks."""
+    info = data.info
+    outputs = {t.name: t.outputs for t in data.tasks}
+    domains = len(data.tasks) == 1
+    return classifier(settings, outputs, info["side"], info["mean"], info["deviation"], shared_head=domains)
+
+
+def missing(root: Path) -> str | None:
+    """None where the tensor file is there, else what to run."""
+    if manifest.present(root / "emoji", emoji.FILE):
+        return None
+    return f"{root / 'emoji' / emoji.FILE}: {emoji.REMEDY}"
+
+
+RECIPE = Recipe(
+    optimizer=OptimizerRecipe(name="adamw", lr=3e-3, weight_decay=0.05),
+    schedule=ScheduleRecipe(name="cosine", warmup=1),
+    epochs=20,
+    batch_size=64,
+    model={"family": "resnet", "depth": 26, "width": 0.25},
+    data={
+        "label": "category",
+        "vendors": list(emoji.FREE),
+        "tones": True,
+        "side": 64,
+        "flip": True,
+        "randaugment": False,
+        "split_seed": 0,
+    },
+)
+PROVENANCE = "emoji drawn by several vendors; npm packages emoji-datasource-* 16.0.0; Apache-2.0 and CC-BY-4.0"
+
+WORKLOADS = (
+    Workload(
+        name="emoji",
+        kind="multi-domain",
+        objectives=emoji.FREE,
+        size="7,600 images of 64 px, 15,000 with all four vendors",
+        provenance=PROVENANCE,
+        recipe=RECIPE,
+        load=load_vendors,
+        build=build,
+        missing=missing,
+        get=emoji.get,
+        reference=REFERENCE,
+    ),
+    Workload(
+        name="emoji-tasks",
+        kind="multi-task",
+        objectives=tuple(CLASSES),
+        size="7,600 images of 64 px",
+        provenance=PROVENANCE,
+        recipe=RECIPE.model_copy(update={"data": {k: v for k, v in RECIPE.data.items() if k != "label"}}),
+        load=load_tasks,
+        build=build,
+        missing=missing,
+        get=emoji.get,
+    ),
+)
