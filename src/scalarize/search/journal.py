@@ -26,7 +26,10 @@ FORMAT = "scalarize-search/1"
 
 
 class Journal:
-    """Reads and writes the directory; ``history`` and ``asked`` are what it held when opened."""
+    """Reads and writes the directory; ``history`` and ``asked`` are what it held when opened.
+
+    JSON writes and reads floats exactly, so a history read back leads to the same decisions.
+    """
 
     def __init__(self, out: Path) -> None:
         self.out = out
@@ -66,6 +69,8 @@ class Journal:
             return
         head, *rows = files.read_lines(self.decisions) or [{}]
         try:
+            if head["decisions_sha256"] != _digest(rows):
+                raise ValueError("it differs from what the search wrote")
             length, digest, keep = int(head["lineage_bytes"]), str(head["lineage_sha256"]), bool(head["keep"])
             self.asked = lineage.generation_from(rows, keep) if rows else None
         except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -111,6 +116,7 @@ class Journal:
             "lineage_sha256": self._hash.hexdigest(),
         }
         rows = [] if generation is None else lineage.decision_rows(generation)
+        head["decisions_sha256"] = _digest(rows)
         files.write_text(self.decisions, "".join(json.dumps(row) + "\n" for row in [head, *rows]))
 
     def finish(self, told: Told) -> None:
@@ -149,6 +155,10 @@ class Journal:
                 folder.rmdir()
         if generation is None:
             shutil.rmtree(root, ignore_errors=True)
+
+
+def _digest(rows: list[dict[str, Any]]) -> str:
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def _entries(folder: Path) -> list[Path]:
