@@ -14,7 +14,15 @@ from typing import Any
 from scalarize.errors import RequestError, RunError
 
 
-def write_bytes(path: str | Path, content: bytes) -> Path:
+def read_bytes(path: str | Path) -> bytes:
+    """The content of ``path``. Raises RequestError naming a missing file."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def write_bytes(path: str | Path, content: bytes | memoryview) -> Path:
     """Replace ``path`` by ``content`` in one step. Raises RunError where the disk does not take it."""
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -101,19 +109,27 @@ def lock(directory: str | Path) -> Iterator[None]:
 
 def save_tensors(path: str | Path, state: dict[str, Any]) -> Path:
     """``torch.save`` in one atomic step."""
+    return write_bytes(path, tensor_bytes(state))
+
+
+def tensor_bytes(state: dict[str, Any]) -> bytes:
+    """What :func:`save_tensors` writes."""
     import torch
 
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    return write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
-def load_tensors(path: str | Path) -> Any:
-    """``torch.load`` that runs no code. Raises RequestError naming a missing or damaged file."""
+def load_tensors(path: str | Path, content: bytes | None = None) -> Any:
+    """``torch.load`` that runs no code, of the file or of the ``content`` it has.
+
+    Raises RequestError naming a missing or damaged file.
+    """
     import torch
 
     try:
-        return torch.load(path, weights_only=True, map_location="cpu")
+        return torch.load(path if content is None else io.BytesIO(content), weights_only=True, map_location="cpu")
     except Exception as error:  # fed with damaged bytes, the unpickler raises whatever comes
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise RequestError(f"{path}: cannot be read as a checkpoint: {reason}") from None

@@ -12,15 +12,20 @@ FORMAT = "scalarize-member/1"
 
 def write(path: str, metrics: dict[str, float], seconds: float, state: dict[str, Any] | None) -> None:
     """Write atomically. Raises RunError where the disk does not take it."""
-    files.save_tensors(path, {"format": FORMAT, "metrics": metrics, "seconds": seconds, "state": state})
+    files.write_bytes(path, to_bytes(metrics, seconds, state))
 
 
-def read(path: str) -> tuple[dict[str, float], dict[str, Any] | None, float]:
-    """Metrics, state (None where it was not kept) and seconds of training.
+def to_bytes(metrics: dict[str, float], seconds: float, state: dict[str, Any] | None) -> bytes:
+    """What :func:`write` writes."""
+    return files.tensor_bytes({"format": FORMAT, "metrics": metrics, "seconds": seconds, "state": state})
+
+
+def read(path: str, content: bytes | None = None) -> tuple[dict[str, float], dict[str, Any] | None, float]:
+    """Metrics, state (None where it was not kept) and seconds of training, of the file or of the ``content`` it has.
 
     Raises RequestError naming a file that is missing, cut short or something else.
     """
-    content = files.load_tensors(path)
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    found = files.load_tensors(path, content)
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise RequestError(f"{path}: not a member's checkpoint")
-    return content["metrics"], content["state"], content["seconds"]
+    return found["metrics"], found["state"], found["seconds"]
