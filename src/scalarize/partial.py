@@ -25,7 +25,9 @@ def merge(state: State, part: State, task_axes: Mapping[str, int], index: Tensor
     merged = dict(state)
     for key, value in part.items():
         if task_axes.get(key) and key in state:
-            whole = state[key].detach().clone()
+            axes = task_axes[key]
+            # Tensors that a method sizes at its first step start with one column.
+            whole = state[key].detach().expand(*state[key].shape[:axes], *value.shape[axes:]).clone()
             whole[_index(index.to(whole.device), task_axes[key])] = value.detach().to(whole)
             merged[key] = whole
         else:

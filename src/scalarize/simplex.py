@@ -82,6 +82,18 @@ def raise_to(weights: NDArray[np.float64], floors: NDArray[np.float64]) -> NDArr
     return result
 
 
+def project(point: ArrayLike) -> Weights:
+    """The simplex point nearest to ``point`` (T,) in the Euclidean sense (Held, Wolfe and Crowder 1974).
+
+    >>> project([0.5, 1.5]).tolist()
+    [0.0, 1.0]
+    """
+    x = np.asarray(point, dtype=np.float64)
+    falling = np.sort(x)[::-1]
+    surplus = (np.cumsum(falling) - 1.0) / np.arange(1, x.size + 1)
+    return np.asarray(np.maximum(x - surplus[np.flatnonzero(falling > surplus)[-1]], 0.0))
+
+
 def sample_dirichlet(rng: np.random.Generator, center: ArrayLike, concentration: float) -> Weights:
     """A Dirichlet draw with mean ``center`` and total ``concentration`` (uniform center and T: the flat one)."""
     alpha = np.maximum(normalise(center) * concentration, 1e-6)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import minimize
+from scipy.optimize import minimize, root
 
 from scalarize.methods import create, get, names
 from scalarize.policy import Policy
@@ -91,6 +91,35 @@ def dwa(steps: Steps) -> list[Array]:
             rate = steps[k - 1][1] / steps[k - 2][1]
             weights = len(losses) * np.exp(rate / 2) / np.exp(rate / 2).sum()
         result.append(weights @ j)
+    return result
+
+
+twin("uw-so", temperature=2.0)(stateless(lambda j, losses, u: np.exp(0.5 / losses) / np.exp(0.5 / losses).sum() @ j))
+twin("gls")(stateless(lambda j, losses, u: losses.prod() ** (1 / T) / (T * losses) @ j))
+twin("stch", mu=0.5)(stateless(lambda j, losses, u: np.exp(losses / T / 0.5) / np.exp(losses / T / 0.5).sum() / T @ j))
+twin("stch", form="mtl", mu=0.5, nadir=[1.0, 2.0, 0.5, 3.0])(
+    stateless(lambda j, losses, u: _stch_mtl(losses, np.array([1.0, 2.0, 0.5, 3.0])) @ j)
+)
+
+
+def _stch_mtl(losses: Array, nadir: Array) -> Array:
+    powers = (losses / nadir) ** 2  # exp(log(L / nadir) / 0.5)
+    return T * powers / powers.sum() / losses
+
+
+@twin("famo", lr=0.1)
+def famo(steps: Steps) -> list[Array]:
+    logits = torch.zeros(T, dtype=torch.float64, requires_grad=True)
+    adam = torch.optim.Adam([logits], lr=0.1, weight_decay=0.001)
+    result = []
+    for j, losses, _ in steps:
+        z = torch.softmax(logits, 0).detach().numpy()
+        share = z / (losses + 1e-8)
+        result.append(share / share.sum() @ j)
+        fell = torch.tensor(np.log(losses + 1e-8) - np.log(0.9 * losses**1.1 + 1e-8))
+        adam.zero_grad()
+        (torch.softmax(logits, 0) * fell).sum().backward()
+        adam.step()
     return result
 
 
@@ -179,6 +208,139 @@ def gradnorm(steps: Steps) -> list[Array]:
     return result
 
 
+def fair(j: Array, power: float) -> Array:
+    """w > 0 with G w = w^-power: found in log w by a general root finder, from many starts."""
+    g = j @ j.T
+    for start in np.random.default_rng(0).standard_normal((40, len(j))):
+        found = root(lambda x: np.log(np.maximum(g @ np.exp(x), 1e-12)) + power * x, start, tol=1e-13)
+        w = np.exp(found.x)
+        if found.success and np.allclose(g @ w, w**-power, rtol=1e-8):
+            return w
+    raise AssertionError("no solution found")
+
+
+twin("nash-mtl")(stateless(lambda j, losses, u: fair(j, 1.0) @ j))
+twin("fairgrad", alpha=2.0)(stateless(lambda j, losses, u: fair(j, 0.5) @ j))
+
+
+@twin("aligned-mtl", scale="rmse")
+@stateless
+def aligned_mtl(j: Array, losses: Array, u: Array) -> Array:
+    u_, roots, v = np.linalg.svd(j, full_matrices=False)
+    return np.sqrt((roots**2).mean()) * np.full(len(j), 1 / len(j)) @ (u_ @ v)
+
+
+def onto_cone(j: Array, g: Array) -> Array:
+    """The d nearest to g with ``j @ d >= 0``."""
+    found = minimize(
+        lambda d: ((d - g) ** 2).sum(),
+        g,
+        jac=lambda d: 2 * (d - g),
+        method="SLSQP",
+        constraints={"type": "ineq", "fun": lambda d: j @ d, "jac": lambda d: j},
+        options={"ftol": 1e-15, "maxiter": 500},
+    )
+    return found.x
+
+
+twin("upgrad")(stateless(lambda j, losses, u: np.mean([onto_cone(j, g) for g in j], axis=0)))
+twin("dualproj")(stateless(lambda j, losses, u: onto_cone(j, j.mean(axis=0))))
+
+
+@twin("config")
+@stateless
+def config(j: Array, losses: Array, u: Array) -> Array:
+    units = np.array([g / norm(g) for g in j])
+    direction = np.linalg.pinv(units) @ np.ones(len(j))
+    direction /= norm(direction)
+    return sum(g @ direction for g in j) * direction
+
+
+@twin("gradvac", "orders", beta=0.5)
+def gradvac(steps: Steps) -> list[Array]:
+    target, result = np.zeros((T, T)), []
+    for j, _, orders in steps:
+        total = np.zeros(P)
+        for i in range(T):
+            g = j[i].copy()
+            for k in orders[i].astype(int):
+                phi, goal = g @ j[k] / (norm(g) * norm(j[k])), target[i, k]
+                if phi < goal:
+                    turn = goal * np.sqrt(1 - phi**2) - phi * np.sqrt(1 - goal**2)
+                    g = g + norm(g) * turn / (norm(j[k]) * np.sqrt(1 - goal**2)) * j[k]
+                target[i, k] = 0.5 * goal + 0.5 * phi
+            total += g
+        result.append(total)
+    return result
+
+
+def to_simplex(x: Array) -> Array:
+    """The nearest simplex point, by bisection on the shift."""
+    low, high = x.min() - 1, x.max()
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if np.maximum(x - middle, 0).sum() > 1 else (low, middle)
+    return np.maximum(x - high, 0)
+
+
+@twin("sdmgrad", lr=5.0)
+def sdmgrad(steps: Steps) -> list[Array]:
+    w, result = np.full(T, 1 / T), []
+    for k in range(K):
+        a = steps[k + 1][0] @ steps[k + 2][0].T
+        a = a / (np.mean([np.sqrt(max(x, 0)) for x in np.diag(a)]) ** 2 or 1.0)
+        speed = np.zeros(T)
+        for _ in range(20):
+            speed = 0.5 * speed + a @ (w + 0.3 / T)
+            w = to_simplex(w - 5.0 * speed)
+        result.append((w + 0.3 / T) / 1.3 @ steps[k][0])
+    return result
+
+
+@twin("modo", gamma=0.05)
+def modo(steps: Steps) -> list[Array]:
+    w, result = np.full(T, 1 / T), []
+    for k in range(K):
+        w = to_simplex(w - 0.05 * steps[k + 1][0] @ steps[k + 2][0].T @ w)
+        result.append(w @ steps[k][0])
+    return result
+
+
+@twin("db-mtl", beta=0.5, sigma=0.5)
+def db_mtl(steps: Steps) -> list[Array]:
+    buffer, result = np.zeros((T, P)), []
+    for k, (j, losses, _) in enumerate(steps):
+        rate = 0.5 / np.sqrt(k + 1)
+        for t in range(T):
+            buffer[t] = (1 - rate) * j[t] / (losses[t] + 1e-8) + rate * buffer[t]
+        longest = max(norm(b) for b in buffer)
+        result.append(sum(longest / norm(b) * b for b in buffer))
+    return result
+
+
+@twin("moco", gamma=0.05)
+def moco(steps: Steps) -> list[Array]:
+    y, w, result = np.zeros((T, P)), np.full(T, 1 / T), []
+    for k, (j, _, _) in enumerate(steps):
+        y = y - 0.5 / np.sqrt(k + 1) * (y - j)
+        w = to_simplex(w - 0.05 / np.sqrt(k + 1) * y @ y.T @ w)
+        result.append(w @ y)
+    return result
+
+
+@twin("excess-mtl", lr=0.5)
+def excess_mtl(steps: Steps) -> list[Array]:
+    w, squares, first, result = np.full(T, 1 / T), np.zeros((T, P)), None, []
+    for j, _, _ in steps:
+        squares = squares + j**2
+        risk = np.array([(g / np.sqrt(s)) @ g for g, s in zip(j, squares, strict=True)])
+        first = risk if first is None else first
+        w = w * np.exp(0.5 * risk / first)
+        w = w / w.sum()
+        result.append(w @ j)
+    return result
+
+
 # --- the comparison ------------------------------------------------------------------------------------------------
 
 
@@ -215,5 +377,5 @@ def test_method_equals_its_twin(key: str, seed: int) -> None:
         extra = [torch.tensor(s[0]) for s in steps[k + 1 : k + 1 + method.extra_batches]]
         got = method.combine_gradients(j, losses, draws=None if kind == "none" else u, extra=extra).gradient
         if method.observes:
-            method.observe(torch.tensor(steps[k][1] * 0.9))
+            method.observe(torch.tensor(0.9 * steps[k][1] ** 1.1))
         np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-5 * np.abs(want).max(), err_msg=f"step {k}")

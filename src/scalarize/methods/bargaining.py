@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from scalarize.methods.gram import Array, Gram
+from scalarize.methods.solvers import min_norm
 
 _STEPS = 200
 
@@ -17,7 +20,7 @@ def bargain(gram: Gram, power: float) -> Array | None:
     the solution for orthogonal gradients. A solution does not exist where a gradient is zero or the point is
     Pareto-stationary (0 in the hull of the unit gradients).
     """
-    if not gram.nonzero.all():
+    if not gram.nonzero.all() or gram.cancels(min_norm(replace(gram, norms=np.ones(gram.n_tasks)))[0]):
         return None
     c, n = gram.cosines, gram.norms / np.exp(np.log(gram.norms).mean())
     k = n ** (power - 1.0)
@@ -38,7 +41,10 @@ def bargain(gram: Gram, power: float) -> Array | None:
         # In the coordinates y = step / v the Newton matrix has about unit diagonal however v and k are scaled.
         scale = 1.0 / np.sqrt(pull / v)
         hessian = c * scale * scale[:, None] + np.diag(np.full(v.size, power))
-        direction = -scale * np.linalg.solve(hessian, scale * gradient)
+        try:
+            direction = -scale * np.linalg.solve(hessian, scale * gradient)
+        except np.linalg.LinAlgError:
+            break
         slope = float(gradient @ direction)
         length = min(1.0, 0.99 / max(float((-direction / v).max()), 1e-300))
         start = objective(v)
@@ -47,8 +53,7 @@ def bargain(gram: Gram, power: float) -> Array | None:
         if length <= 1e-10:
             break
         v = v + length * direction
-    # A sum of unit gradients that cancels to rounding shows a solution that only rounding made.
-    if not residual <= max(1e-9, 1e3 * gram.eps) or gram.cancels(v):
+    if not residual <= max(1e-9, 1e3 * gram.eps):
         return None
     # n was divided by its geometric mean m: G w = w^-p gives w = m^(-2/(1+p)) times the scaled solution.
     mean = np.exp(np.log(gram.norms).mean())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from scalarize.errors import RequestError, one_of
+from scalarize.errors import RequestError, RunError, one_of
 from scalarize.methods.base import Evidence, Method, State
 
 
@@ -16,6 +16,13 @@ def losses_of(evidence: Evidence, method: Method) -> Tensor:
     if evidence.losses is None:
         raise RequestError(f"{method.name} looks at the losses: pass losses=")
     return evidence.losses
+
+
+def positive(losses: Tensor, method: Method) -> Tensor:
+    """The losses (T,) with 0 as the least normal number. Raises RunError where one is below 0."""
+    if bool((losses.detach() < 0).any()):
+        raise RunError(f"{method.name} takes logarithms or inverses of the losses: they must be > 0")
+    return losses.clamp(min=torch.finfo(losses.dtype).tiny)
 
 
 def one_choice(method: Method, key: str, choices: Sequence[str]) -> None:

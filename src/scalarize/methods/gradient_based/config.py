@@ -1,0 +1,42 @@
+"""ConFIG: the same cosine with every task's gradient, as long as their projections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.gram import Gram, as_weights
+from scalarize.methods.registry import register
+
+
+@register
+@dataclass(eq=False)
+class ConFIG(Method):
+    """``(sum_i g_i . u) u`` with u the unit vector along ``pinv(U) 1``, U the unit gradients (Liu et al. 2024,
+    equations 2 and 3).
+
+    Of dependent gradients the pseudo-inverse makes the least-squares direction; where that is 0, so is the gradient.
+    Weights may be negative.
+    """
+
+    name = "config"
+    family = "gradient-based"
+    needs = Needs.GRAMIAN
+    heads = "own"
+    paper = "Liu et al. 2024"
+    non_conflicting = True
+    row_scale_invariant = True
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        assert evidence.gramian is not None
+        gram = Gram.of(evidence.gramian)
+        x = gram.pinv_cosines(gram.nonzero.astype(np.float64))
+        along = gram.cosines @ x  # u_i . (x @ U)
+        square = float(x @ along)
+        if square <= gram.tolerance * float(x @ x):
+            return as_weights(np.zeros_like(x), evidence.gramian), state
+        inverse = np.divide(1.0, gram.norms, out=np.zeros_like(x), where=gram.nonzero)
+        return as_weights(float(gram.norms @ along) / square * x * inverse, evidence.gramian), state

@@ -1,0 +1,53 @@
+"""DB-MTL: losses in logarithms, gradients of equal length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.checks import in_range, losses_of
+from scalarize.methods.registry import register
+
+
+@register
+@dataclass(eq=False)
+class DBMTL(Method):
+    """The sum of the averaged gradients of the log losses, each scaled to the longest one's norm (Lin et al. 2023,
+    algorithm 1).
+
+    The average, from 0, is ``b <- G + (beta / t^sigma) (b - G)``, G the gradients of ``log(L + 1e-8)``, t the step
+    from 1. beta: 0.9, in [0, 1); sigma: 0. The result is no weighting of this step's gradients, so there are no
+    weights. A zero average stays zero. The average holds T x P numbers.
+    """
+
+    name = "db-mtl"
+    family = "gradient-based"
+    needs = Needs.JACOBIAN
+    heads = "own"
+    paper = "Lin et al. 2023"
+    has_combine = True
+    task_axes = {"buffer": 1}
+    beta: float = 0.9
+    sigma: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        in_range(self, "beta", 0.0, 1.0)
+        in_range(self, "sigma", 0.0)
+
+    def init(self, n_tasks: int) -> State:
+        """buffer (T, P), made at the first step (with one column of zeros before); steps: how many were made."""
+        return {"buffer": torch.zeros(n_tasks, 1, dtype=torch.float64), "steps": torch.zeros((), dtype=torch.int64)}
+
+    def combine(self, evidence: Evidence, state: State) -> tuple[Tensor, Tensor | None, State]:
+        assert evidence.jacobian is not None
+        steps = state["steps"] + 1
+        log_gradients = evidence.jacobian / (losses_of(evidence, self).to(evidence.jacobian) + 1e-8)[:, None]
+        keep = self.beta / float(steps) ** self.sigma
+        buffer = log_gradients + keep * (state["buffer"].to(log_gradients) - log_gradients)
+        norms = torch.linalg.vector_norm(buffer, dim=1)
+        weights = torch.where(norms > 0, norms.max() / norms, torch.zeros_like(norms))
+        return weights @ buffer, None, {**state, "buffer": buffer, "steps": steps}

@@ -1,0 +1,118 @@
+"""SDMGrad and MoDo: weights from two independent batches, so that their product is unbiased."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scalarize import simplex
+from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.checks import in_range
+from scalarize.methods.gram import Array, as_weights
+from scalarize.methods.registry import register
+
+
+def cross_gramian(evidence: Evidence) -> Array:
+    """``J_1 J_2^T`` (T, T) of two independent batches: the two further ones, or this one and the only further one.
+
+    Without further batches it is this batch's Gramian: biased, but a function of what there is.
+    """
+    jacobians = [e.jacobian for e in evidence.extra if e.jacobian is not None]
+    if not jacobians:
+        assert evidence.gramian is not None
+        product = evidence.gramian
+    else:
+        first = jacobians[0] if len(jacobians) > 1 else evidence.jacobian
+        assert first is not None
+        product = first @ jacobians[-1].T
+    return np.asarray(product.detach().double().cpu().numpy())
+
+
+@register
+@dataclass(eq=False)
+class SDMGrad(Method):
+    """``w = (w_s + lambda/T) / (1 + lambda)``, w_s on the simplex minimising ``|(w_s + lambda w_0) @ J|^2 / 2``
+    with w_0 = 1/T (Xiao, Ban and Ji 2023, equation 10 and algorithm 1).
+
+    w_s is carried over from step to step and moved by n_iter = 20 projected steps with momentum = 0.5 along
+    ``A (w_s + lambda w_0)``; A is the product of two further batches' Jacobians, divided by the squared mean of the
+    roots of its diagonal (section 6.1). lambda_: 0.3; lr: 10 in the authors' code, 5 in another one. The direction
+    is taken on the first batch. Where only one further batch is given, the first batch and it make A.
+    """
+
+    name = "sdmgrad"
+    family = "gradient-based"
+    needs = Needs.JACOBIAN
+    heads = "own"
+    paper = "Xiao et al. 2023"
+    extra_batches = 2
+    task_axes = {"weights": 1}
+    lr: float = 10.0
+    lambda_: float = 0.3
+    momentum: float = 0.5
+    n_iter: int = 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        in_range(self, "lr", 0.0, open_low=True)
+        in_range(self, "lambda_", 0.0)
+        in_range(self, "momentum", 0.0, 1.0)
+        in_range(self, "n_iter", 1)
+
+    def init(self, n_tasks: int) -> State:
+        return {"weights": torch.full((n_tasks,), 1.0 / n_tasks, dtype=torch.float64)}
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        assert evidence.jacobian is not None
+        a = cross_gramian(evidence)
+        n = len(a)
+        mean_root = float(np.sqrt(np.maximum(a.diagonal(), 0.0)).mean())
+        if mean_root > 0:
+            a = a / mean_root**2
+        # Weights of the tasks in this batch: a point of their own simplex.
+        w = simplex.project(state["weights"].double().cpu().numpy())
+        speed = np.zeros(n)
+        for _ in range(self.n_iter):
+            speed = self.momentum * speed + a @ (w + self.lambda_ / n)
+            w = simplex.project(w - self.lr * speed)
+        total = (w + self.lambda_ / n) / (1 + self.lambda_)
+        return as_weights(total, evidence.jacobian), {**state, "weights": torch.from_numpy(w).to(state["weights"])}
+
+
+@register
+@dataclass(eq=False)
+class MoDo(Method):
+    """``w <- Pi(w - gamma (J_1 J_2^T + rho I) w)``, Pi the projection onto the simplex, from 1/T (Chen et al. 2023,
+    algorithm 1).
+
+    J_1 and J_2 are the Jacobians of two further, independent batches, and the direction is ``w @ J`` with the new
+    weights on the first: the paper's three samples. gamma: 0.1; rho: 0, the paper's rule (0.1 in public code).
+    """
+
+    name = "modo"
+    family = "gradient-based"
+    needs = Needs.JACOBIAN
+    heads = "own"
+    paper = "Chen et al. 2023"
+    extra_batches = 2
+    homogeneity = None  # gamma is a step length against the gradients' squares
+    task_axes = {"weights": 1}
+    gamma: float = 0.1
+    rho: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        in_range(self, "gamma", 0.0, open_low=True)
+        in_range(self, "rho", 0.0)
+
+    def init(self, n_tasks: int) -> State:
+        return {"weights": torch.full((n_tasks,), 1.0 / n_tasks, dtype=torch.float64)}
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        assert evidence.jacobian is not None
+        w = state["weights"].double().cpu().numpy()
+        w = simplex.project(w - self.gamma * (cross_gramian(evidence) @ w + self.rho * w))
+        return as_weights(w, evidence.jacobian), {**state, "weights": torch.from_numpy(w).to(state["weights"])}

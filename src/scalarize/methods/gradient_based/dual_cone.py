@@ -1,0 +1,85 @@
+"""UPGrad and DualProj: projection onto the cone of directions that hurt no task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.checks import counted, in_range, no_failures
+from scalarize.methods.gram import Array, Gram, as_weights
+from scalarize.methods.registry import register
+from scalarize.methods.solvers import onto_dual_cone
+
+
+def _regularized(gramian: Tensor, regularization: float) -> Gram:
+    """``G / trace + regularization I``, with G as 0 where its trace is below 1e-4 (the published default's rule)."""
+    g = gramian.detach().double().cpu().numpy()
+    trace = float(g.trace())
+    scaled = g / trace if trace >= 1e-4 else np.zeros_like(g)
+    return Gram.of_array(scaled + regularization * np.eye(len(g)), Gram.of(gramian).eps)
+
+
+@dataclass(eq=False)
+class _DualCone(Method):
+    """What both share. A solver that does not converge is counted; that vector is then left unprojected."""
+
+    family = "gradient-based"
+    needs = Needs.GRAMIAN
+    heads = "own"
+    paper = "Quinton and Rey 2024"
+    non_conflicting = True
+    regularization: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        in_range(self, "regularization", 0.0)
+
+    def init(self, n_tasks: int) -> State:
+        return no_failures()
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        assert evidence.gramian is not None
+        exact = self.regularization == 0
+        gram = Gram.of(evidence.gramian) if exact else _regularized(evidence.gramian, self.regularization)
+        total, converged = np.zeros(gram.n_tasks), True
+        for given in self._projected(gram.n_tasks):
+            weights, good = onto_dual_cone(gram, given)
+            total += weights if good else given
+            converged &= good
+        return as_weights(total, evidence.gramian), counted(state, converged)
+
+    def _projected(self, n_tasks: int) -> Array:
+        """The weights of the vectors that are projected, one a row."""
+        raise NotImplementedError
+
+
+@register
+@dataclass(eq=False)
+class UPGrad(_DualCone):
+    """The mean of the task gradients, each projected onto the dual cone (Quinton and Rey 2024, equation 4).
+
+    The dual cone holds the d with ``g_i . d >= 0`` for all i. regularization: 0 is the paper's projection; 1e-4 is
+    the default of its authors' library: ``G / trace + 1e-4 I``, with G as 0 where its trace is below 1e-4.
+    """
+
+    name = "upgrad"
+
+    def _projected(self, n_tasks: int) -> Array:
+        return np.eye(n_tasks) / n_tasks
+
+
+@register
+@dataclass(eq=False)
+class DualProj(_DualCone):
+    """The mean gradient projected onto the dual cone (Quinton and Rey 2024, section 4; Lopez-Paz and Ranzato 2017).
+
+    The dual cone holds the d with ``g_i . d >= 0`` for all i. regularization: as for ``upgrad``.
+    """
+
+    name = "dualproj"
+
+    def _projected(self, n_tasks: int) -> Array:
+        return np.full((1, n_tasks), 1.0 / n_tasks)

@@ -1,0 +1,68 @@
+"""GradVac: gradients are turned until their cosines reach a running target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.checks import in_range
+from scalarize.methods.gradient_based.pcgrad import random_orders
+from scalarize.methods.gram import Gram, as_weights
+from scalarize.methods.registry import register
+
+
+@register
+@dataclass(eq=False)
+class GradVac(Method):
+    """Where the cosine phi of ``g_i`` with another task's g_j is below its target phi_hat, add
+    ``|g_i| (phi_hat sqrt(1 - phi^2) - phi sqrt(1 - phi_hat^2)) / (|g_j| sqrt(1 - phi_hat^2)) g_j`` to g_i (Wang et
+    al. 2021, equation 2 and algorithm 1); the sum over tasks is followed.
+
+    beta: the targets, from 0, follow every cosine seen: ``phi_hat <- (1 - beta) phi_hat + beta phi``; 0.01 in the
+    paper, 0.5 in public code. All parameters form one group. As with PCGrad the T - 1 steps happen on the Gramian,
+    for all tasks at once. ``draws`` (T, T-1): row i is the order for task i. Zero gradients are passed over.
+    """
+
+    name = "gradvac"
+    family = "gradient-based"
+    needs = Needs.GRAMIAN
+    heads = "own"
+    paper = "Wang et al. 2021"
+    task_axes = {"phi": 2}
+    random = True
+    permutation_equivariant = False
+    beta: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        in_range(self, "beta", 0.0, 1.0)
+
+    def init(self, n_tasks: int) -> State:
+        """phi (T, T): the target cosine of task i's gradient with task j's."""
+        return {"phi": torch.zeros(n_tasks, n_tasks, dtype=torch.float64)}
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        assert evidence.gramian is not None
+        gram = Gram.of(evidence.gramian)
+        target = state["phi"].double().cpu().numpy().copy()
+        rows = np.arange(gram.n_tasks)
+        # Row i holds task i's gradient in coordinates of the unit gradients; a task's own length does not matter.
+        parts, norms = np.diag(gram.nonzero.astype(np.float64)), gram.nonzero.astype(np.float64)
+        for j in random_orders(gram.n_tasks, evidence).T:
+            inner = np.einsum("ij,ij->i", parts, gram.cosines[j])
+            seen = (norms > 0) & gram.nonzero[j]
+            phi = np.clip(np.divide(inner, norms, out=np.zeros_like(inner), where=seen), -1.0, 1.0)
+            goal = target[rows, j]
+            turn = seen & (phi < goal) & (np.abs(goal) < 1)
+            rest = np.sqrt(np.where(turn, 1 - goal**2, 1.0))
+            added = np.where(turn, norms * (goal * np.sqrt(1 - phi**2) - phi * rest) / rest, 0.0)
+            parts[rows, j] += added
+            norms = np.sqrt(np.maximum(norms**2 + 2 * added * inner + added**2, 0.0))
+            target[rows, j] = np.where(seen, (1 - self.beta) * goal + self.beta * phi, goal)
+        total = gram.norms @ parts
+        weights = np.divide(total, gram.norms, out=np.ones_like(total), where=gram.nonzero)
+        return as_weights(weights, evidence.gramian), {**state, "phi": torch.from_numpy(target).to(state["phi"])}

@@ -1,0 +1,57 @@
+"""Nash-MTL: the gradients bargain over the step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from scalarize.methods.bargaining import bargain
+from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.checks import counted, in_range, no_failures
+from scalarize.methods.gram import Gram, as_weights
+from scalarize.methods.registry import register
+from scalarize.methods.solvers import min_norm
+
+
+@register
+@dataclass(eq=False)
+class NashMTL(Method):
+    """The weights w > 0 with ``G w = 1 / w``: the Nash bargaining solution (Navon et al. 2022, claim 3.1).
+
+    They are solved for exactly; the gradient's squared norm is then T. max_norm: the gradient is shortened to this
+    norm where it is longer (the authors' code has 1.0); 0, the default, leaves it as it is. The authors' weights that
+    are renewed every few steps are the balancer's ``every``.
+
+    There is no solution where a gradient is zero or the point is Pareto-stationary: that is counted, and the
+    direction is MGDA's, the shortest vector in the hull of the gradients.
+    """
+
+    name = "nash-mtl"
+    family = "gradient-based"
+    needs = Needs.GRAMIAN
+    heads = "weighted"
+    paper = "Navon et al. 2022"
+    non_conflicting = True
+    homogeneity = 0.0
+    row_scale_invariant = True
+    max_norm: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        in_range(self, "max_norm", 0.0)
+
+    def init(self, n_tasks: int) -> State:
+        return no_failures()
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        assert evidence.gramian is not None
+        gram = Gram.of(evidence.gramian)
+        solution = bargain(gram, 1.0)
+        weights = min_norm(gram)[0] if solution is None else solution
+        if self.max_norm > 0:
+            v = weights * gram.norms
+            norm = float(np.sqrt(max(float(v @ gram.cosines @ v), 0.0)))
+            weights = weights * min(1.0, self.max_norm / norm) if norm > 0 else weights
+        return as_weights(weights, evidence.gramian), counted(state, solution is not None)

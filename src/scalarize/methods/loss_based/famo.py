@@ -1,0 +1,90 @@
+"""FAMO: all losses fall at the same rate, seen from the losses alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.checks import in_range, losses_of
+from scalarize.methods.registry import register
+
+
+@register
+@dataclass(eq=False)
+class FAMO(Method):
+    """Minimise ``sum_t z_t log(L_t - m_t) / c`` with ``z = softmax(logits)`` and ``c = sum_t z_t / (L_t - m_t)``
+    held constant, so that the weights ``z_t / ((L_t - m_t) c)`` have sum 1 (Liu et al. 2023, algorithm 1).
+
+    After the step the logits descend, by Adam, on ``z . (log L before - log L after)``: tasks that fell less get
+    more. It has to be shown the losses after the step, on the same batch: a second forward, its one extra cost.
+    Where it is not, the next step's losses serve (another batch: our approximation).
+
+    lr: 0.025; decay: 0.001, Adam's coupled weight decay (1e-5 and 0.01 in other code); min_loss: m, 0 for all tasks.
+    """
+
+    name = "famo"
+    family = "loss-based"
+    needs = Needs.LOSSES
+    heads = "weighted"
+    paper = "Liu et al. 2023"
+    observes = True
+    has_objective = True
+    task_axes = {"logits": 1, "mean": 1, "square": 1, "before": 1}
+    lr: float = 0.025
+    decay: float = 0.001
+    min_loss: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        in_range(self, "lr", 0.0)
+        in_range(self, "decay", 0.0)
+
+    def init(self, n_tasks: int) -> State:
+        """logits (T,); mean and square (T,), Adam's moments, and its steps; before (T,): the losses of a step whose
+        outcome has not been seen, NaN where there is none."""
+        zeros = torch.zeros(n_tasks, dtype=torch.float64)
+        unseen = torch.full((n_tasks,), float("nan"), dtype=torch.float64)
+        steps = torch.zeros((), dtype=torch.int64)
+        return {"logits": zeros, "mean": zeros.clone(), "square": zeros.clone(), "steps": steps, "before": unseen}
+
+    def _distance(self, losses: Tensor) -> Tensor:
+        return losses - self.min_loss + 1e-8
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        losses = losses_of(evidence, self)
+        state = self.look_back(losses, state)
+        share = torch.softmax(state["logits"], dim=0).to(losses.device) / self._distance(losses.double())
+        return (share / share.sum()).to(losses), {**state, "before": losses.double()}
+
+    def objective(self, losses: Tensor, state: State) -> Tensor:
+        state = self.look_back(losses.detach(), state)
+        z = torch.softmax(state["logits"], dim=0).to(losses)
+        distance = self._distance(losses)
+        return (z * torch.log(distance)).sum() / (z / distance).sum().detach()
+
+    def look_back(self, losses: Tensor, state: State) -> State:
+        before = state["before"]
+        after = losses.detach().to(before)
+        fell = torch.log(self._distance(before)) - torch.log(self._distance(after))
+        if not bool(torch.isfinite(fell).any()):
+            return {**state, "before": torch.full_like(before, float("nan"))}
+        # A task without both losses pulls nowhere.
+        fell = torch.where(torch.isfinite(fell), fell, torch.zeros_like(fell))
+        z = torch.softmax(state["logits"], dim=0)
+        gradient = z * (fell - (z * fell).sum()) + self.decay * state["logits"]
+        steps = state["steps"] + 1
+        mean = 0.9 * state["mean"] + 0.1 * gradient
+        square = 0.999 * state["square"] + 0.001 * gradient**2
+        count = float(steps)
+        moved = (mean / (1 - 0.9**count)) / ((square / (1 - 0.999**count)).sqrt() + 1e-8)
+        return {
+            **state,
+            "logits": state["logits"] - self.lr * moved,
+            "mean": mean,
+            "square": square,
+            "steps": steps,
+            "before": torch.full_like(before, float("nan")),
+        }

@@ -1,0 +1,35 @@
+"""GLS: the geometric mean of the losses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.checks import losses_of, positive
+from scalarize.methods.registry import register
+
+
+@register
+@dataclass(eq=False)
+class GLS(Method):
+    """Minimise ``(prod_t L_t)^(1/T)`` (Chennupati et al. 2019, equation 2): weights ``GLS / (T L_t)``.
+
+    The losses must be > 0; one that is exactly 0 counts as the least normal number. Raises RunError below 0.
+    """
+
+    name = "gls"
+    family = "loss-based"
+    needs = Needs.LOSSES
+    heads = "weighted"
+    paper = "Chennupati et al. 2019"
+    has_objective = True
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        logs = torch.log(positive(losses_of(evidence, self), self))
+        return torch.exp(logs.mean() - logs) / logs.numel(), state
+
+    def objective(self, losses: Tensor, state: State) -> Tensor:
+        return torch.exp(torch.log(positive(losses, self)).mean())

@@ -1,0 +1,90 @@
+"""STCH: a smooth maximum of the losses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scalarize.errors import RequestError
+from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.checks import in_range, losses_of, one_choice, positive
+from scalarize.methods.registry import register
+
+
+@register
+@dataclass(eq=False)
+class STCH(Method):
+    """Smooth Tchebycheff scalarization (Lin et al. 2024, equation 5), in both published forms.
+
+    form ``"paper"`` (default): ``mu logsumexp(lambda_t (L_t - z_t) / mu)`` with the preference lambda = 1/T and the
+    ideal point z (0 where not given); form ``"mtl"``, of the authors' multi-task code: ``T mu
+    logsumexp(log(L_t / nadir_t) / mu)``. mu > 0: 1; the smaller, the nearer to the maximum.
+
+    nadir: given, or (None) the mean losses of epoch number ``warmup`` (from 0; 4 in the authors' code), until the end
+    of which the sum of ``log L_t`` is minimised. Losses must be > 0 in the form ``"mtl"`` (RunError below 0).
+    """
+
+    name = "stch"
+    family = "loss-based"
+    needs = Needs.LOSSES
+    heads = "weighted"
+    paper = "Lin et al. 2024"
+    has_objective = True
+    task_axes = {"ideal": 1, "nadir": 1, "sum": 1, "count": 1}
+    form: str = "paper"
+    mu: float = 1.0
+    ideal: Sequence[float] | None = None
+    nadir: Sequence[float] | None = None
+    warmup: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_choice(self, "form", ("paper", "mtl"))
+        in_range(self, "mu", 0.0, open_low=True)
+        in_range(self, "warmup", 0)
+
+    def init(self, n_tasks: int) -> State:
+        """ideal (T,); or nadir (T,), NaN while unknown, with the sum and count (T,) of the epoch that makes it."""
+        if self.form == "paper":
+            return {"ideal": self._given("ideal", self.ideal, n_tasks, 0.0)}
+        zeros = torch.zeros(n_tasks, dtype=torch.float64)
+        nadir = self._given("nadir", self.nadir, n_tasks, math.nan)
+        return {"nadir": nadir, "sum": zeros, "count": zeros.clone()}
+
+    def _given(self, key: str, values: Sequence[float] | None, n_tasks: int, default: float) -> Tensor:
+        if values is not None and len(values) != n_tasks:
+            raise RequestError(f"stch: {key} has {len(values)} entries for {n_tasks} tasks")
+        return torch.tensor([default] * n_tasks if values is None else list(values), dtype=torch.float64)
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        losses = losses_of(evidence, self)
+        with torch.enable_grad():
+            at = losses.detach().double().requires_grad_()
+            (weights,) = torch.autograd.grad(self.objective(at, state), at)
+        return weights.to(losses), self._learn_nadir(evidence, state)
+
+    def _learn_nadir(self, evidence: Evidence, state: State) -> State:
+        if self.form == "paper" or not bool(state["nadir"].isnan().any()):
+            return state
+        losses = losses_of(evidence, self).detach().to(state["sum"])
+        if evidence.epoch == self.warmup:
+            return {**state, "sum": state["sum"] + losses, "count": state["count"] + 1}
+        if evidence.epoch > self.warmup:
+            # A task that the epoch did not bring (or a run resumed past it) takes its first losses instead.
+            mean = torch.where(state["count"] > 0, state["sum"] / state["count"].clamp(min=1), losses)
+            return {**state, "nadir": torch.where(state["nadir"].isnan(), mean, state["nadir"])}
+        return state
+
+    def objective(self, losses: Tensor, state: State) -> Tensor:
+        if self.form == "paper":
+            scaled = (losses - state["ideal"].to(losses)) / losses.numel()
+            return self.mu * torch.logsumexp(scaled / self.mu, dim=0)
+        logs = torch.log(positive(losses, self))
+        nadir = state["nadir"].to(losses)
+        if bool(nadir.isnan().any()):
+            return logs.sum()
+        return losses.numel() * self.mu * torch.logsumexp((logs - torch.log(nadir)) / self.mu, dim=0)
