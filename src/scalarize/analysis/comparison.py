@@ -191,7 +191,7 @@ def _sentence(
         else (f"Welch, {d.n[0]} {_kind(values[a])} against {d.n[1]} {_kind(values[b])}")
     )
     interval = f"95 % interval {scale * d.low:+.2f} to {scale * d.high:+.2f}"
-    tested = f"p = {_p(d.p)}" + (f", {_p(p)} corrected for {family} pairs" if family > 1 else "")
+    tested = f"p {_p(d.p)}" + (f", corrected for {family} pairs p {_p(p)}" if family > 1 else "")
     if outcome == "ties":
         return (
             f"{a} ties with {b}: not distinguishable, difference {gap}, {interval}, {tested} ({basis}; "
@@ -205,4 +205,4 @@ def _kind(side: Mapping[Unit, float]) -> str:
 
 
 def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"

@@ -42,7 +42,8 @@ def comparison_table(
     body = []
     for row in rows:
         cells = {None: row["average"], **row["tasks"]}
-        shown = [cell(cells[t], scale, row["method"] in best.get(t, ())) for t in (None, *tasks)]
+        digits = {t: (2 if t is None else 1) if scale == 100 else 3 for t in cells}
+        shown = [cell(cells[t], scale, row["method"] in best.get(t, ()), digits[t]) for t in (None, *tasks)]
         behind = f"{row['searches']} x {row['runs'] // row['searches']}" if row.get("searches") else str(row["seeds"])
         body.append([str(row["method"]), *shown, behind, str(row["trainings"])])
     text = render(["method", "average", *tasks, "seeds", "trainings"], body)
@@ -50,13 +51,13 @@ def comparison_table(
     return text + f"\n{unit}, mean and half of the 95 % interval; * best of its column; a x b: searches x retrains"
 
 
-def cell(interval: Mapping[str, float | None], scale: float = 1.0, best: bool = False) -> str:
+def cell(interval: Mapping[str, float | None], scale: float = 1.0, best: bool = False, digits: int = 2) -> str:
     """``68.41 ±0.20*``; ``±?`` where one unit gives no interval, ``-`` where the mean is unknown."""
     mean, low, high = (interval[k] for k in ("mean", "low", "high"))
     if mean is None:
         return "- "
-    half = "?" if low is None or high is None else f"{scale * (high - low) / 2:.2f}"
-    return f"{scale * mean:.2f} ±{half}" + ("*" if best else " ")
+    half = "?" if low is None or high is None else f"{scale * (high - low) / 2:.{digits}f}"
+    return f"{scale * mean:.{digits}f} ±{half}" + ("*" if best else " ")
 
 
 def _pieces(title: str) -> list[str]:

@@ -1,0 +1,98 @@
+"""Courses over epochs: metrics, losses and weights of runs, scores of searches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from scalarize.analysis.runs import Run
+from scalarize.policy import Policy
+
+
+def objectives(records: pd.DataFrame) -> pd.Series[str]:
+    """What each row's weight is over: the task, the domain where all rows share a task, else ``domain/task``."""
+    if records["domain"].nunique() <= 1:
+        return records["task"]
+    if records["task"].nunique() <= 1:
+        return records["domain"]
+    return records["domain"] + "/" + records["task"]
+
+
+def metric(run: Run, split: str = "validation") -> pd.DataFrame:
+    """Epoch x objective: the first metric of each objective on ``split``; empty where nothing was measured."""
+    rows = run.records[(run.records["split"] == split) & ~run.records["metric"].isin(["loss", "weight"])]
+    return _by_epoch(rows)
+
+
+def loss(run: Run, split: str = "train") -> pd.DataFrame:
+    """Epoch x objective: the loss on ``split``."""
+    return _by_epoch(run.records[(run.records["split"] == split) & (run.records["metric"] == "loss")])
+
+
+def _by_epoch(rows: pd.DataFrame) -> pd.DataFrame:
+    rows = rows.assign(objective=objectives(rows)).drop_duplicates(["epoch", "objective"])
+    order = list(dict.fromkeys(rows["objective"]))
+    return rows.pivot(index="epoch", columns="objective", values="value")[order].sort_index()
+
+
+def weights(run: Run) -> pd.DataFrame:
+    """Epoch x objective: weights in use, averaged over each epoch's steps; a recorded row holds until the next.
+
+    Index k is the epoch from k to k + 1. Empty for a run that recorded no weights.
+    """
+    records = run.records
+    rows = records[(records["split"] == "train") & (records["metric"] == "weight")]
+    if rows.empty:
+        return pd.DataFrame()
+    per_epoch = _steps_per_epoch(records)
+    epochs = max(1, round(records["step"].max() / per_epoch))
+    bounds = np.arange(epochs + 1) * per_epoch
+    rows = rows.assign(objective=objectives(rows))
+    columns = {}
+    for name, own in rows.groupby("objective", sort=False):
+        own = own.sort_values("step", kind="stable").drop_duplicates("step", keep="last")
+        start = own["step"].to_numpy(dtype=np.float64)
+        value = own["value"].to_numpy(dtype=np.float64)
+        start[0] = 0.0
+        ends = np.append(start[1:], max(bounds[-1], start[-1]))
+        area = np.concatenate([[0.0], np.cumsum(value * (ends - start))])
+        columns[name] = np.diff(np.interp(bounds, np.append(start, ends[-1]), area)) / per_epoch
+    return pd.DataFrame(columns, index=pd.RangeIndex(epochs, name="epoch"))
+
+
+def _steps_per_epoch(records: pd.DataFrame) -> float:
+    """From rows at the end of an epoch (losses, metrics); one step an epoch where there are none."""
+    ends = records[(records["metric"] != "weight") & (records["epoch"] > 0) & (records["step"] > 0)]
+    return float((ends["step"] / ends["epoch"]).median()) if len(ends) else 1.0
+
+
+def shares(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows scaled to sum 1, negative weights taken as 0: what can be stacked."""
+    clipped = frame.clip(lower=0)
+    return clipped.div(clipped.sum(axis=1).replace(0, np.nan), axis=0)
+
+
+def policy_weights(policy: Policy) -> pd.DataFrame:
+    """Epoch x task: the simplex weights of a policy; index k is the epoch from k to k + 1."""
+    table = [policy.weights_at(epoch) for epoch in range(policy.epochs)]
+    return pd.DataFrame(np.array(table), columns=list(policy.tasks), index=pd.RangeIndex(policy.epochs, name="epoch"))
+
+
+def band(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Epoch x (mean, low, high): the average over objectives of each run, then mean and extremes over runs."""
+    averages = [frame.mean(axis=1, skipna=False) for frame in frames if not frame.empty]
+    if not averages:
+        return pd.DataFrame(columns=["mean", "low", "high"])
+    together = pd.concat(averages, axis=1)
+    return pd.DataFrame({"mean": together.mean(axis=1), "low": together.min(axis=1), "high": together.max(axis=1)})
+
+
+def generations(lineage: pd.DataFrame) -> pd.DataFrame:
+    """A row a generation: epoch, best, median and worst score of its members, NaN scores left out."""
+    grouped = lineage.groupby("generation")
+    scores = grouped["score"]
+    return pd.DataFrame(
+        {"epoch": grouped["epoch"].max(), "best": scores.max(), "median": scores.median(), "worst": scores.min()}
+    )

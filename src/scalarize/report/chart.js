@@ -1,0 +1,247 @@
+// drawChart(figure, spec): one chart as SVG, with pointer, legend (hide a series) and zoom (drag; double click resets).
+// The colours, dashes and markers come from the page (window.chartStyle), so that page and image files agree.
+"use strict";
+window.drawChart = (figure, spec) => {
+  const style = window.chartStyle, plot = figure.querySelector(".plot"), legend = figure.querySelector(".legend");
+  const reset = figure.querySelector(".reset"), hidden = new Set(), zoom = { x: null, y: null };
+  const tip = plot.querySelector(".tip");
+  const colour = (k) => style.colours[k % style.colours.length];
+  const dash = (k) => style.dashes[Math.floor(k / style.colours.length) % style.dashes.length];
+  const ns = "http://www.w3.org/2000/svg";
+  const add = (parent, tag, attributes, text) => {
+    const node = document.createElementNS(ns, tag);
+    for (const key in attributes) node.setAttribute(key, attributes[key]);
+    if (text !== undefined) node.textContent = text;
+    parent.append(node);
+    return node;
+  };
+  const known = (v) => v !== null && v !== undefined;
+  const show = (v) => !known(v) ? "unknown" : v === 0 ? "0" : Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3 ? v.toExponential(2) : String(Number(v.toPrecision(4)));
+  const shown = () => spec.series.map((s, k) => ({ ...s, k })).filter((s) => !hidden.has(s.k));
+  const categories = spec.kind === "intervals" || spec.kind === "heat";
+
+  const ticks = (low, high, count) => {
+    const raw = (high - low) / Math.max(count, 1), power = 10 ** Math.floor(Math.log10(raw));
+    const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999);
+    const first = Math.ceil(low / step - 1e-9), last = Math.floor(high / step + 1e-9);
+    return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+  };
+  const logTicks = (low, high) => {
+    const found = [];
+    for (let p = Math.floor(low); p <= Math.ceil(high); p++)
+      for (const m of high - low > 3 ? [1] : [1, 2, 5]) {
+        const v = p + Math.log10(m);
+        if (v >= low - 1e-9 && v <= high + 1e-9) found.push(v);
+      }
+    return found;
+  };
+  const tx = (v) => known(v) && spec.log_x ? (v > 0 ? Math.log10(v) : null) : v;
+  const extent = (values, pad) => {
+    let low = Infinity, high = -Infinity;
+    for (const v of values) if (known(v)) { if (v < low) low = v; if (v > high) high = v; }
+    if (low > high) return [0, 1];
+    if (low === high) { const d = Math.abs(low) * 0.05 || 0.5; return [low - d, high + d]; }
+    return [low - pad * (high - low), high + pad * (high - low)];
+  };
+  const stacked = (list) => {
+    const xs = list.length ? list[0].x : [], base = xs.map(() => 0);
+    return list.map((s) => {
+      const low = base.slice();
+      s.y.forEach((v, i) => { base[i] += v || 0; });
+      return { ...s, low, top: base.slice() };
+    });
+  };
+
+  const draw = () => {
+    const list = spec.kind === "stack" ? stacked(shown()) : shown();
+    const width = Math.max(280, Math.round(plot.clientWidth)), narrow = width < 460;
+    const names = categories ? spec.rows : [];
+    const longest = Math.max(0, ...names.map((n) => n.length));
+    const left = categories ? Math.min(Math.round(width * 0.4), 16 + longest * 7) : 58, right = 14, top = 10;
+    const slanted = spec.kind === "heat" && Math.max(...spec.columns.map((c) => c.length)) * 7 > (width - left - right) / spec.columns.length;
+    const bottom = slanted ? 30 + 5.2 * Math.max(...spec.columns.map((c) => c.length)) : 44;
+    const height = categories ? top + bottom + names.length * (spec.kind === "heat" ? (narrow ? 28 : 34) : 28) : narrow ? 260 : 300;
+    plot.querySelector("svg")?.remove();
+    const svg = add(plot, "svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": figure.dataset.alt, "font-size": 12 });
+    const inner = [left, width - right, top, height - bottom];
+    if (spec.kind === "heat") { heat(svg, inner, slanted); return; }
+    const xs = list.flatMap((s) => [...s.x, ...(s.x_low || []), ...(s.x_high || [])].map(tx));
+    const last = spec.steps && list.length ? [list[0].x.at(-1) + 1] : [];
+    const fit = { x: spec.x_range ? spec.x_range.map(tx) : extent([...xs, ...last], spec.kind === "lines" || spec.kind === "stack" ? 0 : 0.06) };
+    fit.y = categories ? [names.length - 0.5, -0.5]
+      : spec.kind === "stack" ? [0, Math.max(1e-12, ...list.flatMap((s) => s.top))]
+      : extent(list.flatMap((s) => [...s.y, ...(s.low || []), ...(s.high || [])]), 0.06);
+    const [x0, x1] = zoom.x || fit.x, [y0, y1] = zoom.y || fit.y;
+    const X = (v) => inner[0] + ((tx(v) - x0) / (x1 - x0)) * (inner[1] - inner[0]);
+    const Y = (v) => inner[3] - ((v - y0) / (y1 - y0)) * (inner[3] - inner[2]);
+    const clip = `clip-${figure.dataset.chart}`;
+    add(add(svg, "clipPath", { id: clip }), "rect", { x: inner[0], y: inner[2] - 4, width: inner[1] - inner[0], height: inner[3] - inner[2] + 8 });
+    for (const v of spec.log_x ? logTicks(x0, x1) : ticks(x0, x1, narrow ? 4 : 7)) {
+      const at = inner[0] + ((v - x0) / (x1 - x0)) * (inner[1] - inner[0]);
+      add(svg, "line", { class: "grid", x1: at, x2: at, y1: inner[2], y2: inner[3] });
+      add(svg, "text", { class: "tick", x: at, y: inner[3] + 16, "text-anchor": "middle" }, show(spec.log_x ? 10 ** v : v));
+    }
+    if (categories) names.forEach((name, k) => {
+      add(svg, "text", { x: inner[0] - 8, y: Y(k) + 4, "text-anchor": "end" }, name);
+    }); else for (const v of ticks(y0, y1, 5)) {
+      add(svg, "line", { class: "grid", x1: inner[0], x2: inner[1], y1: Y(v), y2: Y(v) });
+      add(svg, "text", { class: "tick", x: inner[0] - 6, y: Y(v) + 4, "text-anchor": "end" }, show(v));
+    }
+    add(svg, "line", { class: "axis", x1: inner[0], x2: inner[1], y1: inner[3], y2: inner[3] });
+    add(svg, "text", { x: (inner[0] + inner[1]) / 2, y: height - 8, "text-anchor": "middle" }, spec.x_label);
+    if (!categories) add(svg, "text", { transform: `translate(12 ${(inner[2] + inner[3]) / 2}) rotate(-90)`, "text-anchor": "middle" }, spec.y_label);
+    const area = add(svg, "g", { "clip-path": `url(#${clip})` });
+    for (const s of list) series(area, s, X, Y);
+    interact(svg, list, X, Y, inner, [x0, x1, y0, y1]);
+  };
+
+  const path = (xs, ys, X, Y) => {
+    let text = "", pen = false;
+    const go = (x, y) => { text += `${pen ? "L" : "M"}${X(x).toFixed(1)} ${Y(y).toFixed(1)}`; pen = true; };
+    xs.forEach((x, i) => {
+      if (!known(ys[i]) || !known(tx(x))) { pen = false; return; }
+      go(x, ys[i]);
+      if (spec.steps) go(i + 1 < xs.length ? xs[i + 1] : x + 1, ys[i]);
+    });
+    return text;
+  };
+  const loop = (xs, low, high, X, Y) => {
+    const keep = xs.map((_, i) => i).filter((i) => known(low[i]) && known(high[i]));
+    const pick = (a) => keep.map((i) => a[i]);
+    const there = path(pick(xs), pick(high), X, Y), back = path(pick(xs), pick(low), X, Y);
+    const points = back.slice(1).split("L").reverse();
+    return keep.length ? `${there}L${points.join("L")}Z` : "";
+  };
+  const marker = (parent, k, x, y, size) => {
+    const r = size, kind = style.markers[k % style.markers.length], fill = colour(k);
+    const shapes = { square: `M${x - r} ${y - r}h${2 * r}v${2 * r}h${-2 * r}Z`, triangle: `M${x} ${y - 1.2 * r}l${1.2 * r} ${2.1 * r}h${-2.4 * r}Z`,
+      diamond: `M${x} ${y - 1.3 * r}l${1.3 * r} ${1.3 * r}l${-1.3 * r} ${1.3 * r}l${-1.3 * r} ${-1.3 * r}Z` };
+    if (kind === "circle") add(parent, "circle", { cx: x, cy: y, r, fill });
+    else add(parent, "path", { d: shapes[kind], fill });
+  };
+  const series = (parent, s, X, Y) => {
+    const line = { fill: "none", stroke: colour(s.k), "stroke-width": 2, "stroke-dasharray": dash(s.k), "stroke-linejoin": "round" };
+    if (spec.kind === "stack") {
+      add(parent, "path", { d: loop(s.x, s.low, s.top, X, Y), fill: colour(s.k), "fill-opacity": dash(s.k) ? 0.55 : 0.85, stroke: "var(--paper)" });
+      return;
+    }
+    if (spec.kind === "lines") {
+      if (s.low) add(parent, "path", { d: loop(s.x, s.low, s.high, X, Y), fill: colour(s.k), "fill-opacity": 0.15 });
+      add(parent, "path", { d: path(s.x, s.y, X, Y), ...line });
+      if (s.x.length === 1) marker(parent, s.k, X(s.x[0]), Y(s.y[0]), 4);
+      return;
+    }
+    if (s.joined) add(parent, "path", { d: path(s.x, s.y, X, Y), ...line, "stroke-width": 1.2 });
+    const largest = s.sizes ? Math.max(...s.sizes.filter(known)) : 1;
+    s.x.forEach((x, i) => {
+      if (!known(tx(x)) || !known(s.y[i])) return;
+      const bar = { stroke: colour(s.k), "stroke-width": 2 };
+      if (s.low && known(s.low[i]) && known(s.high[i])) add(parent, "line", { x1: X(x), x2: X(x), y1: Y(s.low[i]), y2: Y(s.high[i]), ...bar });
+      if (s.x_low && known(s.x_low[i]) && known(s.x_high[i])) add(parent, "line", { x1: X(s.x_low[i]), x2: X(s.x_high[i]), y1: Y(s.y[i]), y2: Y(s.y[i]), ...bar });
+      marker(parent, s.k, X(x), Y(s.y[i]), s.sizes ? 2.5 + 6 * Math.sqrt(Math.max(0, s.sizes[i]) / largest) : 5);
+    });
+  };
+
+  const heat = (svg, [l, r, t, b], slanted) => {
+    const values = spec.cells.flat().filter(known), [low, high] = extent(values, 0);
+    const reach = Math.max(Math.abs(low), Math.abs(high));
+    const w = (r - l) / spec.columns.length, h = (b - t) / spec.rows.length;
+    spec.rows.forEach((name, i) => {
+      add(svg, "text", { x: l - 8, y: t + (i + 0.5) * h + 4, "text-anchor": "end" }, name);
+      spec.columns.forEach((column, j) => {
+        const v = spec.cells[i][j];
+        if (!known(v)) return;
+        const share = spec.diverging ? (v / reach + 1) / 2 : (v - low) / (high - low), c = ramp(share);
+        const cell = add(svg, "rect", { x: l + j * w, y: t + i * h, width: w - 1, height: h - 1, fill: `rgb(${c})` });
+        const text = add(svg, "text", { x: l + (j + 0.5) * w, y: t + (i + 0.5) * h + 4, "text-anchor": "middle", "pointer-events": "none", "font-size": 11 },
+          w > 34 ? show(Number(v.toPrecision(3))) : "");
+        text.style.fill = 0.299 * c[0] + 0.587 * c[1] + 0.114 * c[2] > 140 ? "#111" : "#fff";
+        cell.addEventListener("pointermove", (e) => say(e, `${name}, ${column}: ${show(v)}`));
+        cell.addEventListener("pointerleave", hush);
+      });
+    });
+    spec.columns.forEach((column, j) => {
+      const x = l + (j + 0.5) * w, y = b + 14;
+      add(svg, "text", slanted ? { transform: `translate(${x + 4} ${y}) rotate(-38)`, "text-anchor": "end" } : { x, y, "text-anchor": "middle" }, column);
+    });
+    add(svg, "text", { x: (l + r) / 2, y: svg.viewBox.baseVal.height - 6, "text-anchor": "middle" }, spec.x_label);
+  };
+  const ramp = (share) => {
+    const stops = spec.diverging ? style.diverging : style.sequential, at = Math.min(Math.max(share, 0), 1) * (stops.length - 1);
+    const k = Math.min(Math.floor(at), stops.length - 2);
+    return stops[k].map((c, i) => Math.round(c + (stops[k + 1][i] - c) * (at - k)));
+  };
+
+  const say = (event, text) => {
+    const box = plot.getBoundingClientRect(), x = event.clientX - box.left;
+    tip.textContent = text;
+    tip.style.display = "block";
+    tip.style.left = `${Math.max(0, Math.min(x + 14, box.width - tip.offsetWidth))}px`;
+    tip.style.top = `${Math.max(0, event.clientY - box.top - tip.offsetHeight - 10)}px`;
+  };
+  const hush = () => { tip.style.display = "none"; };
+  const words = (s, i) => {
+    const label = s.labels ? s.labels[i] : spec.kind === "intervals" ? s.name : `${s.name}\n${spec.x_label} ${show(s.x[i])}`;
+    if (spec.kind === "intervals") return `${label}\n${show(s.x[i])} [${show(s.x_low?.[i])}, ${show(s.x_high?.[i])}]`;
+    const band = s.low && spec.kind !== "stack" ? ` [${show(s.low[i])}, ${show(s.high[i])}]` : "";
+    return `${label}\n${spec.y_label} ${show(s.y[i])}${band}` + (s.labels ? `\n${spec.x_label} ${show(s.x[i])}` : "");
+  };
+  const interact = (svg, list, X, Y, [l, r, t, b], [x0, x1, y0, y1]) => {
+    const scale = () => svg.viewBox.baseVal.width / svg.getBoundingClientRect().width;
+    const place = (e) => { const box = svg.getBoundingClientRect(); return [(e.clientX - box.left) * scale(), (e.clientY - box.top) * scale()]; };
+    let from = null, zone = null;
+    svg.addEventListener("pointermove", (e) => {
+      const [px, py] = place(e);
+      if (from) {
+        if (!zone) zone = add(svg, "rect", { class: "zone" });
+        const set = { x: Math.min(px, from[0]), y: categories ? t : Math.min(py, from[1]), width: Math.abs(px - from[0]), height: categories ? b - t : Math.abs(py - from[1]) };
+        for (const key in set) zone.setAttribute(key, set[key]);
+        return;
+      }
+      let near = null;
+      for (const s of list) s.x.forEach((x, i) => {
+        if (!known(s.y[i]) || !known(tx(x))) return;
+        const inside = spec.kind === "stack" ? py <= Y(s.low[i]) && py >= Y(s.top[i]) : true;
+        const dx = X(spec.steps ? x + 0.5 : x) - px, dy = spec.kind === "stack" ? 0 : Y(s.y[i]) - py, distance = dx * dx + dy * dy;
+        if (inside && (!near || distance < near.distance)) near = { distance, s, i };
+      });
+      if (near && (spec.kind === "stack" || near.distance < 2500)) say(e, words(near.s, near.i)); else hush();
+    });
+    svg.addEventListener("pointerleave", hush);
+    svg.addEventListener("pointerdown", (e) => { if (e.pointerType === "mouse" && e.button === 0) { from = place(e); svg.setPointerCapture(e.pointerId); } });
+    svg.addEventListener("pointerup", (e) => {
+      if (!from) return;
+      const [px, py] = place(e), back = (p) => x0 + ((p - l) / (r - l)) * (x1 - x0), up = (p) => y0 + ((b - p) / (b - t)) * (y1 - y0);
+      const start = from;
+      from = null; zone?.remove(); zone = null;
+      if (Math.abs(px - start[0]) < 8 || (!categories && Math.abs(py - start[1]) < 8)) return;
+      zoom.x = [px, start[0]].map((p) => back(Math.min(Math.max(p, l), r))).sort((a, c) => a - c);
+      if (!categories) zoom.y = [py, start[1]].map((p) => up(Math.min(Math.max(p, t), b))).sort((a, c) => a - c);
+      reset.hidden = false;
+      draw();
+    });
+    svg.addEventListener("dblclick", unzoom);
+  };
+  const unzoom = () => { zoom.x = zoom.y = null; reset.hidden = true; draw(); };
+  reset.addEventListener("click", unzoom);
+
+  if (spec.series.length > 1 || spec.kind === "stack") spec.series.forEach((s, k) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.setAttribute("aria-pressed", "true");
+    const key = add(button, "svg", { width: 18, height: 12, "aria-hidden": "true" });
+    if (spec.kind === "stack") add(key, "rect", { width: 18, height: 12, fill: colour(k), "fill-opacity": dash(k) ? 0.55 : 0.85 });
+    else if (spec.kind === "lines") add(key, "line", { x1: 0, x2: 18, y1: 6, y2: 6, stroke: colour(k), "stroke-width": 3, "stroke-dasharray": dash(k) });
+    else marker(key, k, 9, 6, 4.5);
+    button.append(s.name);
+    button.addEventListener("click", () => {
+      if (hidden.has(k)) hidden.delete(k); else hidden.add(k);
+      button.setAttribute("aria-pressed", String(!hidden.has(k)));
+      draw();
+    });
+    legend.append(button);
+  });
+  draw();
+  let seen = plot.clientWidth;
+  new ResizeObserver(() => { if (plot.clientWidth !== seen) { seen = plot.clientWidth; draw(); } }).observe(plot);
+};

@@ -1,0 +1,95 @@
+"""What a figure says, before anything is drawn: plain data that the page and the image files both draw from."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["lines", "stack", "points", "intervals", "heat"]
+DIGITS = 5
+
+# Paul Tol's "bright" scheme: distinct for the colour-blind, on white and on black; then again with other dashes.
+COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#999999")
+DASHES = ("", "6 3", "2 3")
+MARKERS = ("circle", "square", "triangle", "diamond")
+
+
+@dataclass(frozen=True)
+class Series:
+    """One entry of the legend. x, y, and optionally low, high (a band, or error bars), labels (N,) for the pointer,
+    sizes (N,) as marker areas, x_low and x_high. NaN breaks a line. ``joined``: points connected in order.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    x_low: Sequence[float] | None = None
+    x_high: Sequence[float] | None = None
+    labels: Sequence[str] | None = None
+    sizes: Sequence[float] | None = None
+    joined: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure. ``alt`` says in words what can be seen.
+
+    ``rows`` names the y categories of ``intervals`` and of ``heat``, ``columns`` the x categories of ``heat``, whose
+    ``cells`` (rows x columns) replace the series. ``steps``: values hold from one x to the next. ``log_x``: powers.
+    """
+
+    title: str
+    kind: Kind
+    alt: str
+    x_label: str = ""
+    y_label: str = ""
+    series: tuple[Series, ...] = ()
+    rows: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    cells: tuple[tuple[float, ...], ...] = ()
+    steps: bool = False
+    log_x: bool = False
+    note: str = ""
+    x_range: tuple[float, float] | None = None
+    diverging: bool = field(default=False)
+
+    @property
+    def name(self) -> str:
+        """The title as a file's name.
+
+        >>> Chart("Cost & quality: all", "points", "").name
+        'cost-quality-all'
+        """
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or "figure"
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the page's script draws: only what is set, numbers to five significant digits, NaN as None."""
+        series = []
+        for s in self.series:
+            entry: dict[str, Any] = {"name": s.name, "x": numbers(s.x), "y": numbers(s.y)}
+            for key in ("low", "high", "x_low", "x_high", "sizes"):
+                values = getattr(s, key)
+                if values is not None:
+                    entry[key] = numbers(values)
+            if s.labels is not None:
+                entry["labels"] = list(s.labels)
+            if s.joined:
+                entry["joined"] = True
+            series.append(entry)
+        content: dict[str, Any] = {"title": self.title, "kind": self.kind, "series": series}
+        content |= {"x_label": self.x_label, "y_label": self.y_label}
+        content |= {k: list(getattr(self, k)) for k in ("rows", "columns") if getattr(self, k)}
+        content |= {"cells": [numbers(row) for row in self.cells]} if self.cells else {}
+        content |= {k: True for k in ("steps", "log_x", "diverging") if getattr(self, k)}
+        content |= {"x_range": list(self.x_range)} if self.x_range else {}
+        return content
+
+
+def numbers(values: Sequence[float]) -> list[float | None]:
+    """JSON can hold it: five significant digits, None where not finite."""
+    return [float(f"{float(v):.{DIGITS}g}") if math.isfinite(float(v)) else None for v in values]

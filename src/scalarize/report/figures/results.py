@@ -1,0 +1,136 @@
+"""Figures of a comparison: intervals, cost against quality, trade-off of two tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from scalarize.analysis import pareto
+from scalarize.report.charts import Chart, Series
+
+Row = Mapping[str, Any]
+
+
+def scale_of(rows: Sequence[Row]) -> float:
+    """100 where every mean of ``rows`` lies in [0, 1] (shown in points, as in the papers), else 1."""
+    means = [cell["mean"] for row in rows for cell in (row["average"], *row["tasks"].values())]
+    return 100.0 if all(m is None or 0 <= m <= 1 for m in means) else 1.0
+
+
+def unit(scale: float) -> str:
+    """The axis label of a test metric."""
+    return "average test metric x 100" if scale == 100 else "average test metric"
+
+
+def intervals(rows: Sequence[Row], lower_is_better: bool = False) -> Chart:
+    """The average of each method with its 95 % interval, best on top."""
+    scale = scale_of(rows)
+    known = [row for row in rows if row["average"]["mean"] is not None]
+    sign = 1 if lower_is_better else -1
+    order = sorted(known, key=lambda row: sign * row["average"]["mean"])
+    place = {row["method"]: k for k, row in enumerate(order)}
+    series = tuple(
+        Series(
+            row["method"],
+            [scale * row["average"]["mean"]],
+            [place[row["method"]]],
+            x_low=[_scaled(row["average"]["low"], scale)],
+            x_high=[_scaled(row["average"]["high"], scale)],
+        )
+        for row in known
+    )
+    said = "; ".join(f"{row['method']} {scale * row['average']['mean']:.2f}" for row in order)
+    return Chart(
+        title="Average on the test split",
+        kind="intervals",
+        alt=f"Mean and 95 % interval of each method, best first: {said}.",
+        x_label=unit(scale),
+        series=series,
+        rows=tuple(row["method"] for row in order),
+        note="Mean and 95 % interval (Student's t) over searches where a row has them, over seeds elsewhere.",
+    )
+
+
+def cost_against_quality(rows: Sequence[Row]) -> Chart:
+    """Trainings that a row cost against its average."""
+    scale = scale_of(rows)
+    known = [row for row in rows if row["average"]["mean"] is not None]
+    series = tuple(
+        Series(
+            row["method"],
+            [float(row["trainings"])],
+            [scale * row["average"]["mean"]],
+            low=[_scaled(row["average"]["low"], scale)],
+            high=[_scaled(row["average"]["high"], scale)],
+            labels=[row["method"]],
+        )
+        for row in known
+    )
+    said = "; ".join(f"{r['method']} {r['trainings']} trainings" for r in known)
+    return Chart(
+        title="Cost against quality",
+        kind="points",
+        alt=f"Trainings that each row of the table cost, against its average: {said}.",
+        x_label="trainings (all that the row needed)",
+        y_label=unit(scale),
+        series=series,
+        log_x=True,
+        note="Further up is better, further left is cheaper. Bars: 95 % interval.",
+    )
+
+
+def trade_off(
+    tasks: tuple[str, str],
+    points: Mapping[str, Sequence[tuple[float, float]]],
+    lower_is_better: Collection[str] = (),
+    sizes: Mapping[str, Sequence[float]] | None = None,
+    reference: tuple[float, float] | None = None,
+    joined: bool = False,
+) -> Chart:
+    """Metric of one task against the other, a point a run; the front of all runs, and its hypervolume.
+
+    points: method -> (first, second) of each run; sizes: marker areas (model sizes, say); reference: the fixed worst
+    corner of the hypervolume, by default the worst value of each task among all points (then comparable only here).
+    """
+    maximise = [task not in lower_is_better for task in tasks]
+    cloud = np.array([p for own in points.values() for p in own], dtype=np.float64).reshape(-1, 2)
+    cloud = cloud[np.isfinite(cloud).all(axis=1)]
+    series = [
+        Series(
+            name,
+            [p[0] for p in own],
+            [p[1] for p in own],
+            labels=[name] * len(own),
+            sizes=(sizes or {}).get(name),
+            joined=joined,
+        )
+        for name, own in points.items()
+    ]
+    note = "No run has both metrics."
+    if len(cloud):
+        front = cloud[pareto.nondominated(cloud, maximise)]
+        front = np.unique(front, axis=0)
+        worst = np.where(maximise, cloud.min(axis=0), cloud.max(axis=0))
+        corner = worst if reference is None else np.asarray(reference, dtype=np.float64)
+        volume = pareto.hypervolume(front, corner, maximise)
+        series.append(Series("front", front[:, 0].tolist(), front[:, 1].tolist(), joined=True))
+        chosen = "the worst of each task here" if reference is None else "the corner given"
+        note = (
+            f"{len(front)} of {len(cloud)} runs are on the front; hypervolume {volume:.4g} "
+            f"from ({corner[0]:.4g}, {corner[1]:.4g}), {chosen}."
+        )
+    return Chart(
+        title=f"Trade-off between {tasks[0]} and {tasks[1]}",
+        kind="points",
+        alt=f"Metric of {tasks[0]} against {tasks[1]}, one point a run, and the Pareto front. {note}",
+        x_label=tasks[0],
+        y_label=tasks[1],
+        series=tuple(series),
+        note=note,
+    )
+
+
+def _scaled(value: float | None, scale: float) -> float:
+    return float("nan") if value is None else scale * value

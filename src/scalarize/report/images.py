@@ -1,0 +1,114 @@
+"""The same charts as image files: PNG and PDF, drawn by matplotlib."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scalarize.report.charts import COLOURS, DASHES, Chart, Series
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MARKS = ("o", "s", "^", "D")
+DPI = 110
+
+
+def draw(chart: Chart) -> Figure:
+    """A matplotlib figure of ``chart``, bound to no window and no global state."""
+    from matplotlib.figure import Figure
+
+    height = 3.6 if chart.kind != "heat" else max(2.4, 0.4 * len(chart.rows) + 1.2)
+    figure = Figure(figsize=(6.4, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(chart.title, fontsize=10)
+    axes.set_xlabel(chart.x_label, fontsize=9)
+    axes.set_ylabel(chart.y_label, fontsize=9)
+    axes.tick_params(labelsize=8)
+    if chart.kind == "heat":
+        _heat(figure, axes, chart)
+        return figure
+    if chart.log_x:
+        axes.set_xscale("log")
+    if chart.kind == "stack":
+        _stack(axes, chart)
+    else:
+        for k, series in enumerate(chart.series):
+            (_line if chart.kind == "lines" else _points)(axes, chart, series, k)
+    if chart.kind == "intervals":
+        axes.set_yticks(range(len(chart.rows)), chart.rows)
+        axes.invert_yaxis()
+    elif len(chart.series) > 1:
+        axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def files(chart: Chart) -> dict[str, bytes]:
+    """``png`` and ``pdf``; equal charts give equal bytes."""
+    figure = draw(chart)
+    content = {}
+    for kind, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None, "Producer": None})):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+        content[kind] = buffer.getvalue()
+    return content
+
+
+def _style(k: int) -> tuple[str, str | tuple[int, tuple[float, ...]]]:
+    dash = DASHES[k // len(COLOURS) % len(DASHES)]
+    return COLOURS[k % len(COLOURS)], (0, tuple(float(d) / 2 for d in dash.split())) if dash else "-"
+
+
+def _line(axes: Axes, chart: Chart, series: Series, k: int) -> None:
+    colour, dash = _style(k)
+    axes.plot(series.x, series.y, color=colour, linestyle=dash, linewidth=1.6, label=series.name)
+    if series.low is not None and series.high is not None:
+        axes.fill_between(series.x, series.low, series.high, color=colour, alpha=0.15, linewidth=0)
+
+
+def _stack(axes: Axes, chart: Chart) -> None:
+    if not chart.series:
+        return
+    x = np.append(np.asarray(chart.series[0].x, dtype=float), float(chart.series[0].x[-1]) + 1)
+    base = np.zeros(len(x))
+    for k, series in enumerate(chart.series):
+        values = np.nan_to_num(np.asarray(series.y, dtype=float))
+        top = base + np.append(values, values[-1])
+        colour, dash = _style(k)
+        area = axes.fill_between(x, base, top, step="post", facecolor=colour, edgecolor="white", label=series.name)
+        area.set(linewidth=0.5, hatch=None if dash == "-" else "//")
+        base = top
+    axes.set_xlim(x[0], x[-1])
+    axes.set_ylim(0, max(float(base.max()), 1e-12))
+
+
+def _points(axes: Axes, chart: Chart, series: Series, k: int) -> None:
+    colour, dash = _style(k)
+    mark = MARKS[k % len(MARKS)]
+    x, y = np.asarray(series.x, dtype=float), np.asarray(series.y, dtype=float)
+    if series.joined:
+        axes.plot(x, y, color=colour, linestyle=dash, linewidth=1)
+    for low, high, vertical in ((series.low, series.high, True), (series.x_low, series.x_high, False)):
+        if low is not None and high is not None:
+            draw_bars = axes.vlines if vertical else axes.hlines
+            draw_bars(x if vertical else y, low, high, color=colour, linewidth=1.6)
+    sizes = np.full(len(x), 30.0)
+    if series.sizes is not None:
+        sizes = 10 + 120 * np.asarray(series.sizes, dtype=float) / max(float(np.nanmax(series.sizes)), 1e-12)
+    axes.scatter(x, y, s=sizes, color=colour, marker=mark, label=series.name, zorder=3)
+
+
+def _heat(figure: Figure, axes: Axes, chart: Chart) -> None:
+    cells = np.ma.masked_invalid(np.array(chart.cells, dtype=float))
+    reach = float(np.abs(cells).max()) if cells.count() else 1.0
+    shown = axes.imshow(cells, cmap="RdBu" if chart.diverging else "cividis", aspect="auto")
+    if chart.diverging:
+        shown.set_clim(-reach, reach)
+    axes.set_xticks(range(len(chart.columns)), chart.columns, rotation=35, ha="right")
+    axes.set_yticks(range(len(chart.rows)), chart.rows)
+    figure.colorbar(shown, ax=axes).ax.tick_params(labelsize=8)

@@ -1,0 +1,32 @@
+// Sorting of tables, and one drawing per <figure data-chart>. Draws when a figure comes into view.
+"use strict";
+(() => {
+  for (const button of document.querySelectorAll("thead button")) {
+    button.addEventListener("click", () => {
+      const head = button.closest("th"), table = head.closest("table"), body = table.tBodies[0];
+      const column = [...head.parentNode.children].indexOf(head);
+      const down = head.getAttribute("aria-sort") ? head.getAttribute("aria-sort") === "ascending" : head.dataset.first !== "ascending";
+      for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const key = (row) => {
+        const cell = row.children[column];
+        return "value" in cell.dataset ? (cell.dataset.value === "" ? null : Number(cell.dataset.value)) : cell.textContent;
+      };
+      const order = (a, b) => {
+        if (a === null || b === null) return (a === null) - (b === null); // unknown numbers stay at the end
+        const less = typeof a === "number" ? a - b : a.localeCompare(b);
+        return down ? -less : less;
+      };
+      body.append(...[...body.rows].sort((a, b) => order(key(a), key(b))));
+    });
+  }
+  const charts = JSON.parse(document.getElementById("charts").textContent);
+  const figures = [...document.querySelectorAll("figure[data-chart]")];
+  const start = (figure) => { if (!figure.drawn) { figure.drawn = true; window.drawChart(figure, charts[figure.dataset.chart]); } };
+  if (!("IntersectionObserver" in window)) { figures.forEach(start); return; }
+  const eye = new IntersectionObserver((seen) => {
+    for (const entry of seen) if (entry.isIntersecting) { start(entry.target); eye.unobserve(entry.target); }
+  }, { rootMargin: "600px" });
+  figures.forEach((figure) => eye.observe(figure));
+  window.addEventListener("beforeprint", () => figures.forEach(start));
+})();
