@@ -97,10 +97,10 @@ class Accuracy(Mean):
 
 
 class BinaryAccuracy(Mean):
-    """Share of samples where the sign of the logit (B,) agrees with the 0/1 target (B,)."""
+    """Share of samples where the sign of the logit, (B,) or (B, 1), agrees with the 0/1 target (B,)."""
 
     def values(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return (prediction > 0) == (target > 0.5)
+        return (prediction.reshape(target.shape) > 0) == (target > 0.5)
 
 
 class AbsoluteError(Mean):

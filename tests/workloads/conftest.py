@@ -15,12 +15,12 @@ from scalarize.tasks import Batch, Data
 Overfit = Callable[..., dict[str, float]]
 
 
-def train(data: Data, model: Any, steps: int, lr: float) -> dict[str, float]:
-    """Fit all training samples of all domains at once, unaugmented; objective -> its last loss."""
+def train(data: Data, model: Any, steps: int, lr: float, limit: int) -> dict[str, float]:
+    """Fit ``limit`` evenly spaced training samples a domain at once, unaugmented; objective -> its last loss."""
     batches = {}
     for name, domain in data.domains.items():
         source = domain.splits["train"]
-        batches[name] = source.batch(torch.arange(len(source)))
+        batches[name] = source.batch(torch.linspace(0, len(source) - 1, min(limit, len(source))).long())
     sizes = [len(b) for b in batches.values()]
     mixed = Batch.concat(list(batches.values()))
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
@@ -44,12 +44,14 @@ def train(data: Data, model: Any, steps: int, lr: float) -> dict[str, float]:
 def overfit() -> Overfit:
     """(workload name, data root, settings) -> every objective's training loss after ``steps`` steps."""
 
-    def run(name: str, root: Path, steps: int = 60, lr: float = 3e-3, **settings: Any) -> dict[str, float]:
+    def run(
+        name: str, root: Path, steps: int = 60, lr: float = 3e-3, limit: int = 96, **settings: Any
+    ) -> dict[str, float]:
         torch.set_num_threads(1)
         torch.manual_seed(0)
         workload = workloads.get(name)
         recipe = workload.recipe.override({k.replace("__", "."): v for k, v in settings.items()})
         data = workload.load(recipe.data, root)
-        return train(data, workload.build(recipe.model, data), steps, lr)
+        return train(data, workload.build(recipe.model, data), steps, lr, limit)
 
     return run

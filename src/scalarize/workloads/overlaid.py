@@ -1,0 +1,127 @@
+"""Two overlaid images, two tasks: Multi-MNIST (Sener and Koltun 2018), and the same on Fashion-MNIST.
+
+Recipe: Kurin et al. (2022), appendix C (Adam, 1e-2 decayed by 0.95 an epoch, batch 256, 100 epochs, dropout 0.5). Our
+choice: every image of a split is the left one once, its partner is drawn with ``split_seed``; 20 % of the training
+images are set aside for validation before they are paired, so that no image lies in two splits (Xin et al. 2022 have
+48,000 and 12,000 too).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from scalarize.data import fashion, idx, images
+from scalarize.models.lenet import lenet, lenet_head
+from scalarize.models.multihead import MultiHead
+from scalarize.models.standardise import Standardise
+from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.tasks import Data, Domain, Table, multiclass
+from scalarize.workloads.base import Workload
+
+SIDE = 36
+TASKS = (multiclass("left", 10), multiclass("right", 10))
+
+
+def overlay(left: Tensor, right: Tensor) -> Tensor:
+    """uint8 (N, 28, 28) twice -> (N, 1, 36, 36): left in the top left corner, right bottom right, the maximum."""
+    canvas = left.new_zeros((2, len(left), 1, SIDE, SIDE))
+    canvas[0, :, 0, : left.shape[1], : left.shape[2]] = left
+    canvas[1, :, 0, SIDE - right.shape[1] :, SIDE - right.shape[2] :] = right
+    return canvas.amax(0)
+
+
+def pairs(pictures: Tensor, labels: Tensor, generator: torch.Generator) -> Table:
+    """Each picture as the left one, with a right one from a random permutation."""
+    partner = torch.randperm(len(pictures), generator=generator)
+    return Table(overlay(pictures, pictures[partner]), {"left": labels, "right": labels[partner]})
+
+
+@functools.lru_cache(maxsize=2)
+def _splits(folders: tuple[Path, ...], remedy: str, seed: int) -> dict[str, Table]:
+    pictures, labels = idx.images_and_labels(folders, "train", remedy)
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(pictures), generator=generator)
+    held = round(0.2 * len(order))
+    splits = {
+        "train": pairs(pictures[order[held:]], labels[order[held:]], generator),
+        "validation": pairs(pictures[order[:held]], labels[order[:held]], generator),
+    }
+    return splits | {"test": pairs(*idx.images_and_labels(folders, "test", remedy), generator)}
+
+
+def loader(folders: Callable[[Path], list[Path]], remedy: str) -> Callable[[Mapping[str, Any], Path], Data]:
+    """A ``load`` for the data set that lies in one of ``folders``."""
+
+    def load(settings: Mapping[str, Any], root: Path) -> Data:
+        splits = _splits(tuple(folders(root)), remedy, settings["split_seed"])
+        mean, deviation = images.channel_statistics(splits["train"].inputs)
+        return Data.multi_task(TASKS, Domain("pairs", splits), mean=mean, deviation=deviation)
+
+    return load
+
+
+def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
+    """Sener and Koltun's LeNet with a head of two linear layers for each side."""
+    encoder = nn.Sequential(
+        Standardise(data.info["mean"], data.info["deviation"]), lenet(SIDE, dropout=settings["dropout"])
+    )
+    return MultiHead(encoder, {t.name: lenet_head(t.outputs, dropout=settings["dropout"]) for t in data.tasks})
+
+
+def finder(folders: Callable[[Path], list[Path]], remedy: str) -> Callable[[Path], str | None]:
+    """A ``missing`` that names the first file that is in none of ``folders``."""
+
+    def missing(root: Path) -> str | None:
+        return _first_missing(folders(root), remedy)
+
+    return missing
+
+
+def _first_missing(folders: Sequence[Path], remedy: str) -> str | None:
+    absent = next((n for n in fashion.NAMES if idx.find(folders, n) is None), None)
+    return None if absent is None else f"{folders[0] / absent}.gz: {remedy}"
+
+
+RECIPE = Recipe(
+    optimizer=OptimizerRecipe(name="adam", lr=1e-2),
+    schedule=ScheduleRecipe(name="exponential", decay=0.95),
+    epochs=100,
+    batch_size=256,
+    model={"dropout": 0.5},
+    data={"split_seed": 0},
+)
+_FASHION = "run `scalarize data get multi-fashion`, or install Debian's dataset-fashion-mnist"
+_MNIST = "run `scalarize data get multi-mnist`, or put MNIST's four files there"
+
+WORKLOADS = (
+    Workload(
+        name="multi-fashion",
+        kind="multi-task",
+        objectives=("left", "right"),
+        size="70,000 pairs of 36 px",
+        provenance="Fashion-MNIST (Zalando SE, MIT licence), pairs overlaid as in Sener and Koltun (2018)",
+        recipe=RECIPE,
+        load=loader(fashion.fashion_folders, _FASHION),
+        build=build,
+        missing=finder(fashion.fashion_folders, _FASHION),
+        get=fashion.get_fashion,
+    ),
+    Workload(
+        name="multi-mnist",
+        kind="multi-task",
+        objectives=("left", "right"),
+        size="70,000 pairs of 36 px",
+        provenance="MNIST (LeCun et al.), pairs overlaid as in Sener and Koltun (2018)",
+        recipe=RECIPE,
+        load=loader(fashion.mnist_folders, _MNIST),
+        build=build,
+        missing=finder(fashion.mnist_folders, _MNIST),
+        get=fashion.get_mnist,
+    ),
+)
