@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,111 +11,129 @@ from torch import Tensor
 Grads = list[Tensor | None]
 
 
-def node_of(tensor: Tensor) -> Any:
+class Reach(NamedTuple):
+    """own: for each loss the leaves that it reaches; keep: whether a later loss needs the graph of this one."""
+
+    own: list[list[Tensor]]
+    keep: list[bool]
+
+
+def reach(losses: Sequence[Tensor], stop: Iterable[Tensor] = (), without: Iterable[Tensor] = ()) -> Reach:
+    """Walk the graphs of ``losses``, not looking behind ``stop`` and leaving out the leaves ``without``.
+
+    With the shared parameters as ``without``, what each loss reaches are its task's own parameters, found anew in
+    each step's graph, so that a model may change its course from batch to batch. Every node is visited once,
+    whatever the number of losses: about 1 microsecond a node.
+    """
+    left_out = {id(t) for t in without}
+    leaves: dict[Any, dict[int, Tensor]] = {_node(t): {} for t in stop if t.requires_grad}
+    owner: dict[Any, int] = {}
+    family = list(range(len(losses)))  # losses whose graphs meet get the same number
+    own: list[list[Tensor]] = []
+    for t, loss in enumerate(losses):
+        stack = [_node(loss)] if loss.requires_grad else []
+        met = {owner[node] for node in stack if node in owner}
+        while stack:
+            node = stack[-1]
+            if node in leaves:
+                stack.pop()
+                continue
+            children = [child for child, _ in node.next_functions if child is not None]
+            waiting = [child for child in children if child not in leaves]
+            if waiting:
+                stack += waiting
+                continue
+            variable = getattr(node, "variable", None)
+            found = {} if variable is None or id(variable) in left_out else {id(variable): variable}
+            for child in children:
+                found.update(leaves[child])
+                met.add(owner.get(child, t))
+            leaves[node] = found
+            if variable is None:
+                owner[node] = t
+            stack.pop()
+        family = [t if family[s] in {family[m] for m in met} else family[s] for s in range(len(losses))]
+        own.append(list(leaves[_node(loss)].values()) if loss.requires_grad else [])
+    return Reach(own, [family[t] in family[t + 1 :] for t in range(len(losses))])
+
+
+def _node(tensor: Tensor) -> Any:
     """The graph node whose gradient is that of ``tensor``."""
     return torch.autograd.graph.get_gradient_edge(tensor).node
 
 
-def leaves_of(
-    losses: Sequence[Tensor], stop: Iterable[Tensor] = (), without: Iterable[Tensor] = ()
-) -> list[list[Tensor]]:
-    """For each loss the leaf tensors that it reaches, not looking behind ``stop`` and leaving out ``without``.
-
-    With the shared parameters as ``without`` these are the task's own parameters, found anew in each step's graph,
-    so that a model may change its course from batch to batch. One visit a node, whatever the number of losses.
-    """
-    left_out = {id(t) for t in without}
-    reached: dict[Any, dict[int, Tensor]] = {node_of(t): {} for t in stop if t.requires_grad}
-    found: list[dict[int, Tensor]] = []
-    for loss in losses:
-        if not loss.requires_grad:
-            found.append({})
-            continue
-        root = node_of(loss)
-        stack = [root]
-        while stack:
-            node = stack[-1]
-            if node in reached:
-                stack.pop()
-                continue
-            children = [child for child, _ in node.next_functions if child is not None]
-            waiting = [child for child in children if child not in reached]
-            if waiting:
-                stack.extend(waiting)
-                continue
-            own: dict[int, Tensor] = {}
-            variable = getattr(node, "variable", None)
-            if variable is not None and id(variable) not in left_out:
-                own[id(variable)] = variable
-            for child in children:
-                own.update(reached[child])
-            reached[node] = own
-            stack.pop()
-        found.append(reached[root])
-    return [list(leaves.values()) for leaves in found]
-
-
-def gradient(loss: Tensor, inputs: Sequence[Tensor], scale: Tensor | None = None, retain_graph: bool = True) -> Grads:
+def gradient(loss: Tensor, inputs: Sequence[Tensor], scale: Tensor | None = None, keep: bool = True) -> Grads:
     """The gradient of ``loss`` (times ``scale``) by each of ``inputs``; None for those that it does not touch."""
     if not inputs or not loss.requires_grad:
         return [None] * len(inputs)
     roots = None if scale is None else [scale.to(loss).reshape(loss.shape)]
-    return list(torch.autograd.grad([loss], inputs, roots, retain_graph=retain_graph, allow_unused=True))
+    return list(torch.autograd.grad([loss], inputs, roots, retain_graph=keep, allow_unused=True))
+
+
+def weighted(losses: Sequence[Tensor], weights: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """Roots and their gradients, for one ordinary backward of ``sum_t weights[t] * losses[t]``."""
+    pairs = [(x, w) for x, w in zip(losses, weights.unbind(), strict=True) if x.requires_grad]
+    return [x for x, _ in pairs], [w.to(x).reshape(x.shape) for x, w in pairs]
 
 
 def accumulate(params: Sequence[Tensor], grads: Sequence[Tensor | None]) -> None:
-    """Add ``grads`` to ``.grad`` as an ordinary backward would; None leaves ``.grad`` as it is."""
+    """Add ``grads`` to ``.grad`` as an ordinary backward does; None leaves ``.grad`` as it is."""
     for p, g in zip(params, grads, strict=True):
         if g is None:
             continue
-        g = g.to(p.dtype)
-        p.grad = g if p.grad is None else p.grad + g
+        if p.grad is None:
+            p.grad = g.to(p.dtype)
+        else:
+            p.grad.add_(g)
 
 
-def weighted_backward(
-    losses: Sequence[Tensor], weights: Tensor, inputs: Sequence[Tensor] | None = None, retain_graph: bool = False
-) -> None:
-    """One ordinary backward of ``sum_t weights[t] * losses[t]`` into ``.grad`` (of ``inputs``, if given)."""
-    pairs = [
-        (x, w.to(x.dtype).reshape(x.shape)) for x, w in zip(losses, weights.unbind(), strict=True) if x.requires_grad
-    ]
-    if pairs and (inputs is None or inputs):
-        roots, by = zip(*pairs, strict=True)
-        torch.autograd.backward(roots, by, inputs=inputs, retain_graph=retain_graph)
+def split(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """Views of a vector (P,) in the shapes of ``like``."""
+    parts = torch.split(flat, [t.numel() for t in like])
+    return [part.view(t.shape) for part, t in zip(parts, like, strict=True)]
+
+
+def blocks(params: Sequence[Tensor], number: int) -> list[list[Tensor]]:
+    """``params`` in at most ``number`` consecutive parts of about the same size, none of them empty."""
+    total, before = sum(p.numel() for p in params), 0
+    parts: dict[int, list[Tensor]] = {}
+    for p in params:
+        parts.setdefault(before * number // total, []).append(p)
+        before += p.numel()
+    return list(parts.values())
 
 
 class Rows:
-    """Gradients of T tasks as the rows of one matrix (T, P) that is kept from step to step.
+    """Gradients of T tasks as the rows of one matrix (T, P), whose memory is kept from step to step.
 
     Half-precision gradients are kept in float32.
     """
 
     def __init__(self) -> None:
         self.matrix = torch.empty(0, 0)
+        self._memory = torch.empty(0)
         self._views: list[list[Tensor]] = []
         self._layout: tuple[Any, ...] = ()
 
     def prepare(self, n_rows: int, like: Sequence[Tensor]) -> None:
-        """Make room for ``n_rows`` gradients of the tensors ``like``."""
+        """Make room for ``n_rows`` gradients of the tensors ``like``; what was there is no longer of use."""
         dtype = torch.float64 if any(t.dtype == torch.float64 for t in like) else torch.float32
         layout = (n_rows, dtype, like[0].device, tuple(t.shape for t in like))
-        if layout == self._layout:
-            return
-        sizes = [t.numel() for t in like]
-        self.matrix = torch.empty(n_rows, sum(sizes), dtype=dtype, device=like[0].device)
-        self._views = [self.split(row, like) for row in self.matrix]
-        self._layout = layout
+        if layout != self._layout:
+            size = sum(t.numel() for t in like)
+            if n_rows * size > self._memory.numel() or (dtype, like[0].device) != self._layout[1:3]:
+                self._memory = torch.empty(n_rows * size, dtype=dtype, device=like[0].device)
+            self.matrix = self._memory[: n_rows * size].view(n_rows, size)
+            self._views = [split(row, like) for row in self.matrix]
+            self._layout = layout
 
-    @staticmethod
-    def split(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-        """Views of a vector (P,) in the shapes of ``like``."""
-        parts = torch.split(flat, [t.numel() for t in like])
-        return [part.view(t.shape) for part, t in zip(parts, like, strict=True)]
-
-    def write(self, row: int, grads: Sequence[Tensor | None]) -> None:
-        """Replace row ``row``; None counts as zero."""
+    def write(self, row: int, grads: Sequence[Tensor | None], add: bool = False) -> None:
+        """Fill row ``row``, or ``add`` to it; None counts as zero."""
         for view, g in zip(self._views[row], grads, strict=True):
             if g is None:
-                view.zero_()
+                if not add:
+                    view.zero_()
+            elif add:
+                view.add_(g.to_dense() if g.is_sparse else g)
             else:
-                view.copy_(g)
+                view.copy_(g.to_dense() if g.is_sparse else g)

@@ -83,6 +83,7 @@ class Method:
     paper: ClassVar[str]
     requires: ClassVar[tuple[str, ...]] = ()  # hyper-parameters without which it cannot be created
     extra_batches: ClassVar[int] = 0
+    levels: ClassVar[tuple[str, ...]] = ("parameters", "representation")  # where its gradients may be taken
     learned: ClassVar[tuple[str, ...]] = ()  # state entries trained by the training's own optimiser
     task_axes: ClassVar[dict[str, int]] = {}  # state entry -> how many leading axes index tasks
     observes: ClassVar[bool] = False

@@ -1,0 +1,99 @@
+"""What gradient-based methods are told: the tasks' gradients as rows, over micro-batches and processes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from scalarize.batch import Batch
+from scalarize.gradients import Grads, Rows, gradient
+from scalarize.processes import Processes
+
+
+class Window:
+    """The micro-batches of one step: rows of all tasks, the gradients of their own parameters, summed losses.
+
+    Without accumulation a window is one batch. The rows' memory is kept from step to step.
+    """
+
+    def __init__(self) -> None:
+        self.rows = Rows()
+        self.batch: Batch | None = None
+        self.touched: list[bool] = []
+        self.own: dict[int, tuple[Tensor, dict[int, Tensor]]] = {}  # parameter -> gradient by place of the task
+
+    def clear(self) -> None:
+        """Begin a new window."""
+        self.batch, self.touched, self.own = None, [], {}
+
+    def add(
+        self, batch: Batch, targets: Sequence[Tensor], own: Sequence[Sequence[Tensor]], keep: Sequence[bool]
+    ) -> None:
+        """One backward a task, to ``targets`` and to the task's ``own`` parameters; ``keep`` its graph or not."""
+        first = self.batch is None
+        self.rows.prepare(len(batch.tasks), targets)
+        if first:
+            self.touched = [False] * len(targets)
+        before = set() if self.batch is None else set(self.batch.present)
+        for t, (name, loss) in enumerate(zip(batch.present, batch.losses, strict=True)):
+            place = batch.tasks.index(name)
+            scale = None if batch.scales is None else batch.scales[t]
+            grads = gradient(loss, [*targets, *own[t]], scale, keep[t])
+            self.rows.write(place, grads[: len(targets)], add=name in before)
+            self.touched = [a or g is not None for a, g in zip(self.touched, grads, strict=False)]
+            for p, g in zip(own[t], grads[len(targets) :], strict=True):
+                if g is not None:
+                    of_task = self.own.setdefault(id(p), (p, {}))[1]
+                    of_task[place] = of_task[place] + g if place in of_task else g
+        self.batch = batch if self.batch is None else _together(self.batch, batch)
+
+    def matrix(self, processes: Processes, over_processes: bool, scale: Tensor | None) -> Tensor:
+        """The rows (T', P) of the tasks that were seen: summed over processes if asked, without ``scale``."""
+        assert self.batch is not None
+        matrix = self.rows.matrix if self.batch.index is None else self.rows.matrix[self.batch.index]
+        if over_processes:
+            matrix = processes.sum(matrix)
+        return matrix if scale is None else matrix.div_(scale.to(matrix))
+
+    def norms(self, gramian: Tensor, processes: Processes) -> Tensor:
+        """(T',): finite where all gradients of the task are."""
+        assert self.batch is not None
+        own = {self.batch.tasks.index(t): torch.zeros_like(gramian[0, 0]) for t in self.batch.present}
+        places = [(place, g) for _, of_task in self.own.values() for place, g in of_task.items()]
+        if places:
+            sizes = torch._foreach_norm([g for _, g in places])
+            for (place, _), size in zip(places, sizes, strict=True):
+                own[place] = own[place] + size.to(gramian)
+        return gramian.diagonal() + processes.sum(torch.stack(list(own.values())))
+
+    def own_gradients(self, weights: Tensor | None) -> tuple[list[Tensor], Grads]:
+        """The tasks' own parameters and their gradients, scaled by ``weights`` (T',) if given."""
+        assert self.batch is not None
+        at = {self.batch.tasks.index(t): k for k, t in enumerate(self.batch.present)}
+        params, grads = [], []
+        for p, of_task in self.own.values():
+            parts = [g if weights is None else g * weights[at[place]].to(g) for place, g in of_task.items()]
+            params.append(p)
+            grads.append(parts[0] if len(parts) == 1 else torch.stack(parts).sum(dim=0))
+        return params, list(grads)
+
+
+def _together(a: Batch, b: Batch) -> Batch:
+    """Two micro-batches as one: their losses add up (each is expected to be divided by their number)."""
+    told = {t: x for batch in (a, b) for t, x in zip(batch.present, batch.told, strict=True)}
+    for t, x in zip(a.present, a.told, strict=True):
+        if t in b.present:
+            told[t] = x + b.told[b.present.index(t)]
+    present = tuple(t for t in a.tasks if t in told)
+    places = [k for k, t in enumerate(a.tasks) if t in told]
+    return dataclasses.replace(
+        b,
+        given=(*a.given, *(t for t in b.given if t not in a.given)),
+        present=present,
+        losses=[*a.losses, *b.losses],
+        told=torch.stack([told[t] for t in present]),
+        index=None if len(places) == len(a.tasks) else torch.tensor(places, device=b.told.device),
+    )
