@@ -190,10 +190,11 @@ class Balancer:
         """Add to ``.grad`` what the method makes of the losses (single numbers; None or left out: not in this batch).
 
         representation: at that level, the tensor or tensors between encoder and heads. extra: losses of further
-        batches, for methods that want them. final: False for all micro-batches of a step but the last. scaler: a
-        ``torch.amp.GradScaler``; give the unscaled losses, ``.grad`` is left scaled for ``scaler.step``. counts: how
-        many samples each loss averages here, where processes hold unequal numbers. Raises RunError where something
-        is not finite (see ``on_nonfinite``); with a scaler an overflow of gradients is left to it, and counted.
+        batches, for methods that want them (without, they do as they document). final: False for all micro-batches
+        of a step but the last. scaler: a ``torch.amp.GradScaler``; give the unscaled losses, ``.grad`` is left scaled
+        for ``scaler.step``. counts: how many samples each loss averages here, where processes hold unequal numbers.
+        Raises RunError where something is not finite (see ``on_nonfinite``); with a scaler an overflow of gradients
+        is left to it, and counted.
         """
         weigher = self._weigher
         tasks = weigher.know(list(losses))
@@ -203,7 +204,6 @@ class Balancer:
             refuse_wrapped(self.shared[0])
             self._checked_wrapper = True
         weigher.ensure(batch.told.device)
-        weigher.observe(batch.told, batch.index, only_unseen=True)
         if self._full and self.method.needs == Needs.NOTHING:
             weigher.ahead(tasks, batch.told.device)  # the same for all micro-batches of the step
         weights = weigher.at_hand(batch.index)
@@ -212,9 +212,9 @@ class Balancer:
         given = [representation] if isinstance(representation, Tensor) else list(representation or [])
         if self.level == "representation" and not any(z.requires_grad for z in given):
             raise RequestError("level='representation': backward needs representation=, a tensor with a gradient")
-        if len(extra) != self.method.extra_batches:
+        if len(extra) > self.method.extra_batches:
             raise RequestError(
-                f"{self.method.name} wants {self.method.extra_batches} further batches in backward(extra=), "
+                f"{self.method.name} takes {self.method.extra_batches} further batches in backward(extra=), "
                 f"got {len(extra)}"
             )
         further = [read(x, tasks, self._processes, counts, scale) for x in extra]

@@ -179,12 +179,14 @@ class SupervisedLearner:
             rates = self.balancer.weights_ahead(self.tasks) if self._sampled else None
             counts = self._counts(step * parts + part, size, rates, mixing)
             losses, representation = self._losses(counts, augment)
+            last = part + 1 == parts
             if rates is None:
-                used = self.balancer.backward(losses, representation=representation)
+                shared = losses if parts == 1 else {n: loss / parts for n, loss in losses.items()}
+                used = self.balancer.backward(shared, representation=representation, final=last)
             else:
                 shares = {o.name: counts[o.domain] / size for o in self.data.objectives if o.name in losses}
                 mixed = torch.stack([shares[n] * loss for n, loss in losses.items()]).sum() * rates.sum()
-                used = self.balancer.backward_mixed(mixed)
+                used = self.balancer.backward_mixed(mixed / parts, final=last)
         if self.recipe.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.max_grad_norm)
         self.optimizer.step()

@@ -37,7 +37,6 @@ class Weigher:
         self._ahead: Tensor | None = None  # weights of the coming step, already drawn
         self._last: Tensor | None = None  # weights that every= uses again
         self._age = 0  # steps that the last weights have served
-        self._unseen = False  # the method looks at losses after the step and has not been shown any
         self.reseed(seed)
 
     @property
@@ -136,7 +135,6 @@ class Weigher:
             if self._age == 1 and decision.weights is not None and self.tasks is not None:
                 whole = decision.weights
                 self._last = whole if index is None else partial.spread(whole, len(self.tasks), index)
-        self._unseen = self.method.observes
         self._ahead = None
         self.step += 1
 
@@ -147,13 +145,11 @@ class Weigher:
         self._ahead = None
         self.step += 1
 
-    def observe(self, losses: Tensor, index: Tensor | None, only_unseen: bool = False) -> None:
-        """Show the method the losses (T',) after the step (``only_unseen``: unless it has been shown some)."""
-        if self.method.observes and (self._unseen or not only_unseen):
-            state = self.method.state
-            part = state if index is None else partial.select(state, self.method.task_axes, index)
-            self._keep(self.method.observe(losses, part), index)
-            self._unseen = False
+    def observe(self, losses: Tensor, index: Tensor | None) -> None:
+        """Show the method the losses (T',) that the step led to."""
+        state = self.method.state
+        part = state if index is None else partial.select(state, self.method.task_axes, index)
+        self._keep(self.method.look_back(losses, part), index)
 
     def _reuses(self) -> bool:
         return self._last is not None and 0 < self._age < self._every
@@ -169,7 +165,7 @@ class Weigher:
     def state_dict(self) -> dict[str, Tensor]:
         """A flat dict of tensors."""
         state = {f"method.{k}": v.detach().clone() for k, v in self.method.state.items()}
-        state["counters"] = torch.tensor([self.step, self._epoch, self._age, int(self._unseen)])
+        state["counters"] = torch.tensor([self.step, self._epoch, self._age])
         state["generator"] = self._generator.get_state()
         held: dict[str, Any] = {"ahead": self._ahead, "last": self._last}
         return state | {k: v.clone() for k, v in held.items() if v is not None}
@@ -186,8 +182,7 @@ class Weigher:
                 old.data.copy_(value)
             else:
                 held[key] = value.clone()
-        self.step, self._epoch, self._age, unseen = (int(x) for x in state["counters"])
-        self._unseen = bool(unseen)
+        self.step, self._epoch, self._age = (int(x) for x in state["counters"])
         self._generator.set_state(state["generator"].cpu())
         self._ahead, self._last = (state[k].clone() if k in state else None for k in ("ahead", "last"))
         self._ready = False

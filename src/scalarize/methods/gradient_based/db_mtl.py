@@ -26,6 +26,7 @@ class DBMTL(Method):
     name = "db-mtl"
     family = "gradient-based"
     needs = Needs.JACOBIAN
+    levels = ("parameters",)  # its memory is of single coordinates, which samples do not keep
     heads = "own"
     paper = "Lin et al. 2023"
     has_combine = True

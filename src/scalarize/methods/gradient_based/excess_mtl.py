@@ -25,6 +25,7 @@ class ExcessMTL(Method):
     name = "excess-mtl"
     family = "gradient-based"
     needs = Needs.JACOBIAN
+    levels = ("parameters",)  # its memory is of single coordinates, which samples do not keep
     heads = "weighted"
     paper = "He et al. 2024"
     task_axes = {"weights": 1, "squares": 1, "baseline": 1}

@@ -30,6 +30,7 @@ class MoCo(Method):
     name = "moco"
     family = "gradient-based"
     needs = Needs.JACOBIAN
+    levels = ("parameters",)  # its memory is of single coordinates, which samples do not keep
     heads = "own"
     paper = "Fernando et al. 2023"
     has_combine = True
