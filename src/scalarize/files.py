@@ -22,8 +22,9 @@ def read_bytes(path: str | Path) -> bytes:
         raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def write_bytes(path: str | Path, content: bytes | memoryview) -> Path:
-    """Replace ``path`` by ``content`` in one step. Raises RunError where the disk does not take it."""
+def write_bytes(path: str | Path, content: bytes | memoryview, sync: bool = True) -> Path:
+    """Replace ``path`` by ``content`` in one step; ``sync`` waits for the disk (a killed process needs no such wait,
+    a power cut does). Raises RunError where the disk does not take it."""
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -31,7 +32,8 @@ def write_bytes(path: str | Path, content: bytes | memoryview) -> Path:
         with open(part, "wb") as handle:
             handle.write(content)
             handle.flush()
-            os.fsync(handle.fileno())
+            if sync:
+                os.fsync(handle.fileno())
         os.replace(part, path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -6,8 +6,7 @@ import scipy.stats
 
 import scalarize
 from scalarize.errors import RequestError
-from scalarize.search import Range, Setting, Space, create
-from scalarize.search.problems import PROBLEMS
+from scalarize.search import Range, Setting, Space, create, lineage, problems
 
 TASKS = ("a", "b", "c")
 
@@ -114,13 +113,21 @@ def test_impossible_hyper_parameters_are_refused(hyper):
 @pytest.mark.parametrize("name", ["stationary", "changing"])
 def test_closer_to_the_best_weights_than_random_search_at_equal_budget(name):
     """20 seeds, paired: both begin with the same weights and train the same number of epochs."""
-    problem = PROBLEMS[name](0)
+    problem = problems.PROBLEMS[name](0)
     distances = {"pbt": [], "random": []}
     for seed in range(20):
         for algorithm, found in distances.items():
-            result = scalarize.search(PROBLEMS[name], epochs=12, algorithm=algorithm, seed=seed)
-            assert result.trainings == 12
-            found.append(problem.distance(result.policy))
+            search = create(algorithm, Setting(Space(problem.tasks), epochs=12, seed=seed))
+            history = problems.play(search, problems.PROBLEMS[name])
+            assert sum(lineage.epochs_trained(history, told.generation).sum() for told in history) == 12 * 12
+            found.append(problem.distance(lineage.trace(history, *lineage.best(history), problem.tasks, 12, {})))
     nearer = np.array(distances["random"]) - np.array(distances["pbt"])
     assert nearer.mean() > 0
     assert scipy.stats.ttest_1samp(nearer, 0.0, alternative="greater").pvalue < 0.05
+
+
+def test_a_search_in_memory_is_the_search_on_disk():
+    result = scalarize.search(problems.Noisy, epochs=12, population=6, seed=4)
+    setting = Setting(Space(problems.Noisy.tasks), epochs=12, population=6, seed=4)
+    history = problems.play(create("pbt", setting), problems.Noisy)
+    assert [lineage.lineage_rows(told) for told in history] == [lineage.lineage_rows(told) for told in result.history]

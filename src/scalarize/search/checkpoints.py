@@ -7,12 +7,13 @@ from typing import Any
 from scalarize import files
 from scalarize.errors import RequestError
 
+WORTH_A_SYNC = 1.0  # seconds of training from which on a checkpoint waits for the disk, to outlive a power cut
 FORMAT = "scalarize-member/1"
 
 
 def write(path: str, metrics: dict[str, float], seconds: float, state: dict[str, Any] | None) -> None:
     """Write atomically. Raises RunError where the disk does not take it."""
-    files.write_bytes(path, to_bytes(metrics, seconds, state))
+    files.write_bytes(path, to_bytes(metrics, seconds, state), sync=seconds >= WORTH_A_SYNC)
 
 
 def to_bytes(metrics: dict[str, float], seconds: float, state: dict[str, Any] | None) -> bytes:

@@ -14,6 +14,10 @@ import numpy as np
 
 from scalarize import simplex
 from scalarize.policy import Policy
+from scalarize.search.algorithm import NO_PARENT, Algorithm, Told
+from scalarize.search.executor import Job, LearnerFactory, run_job
+from scalarize.search.sampling import training_seed
+from scalarize.search.score import create as create_score
 from scalarize.search.space import Array
 
 
@@ -97,3 +101,32 @@ class Noisy(Problem):
 
 
 PROBLEMS: dict[str, type[Problem]] = {cls.name: cls for cls in (Stationary, Changing, Noisy)}
+
+
+def play(algorithm: Algorithm, factory: LearnerFactory, score: str = "average") -> list[Told]:
+    """The history of a whole search without a directory: the same decisions and trainings as the driver's."""
+    setting, tasks = algorithm.setting, algorithm.setting.space.tasks
+    judge = create_score(score, tasks)
+    states: dict[int, dict[str, Any] | None] = {NO_PARENT: None}
+    while (asked := algorithm.ask()) is not None:
+        found: list[list[float]] = []
+        following: dict[int, dict[str, Any] | None] = {NO_PARENT: None}
+        for i, member in enumerate(asked.member.tolist()):
+            job = Job(
+                generation=asked.index,
+                member=member,
+                seed=training_seed(setting.seed, member, asked.index),
+                parent=None,
+                weights=dict(zip(tasks, asked.weights[i].tolist(), strict=True)),
+                extras={key: float(values[i]) for key, values in asked.extras.items()},
+                until_epoch=asked.until_epoch,
+                epochs=setting.epochs,
+                split="validation",
+                checkpoint="",
+                keep=asked.keep,
+            )
+            outcome, following[member] = run_job(factory, job, states[int(asked.parent[i])])
+            found.append([outcome.metrics[t] for t in tasks])
+        metrics, states = np.array(found), following
+        algorithm.tell(metrics, judge(metrics))
+    return algorithm.history

@@ -94,6 +94,8 @@ def explore(
 ) -> tuple[Array, Extras]:
     """The explore step of PBT on task weights (M, T) and extras (M,): with probability ``resample`` drawn anew as
     in :func:`initial`, else every coordinate times one of ``factors``; on the simplex and above the floor again."""
+    if not rngs:
+        return weights, extras
     points = space.collapse(weights)
     steps = np.asarray(factors, dtype=np.float64)
     anew = np.array([rng.random() < resample for rng in rngs], dtype=bool)

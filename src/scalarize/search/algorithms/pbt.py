@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,20 +65,28 @@ class PBT(Algorithm):
 
     def replace(self, told: Told, losers: Indices, donors: Indices) -> tuple[Array, Extras, Indices]:
         """Replace the rows ``losers``, each by a donor drawn uniformly from the rows ``donors``, and explore."""
-        s, last = self.setting, told.generation
-        weights, parent = last.weights.copy(), last.member.copy()
+        if not donors.size:
+            losers = losers[:0]
+        rngs = generators(self.setting.seed, told.generation.member[losers], told.generation.index + 1)
+        source = np.array([donors[rng.integers(donors.size)] for rng in rngs], dtype=np.int64)
+        return self.clone(told, losers, source, source, rngs)
+
+    def clone(
+        self, told: Told, rows: Indices, state: Indices, weights: Indices, rngs: Sequence[np.random.Generator]
+    ) -> tuple[Array, Extras, Indices]:
+        """The next generation, in which ``rows`` (K,) continue the states of the rows ``state`` (K,) with the
+        weights and extras of the rows ``weights`` (K,), explored; all others go on as they are."""
+        space, last = self.setting.space, told.generation
+        moved, parent = last.weights.copy(), last.member.copy()
         extras = {key: values.copy() for key, values in last.extras.items()}
-        if losers.size and donors.size:
-            rngs = generators(s.seed, last.member[losers], last.index + 1)
-            source = donors[np.array([rng.integers(donors.size) for rng in rngs], dtype=np.int64)]
-            copied = {key: values[source] for key, values in last.extras.items()}
-            parent[losers] = last.member[source]
-            weights[losers], values = explore(
-                s.space, s.spread, last.weights[source], copied, rngs, self.factors, self.resample
-            )
-            for key in extras:
-                extras[key][losers] = values[key]
-        return weights, extras, parent
+        copied = {key: values[weights] for key, values in last.extras.items()}
+        parent[rows] = last.member[state]
+        moved[rows], values = explore(
+            space, self.setting.spread, last.weights[weights], copied, rngs, self.factors, self.resample
+        )
+        for key in extras:
+            extras[key][rows] = values[key]
+        return moved, extras, parent
 
 
 def exploited(told: Told, number: int) -> tuple[Indices, Indices]:

@@ -1,0 +1,76 @@
+"""Multi-objective population-based training: a front of policies instead of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalarize.search.algorithm import History, Indices, Told, ranking
+from scalarize.search.algorithms.pbt import PBT
+from scalarize.search.registry import register
+from scalarize.search.sampling import Extras
+from scalarize.search.space import Array
+
+
+@register
+@dataclass(eq=False, kw_only=True)
+class MOPBT(PBT):
+    """Dushatskiy et al. 2023: PBT whose members are ranked by non-domination over the tasks' metrics.
+
+    Members of an earlier front are better; within a front those with more room around them (crowding distance, Deb
+    et al. 2002; our choice, as is leaving everything else as in PBT). The result is the first front of the last
+    generation, a policy a point; ``policy.json`` is the best of them by the score.
+    """
+
+    name = "mopbt"
+    paper = "Dushatskiy et al. 2023, Multi-objective population based training"
+
+    def decide(self, told: Told) -> tuple[Array, Extras, Indices]:
+        order, finite = non_dominated_order(told.metrics, told.generation.member)
+        number = self.setting.exploited
+        replaced = max(number, int((~finite[order]).sum()))
+        donors = order[:number][finite[order[:number]]]
+        return self.replace(told, np.sort(order[order.size - replaced :]), donors)
+
+    def front(self, history: History) -> list[tuple[int, int]]:
+        longest = max(told.generation.until_epoch for told in history)
+        generation = max(g for g, told in enumerate(history) if told.generation.until_epoch == longest)
+        told = history[generation]
+        ranks = pareto_ranks(told.metrics)
+        best_first = ranking(told.score, told.generation.member)
+        return [(generation, int(row)) for row in best_first if ranks[row] == 0]
+
+
+def pareto_ranks(metrics: Array) -> NDArray[np.float64]:
+    """The front (M,) of every member, 0 the non-dominated ones; infinite where a metric (M, T) is not finite."""
+    import moocore
+
+    finite = np.isfinite(metrics).all(axis=1)
+    ranks = np.full(len(metrics), np.inf)
+    if finite.any():
+        found = np.asarray(moocore.pareto_rank(metrics[finite], maximise=True), dtype=np.float64)
+        ranks[finite] = found - found.min()
+    return ranks
+
+
+def crowding(metrics: Array) -> Array:
+    """The crowding distance (M,) within one front of metrics (M, T); infinite for the extremes of every task."""
+    distance = np.zeros(len(metrics))
+    for column in metrics.T:
+        order = np.argsort(column, kind="stable")
+        span = column[order[-1]] - column[order[0]]
+        distance[order[[0, -1]]] = np.inf
+        if span > 0:
+            distance[order[1:-1]] += (column[order[2:]] - column[order[:-2]]) / span
+    return distance
+
+
+def non_dominated_order(metrics: Array, member: Indices) -> tuple[Indices, NDArray[np.bool_]]:
+    """Rows (M,) from best to worst by front, then crowding, then member; and which rows (M,) are finite."""
+    ranks, room = pareto_ranks(metrics), np.zeros(len(metrics))
+    for rank in np.unique(ranks[np.isfinite(ranks)]):
+        rows = np.flatnonzero(ranks == rank)
+        room[rows] = crowding(metrics[rows])
+    return np.lexsort((member, -room, ranks)), np.isfinite(ranks)
