@@ -67,7 +67,16 @@ def search(
     from scalarize.studies import searching
 
     if table is not None:
-        raise RequestError("--runs is read by --algorithm regression")
+        if algorithm != "regression":
+            raise RequestError(f"--runs is read by --algorithm regression, not by {algorithm}")
+        if options["workload"] is not None or options["csv"] is not None:
+            raise RequestError("--runs takes the place of a workload: give one of them")
+        from scalarize.studies import tables
+
+        given = weights_of(reference) if reference else None
+        found = tables.search(table, score, given, options["epochs"], seed, out, command_line(), resume)
+        emit(found, as_json, tables.summary(found))
+        return
     request = searching.SearchRequest(
         **take_problem(options),
         algorithm=algorithm,

@@ -7,7 +7,7 @@ So a search is resumed by giving its history back, and the history is what ``lin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -111,12 +111,15 @@ class Setting:
 @dataclass(eq=False, kw_only=True)
 class Algorithm:
     """A way to search. Subclasses are dataclasses (fields: hyper-parameters), set ``name`` and ``paper``, and
-    implement ``propose`` and ``total_epochs``; registered by :func:`scalarize.search.registry.register`."""
+    implement ``propose`` and ``total_epochs``; registered by :func:`scalarize.search.registry.register`.
+
+    judge: how metrics (M, T) become scores (M,), set by the driver: for algorithms that predict metrics."""
 
     name: ClassVar[str]
     paper: ClassVar[str]
     setting: Setting
     history: list[Told] = field(default_factory=list)
+    judge: Callable[[Array], Array] | None = field(default=None, init=False, repr=False)
     _asked: Generation | None = field(default=None, init=False, repr=False)
 
     def propose(self, history: History) -> Generation | None:
@@ -127,6 +130,10 @@ class Algorithm:
     def total_epochs(self) -> int:
         """Epochs that all members train together in the whole search (progress, cost)."""
         raise NotImplementedError
+
+    def notes(self, history: History) -> tuple[str, ...]:
+        """What should be known before the result is trusted: one line each; none by default."""
+        return ()
 
     def front(self, history: History) -> list[tuple[int, int]]:
         """(generation, row) of the members whose policies are returned beside the best one; none by default."""
@@ -165,7 +172,7 @@ class Algorithm:
     @classmethod
     def hyper_names(cls) -> list[str]:
         """What may be set beyond the setting."""
-        return [f.name for f in fields(cls) if f.name not in ("setting", "history", "_asked")]
+        return [f.name for f in fields(cls) if f.init and f.name not in ("setting", "history")]
 
     @property
     def hyper(self) -> dict[str, Any]:

@@ -97,6 +97,7 @@ def run_search(
         if not resume:
             journal.refuse_overwrite()
         journal.open(full)
+        algorithm.judge = judge
         algorithm.restore(journal.history, journal.asked)
         clock = Clock(journal.out / "timings.jsonl", begun, max_time)
         partial = _to_the_end(algorithm, executor, journal, _Scoring(judge, split), clock, progress)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,8 +86,7 @@ def fit(weights: Array, metrics: Array) -> Fit:
     return Fit(weights, metrics, forms, explained, chosen, held_out, folds, fold_of)
 
 
-@dataclass(frozen=True)
-class Opinion:
+class Opinion(NamedTuple):
     """What one form says: the share of held-out variance of the score that it explains, the score it predicts for the
     proposal with its 90 % interval, its own optimum, and the regret it predicts for the proposal (0: it is as good as
     the form's own optimum; 1: as bad as the average run)."""

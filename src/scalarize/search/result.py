@@ -17,7 +17,8 @@ class SearchResult:
     """The outcome of a search.
 
     policy: of the best member, through its ancestors; score and metrics: that member's, on the split of the search;
-    extras: its last recipe numbers; front: the policies of an algorithm that returns several, best spread first.
+    extras: its last recipe numbers; front: the policies of an algorithm that returns several, best spread first;
+    warnings: what should be known before the result is trusted.
     generations: finished ones. configurations: trained ones, beside the bound N (1 + Q E_total / E_ready);
     trainings: in full trainings on the whole training set, beside ``trainings_bound`` = N r + 1, which counts the
     retraining too (Royer et al. 2023, section 5 and appendix 5.1). seconds: of wall time, over all resumptions;
@@ -36,6 +37,7 @@ class SearchResult:
     trainings_bound: float
     finished: bool
     front: tuple[Policy, ...] = ()
+    warnings: tuple[str, ...] = ()
     history: History = ()
     seconds: float = 0.0
     seconds_training: float = 0.0
@@ -54,6 +56,7 @@ class SearchResult:
         return {
             **{name: getattr(self, name) for name in (*names, *more)},
             "policy": f"{self.out}/policy.json",
+            **({"warnings": list(self.warnings)} if self.warnings else {}),
             **({"front": [f"{self.out}/{path}" for path, _ in self.files()[1:]]} if self.front else {}),
         }
 
@@ -94,5 +97,6 @@ def summarise(
         trainings_bound=setting.population * share + 1,
         finished=finished,
         front=tuple(policy_of(g, i) for g, i in algorithm.front(history)),
+        warnings=algorithm.notes(history),
         history=tuple(history),
     )

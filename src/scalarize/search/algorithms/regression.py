@@ -1,0 +1,96 @@
+"""Many short trainings, a regression from weights to metrics, full trainings of what it proposes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scalarize.errors import RequestError
+from scalarize.search import mixture_fit
+from scalarize.search.algorithm import NO_PARENT, Algorithm, Generation, History, first_generation
+from scalarize.search.registry import register
+from scalarize.search.sampling import population
+from scalarize.search.space import Array
+
+
+@register
+@dataclass(eq=False, kw_only=True)
+class Regression(Algorithm):
+    """The proxy-model approach by which data mixtures are chosen (Liu et al. 2025), with short trainings as proxies.
+
+    Most of the budget of N full trainings goes into trainings of ``ready`` epochs, with weights drawn as in random
+    search; the forms of :mod:`scalarize.search.mixture_models` are fitted to their metrics. Trained in full are the
+    optimum that the default choice predicts, the centre and, with N >= 12, the optimum of another form, the one that
+    explains held-out runs best (forms may disagree, :func:`~scalarize.search.mixture_fit.propose`). The best of these,
+    as measured, is the result. How many are trained in full is our choice.
+    """
+
+    name = "regression"
+    paper = "Liu et al. 2025, RegMix: Data mixture as regression for language model pre-training"
+
+    def __post_init__(self) -> None:
+        if self.setting.space.also:
+            raise RequestError(f"regression searches weights alone, not {', '.join(self.setting.space.also)}")
+        if self.setting.space.dimension < 2:
+            raise RequestError("regression needs at least two weights to search")
+        if self.proxies < 2:
+            raise RequestError(f"regression needs a population of at least 4 trainings, got {self.setting.population}")
+
+    @property
+    def short(self) -> int:
+        """Epochs of a proxy."""
+        return min(self.setting.ready, self.setting.epochs)
+
+    @property
+    def finals(self) -> int:
+        """Trainings in full."""
+        return 3 if self.setting.population >= 12 else 2
+
+    @property
+    def proxies(self) -> int:
+        """How many short trainings the rest of the budget pays for."""
+        return (self.setting.population - self.finals) * self.setting.epochs // self.short
+
+    @property
+    def total_epochs(self) -> int:
+        return self.proxies * self.short + self.finals * self.setting.epochs
+
+    def propose(self, history: History) -> Generation | None:
+        s = self.setting
+        if not history:
+            weights, extras = population(s.space, s.spread, s.seed, range(self.proxies))
+            return first_generation(s, self.proxies, self.short, weights, extras, keep=False)
+        if len(history) > 1:
+            return None
+        weights = s.space.expand(s.space.limit(self.decide(history)))
+        member = np.arange(self.proxies, self.proxies + self.finals)
+        return Generation(1, s.epochs, member, np.full(self.finals, NO_PARENT), weights, {}, keep=False)
+
+    def decide(self, history: History) -> Array:
+        """The points (finals, D) to train in full."""
+        s = self.setting
+        proposal = self.fitted(history)
+        if proposal is None:  # nothing to learn from: go on as random search
+            members = range(self.proxies, self.proxies + self.finals - 1)
+            return np.vstack(
+                [s.space.collapse(population(s.space, s.spread, s.seed, members)[0]), s.space.center_point]
+            )
+        others = sorted(proposal.opinions[1:], key=lambda o: -o.explained)
+        # Where all forms agree to the letter, the second best form's optimum is trained again: a second seed.
+        another = next((o for o in others if np.abs(o.optimum - proposal.weights).sum() > 1e-3), others[0])
+        return np.array([proposal.weights, s.space.center_point, another.optimum][: self.finals])
+
+    def fitted(self, history: History) -> mixture_fit.Proposal | None:
+        """What the regression says after the short trainings; None where fewer than two have finite metrics."""
+        told = history[0]
+        seen = np.isfinite(told.metrics).all(axis=1) & np.isfinite(told.score)
+        if seen.sum() < 2:
+            return None
+        points = self.setting.space.collapse(told.generation.weights[seen])
+        judge = self.judge or mixture_fit.average
+        return mixture_fit.propose(mixture_fit.fit(points, told.metrics[seen]), judge, seed=self.setting.seed)
+
+    def notes(self, history: History) -> tuple[str, ...]:
+        proposal = self.fitted(history) if history else None
+        return () if proposal is None else proposal.warnings
