@@ -16,6 +16,7 @@ from scalarize.evaluation import measure
 from scalarize.methods import Method, Needs
 from scalarize.optim import make_optimizer
 from scalarize.policy import Policy
+from scalarize.probes import Probe
 from scalarize.recipe import Recipe
 from scalarize.sampling import Streams, equal_counts, multinomial_counts
 from scalarize.seeds import derive
@@ -55,7 +56,8 @@ class SupervisedLearner:
     """Trains one model on several tasks or domains with any method (Royer et al. 2023, equation 1).
 
     data: what to read. build: makes the model, with ``encode``, ``decode`` and ``shared_parameters``. seed: of
-    everything random. on_rows: receives tidy rows {step, epoch, split, domain, task, metric, value} each epoch.
+    everything random. on_rows: receives tidy rows {step, epoch, split, domain, task, metric, value} each epoch. The
+    attribute ``probe``, where set, sees each batch's losses and adds rows of its own.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class SupervisedLearner:
         self.streams = Streams(sizes, derive(seed, "streams"))
         self.steps_per_epoch = max(1, data.epoch_size // recipe.batch_size)
         self.balancer: Balancer | None = None
+        self.probe: Probe | None = None
         self.optimizer: torch.optim.Optimizer | None = None
         self._chosen: Policy | Method | None = None
         self._restored: dict[str, Any] | None = None
@@ -162,7 +165,8 @@ class SupervisedLearner:
                 weights.append(used)
         self.epoch += 1
         if self.on_rows is not None:
-            self.on_rows(self._rows(epoch, mean_losses / seen, weights))
+            probed = self.probe.rows(self.epoch * self.steps_per_epoch, self.epoch) if self.probe else []
+            self.on_rows(self._rows(epoch, mean_losses / seen, weights) + probed)
 
     def _step(self, step: int, mixing: torch.Generator, augment: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """One update. Losses and weights (T,) on the CPU, NaN for a domain that was not drawn."""
@@ -179,6 +183,8 @@ class SupervisedLearner:
             rates = self.balancer.weights_ahead(self.tasks) if self._sampled else None
             counts = self._counts(step * parts + part, size, rates, mixing)
             losses, representation = self._losses(counts, augment)
+            if self.probe is not None:
+                self.probe.look(losses, self.model.shared_parameters())
             last = part + 1 == parts
             if rates is None:
                 shared = losses if parts == 1 else {n: loss / parts for n, loss in losses.items()}

@@ -14,6 +14,7 @@ from scalarize.errors import RequestError
 from scalarize.learner import Row, SupervisedLearner
 from scalarize.methods import Method
 from scalarize.policy import Policy
+from scalarize.probes import Conflicts
 from scalarize.recipe import Recipe
 from scalarize.tasks import Data
 from scalarize.workloads import Workload
@@ -75,7 +76,8 @@ class Problem(BaseModel):
 class TrainRequest(Problem):
     """A problem and where its task weights come from: one of a method, fixed weights or a policy's content.
 
-    single: train on that task or domain alone.
+    single: train on that task or domain alone. probe_every: count conflicting gradients at each k-th batch (None:
+    never). read_train: read the training split, too, with the selected weights.
     """
 
     method: str | None = None
@@ -84,6 +86,8 @@ class TrainRequest(Problem):
     policy: dict[str, Any] | None = None
     single: str | None = None
     seed: int = 0
+    probe_every: int | None = Field(default=None, ge=1)
+    read_train: bool | None = None
 
     def source(self, names: Sequence[str], epochs: int) -> Method:
         """The method that weighs ``names``. Raises RequestError where a task is unnamed or unknown."""
@@ -150,6 +154,10 @@ def _run(
 ) -> dict[str, Any]:
     started, spent, log = time.perf_counter(), 0.0, records.Records(out)
     learner = make_learner(request, request.seed, log.append, data)
+    if request.probe_every is not None:
+        names = {id(p): name for name, p in learner.model.named_parameters()}
+        layers = [names[id(p)] for p in learner.model.shared_parameters()]
+        learner.probe = Conflicts(data.names, request.probe_every, layers)
     split = "validation" if data.has("validation") else None
     best = _Best(recipe.selection == "last" or split is None)
     checkpoint = out / "checkpoints" / "last.pt"
@@ -175,7 +183,7 @@ def _run(
             say(f"epoch {learner.epoch}/{recipe.epochs}" + (f"  validation {score:.4f}" if split else ""))
     label = method.name if request.single is None else "single"
     result: dict[str, Any] = {"out": str(out), "workload": request.label, "method": label, "seed": request.seed}
-    result |= _finish(learner, split, best, log)
+    result |= _finish(learner, ("validation", "test", *(("train",) if request.read_train else ())), best, log)
     result |= {"seconds": spent + time.perf_counter() - started}
     files.save_tensors(out / "checkpoints" / "selected.pt", (best.state or learner.state_dict())["model"])
     files.write_json(out / "result.json", result)
@@ -190,13 +198,13 @@ def _validate(learner: SupervisedLearner, split: str, log: records.Records) -> f
     return sum(v["score"] for v in seen.values()) / len(seen)
 
 
-def _finish(learner: SupervisedLearner, split: str | None, best: _Best, log: records.Records) -> dict[str, Any]:
+def _finish(learner: SupervisedLearner, splits: Sequence[str], best: _Best, log: records.Records) -> dict[str, Any]:
     """Read the test split once, with the selected weights."""
     counts = learner.counts()
     if best.state is not None:
         learner.load_state_dict(best.state)
     result: dict[str, Any] = {"epoch": learner.epoch}
-    for name in ("validation", "test"):
+    for name in splits:
         seen = learner.measure(name) if learner.data.has(name) else {}
         if name == "test":
             log.append(learner.measured_rows(name, seen))
