@@ -110,7 +110,7 @@ def test_one_run_a_side_says_so():
     verdict = comparison.compare([run("a", 0, 0.7), run("b", 0, 0.6)])[0]
     assert verdict.outcome == "ties"
     assert math.isnan(verdict.p)
-    assert "one run a side cannot test it" in verdict.sentence
+    assert "too few runs to test it" in verdict.sentence
     assert comparison.rows([run("a", 0, 0.7)])[0]["average"]["low"] is None
 
 

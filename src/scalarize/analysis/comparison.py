@@ -181,12 +181,15 @@ def _sentence(
     scale: float,
     values: Mapping[str, Mapping[Unit, float]],
 ) -> str:
-    means = " against ".join(f"{scale * np.mean(list(values[m].values())):.2f}" for m in (a, b))
+    shared = [unit for unit in values[a] if unit in values[b]] if d.test == "paired" else []
+    means = " against ".join(
+        f"{scale * np.mean([v for unit, v in values[m].items() if not shared or unit in shared]):.2f}" for m in (a, b)
+    )
     gap = f"{scale * d.mean:+.2f} ({means})"
     if math.isnan(p):
-        return f"{a} ties with {b}: not distinguishable, difference {gap}, and one run a side cannot test it."
+        return f"{a} ties with {b}: not distinguishable, difference {gap}, with too few runs to test it."
     basis = (
-        f"paired over {d.n[0]} {_kind(values[a])}"
+        f"paired over the {d.n[0]} {_kind(values[a])} that both have"
         if d.test == "paired"
         else (f"Welch, {d.n[0]} {_kind(values[a])} against {d.n[1]} {_kind(values[b])}")
     )

@@ -45,7 +45,7 @@ def comparison_table(
         digits = {t: (2 if t is None else 1) if scale == 100 else 3 for t in cells}
         shown = [cell(cells[t], scale, row["method"] in best.get(t, ()), digits[t]) for t in (None, *tasks)]
         behind = f"{row['searches']} x {row['runs'] // row['searches']}" if row.get("searches") else str(row["seeds"])
-        body.append([str(row["method"]), *shown, behind, str(row["trainings"])])
+        body.append([str(row["method"]), *shown, behind, f"{row['trainings']:g}"])
     text = render(["method", "average", *tasks, "seeds", "trainings"], body)
     unit = "test metric x 100" if scale == 100 else "test metric"
     return text + f"\n{unit}, mean and half of the 95 % interval; * best of its column; a x b: searches x retrains"

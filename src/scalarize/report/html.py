@@ -103,7 +103,7 @@ def comparison_table(rows: Sequence[Mapping[str, Any]], scale: float, lower_is_b
         count = str(seeds if isinstance(seeds, int) else "")
         searches = row.get("searches")
         runs = f"{searches} searches" if isinstance(searches, int) and searches else f"{count} seeds"
-        line += [cell(str(row["trainings"]), float(row["trainings"]), True, runs)]
+        line += [cell(f"{row['trainings']:g}", float(row["trainings"]), True, runs)]
         body.append(line)
     return table(["method", "average", *tasks, "trainings"], body, "Methods compared")
 

@@ -1,4 +1,4 @@
-// Sorting of tables, and one drawing per <figure data-chart>. Draws when a figure comes into view.
+// Sorting of tables, and one drawing per <figure data-chart>. The table works before any figure is drawn.
 "use strict";
 (() => {
   for (const button of document.querySelectorAll("thead button")) {
@@ -23,10 +23,6 @@
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const figures = [...document.querySelectorAll("figure[data-chart]")];
   const start = (figure) => { if (!figure.drawn) { figure.drawn = true; window.drawChart(figure, charts[figure.dataset.chart]); } };
-  if (!("IntersectionObserver" in window)) { figures.forEach(start); return; }
-  const eye = new IntersectionObserver((seen) => {
-    for (const entry of seen) if (entry.isIntersecting) { start(entry.target); eye.unobserve(entry.target); }
-  }, { rootMargin: "600px" });
-  figures.forEach((figure) => eye.observe(figure));
+  figures.forEach((figure) => setTimeout(start, 0, figure)); // one at a time: the table can be used meanwhile
   window.addEventListener("beforeprint", () => figures.forEach(start));
 })();

@@ -68,7 +68,7 @@ def cost_against_quality(rows: Sequence[Row]) -> Chart:
         )
         for row in known
     )
-    said = "; ".join(f"{r['method']} {r['trainings']} trainings" for r in known)
+    said = "; ".join(f"{r['method']} {r['trainings']:g} trainings" for r in known)
     return Chart(
         title="Cost against quality",
         kind="points",

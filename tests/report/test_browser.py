@@ -1,0 +1,121 @@
+"""The page in a real browser: figures draw, the pointer, hiding, zoom and sorting work, nothing is complained of."""
+
+import shutil
+import time
+
+import pytest
+
+import chromium
+import fake_runs
+from scalarize import report
+
+pytestmark = pytest.mark.skipif(chromium.missing() is not None, reason=chromium.missing() or "")
+
+BOX = """const s = document.querySelectorAll('figure')[arguments[0]].querySelector('.plot svg');
+s.scrollIntoView({block: 'center'}); const b = s.getBoundingClientRect(); return [b.x, b.y, b.width, b.height]"""
+TICKS = (
+    "return [...document.querySelectorAll('figure')[arguments[0]].querySelectorAll('.tick')].map((t) => t.textContent)"
+)
+COLUMN = """return [...document.querySelectorAll('table tbody tr')].map((r) => r.children[arguments[0]].textContent)"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    place = tmp_path_factory.mktemp("demo")
+    return report.build(fake_runs.compare(place, ("a", "b")), place / "x.html", with_images=False)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium.Browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def opened(browser, page):
+    browser.look(1200, 900)
+    browser.open(page)
+    yield browser
+    assert browser.messages() == []
+
+
+def test_every_figure_is_drawn_with_its_words(opened):
+    drawn = opened.run(
+        "return [...document.querySelectorAll('figure')].map((f) => [f.querySelectorAll('svg[role=img] path, svg[role=img]"
+        " circle').length, f.querySelector('svg[role=img]').getAttribute('aria-label')])"
+    )
+    assert len(drawn) >= 8
+    assert all(marks > 0 and len(alt) > 40 for marks, alt in drawn)
+
+
+def test_the_pointer_names_the_point(opened):
+    x, y, width, height = opened.run(BOX, 0)
+    for step in range(20):
+        opened.mouse("mouseMoved", x + width * (0.3 + 0.035 * step), y + 25)
+        shown = opened.run(
+            "const t = document.querySelector('.tip'); return t.style.display === 'block' ? t.textContent : ''"
+        )
+        if shown:
+            break
+    assert shown.startswith("policy\n")
+    assert "[" in shown
+
+
+def test_a_series_hides_and_returns(opened):
+    marks = "return document.querySelector('figure .plot svg').querySelectorAll('circle, g path').length"
+    press = (
+        "const b = document.querySelector('figure .legend button'); b.click(); return b.getAttribute('aria-pressed')"
+    )
+    before = opened.run(marks)
+    assert opened.run(press) == "false"
+    assert opened.run(marks) == before - 1
+    assert opened.run(press) == "true"
+    assert opened.run(marks) == before
+
+
+def test_dragging_zooms_and_a_button_resets(opened):
+    before = opened.run(TICKS, 2)
+    x, y, width, height = opened.run(BOX, 2)
+    opened.mouse("mousePressed", x + width * 0.4, y + height * 0.3)
+    opened.mouse("mouseMoved", x + width * 0.5, y + height * 0.5, pressed=True)
+    opened.mouse("mouseReleased", x + width * 0.5, y + height * 0.5)
+    assert opened.run(TICKS, 2) != before
+    reset = "const r = document.querySelectorAll('figure')[2].querySelector('.reset'); if (!r.hidden) r.click(); return r.hidden"
+    assert opened.run(reset) is True
+    assert opened.run(TICKS, 2) == before
+
+
+def test_a_title_sorts_the_table(opened):
+    click = "document.querySelectorAll('thead button')[arguments[0]].click()"
+    opened.run(click, 1)
+    down = [float(text[:5]) for text in opened.run(COLUMN, 1)]
+    assert down == sorted(down, reverse=True)
+    assert opened.run("return document.querySelectorAll('thead th')[1].getAttribute('aria-sort')") == "descending"
+    opened.run(click, 1)
+    assert [float(text[:5]) for text in opened.run(COLUMN, 1)] == down[::-1]
+    opened.run(click, 0)
+    assert opened.run(COLUMN, 0) == sorted(opened.run(COLUMN, 0))
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_phone_scrolls_only_downwards_and_colours_follow(opened, dark):
+    opened.look(390, 800, dark)
+    time.sleep(0.3)  # the resize observer redraws
+    assert opened.run("return document.documentElement.scrollWidth") <= 390
+    widths = opened.run("return [...document.querySelectorAll('.plot svg')].map((s) => s.viewBox.baseVal.width)")
+    assert max(widths) <= 390
+    paper = opened.run("return getComputedStyle(document.body).backgroundColor")
+    assert paper == ("rgb(20, 23, 27)" if dark else "rgb(255, 255, 255)")
+
+
+@pytest.mark.slow
+def test_five_hundred_runs_open_quickly(browser, tmp_path):
+    first = fake_runs.training(tmp_path / "run-0", "uniform", 0, 0.7)
+    for k in range(1, 500):
+        shutil.copytree(first, tmp_path / f"run-{k}")
+    page = report.build(tmp_path, with_images=False, out=tmp_path / "x.html")
+    browser.open(page)
+    timing = browser.run("const t = performance.getEntriesByType('navigation')[0]; return t.loadEventEnd")
+    print(f"500 runs: loaded in {timing:.0f} ms")
+    assert browser.run("return document.querySelectorAll('tbody tr').length") == 500
+    assert browser.messages() == []
