@@ -40,25 +40,26 @@ def opened(browser, page):
 
 
 def test_every_figure_is_drawn_with_its_words(opened):
-    drawn = opened.run(
-        "return [...document.querySelectorAll('figure')].map((f) => [f.querySelectorAll('svg[role=img] path, svg[role=img]"
-        " circle').length, f.querySelector('svg[role=img]').getAttribute('aria-label')])"
-    )
+    drawn = opened.run("""return [...document.querySelectorAll('figure')].map((f) => {
+        const s = f.querySelector('svg[role=img]');
+        return [s.querySelectorAll('path, circle').length, s.getAttribute('aria-label')]; })""")
     assert len(drawn) >= 8
     assert all(marks > 0 and len(alt) > 40 for marks, alt in drawn)
 
 
 def test_the_pointer_names_the_point(opened):
-    x, y, width, height = opened.run(BOX, 0)
-    for step in range(20):
-        opened.mouse("mouseMoved", x + width * (0.3 + 0.035 * step), y + 25)
-        shown = opened.run(
-            "const t = document.querySelector('.tip'); return t.style.display === 'block' ? t.textContent : ''"
-        )
-        if shown:
-            break
-    assert shown.startswith("policy\n")
-    assert "[" in shown
+    opened.run(BOX, 0)
+    x, y = opened.run(
+        "const b = document.querySelector('figure .plot svg circle').getBoundingClientRect();"
+        "return [b.x + b.width / 2, b.y + b.height / 2]"
+    )
+    opened.mouse("mouseMoved", x + 3, y + 2)
+    shown = opened.run("const t = document.querySelector('.tip'); return [t.style.display, t.textContent]")
+    assert shown[0] == "block"
+    assert shown[1].startswith("uniform\n67.")
+    assert "[" in shown[1]
+    opened.mouse("mouseMoved", 5, 5)
+    assert opened.run("return document.querySelector('.tip').style.display") == "none"
 
 
 def test_a_series_hides_and_returns(opened):
@@ -80,8 +81,9 @@ def test_dragging_zooms_and_a_button_resets(opened):
     opened.mouse("mouseMoved", x + width * 0.5, y + height * 0.5, pressed=True)
     opened.mouse("mouseReleased", x + width * 0.5, y + height * 0.5)
     assert opened.run(TICKS, 2) != before
-    reset = "const r = document.querySelectorAll('figure')[2].querySelector('.reset'); if (!r.hidden) r.click(); return r.hidden"
-    assert opened.run(reset) is True
+    button = "const r = document.querySelectorAll('figure')[2].querySelector('.reset'); "
+    assert opened.run(button + "return r.hidden") is False
+    assert opened.run(button + "r.click(); return r.hidden") is True
     assert opened.run(TICKS, 2) == before
 
 
