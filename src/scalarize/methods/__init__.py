@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from scalarize.methods.adapters import from_function, from_torchjd
 from scalarize.methods.base import CombinedGradient, CombinedLoss, Evidence, Method, Needs, State
 from scalarize.methods.registry import create, get, names, register
 from scalarize.policy import Policy
@@ -26,6 +27,8 @@ __all__ = [
     "State",
     "constant",
     "create",
+    "from_function",
+    "from_torchjd",
     "get",
     "names",
     "register",

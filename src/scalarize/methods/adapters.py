@@ -1,0 +1,129 @@
+"""Other people's rules as methods: a function of the Gramian, or a TorchJD weighting or aggregator.
+
+What these make is used like any method (``Balancer(from_function(f), ...)``). It is not registered: it has no name
+that a command line could find, and declares none of the properties of the conformance suite.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor
+
+from scalarize.errors import RequestError
+from scalarize.methods.base import Evidence, Method, Needs, State
+
+Rule = Callable[[Tensor], Tensor]
+
+
+@dataclass(eq=False)
+class _FromGramian(Method):
+    """Weights (T,) as a function of G (T, T)."""
+
+    name = "from-gramian"
+    family = "gradient-based"
+    needs = Needs.GRAMIAN
+    heads = "own"
+    paper = "the caller's own"
+    permutation_equivariant = False
+    homogeneity = None
+    rule: Rule
+    label: str
+
+    @property
+    def hyper(self) -> dict[str, Any]:
+        return {"rule": self.label}
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        assert evidence.gramian is not None
+        return self._weights(evidence.gramian, evidence), state
+
+    def _weights(self, told: Tensor, evidence: Evidence) -> Tensor:
+        weights = _seeded(self.rule, told, evidence)
+        if not isinstance(weights, Tensor) or weights.shape != (told.shape[0],):
+            got = tuple(weights.shape) if isinstance(weights, Tensor) else type(weights).__name__
+            raise RequestError(f"{self.label}: it must answer a tensor of {told.shape[0]} weights, got {got}")
+        return weights.detach().to(told)
+
+    def reset(self) -> None:
+        super().reset()
+        forget = getattr(self.rule, "reset", None)
+        if callable(forget):
+            forget()
+
+
+@dataclass(eq=False)
+class _FromJacobian(_FromGramian):
+    """Weights (T,) as a function of J (T, P)."""
+
+    name = "from-jacobian"
+    needs = Needs.JACOBIAN
+
+    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
+        assert evidence.jacobian is not None
+        return self._weights(evidence.jacobian, evidence), state
+
+
+@dataclass(eq=False)
+class _Aggregation(_FromJacobian):
+    """The gradient (P,) itself as a function of J (T, P); there are no weights."""
+
+    name = "from-aggregator"
+    has_combine = True
+
+    def combine(self, evidence: Evidence, state: State) -> tuple[Tensor, Tensor | None, State]:
+        assert evidence.jacobian is not None
+        return _seeded(self.rule, evidence.jacobian, evidence).detach(), None, state
+
+
+def _seeded(rule: Rule, told: Tensor, evidence: Evidence) -> Tensor:
+    """``rule(told)``, whose draws from torch's global source depend on the evidence's generator alone."""
+    if evidence.generator is None:
+        return rule(told)
+    seed = int(torch.randint(2**62, (), generator=evidence.generator))
+    with torch.random.fork_rng(devices=[told.device] if told.is_cuda else []):
+        torch.manual_seed(seed)
+        return rule(told)
+
+
+def from_function(rule: Rule, takes: Literal["gramian", "jacobian"] = "gramian") -> Method:
+    """A method whose weights (T,) are ``rule(G)``, G (T, T) the Gramian; or ``rule(J)``, J (T, P).
+
+    Raises RequestError at the first step where the answer is no tensor of T weights.
+
+    >>> method = from_function(lambda gramian: 1 / gramian.diagonal())
+    >>> method.combine_gradients(torch.tensor([[2.0, 0.0], [0.0, 4.0]])).gradient
+    tensor([0.5000, 0.2500])
+    """
+    if takes not in ("gramian", "jacobian"):
+        raise RequestError(f"from_function: takes must be 'gramian' or 'jacobian', got {takes!r}")
+    kind = _FromGramian if takes == "gramian" else _FromJacobian
+    return kind(rule=rule, label=getattr(rule, "__name__", type(rule).__name__))
+
+
+def from_torchjd(rule: Any, takes: Literal["gramian", "jacobian"] = "gramian") -> Method:
+    """A TorchJD ``Weighting`` or ``Aggregator`` as a method.
+
+    Of an aggregator that is a function of the Gramian the weights are used; of another weighted one the weights of
+    the Jacobian; of any other the vector itself. takes: what a bare ``Weighting`` is a function of. ``rule`` is
+    copied; what it remembers stays inside the copy and not in ``state``, so that checkpoints and clones of a
+    population do not carry it. Raises RequestError for anything else, and where TorchJD is not installed.
+    """
+    try:
+        from torchjd.aggregation import Aggregator, GramianWeightedAggregator, WeightedAggregator, Weighting
+    except ImportError:
+        raise RequestError("from_torchjd needs TorchJD: pip install torchjd") from None
+    own, label = copy.deepcopy(rule), type(rule).__name__
+    if isinstance(own, GramianWeightedAggregator):
+        return _FromGramian(rule=cast(Rule, own.weighting.weighting), label=label)
+    if isinstance(own, WeightedAggregator):
+        return _FromJacobian(rule=own.weighting, label=label)
+    if isinstance(own, Aggregator):
+        return _Aggregation(rule=own, label=label)
+    if isinstance(own, Weighting):
+        return _FromGramian(rule=own, label=label) if takes == "gramian" else _FromJacobian(rule=own, label=label)
+    raise RequestError(f"from_torchjd takes a TorchJD Weighting or Aggregator, got {label}")
