@@ -18,7 +18,7 @@ from torch import Tensor
 
 from scalarize import gradients
 from scalarize.batch import Batch, read
-from scalarize.errors import RequestError, RunError, one_of
+from scalarize.errors import DivergedError, RequestError, one_of
 from scalarize.evidence import Window
 from scalarize.methods import Evidence, Method, Needs, create
 from scalarize.processes import Processes, refuse_sharded, refuse_wrapped
@@ -384,7 +384,7 @@ class Balancer:
         self._window.clear()
         if self.on_nonfinite == "raise":
             names = " or ".join(repr(t) for t in tasks)
-            raise RunError(f"step {self.step}: the {what} of task {names} is not finite")
+            raise DivergedError(f"step {self.step}: the {what} of task {names} is not finite")
         for leaves in gradients.reach(batch.losses).own:
             for leaf in leaves:
                 leaf.grad = None

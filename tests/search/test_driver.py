@@ -1,5 +1,6 @@
 """The driver: files, resumption, refusals, time limits, progress."""
 
+import itertools
 import json
 import math
 
@@ -7,7 +8,7 @@ import pytest
 
 import scalarize
 from scalarize import Policy, files
-from scalarize.errors import RequestError, RunError
+from scalarize.errors import DivergedError, RequestError, RunError
 from scalarize.search import LocalExecutor, lineage
 from scalarize.search.problems import Noisy, Stationary
 
@@ -186,6 +187,32 @@ def test_members_that_fail_are_replaced_and_never_win(tmp_path):
     for row in rows[8:]:
         before = rows[8 * (row["generation"] - 1) + row["member"]]
         assert before["score"] is not None or row["parent"] != row["member"]
+
+
+@pytest.mark.parametrize("error", [DivergedError, FloatingPointError])
+def test_a_training_that_diverges_is_replaced_too(error, tmp_path):
+    class Diverging(Noisy):
+        def train(self, policy, until_epoch):
+            if self.seed % 3 == 0:
+                raise error("step 7: the loss of task 'a' is not finite")
+            super().train(policy, until_epoch)
+
+    result = scalarize.search(Diverging, epochs=12, population=8, out=tmp_path)
+    scores = [told.score for told in result.history]
+    assert math.isfinite(result.score)
+    assert any(math.isnan(x) for score in scores for x in score)
+    for told, after in itertools.pairwise(result.history):
+        failed = [m for m in range(8) if math.isnan(told.score[m])]
+        assert all(math.isfinite(told.score[after.generation.parent[m]]) for m in failed)
+
+
+def test_any_other_error_of_a_training_is_not_swallowed(tmp_path):
+    class Broken(Noisy):
+        def train(self, policy, until_epoch):
+            raise KeyError("a bug")
+
+    with pytest.raises(KeyError, match="a bug"):
+        scalarize.search(Broken, epochs=6, population=4, out=tmp_path)
 
 
 def test_no_finite_score_at_all_is_said_plainly(tmp_path):

@@ -6,16 +6,19 @@ A job is a pure function of its content, so an executor may run it twice, elsewh
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from scalarize.errors import RequestError, RunError
-from scalarize.learner import Learner
+from scalarize.errors import DivergedError, RequestError, RunError
 from scalarize.policy import Policy
 from scalarize.search import checkpoints
+
+if TYPE_CHECKING:
+    from scalarize.learner import Learner  # deciding needs no torch
 
 
 class LearnerFactory(Protocol):
@@ -76,16 +79,20 @@ class Executor(Protocol):
 def run_job(factory: LearnerFactory, job: Job, parent: dict[str, Any] | None) -> tuple[Outcome, dict[str, Any] | None]:
     """Train and score one member: the pure heart of every executor. ``parent`` is the state behind ``job.parent``.
 
-    Returns the outcome and, if ``job.keep``, the state (which may share memory with the learner).
+    Returns the outcome and, if ``job.keep``, the state (which may share memory with the learner). A training that
+    diverges (DivergedError, FloatingPointError) has metrics NaN; any other error is the caller's.
     """
     learner = factory(seed=job.seed, **job.extras)
     if parent is not None:
         learner.load_state_dict(parent)
     policy = Policy.constant(dict(job.weights), job.epochs)
     before = time.perf_counter()
-    learner.train(policy, job.until_epoch)
-    seconds = time.perf_counter() - before
-    measured = learner.evaluate(job.split)
+    try:
+        learner.train(policy, job.until_epoch)
+        seconds = time.perf_counter() - before
+        measured = learner.evaluate(job.split)
+    except (DivergedError, FloatingPointError):
+        seconds, measured = time.perf_counter() - before, dict.fromkeys(job.weights, math.nan)
     missing = [t for t in job.weights if t not in measured]
     if missing:
         raise RunError(f"evaluate({job.split!r}) gave no metric of task {missing[0]!r}, only {sorted(measured)}")
