@@ -297,6 +297,8 @@ class Balancer:
         if not source:
             raise RequestError("none of the parameters that gradients are compared on requires a gradient")
         own, keep = gradients.reach(batch.losses, () if deep else targets, self.shared if deep else targets)
+        if not deep and (past := {id(p) for ps in own for p in ps} & {id(p) for p in self.shared}):
+            raise RequestError(f"{len(past)} shared tensors are reached past representation=: it must hold all paths")
         parts = gradients.blocks(source, self._blocks)
         whole = self._evidence_from is None and len(parts) == 1
         if not whole:
