@@ -1,0 +1,120 @@
+"""Taskonomy's tiny split: seven dense tasks on indoor views (Royer et al. 2023, section 3.3 and appendix 1.2).
+
+From the paper: annotations shifted and scaled to mean 0 and variance 1 over the training set, L1 as loss and metric,
+ResNet-26 with mirrored decoders of which 0, 2 or 4 layers are shared, SGD with momentum 0.9, learning rate 0.1 and
+weight decay 1e-4, batch 256, 100 epochs. Our choice, where it is silent: which seven tasks (it names depth and 2D
+segmentation), 256 pixels as Standley et al. (2020) have, mirrored views, cosine decay, depth cut at 15.6 m.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from scalarize import metrics
+from scalarize.data import taskonomy
+from scalarize.data.augment import flips, mirrored
+from scalarize.data.streamed import Streamed
+from scalarize.models.multihead import MultiHead
+from scalarize.models.resnet import dense
+from scalarize.models.standardise import Standardise
+from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.tasks import Batch, Data, Domain, Task
+from scalarize.workloads.base import Workload
+
+IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
+REMEDY = "put Taskonomy there: a folder a kind of annotation, a folder a building, and the list of its tiny split"
+
+
+def dense_task(name: str, channels: int) -> Task:
+    """Maps (B, channels, H, W): the mean absolute error is loss and metric."""
+
+    def constant(target: Tensor) -> float:
+        by_channel = target.double().transpose(0, 1).flatten(1)
+        middle = by_channel.median(dim=1, keepdim=True).values
+        return float((by_channel - middle).abs().mean())
+
+    return Task(
+        name, channels, functional.l1_loss, metrics.AbsoluteError, "l1", higher_is_better=False, constant_loss=constant
+    )
+
+
+TASKS = tuple(dense_task(name, channels) for name, channels in taskonomy.CHANNELS.items())
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Exchanges left and right of a view and of its annotations; normals then point the other way along x.
+
+    turned: mean and deviation of the normals' first channel, which is stored as 127.5 (1 + x).
+    """
+
+    turned: tuple[float, float]
+
+    def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
+        which = flips(len(batch), generator, batch.inputs.device)
+        targets = {k: mirrored(v, which) for k, v in batch.targets.items()}
+        mean, deviation = self.turned
+        normal = targets["normal"].clone()
+        normal[which, 0] = (255 - 2 * mean) / deviation - normal[which, 0]
+        return replace(batch, inputs=mirrored(batch.inputs, which), targets=targets | {"normal": normal})
+
+
+def load(settings: Mapping[str, Any], root: Path) -> Data:
+    """All seven tasks on the buildings of the tiny split; a building is never split apart."""
+    side = settings["side"]
+    names = taskonomy.buildings(root)
+    views = {split: taskonomy.views(root, found) for split, found in names.items()}
+    scales = taskonomy.statistics(root, views["train"], side)
+    numbers = {b: k for k, b in enumerate(sorted({b for found in names.values() for b in found}))}
+    splits = {}
+    for split, found in views.items():
+        groups = torch.tensor([numbers[view.partition("/")[0]] for view in found])
+        decode = taskonomy.Views(root, tuple(found), side, scales)
+        splits[split] = Streamed(decode, torch.arange(len(found)), settings["workers"], groups)
+    mean, deviation = scales["normal"]
+    augment = Mirror((mean[0], deviation[0])) if settings["mirror"] else None
+    return Data.multi_task(TASKS, Domain("views", splits, augment))
+
+
+def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
+    """A shared ResNet-26 and decoder layers, the rest of a decoder a task."""
+    encoder, heads = dense([t.outputs for t in data.tasks], settings["shared_decoder"], settings["width"])
+    body = nn.Sequential(Standardise(*IMAGENET), encoder)
+    return MultiHead(body, {t.name: head for t, head in zip(data.tasks, heads, strict=True)})
+
+
+def missing(root: Path) -> str | None:
+    """The list, or the first folder, that is not there."""
+    folder = root / taskonomy.FOLDER
+    wanted = [folder / taskonomy.LIST, folder / "rgb", *(folder / kind for kind in taskonomy.CHANNELS)]
+    absent = next((p for p in wanted if not p.exists()), None)
+    return None if absent is None else f"{absent}: {REMEDY}"
+
+
+WORKLOADS = (
+    Workload(
+        name="taskonomy-tiny",
+        kind="multi-task",
+        objectives=tuple(taskonomy.CHANNELS),
+        size="275,000 training views, here of 256 px",
+        provenance="Taskonomy (Zamir et al. 2018), tiny split, as published",
+        recipe=Recipe(
+            optimizer=OptimizerRecipe(name="sgd", lr=0.1, weight_decay=1e-4, momentum=0.9),
+            schedule=ScheduleRecipe(name="cosine"),
+            epochs=100,
+            batch_size=256,
+            model={"width": 1.0, "shared_decoder": 0},
+            data={"side": 256, "mirror": True, "workers": 2},
+        ),
+        load=load,
+        build=build,
+        missing=missing,
+    ),
+)
