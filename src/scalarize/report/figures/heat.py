@@ -1,0 +1,64 @@
+"""Heat maps: gains by model size, conflicts by pair of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from scalarize.errors import RequestError
+from scalarize.report.charts import Chart, Series
+
+
+def heat_map(
+    title: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    cells: ArrayLike,
+    x_label: str = "",
+    gains: bool = False,
+    note: str = "",
+) -> Chart:
+    """A number for each row and column (NaN: not measured). gains: 0 is the middle of a scale of two colours.
+
+    Capacity heat maps (Royer et al. 2023, figures 2 and B) have widths as columns and depths as rows. Raises
+    RequestError where ``cells`` is no table of rows x columns.
+    """
+    table = np.asarray(cells, dtype=np.float64)
+    if table.shape != (len(rows), len(columns)) or not table.size:
+        raise RequestError(f"{title}: {len(rows)} rows and {len(columns)} columns named for cells {table.shape}")
+    alt = f"{title}: {len(rows)} rows by {len(columns)} columns, nothing measured."
+    if np.isfinite(table).any():
+        (i, j), (k, m) = (divmod(int(f(table)), len(columns)) for f in (np.nanargmin, np.nanargmax))
+        least, most = f"{table[i, j]:.3g} ({rows[i]}, {columns[j]})", f"{table[k, m]:.3g} ({rows[k]}, {columns[m]})"
+        alt = f"{title}: from {least} to {most}."
+    content = tuple(tuple(row) for row in table.tolist())
+    return Chart(
+        title, "heat", alt, x_label, rows=tuple(rows), columns=tuple(columns), cells=content, diverging=gains, note=note
+    )
+
+
+def conflict_matrix(tasks: Sequence[str], shares: ArrayLike, title: str = "Conflicts by pair") -> Chart:
+    """Share of steps at which the gradients of two tasks have a negative cosine, (T, T), median over epochs (Royer
+    et al. 2023, figure 5b). The diagonal is left empty.
+    """
+    table = np.array(shares, dtype=np.float64)
+    if table.shape != (len(tasks), len(tasks)):
+        raise RequestError(f"{title}: {len(tasks)} tasks for a matrix of shape {table.shape}")
+    np.fill_diagonal(table, np.nan)
+    note = "Share of steps with a negative cosine between the two gradients, median over epochs."
+    return heat_map(title, tasks, tasks, table, note=note)
+
+
+def conflict_course(
+    shares: Mapping[str, Sequence[tuple[float, float]]], title: str = "Conflicting pairs over epochs"
+) -> Chart:
+    """Share of pairs in conflict by epoch, a line a setting (Royer et al. 2023, figure 4). shares: name -> (epoch,
+    share) in order.
+    """
+    series = tuple(Series(name, [p[0] for p in own], [p[1] for p in own]) for name, own in shares.items())
+    said = "; ".join(f"{s.name} from {s.y[0]:.2f} to {s.y[-1]:.2f}" for s in series if s.y)
+    return Chart(
+        title, "lines", f"Share of pairs with a negative cosine: {said}.", "epoch", "share of pairs in conflict", series
+    )

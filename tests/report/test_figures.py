@@ -1,0 +1,52 @@
+"""Charts say what their numbers say, and draw as images."""
+
+import numpy as np
+import pytest
+
+from scalarize.errors import RequestError
+from scalarize.report import images
+from scalarize.report.figures import heat, results
+
+
+def test_heat_map_names_its_extremes_and_keeps_gaps():
+    chart = heat.heat_map("Gain", ["3", "6"], ["0.5", "1"], [[-1.0, np.nan], [0.5, 2.0]], "width", gains=True)
+    assert "from -1 (3, 0.5) to 2 (6, 1)" in chart.alt
+    assert chart.to_dict()["cells"] == [[-1.0, None], [0.5, 2.0]]
+    assert images.files(chart)["png"].startswith(b"\x89PNG")
+    assert "nothing measured" in heat.heat_map("x", ["a"], ["b"], [[np.nan]]).alt
+    with pytest.raises(RequestError, match="2 rows and 1 columns"):
+        heat.heat_map("x", ["a", "b"], ["c"], [[1.0]])
+
+
+def test_conflicts():
+    given = np.array([[1.0, 0.3], [0.3, 1.0]])
+    chart = heat.conflict_matrix(["a", "b"], given)
+    assert chart.to_dict()["cells"] == [[None, 0.3], [0.3, None]]
+    assert given[0, 0] == 1.0
+    with pytest.raises(RequestError, match="3 tasks"):
+        heat.conflict_matrix(["a", "b", "c"], given)
+    course = heat.conflict_course({"lr 0.01": [(1, 0.5), (2, 0.25)]})
+    assert "lr 0.01 from 0.50 to 0.25" in course.alt
+    assert images.files(course)["pdf"].startswith(b"%PDF")
+
+
+def test_trade_off_marks_the_front_by_the_given_corner():
+    points = {"x": [(1.0, 3.0), (3.0, 1.0)], "y": [(1.0, 1.0), (2.0, float("nan"))]}
+    chart = results.trade_off(("a", "b"), points, reference=(0.0, 0.0), sizes={"x": [1.0, 4.0], "y": [1.0, 1.0]})
+    assert (list(chart.series[-1].x), list(chart.series[-1].y)) == ([1.0, 3.0], [3.0, 1.0])
+    assert "2 of 3 runs are on the front; hypervolume 5 from (0, 0)" in chart.note
+    lower = results.trade_off(("a", "b"), points, lower_is_better={"a", "b"})
+    assert list(lower.series[-1].x) == [1.0]
+    assert "No run" in results.trade_off(("a", "b"), {}).note
+    assert images.files(chart)["png"] == images.files(chart)["png"]
+
+
+def test_intervals_are_ordered_by_what_is_better():
+    cell = {"mean": 0.5, "low": None, "high": None}
+    rows = [
+        {"method": "x", "average": cell, "tasks": {}, "trainings": 1},
+        {"method": "y", "average": cell | {"mean": 0.7}, "tasks": {}, "trainings": 2},
+    ]
+    assert results.intervals(rows).rows == ("y", "x")
+    assert results.intervals(rows, lower_is_better=True).rows == ("x", "y")
+    assert results.cost_against_quality(rows).to_dict()["series"][1]["y"] == [70.0]
