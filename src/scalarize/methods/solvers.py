@@ -39,12 +39,14 @@ def _is_optimal(h: Array, q: Array, v: Array, eps: float) -> bool:
     return bool((v >= 0).all() and (gradient >= -slack).all() and (gradient[v > 0] <= slack[v > 0]).all())
 
 
-def _solve(h: Array, q: Array, passive: np.ndarray) -> Array:
+def _solve(h: Array, q: Array, passive: np.ndarray, ridge: float = 0.0) -> Array:
     """The minimiser whose entries outside ``passive`` are 0."""
     v = np.zeros_like(q)
     index = np.flatnonzero(passive)
     if index.size:
         block = h[np.ix_(index, index)]
+        if ridge:
+            block = block + ridge * np.eye(index.size)
         try:
             v[index] = np.linalg.solve(block, -q[index])
         except np.linalg.LinAlgError:
@@ -74,6 +76,9 @@ def _block_pivoting(h: Array, q: Array, eps: float) -> Array | None:
 
 
 def _lawson_hanson(h: Array, q: Array, eps: float) -> Array:
+    """One entry at a time; a ridge of rounding's size turns the null direction of dependent entries, along which
+    the objective falls without a bound of its own, into a long step that the ratio test cuts."""
+    ridge = 10.0 * eps * q.size
     v = np.zeros_like(q)
     passive = np.zeros(q.size, dtype=bool)
     barred = np.zeros(q.size, dtype=bool)  # entered and left at once: its gradient is rounding
@@ -84,21 +89,23 @@ def _lawson_hanson(h: Array, q: Array, eps: float) -> Array:
         if depth[entering] >= 0:
             break
         passive[entering] = True
-        step = _solve(h, q, passive)
+        step = _solve(h, q, passive, ridge)
         if step[entering] <= 0:
             passive[entering] = False
             barred[entering] = True
             continue
         barred[:] = False
-        while passive.any() and (step[passive] <= 0).any():
-            back = passive & (step <= 0)
-            share = float((v[back] / (v[back] - step[back])).min())
-            v = v + share * (step - v)
-            passive &= v > eps * v.max(initial=0.0)
+        while (back := passive & (step <= 0)).any():
+            ratios = np.full(q.size, np.inf)
+            ratios[back] = v[back] / (v[back] - step[back])
+            leaving = int(np.argmin(ratios))
+            v = np.maximum(v + ratios[leaving] * (step - v), 0.0)
+            passive[leaving] = False
             v[~passive] = 0.0
-            step = _solve(h, q, passive)
+            step = _solve(h, q, passive, ridge)
         v = step
-    return v
+    polished = _solve(h, q, v > 0)
+    return polished if _is_optimal(h, q, polished, eps) else v
 
 
 def min_norm(gram: Gram) -> tuple[Array, bool]:

@@ -66,39 +66,38 @@ def max_min_in_ball(gram: Gram, c: float) -> tuple[Array, bool]:
     a = np.divide(shortest, gram.norms, out=np.zeros_like(b), where=gram.nonzero)  # g_i.d >= tau, in units of u_i
     radius2 = c**2 * float(scaled @ b)
 
-    def added(tau: float) -> tuple[Array, float]:
-        v, _ = nonnegative_qp(gram.cosines, b - tau * a, gram.eps)
-        return v, float(v @ gram.cosines @ v)
+    def added(tau: float) -> tuple[Array, float, bool]:
+        v, converged = nonnegative_qp(gram.cosines, b - tau * a, gram.eps)
+        return v, float(v @ gram.cosines @ v), converged
 
     def total(v: Array) -> Array:
         return np.asarray(mean + np.divide(v, gram.norms, out=np.zeros_like(v), where=gram.nonzero))
 
     tau = 0.0
-    v, distance2 = added(tau)
+    v, distance2, solved = added(tau)
     if distance2 >= radius2:
         low, high = float((b[gram.nonzero] / a[gram.nonzero]).min()), 0.0
     else:
         weights, converged = min_norm(gram)
         shrunk = weights * gram.norms
         if not converged or not gram.nonzero.all() or gram.cancels(shrunk):
-            return total(v), converged
+            return (total(v), True) if converged and solved else (mean, False)
         length = float(np.sqrt(shrunk @ gram.cosines @ shrunk) / shortest)
         low, high = 0.0, length * (1 + c) * float(np.sqrt(scaled @ b)) * (1 + 1e-9)
         tau = high
-        v, distance2 = added(tau)
+        v, distance2, solved = added(tau)
     for _ in range(200):
         if abs(distance2 - radius2) <= 1e3 * gram.eps * radius2:
-            return total(v), True
+            break
         if high - low <= 4 * gram.eps * max(abs(high), abs(low)):
             break
         tau = _on_face(gram.cosines, a, b, v > 0, radius2)
         if not low < tau < high:
             tau = 0.5 * (low + high)
-        v, distance2 = added(tau)
+        v, distance2, solved = added(tau)
         low, high = (tau, high) if distance2 < radius2 else (low, tau)
-    if abs(distance2 - radius2) <= 1e-6 * radius2:
-        return total(v), True
-    return mean, False
+    near = abs(distance2 - radius2) <= max(1e-6, 1e4 * gram.eps) * radius2
+    return (total(v), True) if near and solved else (mean, False)
 
 
 def _on_face(cosines: Array, a: Array, b: Array, active: np.ndarray, radius2: float) -> float:
