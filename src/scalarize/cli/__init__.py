@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import shlex
+import shutil
 import sys
 from typing import Any
 
@@ -69,18 +70,33 @@ def app() -> None:
 
 
 def command_line() -> str:
-    """How this process was called, as one line that can be typed again."""
-    return shlex.join(["scalarize", *sys.argv[1:]])
+    """How this command was called, as one line that can be typed again."""
+    return shlex.join(["scalarize", *click.get_current_context().find_root().obj])
 
 
 def emit(result: dict[str, Any], as_json: bool, text: str) -> None:
     """The answer: one JSON line, or text for people."""
+    _wipe()
     click.echo(json.dumps(result, allow_nan=True) if as_json else text)
 
 
 def say(line: str) -> None:
-    """Progress, on stderr."""
+    """Something to keep, on stderr."""
     click.echo(line, err=True)
+
+
+def show(line: str) -> None:
+    """Progress, on stderr: one line that changes on a terminal, a line each where it is written to a file."""
+    if not sys.stderr.isatty():
+        return say(line)
+    width = shutil.get_terminal_size().columns
+    click.echo(f"\r\x1b[K{line[: width - 1]}", err=True, nl=False)
+
+
+def _wipe() -> None:
+    """Take the progress line off a terminal."""
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[K", err=True, nl=False)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -89,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        status = app.main(args=given, prog_name="scalarize", standalone_mode=False) or 0
+        status = app.main(args=list(given), prog_name="scalarize", standalone_mode=False, obj=given) or 0
         sys.exit(status if isinstance(status, int) else 0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
@@ -107,6 +123,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, status: int, given: list[str]) -> None:
+    _wipe()
     line = " ".join(message.split())
     if "--json" in given:
         click.echo(json.dumps({"error": line, "status": status}))

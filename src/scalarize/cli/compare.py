@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from scalarize.cli import command_line, emit, say
+from scalarize.cli import command_line, emit, show
 from scalarize.cli.options import json_option, out_options, problem_options, seed_option, take_problem, words
 from scalarize.errors import RequestError
 
@@ -59,7 +59,7 @@ def compare(
         population=population,
     )
     target = Path(out or f"runs/compare-{request.label}-{records.digest(request.model_dump(mode='json'))}")
-    result = study.compare(request, target, command_line(), resume, say)
+    result = study.compare(request, target, command_line(), resume, show)
     emit(study.public(result), as_json, study.summary(result))
 
 
@@ -73,7 +73,7 @@ def demo(workload: str | None, out: str | None, resume: bool, as_json: bool) -> 
     from scalarize.studies import demo as main_job
 
     target = Path(out or "runs/demo")
-    result = main_job.demo(target, command_line(), resume, say, workload or main_job.WORKLOAD)
+    result = main_job.demo(target, command_line(), resume, show, workload or main_job.WORKLOAD)
     page = build(target, target / "report.html")
     emit(study.public(result) | {"report": str(page)}, as_json, f"{study.summary(result)}\nreport: {page}")
 

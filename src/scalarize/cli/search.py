@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from scalarize.cli import command_line, emit, say
+from scalarize.cli import command_line, emit, show
 from scalarize.cli.options import json_option, out_options, problem_options, seed_option, take_problem, words
 from scalarize.errors import RequestError
 
@@ -102,7 +102,7 @@ def search(
         executor=searching.cluster(workers, ray_address, threads, gpus),
         threads=threads,
         max_time=max_time,
-        progress=searching.reporter(say, request.algorithm),
+        progress=searching.reporter(show, request.algorithm),
     )
     text = (
         f"{result['algorithm']}: score {result['score']:.4f} on the hold-out; {result['configurations']} "
@@ -151,6 +151,6 @@ def retrain(
         Path(out) if out else None,
         command_line(),
         resume,
-        say,
+        show,
     )
     emit(result, as_json, retraining.summary(result))

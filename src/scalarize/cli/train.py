@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from scalarize.cli import command_line, emit, say
+from scalarize.cli import command_line, emit, say, show
 from scalarize.cli.options import json_option, out_options, problem_options, seed_option, take_problem, weights_of
 from scalarize.errors import RequestError
 
@@ -56,7 +56,7 @@ def train(
     )
     target = Path(out or f"runs/train-{request.label}-{records.digest(request.model_dump(mode='json'))}")
     say(request.resolve().provenance)
-    result = training.train(request, target, command_line(), resume, say)
+    result = training.train(request, target, command_line(), resume, show)
     emit(result, as_json, training.summary(result))
 
 

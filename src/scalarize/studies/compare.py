@@ -164,7 +164,13 @@ def random_policies(
             **fields, algorithm="random", population=request.population, split=request.split, seed=request.seed + k
         )
         target = out / "searches" / f"random-{k}"
-        result = searching.search(asked, target, command, resume=True, progress=searching.reporter(say, target.name))
+        result = searching.search(
+            asked,
+            target,
+            command,
+            resume=True,
+            progress=searching.reporter(say, f"random search {k + 1}/{request.searches}"),
+        )
         found.append(Policy.load(target / "policy.json"))
         costs.append(result["trainings"])
     return found, costs

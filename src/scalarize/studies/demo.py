@@ -28,7 +28,9 @@ def demo(out: Path, command: str, resume: bool, say: Say | None = None, workload
     for k in range(SEARCHES):
         target = out / "searches" / f"pbt-{k}"
         asked = searching.SearchRequest(workload=workload, seed=k, **SEARCH)
-        found = searching.search(asked, target, command, resume=True, progress=searching.reporter(say, target.name))
+        found = searching.search(
+            asked, target, command, resume=True, progress=searching.reporter(say, f"search {k + 1}/{SEARCHES}")
+        )
         policies.append(Policy.load(target / "policy.json").to_dict())
         costs.append(found["trainings"])
     fewer = dict.fromkeys(("single", "random-search", "policy", "policy-last"), RETRAINS)

@@ -158,8 +158,8 @@ def reporter(say: Callable[[str], None] | None, label: str) -> Callable[[Progres
 
     def tell(p: Progress) -> None:
         say(
-            f"{label}: generation {p.generation}, member {p.member}, score {p.score:.4f}, best {p.best:.4f}, "
-            f"{p.epochs_done}/{p.epochs_total} epochs"
+            f"{label}: {p.epochs_done}/{p.epochs_total} epochs, generation {p.generation}, member {p.member} "
+            f"scored {p.score:.4f}, best {p.best:.4f}"
         )
 
     return tell
