@@ -201,9 +201,9 @@ def test_it_is_a_learner() -> None:
     assert isinstance(learner(tasks_data()), Learner)
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float64"])
+@pytest.mark.parametrize("precision", ["bfloat16", "float16", "float64"])
 def test_precisions_train(precision: Any) -> None:
-    trained = learner(tasks_data() if precision == "bfloat16" else float64_data(), precision=precision)
+    trained = learner(float64_data() if precision == "float64" else tasks_data(), precision=precision)
     trained.train(methods.create("pcgrad"), 2)
     assert flat(trained.model).isfinite().all()
 

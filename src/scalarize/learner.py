@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from scalarize import methods
-from scalarize.backward import Balancer
+from scalarize import methods, rows
+from scalarize.backward import Balancer, Used
 from scalarize.evaluation import measure
 from scalarize.methods import Method, Needs
 from scalarize.optim import make_optimizer
 from scalarize.policy import Policy
 from scalarize.probes import Probe
 from scalarize.recipe import Recipe
+from scalarize.rows import Row
 from scalarize.sampling import Streams, equal_counts, multinomial_counts
 from scalarize.seeds import derive
 from scalarize.tasks import Data
 
-Row = dict[str, Any]
 Precision = Literal["float32", "bfloat16", "float16", "float64"]
 
 
@@ -85,6 +84,7 @@ class SupervisedLearner:
         self.balancer: Balancer | None = None
         self.probe: Probe | None = None
         self.optimizer: torch.optim.Optimizer | None = None
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "float16")
         self._chosen: Policy | Method | None = None
         self._restored: dict[str, Any] | None = None
 
@@ -111,6 +111,7 @@ class SupervisedLearner:
         state = {"epoch": self.epoch, "model": self.model.state_dict(), "position": dict(self.streams.position)}
         if self.optimizer is not None and self.balancer is not None:
             state |= {"optimizer": self.optimizer.state_dict(), "method": self.balancer.state_dict()}
+            state |= {"scaler": self.scaler.state_dict()}
         copied: dict[str, Any] = _copy(state)
         return copied
 
@@ -143,14 +144,14 @@ class SupervisedLearner:
             # Only its memory: the recipe's numbers are those of this learner, not those of a donor.
             own = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({"state": before["optimizer"]["state"], "param_groups": own})
+            self.scaler.load_state_dict(before["scaler"])
             if not isinstance(policy, Policy):
                 self.balancer.load_state_dict(before["method"])
         self._restored, self._chosen = None, policy
 
     def _train_epoch(self) -> None:
         assert self.balancer is not None
-        epoch, mean_losses, weights = self.epoch, torch.zeros(len(self.tasks)), []
-        seen = torch.zeros(len(self.tasks))
+        epoch, losses, weights = self.epoch, [], []
         self.model.train()
         self.balancer.epoch = epoch
         self.balancer.reseed(derive(self.seed, "method", epoch))
@@ -158,18 +159,17 @@ class SupervisedLearner:
         augment = torch.Generator(self.device).manual_seed(derive(self.seed, "augment", epoch))
         with self._noise("epoch", epoch):
             for step in range(self.steps_per_epoch):
-                losses, used = self._step(step, mixing, augment)
-                here = ~torch.isnan(losses)
-                mean_losses += torch.where(here, losses, 0.0)
-                seen += here
+                seen, used = self._step(step, mixing, augment)
+                losses.append(seen)
                 weights.append(used)
         self.epoch += 1
         if self.on_rows is not None:
-            probed = self.probe.rows(self.epoch * self.steps_per_epoch, self.epoch) if self.probe else []
-            self.on_rows(self._rows(epoch, mean_losses / seen, weights) + probed)
+            first = epoch * self.steps_per_epoch
+            probed = self.probe.rows(first + self.steps_per_epoch, self.epoch) if self.probe else []
+            self.on_rows(rows.epoch_rows(self.data.objectives, first, epoch, losses, weights) + probed)
 
     def _step(self, step: int, mixing: torch.Generator, augment: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """One update. Losses and weights (T,) on the CPU, NaN for a domain that was not drawn."""
+        """One update. Losses (T,), NaN for a domain that was not drawn, and weights (T,), both still on the device."""
         assert self.balancer is not None
         assert self.optimizer is not None
         at = self.epoch + step / self.steps_per_epoch
@@ -177,29 +177,40 @@ class SupervisedLearner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        parts = self.recipe.accumulate
-        size = max(1, self.recipe.batch_size // parts)
-        for part in range(parts):
-            rates = self.balancer.weights_ahead(self.tasks) if self._sampled else None
-            counts = self._counts(step * parts + part, size, rates, mixing)
-            losses, representation = self._losses(counts, augment)
-            if self.probe is not None:
-                self.probe.look(losses, self.model.shared_parameters())
-            last = part + 1 == parts
-            if rates is None:
-                shared = losses if parts == 1 else {n: loss / parts for n, loss in losses.items()}
-                used = self.balancer.backward(shared, representation=representation, final=last)
-            else:
-                shares = {o.name: counts[o.domain] / size for o in self.data.objectives if o.name in losses}
-                mixed = torch.stack([shares[n] * loss for n, loss in losses.items()]).sum() * rates.sum()
-                used = self.balancer.backward_mixed(mixed / parts, final=last)
+        for part in range(self.recipe.accumulate):
+            losses, used = self._micro_batch(step, part, mixing, augment)
         if self.recipe.max_grad_norm is not None:
+            self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.max_grad_norm)
-        self.optimizer.step()
-        empty = torch.full((), float("nan"))
-        return torch.stack(
-            [losses[n].detach().float().cpu() if n in losses else empty for n in self.tasks]
-        ), used.weights
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        empty = torch.full((), float("nan"), device=self.device)
+        return torch.stack([losses[n].detach().float() if n in losses else empty for n in self.tasks]), used.weights
+
+    def _micro_batch(
+        self, step: int, part: int, mixing: torch.Generator, augment: torch.Generator
+    ) -> tuple[dict[str, Tensor], Used]:
+        """Draw a batch, and add its gradient to ``.grad`` as the method says."""
+        assert self.balancer is not None
+        parts = self.recipe.accumulate
+        size, last = max(1, self.recipe.batch_size // parts), part + 1 == parts
+        rates = self.balancer.weights_ahead(self.tasks) if self._sampled else None
+        counts = self._counts(step * parts + part, size, rates, mixing)
+        losses, representation = self._losses(counts, augment)
+        if self.probe is not None:
+            self.probe.look(losses, self.model.shared_parameters())
+        scaler = self.scaler if self.scaler.is_enabled() else None
+        if rates is not None:
+            shares = {o.name: counts[o.domain] / size for o in self.data.objectives if o.name in losses}
+            mixed = torch.stack([shares[n] * loss for n, loss in losses.items()]).sum() * rates.sum()
+            return losses, self.balancer.backward_mixed(mixed / parts, final=last, scaler=scaler)
+        shared = losses if parts == 1 else {n: loss / parts for n, loss in losses.items()}
+        further = [
+            self._losses(self._counts(step * parts + part, size, None, mixing), augment)[0]
+            for _ in range(self.balancer.method.extra_batches)
+        ]
+        used = self.balancer.backward(shared, representation=representation, extra=further, final=last, scaler=scaler)
+        return losses, used
 
     @property
     def _sampled(self) -> bool:
@@ -223,14 +234,14 @@ class SupervisedLearner:
             parts.append(domain.augment(batch, augment) if domain.augment else batch)
         batch = type(parts[0]).concat(parts)
         ends = torch.tensor(list(counts.values())).cumsum(0).tolist()
-        rows = {name: slice(end - counts[name], end) for name, end in zip(counts, ends, strict=True)}
-        here = [o for o in self.data.objectives if o.domain in rows]
+        places = {name: slice(end - counts[name], end) for name, end in zip(counts, ends, strict=True)}
+        here = [o for o in self.data.objectives if o.domain in places]
         losses = {}
         with self._autocast():
             representation = self.model.encode(batch.inputs)
             predictions = self.model.decode(representation, list(dict.fromkeys(o.task.name for o in here)))
             for o in here:
-                at = rows[o.domain] if len(rows) > 1 else slice(None)
+                at = places[o.domain] if len(places) > 1 else slice(None)
                 losses[o.name] = o.task.loss(predictions[o.task.name][at], batch.targets[o.task.name][at])
         return losses, representation
 
@@ -247,40 +258,16 @@ class SupervisedLearner:
             torch.manual_seed(derive(self.seed, *key))
             yield
 
-    def _rows(self, epoch: int, losses: Tensor, weights: list[Tensor | None]) -> list[Row]:
-        """Tidy rows of one epoch: mean training losses, and the weights wherever they changed."""
-        first, rows, held = epoch * self.steps_per_epoch, [], None
-        for offset, used in enumerate(weights):
-            if used is None:  # a method that combines gradients without weights
-                continue
-            if held is None or not torch.equal(used, held):
-                rows += self._tidy(first + offset, epoch, "train", "weight", used.tolist())
-                held = used
-        last = first + self.steps_per_epoch
-        return rows + self._tidy(last, epoch + 1, "train", "loss", losses.tolist())
-
-    def measured_rows(self, split: str, seen: Mapping[str, Mapping[str, float]]) -> list[Row]:
-        """What :meth:`measure` found, as tidy rows: each task's metric under its own name, and its loss."""
-        step, rows = self.epoch * self.steps_per_epoch, []
-        for o in self.data.objectives:
-            row = {"step": step, "epoch": self.epoch, "split": split, "domain": o.domain, "task": o.name}
-            rows += [row | {"metric": o.task.metric_name, "value": seen[o.name]["metric"]}]
-            rows += [row | {"metric": "loss", "value": seen[o.name]["loss"]}]
-        return rows
+    @property
+    def step(self) -> int:
+        """Updates made so far."""
+        return self.epoch * self.steps_per_epoch
 
     def counts(self) -> dict[str, int]:
         """Steps skipped for a non-finite loss or gradient, and failures of a method's solver, so far."""
         if self.balancer is None:
             return {"skipped_steps": 0, "solver_failures": 0}
         return {"skipped_steps": self.balancer.skipped_steps, "solver_failures": self.balancer.solver_failures}
-
-    def _tidy(self, step: int, epoch: int, split: str, metric: str, values: Sequence[float]) -> list[Row]:
-        return [
-            {"step": step, "epoch": epoch, "split": split, "domain": o.domain, "task": o.name, "metric": metric}
-            | {"value": value}
-            for o, value in zip(self.data.objectives, values, strict=True)
-            if not math.isnan(value)  # a domain that was not drawn
-        ]
 
 
 def _copy(state: Any) -> Any:

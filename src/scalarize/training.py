@@ -9,13 +9,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from scalarize import files, methods, records, workloads
+from scalarize import files, methods, records, rows, workloads
 from scalarize.errors import RequestError
-from scalarize.learner import Row, SupervisedLearner
+from scalarize.learner import SupervisedLearner
 from scalarize.methods import Method
 from scalarize.policy import Policy
 from scalarize.probes import Conflicts
 from scalarize.recipe import Recipe
+from scalarize.rows import Row
 from scalarize.tasks import Data
 from scalarize.workloads import Workload
 
@@ -194,7 +195,7 @@ def _run(
 def _validate(learner: SupervisedLearner, split: str, log: records.Records) -> float:
     """The average score on ``split``, with everything measured there added to the records."""
     seen = learner.measure(split)
-    log.append(learner.measured_rows(split, seen))
+    log.append(rows.measured(learner.data.objectives, learner.step, learner.epoch, split, seen))
     return sum(v["score"] for v in seen.values()) / len(seen)
 
 
@@ -207,7 +208,7 @@ def _finish(learner: SupervisedLearner, splits: Sequence[str], best: _Best, log:
     for name in splits:
         seen = learner.measure(name) if learner.data.has(name) else {}
         if name == "test":
-            log.append(learner.measured_rows(name, seen))
+            log.append(rows.measured(learner.data.objectives, learner.step, learner.epoch, name, seen))
         values = {task: v["metric"] for task, v in seen.items()}
         average = sum(values.values()) / len(values) if values else None
         result[name] = values | ({"average": average} if values else {})
