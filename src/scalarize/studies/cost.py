@@ -1,0 +1,155 @@
+"""What a step costs under every method, beside a bare PyTorch loop of the same model and batch.
+
+Everything is interleaved in one process: in each round every candidate makes one step, in turn, so that whatever
+else the machine does falls on all alike. Ratios are taken within a round.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from scalarize.backward import Balancer
+from scalarize.tasks import Batch, Data
+
+Forward = Callable[[], tuple[dict[str, Tensor], Tensor]]
+Backward = Callable[[dict[str, Tensor], Tensor], object]
+
+
+def measure(
+    forward: Forward,
+    parameters: Iterable[Tensor],
+    candidates: Mapping[str, Callable[[], Backward]],
+    repeats: int = 10,
+    clock: Callable[[], float] = time.perf_counter,
+    memory: bool = True,
+    floor: bool = True,
+) -> list[dict[str, Any]]:
+    """One row a candidate, beginning with ``bare`` and, if asked for, ``floor``.
+
+    forward: makes the losses by task and the representation, anew at each call. candidates: name -> makes what
+    fills ``.grad`` from them. ``bare`` sums the losses and calls ``backward``; ``floor``, what parameter level cannot
+    beat, makes one backward a task of the same graph. The optimiser's step is left out on all sides.
+
+    Rows: ``method``; ``seconds`` of a step (median); ``to_bare`` and ``to_floor``, medians of the ratios within a
+    round, with ``_low`` and ``_high``, their quartiles; ``megabytes``: how far memory rose in one step above what the
+    model held before (nothing where the system does not tell). ``clock``: wall time, or ``time.process_time``.
+    """
+    params = list(parameters)
+    makers: dict[str, Callable[[], Backward]] = {
+        "bare": lambda: _bare,
+        **({"floor": lambda: _floor} if floor else {}),
+        **candidates,
+    }
+
+    def step(backward: Backward) -> float:
+        for p in params:
+            p.grad = None
+        start = clock()
+        losses, representation = forward()
+        backward(losses, representation)
+        if representation.is_cuda:
+            torch.cuda.synchronize()
+        return clock() - start
+
+    ready = {name: make() for name, make in makers.items()}
+    for backward in ready.values():
+        step(backward)  # what is made once is made here
+    rounds = [{name: step(backward) for name, backward in ready.items()} for _ in range(repeats)]
+    ready.clear()
+    rows = []
+    for name, make in makers.items():
+        row: dict[str, Any] = {"method": name, "seconds": statistics.median(r[name] for r in rounds)}
+        for base in ("bare", "floor") if floor else ("bare",):
+            low, middle, high = _quartiles([r[name] / r[base] for r in rounds])
+            row |= {f"to_{base}": middle, f"to_{base}_low": low, f"to_{base}_high": high}
+        row["megabytes"] = _rise(lambda make=make: step(make())) if memory else None  # type: ignore[misc]
+        rows.append(row)
+    return rows
+
+
+def balancers(
+    names: Sequence[str], shared: Sequence[Tensor], tasks: Sequence[str], level: str = "parameters", **options: Any
+) -> dict[str, Callable[[], Backward]]:
+    """Candidates for :func:`measure`, by the methods' names."""
+
+    def make(name: str) -> Backward:
+        balancer = Balancer(name, shared, level=level, tasks=tasks, **options)
+        return lambda losses, z: balancer.backward(losses, representation=z)
+
+    return {name: lambda name=name: make(name) for name in names}  # type: ignore[misc]
+
+
+def forward_of(model: Any, data: Data, batch_size: int, device: str = "cpu") -> Forward:
+    """The forward pass of a supervised model (``encode``, ``decode``) on one fixed batch, shared out to domains."""
+    share = max(1, batch_size // len(data.domains))
+    parts = {name: d.splits["train"].batch(torch.arange(share)) for name, d in data.domains.items()}
+    ends = torch.tensor([len(p) for p in parts.values()]).cumsum(0).tolist()
+    rows = {name: slice(end - len(parts[name]), end) for name, end in zip(parts, ends, strict=True)}
+    batch = Batch.concat(list(parts.values())).to(torch.device(device))
+
+    def forward() -> tuple[dict[str, Tensor], Tensor]:
+        z = model.encode(batch.inputs)
+        predictions = model.decode(z, [t.name for t in data.tasks])
+        losses = {}
+        for o in data.objectives:
+            at = rows[o.domain] if len(rows) > 1 else slice(None)
+            losses[o.name] = o.task.loss(predictions[o.task.name][at], batch.targets[o.task.name][at])
+        return losses, z
+
+    return forward
+
+
+def of_model(
+    model: nn.Module, data: Data, batch_size: int, names: Sequence[str], repeats: int = 10, device: str = "cpu"
+) -> list[dict[str, Any]]:
+    """:func:`measure` for a supervised model with the methods ``names``, at parameter level."""
+    shared = list(model.shared_parameters())  # type: ignore[operator]
+    candidates = balancers(names, shared, data.names)
+    return measure(forward_of(model, data, batch_size, device), model.parameters(), candidates, repeats)
+
+
+def _bare(losses: dict[str, Tensor], representation: Tensor) -> None:
+    torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+
+
+def _floor(losses: dict[str, Tensor], representation: Tensor) -> None:
+    for left, loss in zip(range(len(losses) - 1, -1, -1), losses.values(), strict=True):
+        loss.backward(retain_graph=left > 0)  # type: ignore[no-untyped-call]
+
+
+def _quartiles(values: list[float]) -> tuple[float, float, float]:
+    if len(values) < 2:
+        return values[0], values[0], values[0]
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, middle, high
+
+
+def _rise(step: Callable[[], object]) -> float | None:
+    """By how many megabytes memory rises in a step; None where that cannot be read."""
+    gc.collect()
+    if torch.cuda.is_available():
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        step()
+        return (torch.cuda.max_memory_allocated() - before) / 1e6
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        before_kb = _resident("VmRSS")
+        step()
+        return max(0.0, (_resident("VmHWM") - before_kb) / 1e3)
+    return None
+
+
+def _resident(field: str) -> int:
+    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found.group(1)) if found else 0

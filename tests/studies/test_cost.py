@@ -1,0 +1,48 @@
+"""The cost table: every candidate is there, bare and floor are what they say; no assertion about time itself."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import nn
+
+from scalarize.studies import cost
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.encoder, self.heads = nn.Linear(3, 4), nn.ModuleList(nn.Linear(4, 1) for _ in range(3))
+
+    def forward(self):
+        z = self.encoder(torch.ones(2, 3))
+        return {str(k): h(z).square().mean() for k, h in enumerate(self.heads)}, z
+
+
+def test_rows_and_ratios_within_rounds():
+    net = Net()
+    ticks = itertools.count()
+    shared = list(net.encoder.parameters())
+    candidates = cost.balancers(["uniform", "pcgrad", "imtl-l"], shared, ["0", "1", "2"])
+    candidates |= {"at z": cost.balancers(["mgda"], shared, ["0", "1", "2"], level="representation")["mgda"]}
+    rows = cost.measure(net, net.parameters(), candidates, repeats=3, clock=lambda: float(next(ticks)), memory=False)
+    assert [r["method"] for r in rows] == ["bare", "floor", "uniform", "pcgrad", "imtl-l", "at z"]
+    assert all(r["seconds"] == 1.0 and r["to_bare"] == r["to_floor_high"] == 1.0 for r in rows)
+
+
+def test_bare_and_floor_make_the_same_gradient():
+    net = Net()
+    found = []
+    for backward in (cost._bare, cost._floor):
+        net.zero_grad()
+        backward(*net())
+        found.append([p.grad for p in net.parameters()])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_memory_of_a_step_is_seen_where_the_system_tells():
+    rise = cost._rise(lambda: torch.ones(16_000_000).sum())
+    assert rise is None or 60 < rise < 120
