@@ -304,6 +304,21 @@ def test_a_compiled_model_works():
         assert_same(net.grads(), exact if level == "parameters" else step(level=level)[0])
 
 
+def test_a_compiled_model_that_gave_its_buffers_away_is_refused_clearly():
+    class Donated(torch.autograd.Function):  # what inductor's graphs do by default when they are run twice
+        @staticmethod
+        def forward(ctx, x):
+            return x.sum()
+
+        @staticmethod
+        def backward(ctx, g):
+            raise RuntimeError("This backward function was compiled with non-empty donated buffers")
+
+    p = nn.Parameter(torch.ones(2))
+    with pytest.raises(RequestError, match="donated_buffer = False"):
+        scalarize.Balancer("mgda", [p]).backward({"a": Donated.apply(p), "b": p.sum()})
+
+
 @pytest.mark.parametrize("name", ["db-mtl", "moco", "excess-mtl", "modo", "sdmgrad"])
 def test_a_level_that_a_method_cannot_use_is_refused_by_the_constructor(name):
     with pytest.raises(RequestError, match="cannot be used at level='representation'"):

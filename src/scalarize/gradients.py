@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from scalarize.errors import RequestError
+
 Grads = list[Tensor | None]
 
 
@@ -67,7 +69,15 @@ def gradient(loss: Tensor, inputs: Sequence[Tensor], scale: Tensor | None = None
     if not inputs or not loss.requires_grad:
         return [None] * len(inputs)
     roots = None if scale is None else [scale.to(loss).reshape(loss.shape)]
-    return list(torch.autograd.grad([loss], inputs, roots, retain_graph=keep, allow_unused=True))
+    try:
+        return list(torch.autograd.grad([loss], inputs, roots, retain_graph=keep, allow_unused=True))
+    except RuntimeError as error:
+        if "donated buffer" not in str(error):
+            raise
+        raise RequestError(
+            "torch.compile gave the model's buffers away after one backward, and one a task is needed: set "
+            "torch._functorch.config.donated_buffer = False before compiling, or use level='representation'"
+        ) from error
 
 
 def weighted(losses: Sequence[Tensor], weights: Tensor) -> tuple[list[Tensor], list[Tensor]]:
