@@ -17,6 +17,7 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_enable_metrics_collection": "0",
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # what workers raise is raised by the executor
+    "RAY_raylet_start_wait_time_s": "120",  # a busy machine is slow, not broken
 }
 _LOCAL = {"RAY_AUTH_MODE": "disabled"}  # a cluster of this process listens on 127.0.0.1 alone and needs no token file
 
@@ -56,7 +57,7 @@ def start(address: str | None, cpus: int, gpus: float | None = None, dashboard: 
         with warnings.catch_warnings(), _silent("ray"):
             warnings.simplefilter("ignore")
             ray.init(**settings)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # ray raises Exception itself where a node does not come up in time
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
         reason = str(error).strip().splitlines()
         raise RunError(f"cannot reach {where}: {reason[0] if reason else type(error).__name__}") from error
