@@ -17,8 +17,8 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_enable_metrics_collection": "0",
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # what workers raise is raised by the executor
-    "RAY_raylet_start_wait_time_s": "120",  # a busy machine is slow, not broken
 }
+_STARTS = 4  # on a busy machine a node misses the 30 s that ray allows it
 _LOCAL = {"RAY_AUTH_MODE": "disabled"}  # a cluster of this process listens on 127.0.0.1 alone and needs no token file
 
 
@@ -53,15 +53,20 @@ def start(address: str | None, cpus: int, gpus: float | None = None, dashboard: 
         settings.update(address="local", num_cpus=cpus, include_dashboard=dashboard, _node_ip_address="127.0.0.1")
         if gpus is not None:
             settings["num_gpus"] = gpus
-    try:
-        with warnings.catch_warnings(), _silent("ray"):
-            warnings.simplefilter("ignore")
-            ray.init(**settings)
-    except Exception as error:  # ray raises Exception itself where a node does not come up in time
-        where = f"the Ray cluster at {address}" if address else "Ray on this machine"
-        reason = str(error).strip().splitlines()
-        raise RunError(f"cannot reach {where}: {reason[0] if reason else type(error).__name__}") from error
-    return True
+    for attempt in range(_STARTS):
+        try:
+            with warnings.catch_warnings(), _silent("ray"):
+                warnings.simplefilter("ignore")
+                ray.init(**settings)
+            return True
+        except Exception as error:  # ray raises Exception itself where a node does not come up in time
+            ray.shutdown()
+            if address is None and "timed out during startup" in str(error) and attempt + 1 < _STARTS:
+                continue
+            where = f"the Ray cluster at {address}" if address else "Ray on this machine"
+            reason = str(error).strip().splitlines()
+            raise RunError(f"cannot reach {where}: {reason[0] if reason else type(error).__name__}") from error
+    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 @contextlib.contextmanager
