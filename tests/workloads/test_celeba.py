@@ -60,7 +60,9 @@ def test_a_groups_loss_is_a_sum_and_its_metric_the_mean() -> None:
     assert task.constant_loss(mixed) == pytest.approx(0.6931, abs=1e-3)
 
 
-@pytest.mark.parametrize(("name", "tasks"), [("celeba", 40), ("celeba-8", 8)])
+@pytest.mark.parametrize(
+    ("name", "tasks"), [pytest.param("celeba", 40, marks=pytest.mark.slow), ("celeba-8", 8)], ids=["40", "8"]
+)
 def test_it_is_learned_by_heart(
     fixtures: ModuleType, tmp_path: Path, overfit: Callable[..., dict[str, float]], name: str, tasks: int
 ) -> None:

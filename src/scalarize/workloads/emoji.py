@@ -156,7 +156,7 @@ def missing(root: Path) -> str | None:
 RECIPE = Recipe(
     optimizer=OptimizerRecipe(name="adamw", lr=3e-3, weight_decay=0.05),
     schedule=ScheduleRecipe(name="cosine", warmup=1),
-    epochs=20,
+    epochs=24,
     batch_size=64,
     model={"family": "resnet", "depth": 26, "width": 0.25},
     data={
