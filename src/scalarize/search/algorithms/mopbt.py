@@ -7,11 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scalarize.errors import RequestError
 from scalarize.search.algorithm import History, Indices, Told, ranking
 from scalarize.search.algorithms.pbt import PBT
 from scalarize.search.registry import register
 from scalarize.search.sampling import Extras
 from scalarize.search.space import Array
+
+MOST_TASKS = 255  # moocore's limit; among far fewer tasks already, hardly any member dominates another
 
 
 @register
@@ -26,6 +29,11 @@ class MOPBT(PBT):
 
     name = "mopbt"
     paper = "Dushatskiy et al. 2023, Multi-objective population based training"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.setting.space.tasks) > MOST_TASKS:
+            raise RequestError(f"mopbt ranks over at most {MOST_TASKS} tasks, not {len(self.setting.space.tasks)}")
 
     def decide(self, told: Told) -> tuple[Array, Extras, Indices]:
         order, finite = non_dominated_order(told.metrics, told.generation.member)
