@@ -123,6 +123,7 @@ def test_compare_makes_one_table(command: Any, tmp_path: Path) -> None:
     assert by_name["uniform"]["trainings"] == 2
     assert by_name["random-search"]["trainings"] == pytest.approx(2 * 3 * 0.7 + 4, abs=0.11)
     assert by_name["policy"]["searches"] == 2
+    assert by_name["policy"]["trainings"] == pytest.approx(2 * 4 * 0.7 + 4, abs=0.11)  # what both searches cost, too
     assert len(table["verdicts"]) == 36
     assert "found" not in table
     again = command(*words, "--resume", "--json").json

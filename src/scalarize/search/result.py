@@ -67,6 +67,8 @@ def summarise(
     """The result of ``history``. Raises RunError where no member has a finite score."""
     setting, tasks = algorithm.setting, algorithm.setting.space.tasks
     generation, row = lineage.best(history)
+    epochs = sum(int(lineage.epochs_trained(history, t.generation).sum()) for t in history)
+    trainings = share * epochs / setting.epochs
 
     def policy_of(g: int, i: int) -> Policy:
         told = history[g]
@@ -78,12 +80,12 @@ def summarise(
                 "member": int(told.generation.member[i]),
                 "score": float(told.score[i]),
                 "metrics": dict(zip(tasks, told.metrics[i].tolist(), strict=True)),
+                "trainings": trainings,
             },
         }
         return lineage.trace(history, g, i, tasks, setting.epochs, found)
 
     told = history[generation]
-    epochs = sum(int(lineage.epochs_trained(history, t.generation).sum()) for t in history)
     return SearchResult(
         algorithm=algorithm.name,
         policy=policy_of(generation, row),
@@ -93,7 +95,7 @@ def summarise(
         generations=len(history),
         configurations=lineage.configurations(history),
         configurations_bound=setting.population * (1 + setting.quantile * setting.epochs / setting.ready),
-        trainings=share * epochs / setting.epochs,
+        trainings=trainings,
         trainings_bound=setting.population * share + 1,
         finished=finished,
         front=tuple(policy_of(g, i) for g, i in algorithm.front(history)),

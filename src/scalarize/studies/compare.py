@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,10 @@ from scalarize import files, methods, records
 from scalarize.analysis import comparison, tables
 from scalarize.errors import RequestError, one_of
 from scalarize.policy import Policy
-from scalarize.studies import runs, searching
+from scalarize.studies import contenders, runs, searching
+from scalarize.studies.contenders import OF_POLICIES, SPECIAL, Contest
 from scalarize.studies.runs import PlannedRun, Say
 from scalarize.training import Problem
-
-HISTORIES = {"policy": "full", "policy-last": "last", "policy-mean": "mean"}
-SEARCHED = "random-search"
-NEEDS_WEIGHTS = ("fixed", "policy")  # methods that are rows only with weights of their own
-SPECIAL = ("single", "inverse-loss", "inverse-constant", SEARCHED, *HISTORIES)
 
 
 class CompareRequest(Problem):
@@ -27,12 +23,11 @@ class CompareRequest(Problem):
 
     rows: names of methods, or of SPECIAL; policies: contents of policies, one a search; searches: how often
     ``random-search`` is repeated; row_seeds: another number of seeds for a row; learning_rates: tried for every row,
-    the one with the best validation average is reported, and all are counted.
+    the one with the best validation average is reported, and all are counted; focus: the row of the question.
     """
 
     rows: tuple[str, ...]
     policies: tuple[dict[str, Any], ...] = ()
-    policy_trainings: tuple[float, ...] = ()
     seeds: int = Field(default=3, ge=1)
     seed: int = 0
     row_seeds: dict[str, int] = Field(default_factory=dict)
@@ -47,9 +42,9 @@ class CompareRequest(Problem):
         if not self.rows:
             raise RequestError("--methods: name at least one of `scalarize methods` or " + ", ".join(SPECIAL))
         for row in self.rows:
-            if row not in SPECIAL and row not in methods.names():
-                raise one_of("method", row, [*methods.names(), *SPECIAL])
-            if row in HISTORIES and not self.policies:
+            if row not in SPECIAL and row not in all_methods():
+                raise one_of("method", row, [*all_methods(), *SPECIAL])
+            if row in OF_POLICIES and not self.policies:
                 raise RequestError(f"the row {row!r} needs --policy FILE (several are one row over searches)")
         if len(set(self.rows)) != len(self.rows):
             raise RequestError(f"--methods names a row twice: {', '.join(self.rows)}")
@@ -59,31 +54,27 @@ class CompareRequest(Problem):
 
 def all_methods() -> list[str]:
     """Every method that can be a row by its name alone."""
-    return [name for name in methods.names() if name not in NEEDS_WEIGHTS]
+    return [name for name in methods.names() if name not in contenders.NEED_WEIGHTS]
 
 
 def compare(request: CompareRequest, out: Path, command: str, resume: bool, say: Say | None = None) -> dict[str, Any]:
-    """Run the comparison in ``out`` and return its result (the JSON of ``compare``)."""
+    """Run the comparison in ``out`` and return its result (the JSON of ``compare``, and ``found``: every run)."""
     request.check()
     request.check_device()
     records.check_directory(out)
-    problem = searching.problem_of(request)
-    workload = problem.resolve()
-    recipe = problem.recipe(workload)
-    data = problem.load(workload, recipe)
-    policies = [Policy.from_dict(p, "--policy").reorder(data.names) for p in request.policies]
+    contest = _contest(request, out, command, say)
     with files.lock(out):
         records.claim(out, "compare", request.model_dump(mode="json"), resume, command)
-        plan = [p for row in request.rows for p in _planned(row, request, problem, data, policies, out, command, say)]
-        found = runs.execute(plan, out, command, say)
+        found = runs.execute(_plan(request, contest), out, command, say)
         kept = choose_rates(found)
-        lower = bool(data.tasks) and not data.tasks[0].higher_is_better
+        lower = not contest.data.tasks[0].higher_is_better
         focus = request.focus if request.focus in request.rows else None
         result = {
             "out": str(out),
             "rows": comparison.rows(kept),
             "verdicts": comparison.sentences(kept, focus, lower),
             "workload": request.label,
+            "lower_is_better": [*contest.data.names, "average"] if lower else [],
             "runs": [d for r in kept for d in r["directories"]],
             "found": found,
         }
@@ -91,89 +82,35 @@ def compare(request: CompareRequest, out: Path, command: str, resume: bool, say:
     return result
 
 
-def _planned(
-    row: str,
-    request: CompareRequest,
-    problem: Problem,
-    data: Any,
-    policies: Sequence[Policy],
-    out: Path,
-    command: str,
-    say: Say | None,
-) -> list[PlannedRun]:
-    seeds = range(request.seed, request.seed + request.row_seeds.get(row, request.seeds))
-    planned = []
-    for rate in request.learning_rates or (None,):
-        settings = dict(problem.settings) | ({"optimizer.lr": rate} if rate else {})
-        tuned = problem.model_copy(update={"settings": settings})
-        make = _maker(row, request, tuned, data, policies, out, command, say)
-        planned += [p for seed in seeds for p in make(seed, rate)]
-    return planned
+def _contest(request: CompareRequest, out: Path, command: str, say: Say | None) -> Contest:
+    problem = searching.problem_of(request)
+    workload = problem.resolve()
+    data = problem.load(workload, problem.recipe(workload))
+    policies = [Policy.from_dict(p, "--policy").reorder(data.names) for p in request.policies]
+    searched = [(p, float(p.provenance.get("found", {}).get("trainings", 0))) for p in policies]
+    return Contest(
+        problem,
+        data,
+        searched,
+        request.searches,
+        request.population,
+        request.split,
+        request.seed,
+        out,
+        command,
+        say=say,
+    )
 
 
-def _maker(
-    row: str,
-    request: CompareRequest,
-    problem: Problem,
-    data: Any,
-    policies: Sequence[Policy],
-    out: Path,
-    command: str,
-    say: Say | None,
-) -> Callable[[int, float | None], list[PlannedRun]]:
-    """A function from seed and learning rate to the planned runs of one row."""
-
-    def one(**source: Any) -> Callable[[int, float | None], list[PlannedRun]]:
-        return lambda seed, rate: [PlannedRun(row, seed, [runs.request_for(problem, seed=seed, **source)], rate=rate)]
-
-    def grouped(found: Sequence[Policy], costs: Sequence[float]) -> Callable[[int, float | None], list[PlannedRun]]:
-        return lambda seed, rate: [
-            PlannedRun(row, seed, [runs.request_for(problem, seed=seed, policy=p.to_dict())], group, cost, rate=rate)
-            for group, (p, cost) in enumerate(zip(found, costs, strict=True))
-        ]
-
-    if row == "single":
-        return lambda seed, rate: [
-            PlannedRun(
-                row,
-                seed,
-                [runs.request_for(problem, seed=seed, method="uniform", single=name) for name in data.names],
-                rate=rate,
-            )
-        ]
-    if row == "inverse-constant":
-        return one(policy=runs.inverse_policy(data.constant_losses()))
-    if row == "inverse-loss":
-        return lambda seed, rate: one(policy=runs.inverse_policy(runs.initial_losses(problem, seed)))(seed, rate)
-    if row in HISTORIES:
-        costs = request.policy_trainings or [float(p.provenance.get("trainings", 0)) for p in policies]
-        return grouped([p.history(HISTORIES[row]) for p in policies], costs)
-    if row == SEARCHED:
-        return grouped(*random_policies(request, problem, out, command, say))
-    return one(method=row)
-
-
-def random_policies(
-    request: CompareRequest, problem: Problem, out: Path, command: str, say: Say | None
-) -> tuple[list[Policy], list[float]]:
-    """The policies of ``searches`` random searches from the search's own centre, and what each cost."""
-    found, costs = [], []
-    for k in range(request.searches):
-        fields = problem.model_dump()
-        asked = searching.SearchRequest(
-            **fields, algorithm="random", population=request.population, split=request.split, seed=request.seed + k
-        )
-        target = out / "searches" / f"random-{k}"
-        result = searching.search(
-            asked,
-            target,
-            command,
-            resume=True,
-            progress=searching.reporter(say, f"random search {k + 1}/{request.searches}"),
-        )
-        found.append(Policy.load(target / "policy.json"))
-        costs.append(result["trainings"])
-    return found, costs
+def _plan(request: CompareRequest, contest: Contest) -> list[PlannedRun]:
+    """Every row at every learning rate and seed."""
+    plan = []
+    for row in request.rows:
+        make = SPECIAL.get(row, contenders.method)
+        seeds = range(request.seed, request.seed + request.row_seeds.get(row, request.seeds))
+        for rate in request.learning_rates or (None,):
+            plan += [p for seed in seeds for p in make(contest.at(rate), row, seed)]
+    return plan
 
 
 def choose_rates(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -204,5 +141,5 @@ def public(result: dict[str, Any]) -> dict[str, Any]:
 def summary(result: dict[str, Any]) -> str:
     """The table and the verdicts for people."""
     scale = comparison.display_scale(result["found"])
-    lines = [tables.comparison_table(result["rows"], scale), *result["verdicts"], f"written to {result['out']}"]
-    return "\n".join(lines)
+    table = tables.comparison_table(result["rows"], scale, result["lower_is_better"])
+    return "\n".join([table, *result["verdicts"], f"written to {result['out']}"])

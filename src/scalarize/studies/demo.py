@@ -24,21 +24,19 @@ def demo(out: Path, command: str, resume: bool, say: Say | None = None, workload
     The cost is counted in the table: about 113 trainings' worth of steps in all (our choice: 5 seeds for the fixed
     weights, 3 for single-task models, which train seven models a seed).
     """
-    policies, costs = [], []
+    policies = []
     for k in range(SEARCHES):
         target = out / "searches" / f"pbt-{k}"
         asked = searching.SearchRequest(workload=workload, seed=k, **SEARCH)
-        found = searching.search(
+        searching.search(
             asked, target, command, resume=True, progress=searching.reporter(say, f"search {k + 1}/{SEARCHES}")
         )
         policies.append(Policy.load(target / "policy.json").to_dict())
-        costs.append(found["trainings"])
     fewer = dict.fromkeys(("single", "random-search", "policy", "policy-last"), RETRAINS)
     request = CompareRequest(
         workload=workload,
         rows=ROWS,
         policies=tuple(policies),
-        policy_trainings=tuple(costs),
         seeds=SEEDS,
         row_seeds=fewer,
         searches=SEARCHES,
