@@ -17,9 +17,8 @@ def bargain(gram: Gram, power: float) -> Array | None:
 
     With ``v = n w`` and ``k = n^(power - 1)`` it is ``C v = k v^(-power)``: the minimum of the strictly convex
     ``v.C.v/2 - sum k phi(v)``, ``phi' = v^(-power)``. Newton's method, damped where entries fall, from the best
-    multiple
-    of the solution for orthogonal gradients. A solution does not exist where a gradient is zero or the point is
-    Pareto-stationary (0 in the hull of the unit gradients).
+    multiple of the solution for orthogonal gradients. A solution does not exist where a gradient is zero or the point
+    is Pareto-stationary (0 in the hull of the unit gradients).
     """
     if not gram.nonzero.all() or gram.cancels(min_norm(replace(gram, norms=np.ones(gram.n_tasks)))[0]):
         return None

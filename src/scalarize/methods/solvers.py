@@ -34,6 +34,9 @@ def _slack(h: Array, q: Array, v: Array, eps: float) -> Array:
 
 
 def _is_optimal(h: Array, q: Array, v: Array, eps: float) -> bool:
+    """The optimality conditions, to rounding; q has largest entry 1. A v so large that rounding hides q is none."""
+    if not eps * q.size * float(np.abs(v).max(initial=0.0)) < 1e-2:
+        return False
     gradient = h @ v + q
     slack = 10.0 * _slack(h, q, v, eps)
     return bool((v >= 0).all() and (gradient >= -slack).all() and (gradient[v > 0] <= slack[v > 0]).all())
