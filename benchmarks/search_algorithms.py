@@ -133,7 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{name:10} first {first:.2f} s, later {later:.2f} s")
         return
     wanted = list(dict.fromkeys([BASELINE, *args.algorithms.split(",")]))
-    parts = [HEAD, f"{args.seeds} seeds.\n"]
+    left = [name for name in names() if name not in wanted]
+    parts = [HEAD, f"{args.seeds} seeds." + (f" Not run: {', '.join(left)}." if left else "") + "\n"]
     for name in problems.PROBLEMS:
         found = {a: searched(a, name, args.seeds, args.store) for a in wanted}
         parts.append(table(name, found))
