@@ -22,6 +22,7 @@ COMMANDS = {
     "retrain": ("scalarize.cli.search", "retrain"),
     "compare": ("scalarize.cli.compare", "compare"),
     "demo": ("scalarize.cli.compare", "demo"),
+    "cost": ("scalarize.cli.cost", "cost"),
     "report": ("scalarize.cli.compare", "report"),
 }
 SUMMARIES = {
@@ -34,6 +35,7 @@ SUMMARIES = {
     "retrain": "Retrain with the policy of a search, on the whole training set.",
     "compare": "Compare methods and policies over seeds, in one table.",
     "demo": "The main job on real data: search, retrain, compare, report.",
+    "cost": "Seconds and memory a step of every method, beside a bare loop.",
     "report": "One self-contained page of what the given directories hold.",
 }
 

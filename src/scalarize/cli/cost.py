@@ -1,0 +1,52 @@
+"""``cost``: seconds and memory a step of every method."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from scalarize.cli import emit
+from scalarize.cli.options import json_option, problem_options, seed_option, take_problem, words
+from scalarize.errors import RequestError
+
+
+@click.command()
+@problem_options
+@click.option("--methods", metavar="A,B", help="Only these (default: every method).")
+@click.option("--repeats", default=10, show_default=True, type=int, help="Interleaved rounds.")
+@seed_option
+@json_option
+def cost(methods: str | None, repeats: int, seed: int, as_json: bool, **options: Any) -> None:
+    """Seconds and memory a step of every method, beside a bare loop."""
+    from scalarize import training
+    from scalarize.analysis import tables
+    from scalarize.errors import one_of
+    from scalarize.studies import compare
+    from scalarize.studies import cost as costs
+
+    if repeats < 1:
+        raise RequestError(f"--repeats must be at least 1, got {repeats}")
+    names = list(words(methods)) or compare.all_methods()
+    for name in names:
+        if name not in compare.all_methods():
+            raise one_of("method", name, compare.all_methods())
+    learner = training.make_learner(training.Problem(**take_problem(options)), seed)
+    size = learner.recipe.batch_size
+    rows = costs.of_model(learner.model, learner.data, size, names, repeats, str(learner.device))
+    body = [
+        [
+            r["method"],
+            f"{1e3 * r['seconds']:.2f}",
+            f"{r['to_bare']:.2f}",
+            f"{r['to_floor']:.2f}",
+            _number(r["megabytes"]),
+        ]
+        for r in rows
+    ]
+    text = tables.render(["method", "ms a step", "to bare", "to floor", "MB"], body)
+    emit({"workload": options.get("workload"), "batch_size": size, "rows": rows}, as_json, text)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
