@@ -185,3 +185,11 @@ def units_needed(deviation: float, difference: float, paired: bool = False, most
         else:
             low = middle + 1
     return low
+
+
+def said(interval: Interval, digits: int = 4, unit: str = "seeds") -> str:
+    """``0.0123 (95 % interval 0.0100 to 0.0146, 5 seeds)``."""
+    if interval.n < 2 or math.isnan(interval.low):
+        return f"{interval.mean:.{digits}f} ({interval.n} of {unit}, no interval)"
+    low, high = (f"{x:.{digits}f}" for x in (interval.low, interval.high))
+    return f"{interval.mean:.{digits}f} (95 % interval {low} to {high}, {interval.n} {unit})"

@@ -1,0 +1,83 @@
+"""Conflicting gradients over a training: how many, between which tasks, and what changes them.
+
+Input are the rows of a probe with the labels of their runs: run, seed, epoch, task (``a|b``), metric ``conflict``
+(a share of the looked-at steps), ``conflict:LAYER``, and the training losses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from scalarize.analysis import statistics
+from scalarize.analysis.statistics import Interval
+
+
+def per_epoch(courses: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """A row a run and epoch: ``share`` of conflicting pairs, and the mean training ``loss``, beside the labels."""
+    keys = ["run", "seed", *labels, "epoch"]
+    share = courses[courses["metric"] == "conflict"].groupby(keys, dropna=False)["value"].mean().rename("share")
+    loss = courses[courses["metric"] == "loss"].groupby(keys, dropna=False)["value"].mean().rename("loss")
+    return pd.concat([share, loss], axis=1).dropna(subset=["share"]).reset_index()
+
+
+def per_run(epochs: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """A row a run: the mean ``share`` over its epochs, and those of its first and last epoch."""
+    ordered = epochs.sort_values("epoch", kind="stable").groupby(["run", "seed", *labels], dropna=False)["share"]
+    return ordered.agg(share="mean", start="first", end="last").reset_index()
+
+
+def axis_variance(runs: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
+    """Royer et al. 2023, figure 5a: variance of ``share`` along one axis with the others fixed, the median over
+    settings; a row an axis and seed. The axis ``seed`` (one row) is what chance alone does.
+
+    Settings with one value of the axis say nothing; an axis without any variance to see is left out.
+    """
+    rows = []
+    for axis in axes:
+        for seed, own in runs.groupby("seed"):
+            value = _median_variance(own, axis, [a for a in axes if a != axis])
+            rows.append({"axis": axis, "seed": seed, "variance": value})
+    rows.append({"axis": "seed", "seed": -1, "variance": _median_variance(runs, "seed", list(axes))})
+    return pd.DataFrame(rows).dropna(subset=["variance"]).reset_index(drop=True)
+
+
+def _median_variance(runs: pd.DataFrame, axis: str, others: Sequence[str]) -> float:
+    found = []
+    for _, own in runs.groupby(list(others), dropna=False) if others else [((), runs)]:
+        means = own.groupby(axis, dropna=False)["share"].mean()
+        if len(means) > 1:
+            found.append(float(means.var(ddof=1)))
+    return float(np.median(found)) if found else float("nan")
+
+
+def ratio(variances: pd.DataFrame, first: str, second: str) -> Interval:
+    """log10 of the variance along ``first`` over that along ``second``, paired by seed; interval over seeds."""
+    table = variances[variances["axis"].isin([first, second])].pivot(index="seed", columns="axis", values="variance")
+    table = table.clip(lower=1e-12).dropna()
+    return statistics.t_interval(np.log10(table[first] / table[second]).tolist())
+
+
+def pairs(courses: pd.DataFrame) -> pd.DataFrame:
+    """Figure 5b: a row a pair of tasks (a, b): the share, median over epochs, mean over runs."""
+    rows = courses[courses["metric"] == "conflict"]
+    median = rows.groupby(["task", "run"], sort=False)["value"].median().groupby("task", sort=False).mean()
+    names = median.index.str.split("|", n=1)
+    return pd.DataFrame({"a": names.str[0], "b": names.str[1], "share": median.to_numpy()})
+
+
+def layers(courses: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """A row a layer and setting of the labels: the mean share over epochs, pairs and runs."""
+    rows = courses[courses["metric"].str.startswith("conflict:")]
+    rows = rows.assign(layer=rows["metric"].str.removeprefix("conflict:"))
+    return rows.groupby([*labels, "layer"], dropna=False, sort=False)["value"].mean().rename("share").reset_index()
+
+
+def relation(runs: pd.DataFrame, score: pd.Series[float]) -> float:
+    """Rank correlation over runs between the mean share of conflicts and the final score (index: run)."""
+    joined = runs.set_index("run")["share"].to_frame().join(score.rename("score"), how="inner")
+    if joined["share"].nunique() < 2 or joined["score"].nunique() < 2:
+        return float("nan")
+    return float(joined["share"].rank().corr(joined["score"].rank()))

@@ -1,0 +1,47 @@
+"""Tables of a study: a frame, what kind it is (so that a figure can be drawn of it), and what it says in sentences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from scalarize import files
+from scalarize.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Table:
+    """kind: names the columns that the frame has, and so the figures that can be drawn of it. findings: what it says,
+    in sentences with intervals.
+    """
+
+    kind: str
+    title: str
+    frame: pd.DataFrame
+    note: str = ""
+    findings: tuple[str, ...] = ()
+
+
+def write(table: Table, directory: Path, workload: str) -> dict[str, Any]:
+    """Write the frame as CSV to ``directory``/tables; what :func:`read` needs besides it."""
+    slug = re.sub(r"[^a-z0-9]+", "-", f"{workload} {table.title}".lower()).strip("-")
+    path = f"tables/{slug}.csv"
+    files.write_text(directory / path, table.frame.to_csv(index=False))
+    content = {"file": path, "kind": table.kind, "title": table.title, "note": table.note, "workload": workload}
+    return content | {"findings": list(table.findings)}
+
+
+def read(directory: Path, entry: Mapping[str, Any]) -> Table:
+    """A table as it was written. Raises RequestError naming a missing or damaged file."""
+    path = directory / str(entry["file"])
+    try:
+        frame = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{path}: cannot be read: {error}") from None
+    title = f"{entry['title']} ({entry['workload']})"
+    return Table(str(entry["kind"]), title, frame, str(entry["note"]), tuple(entry["findings"]))
