@@ -1,0 +1,141 @@
+"""Capacity: figures 2, 3, B, C and D. Two tasks, their weight from 0 to 1 by 0.1, at every depth and width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from scalarize.analysis import capacity
+from scalarize.analysis.statistics import said
+from scalarize.analysis.study_tables import Table
+from scalarize.studies import axes, runs
+from scalarize.studies.study import Context, Found, Planned, Target
+
+INNER = tuple(round(0.1 * k, 1) for k in range(1, 10))
+SEEDS = {"domainnet": 2, "taskonomy-tiny": 2}  # 3 elsewhere (section 3.3)
+EVERYTHING = ("cifar-stl", "domainnet", "celeba-8", "taskonomy-tiny")
+SHOWN = {"domainnet": ("real", "sketch"), "taskonomy-tiny": ("segmentation2d", "depth")}  # figures 3 and C
+
+
+def plan(context: Context, one_pair: bool = False) -> list[Planned]:
+    """Every pair, size, weight and seed; the ends of the edge are the single-task models of the same size."""
+    pairs = axes.pairs(context.workload, context.data.names)
+    shown = SHOWN.get(context.workload.name)
+    pairs = [shown] if one_pair and shown else context.budget.first(pairs[:1] if one_pair else pairs)
+    sizes = axes.several_sizes(context.workload)
+    depths = context.budget.thin(list(dict.fromkeys(s.depth for s in sizes)))
+    widths = context.budget.thin(list(dict.fromkeys(s.width for s in sizes)))
+    inner = context.budget.thin(INNER, finer=2)  # the order of weights is what is asked about
+    planned = []
+    for first, second in pairs:
+        for size in (s for s in sizes if s.depth in depths and s.width in widths):
+            problem = axes.with_settings(context.problem, size.settings, tasks=(first, second))
+            for p in (0.0, *inner, 1.0):
+                for seed in context.seeds_of(SEEDS.get(context.workload.name, 3)):
+                    if p in (0.0, 1.0):
+                        source: dict[str, Any] = {"single": first if p else second, "method": "uniform"}
+                    else:
+                        source = {"weights": {first: p, second: round(1 - p, 1)}}
+                    request = runs.request_for(problem, seed=seed, read_train=True, **source)
+                    labels: dict[str, Any] = {
+                        "pair": f"{first}|{second}",
+                        "first": first,
+                        "second": second,
+                        "size": size.name,
+                    }
+                    labels |= {"depth": str(size.depth), "width": size.width, "p": p, "seed": seed}
+                    name = f"pair {first} {second} {size.name.replace(',', '')} p {p:g} seed {seed}"
+                    planned.append(Planned(name, request, labels))
+    return planned
+
+
+def one_pair(context: Context) -> list[Planned]:
+    """As :func:`plan`, for the pair that the paper's figure shows (the first one on other data)."""
+    return plan(context, one_pair=True)
+
+
+def tabulate(found: Found, *wanted: str) -> list[Table]:
+    """The tables asked for: gains, trade-off, grid, agreement, discrepancy."""
+    table = capacity.points(found.results)
+    made: dict[str, Callable[[pd.DataFrame], Table]] = {
+        "gains": _gains,
+        "trade-off": lambda t: _trade_off(t, "trade-off"),
+        "grid": lambda t: _trade_off(t, "trade-off-grid"),
+        "agreement": _agreement,
+        "transfer": _transfer,
+        "discrepancy": _discrepancy,
+    }
+    return [made[name](table) for name in wanted]
+
+
+def _gains(table: pd.DataFrame) -> Table:
+    found = capacity.gains(table)
+    slope = capacity.trend(found)
+    findings = (
+        f"C1: when the parameters double, the average gain over single-task models changes by {said(slope)}; "
+        f"smallest model {said(capacity.level(found, False))}, largest {said(capacity.level(found, True))}.",
+    )
+    note = (
+        "p* is the weight of the first task with the best validation average (the paper chooses on test); gains are "
+        "test scores at p* minus those of single-task models of the same size, positive is better."
+    )
+    return Table("gains", "Gain over single-task models by size", capacity.heat(found), note, findings)
+
+
+def _trade_off(table: pd.DataFrame, kind: str) -> Table:
+    columns = ["first_test", "second_test", "base_first_test", "base_second_test"]
+    means = table.groupby(["pair", "size", "parameters", "p"], sort=False)[columns].mean().reset_index()
+    beats = (means["first_test"] > means["base_first_test"]) & (means["second_test"] > means["base_second_test"])
+    findings = (f"{int(beats.sum())} of {len(means)} weights and sizes beat both single-task models.",)
+    return Table(kind, "Trade-off over the weight", means.assign(beats_both=beats), "Means over seeds.", findings)
+
+
+def _agreement(table: pd.DataFrame) -> Table:
+    rows = capacity.agreement(table)
+    means = rows.groupby(["a", "b"], sort=False)["correlation"].mean().reset_index()
+    over, matters = capacity.over_seeds(rows.dropna(), "correlation"), capacity.spread(table)
+    findings = (
+        f"C2: rank correlation of the weights' test averages between two sizes: mean {said(over)} over pairs and "
+        f"sizes; best minus worst weight: {said(matters)}.",
+    )
+    return Table("agreement", "Agreement of sizes on the order of weights", means, "Spearman, per seed.", findings)
+
+
+def _transfer(table: pd.DataFrame) -> Table:
+    rows = capacity.transfer(table)
+    moved, own = capacity.over_seeds(rows, "gain_transferred"), capacity.over_seeds(rows, "gain_own")
+    findings = (
+        f"C2: the smallest model's best weight, used at the larger sizes, gains {said(moved)} over the even weight; "
+        f"their own best weights gain {said(own)}.",
+    )
+    note = "Weights chosen on validation, gains in test average over the even weight."
+    return Table("transfer", "Weights chosen on the smallest model", rows, note, findings)
+
+
+def _discrepancy(table: pd.DataFrame) -> Table:
+    found = capacity.gains(table)
+    test, train = capacity.over_seeds(found, "gain_average"), capacity.over_seeds(found, "train_gain_average")
+    findings = (f"Average gain over single-task models on test {said(test)}, on training data {said(train)}.",)
+    return Table("discrepancy", "Gain on training and on test data", found, "At p*, a point a seed.", findings)
+
+
+def _tables(*wanted: str) -> Callable[[Found], list[Table]]:
+    return lambda found: tabulate(found, *wanted)
+
+
+_FIGURE_2 = ("gains", "agreement", "transfer")
+TARGETS = (
+    Target("royer2023/figure-2", "Gains over single-task models by size", EVERYTHING, plan, _tables(*_FIGURE_2)),
+    Target(
+        "royer2023/figure-3",
+        "Trade-off over the weight, at every size",
+        ("domainnet", "taskonomy-tiny"),
+        one_pair,
+        _tables("trade-off", "gains", "agreement", "transfer"),
+    ),
+    Target("royer2023/figure-B", "Trade-off on CIFAR and STL", ("cifar-stl",), one_pair, _tables("grid")),
+    Target("royer2023/figure-C", "Trade-off of two dense tasks", ("taskonomy-tiny",), one_pair, _tables("grid")),
+    Target("royer2023/figure-D", "Gains on training and test data", ("cifar-stl",), one_pair, _tables("discrepancy")),
+)

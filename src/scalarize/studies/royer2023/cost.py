@@ -1,0 +1,75 @@
+"""What methods cost: figure 1b (memory, a small and a large setting) and supplement, table 1b (passes and storage).
+
+Nothing is trained: one step of each method is measured in turn, interleaved, on the workload's model and one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+
+from scalarize.analysis.study_tables import Table
+from scalarize.studies import axes
+from scalarize.studies import cost as measured
+from scalarize.studies.axes import Size
+from scalarize.studies.royer2023 import printed
+from scalarize.studies.study import Context, Found, Planned, Target
+
+METHODS = ("uniform", "uncertainty", "imtl-l", "cagrad", "graddrop", "pcgrad")
+SMALL_BATCH, LARGE_BATCH = 16, 128  # figure 1b
+REPEATS = 10
+TASKS = (2, 4, 8, 16, 40)  # as far as the workload has them, and all of its own
+
+
+def no_runs(context: Context) -> list[Planned]:
+    """Nothing is trained."""
+    return []
+
+
+def measure(context: Context, size: Size, batch: int, n_tasks: int | None = None) -> list[dict[str, Any]]:
+    """A row a method: seconds, ratio to a bare loop and megabytes of one step with the first ``n_tasks`` tasks."""
+    problem = axes.with_settings(context.problem, size.settings)
+    data = context.data if n_tasks is None else context.data.restrict(context.data.names[:n_tasks])
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        model = context.workload.build(problem.recipe(context.workload).model, data).to(problem.device)
+    names = [*dict.fromkeys([*METHODS, *context.methods])]
+    repeats = context.budget.count(REPEATS, context.budget.levels)
+    rows = measured.of_model(model, data, batch, names, repeats, problem.device)
+    return [{"size": size.name, "batch": batch, "tasks": len(data.names), **row} for row in rows]
+
+
+def memory(found: Found) -> list[Table]:
+    """Figure 1b: the smallest model with batches of 16, the largest with batches of 128."""
+    context, known = found.context, axes.sizes(found.context.workload)
+    rows = measure(context, known[0], SMALL_BATCH) + measure(context, known[-1], LARGE_BATCH)
+    note = "Rise of memory within a step, beyond the model; ``bare``: a plain loop; ``floor``: a backward a task."
+    return [Table("memory", "Memory of a step", pd.DataFrame(rows), note)]
+
+
+def by_tasks(found: Found) -> list[Table]:
+    """Supplement, table 1b: measured ratios to a bare loop by number of tasks, beside the theoretical counts."""
+    context = found.context
+    own = len(context.data.names)
+    wanted: Sequence[int] = sorted({t for t in TASKS if t < own} | {own})
+    size, batch = axes.largest(context.workload), context.problem.recipe(context.workload).batch_size
+    rows = [row for t in context.budget.thin(wanted) for row in measure(context, size, batch, t)]
+    for row in rows:
+        passes = printed.COSTS.get(row["method"])
+        row |= dict(zip(("forward", "backward", "further", "storage"), passes or [None] * 4, strict=True))
+    note = "Last columns: the paper's counts for T tasks. A search with N members costs N r + 1 trainings, r its split."
+    searches = [
+        dict(zip(("row", "forward", "backward", "further", "storage"), (name, *counts), strict=True))
+        for name, counts in printed.COSTS.items()
+    ]
+    theory = Table("theory", "Theoretical costs as printed", pd.DataFrame(searches), "N: members; T: tasks.")
+    return [Table("cost", "Cost of a step by number of tasks", pd.DataFrame(rows), note), theory]
+
+
+TARGETS = (
+    Target("royer2023/figure-1b", "Memory of methods, measured", ("domainnet",), no_runs, memory),
+    Target("royer2023/cost", "Supplement 1b: costs, measured beside theory", ("celeba",), no_runs, by_tasks),
+)

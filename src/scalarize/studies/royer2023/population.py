@@ -1,0 +1,135 @@
+"""Supplement, tables 1a and 2: how large a population must be, and PBT against a grid on three tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from scalarize import files, simplex
+from scalarize.analysis import statistics
+from scalarize.analysis.statistics import said
+from scalarize.analysis.study_tables import Table
+from scalarize.studies import runs, searching
+from scalarize.studies.royer2023 import printed
+from scalarize.studies.study import Context, Found, Planned, Target
+
+POPULATIONS = (6, 12, 24, 40)
+READY = (3, 5)
+QUANTILE = 0.25
+SEEDS = 2
+BASELINE_SEEDS = 4
+GRID_SEEDS = 3
+GRID_STEPS = 6  # weights on multiples of 1/6 inside the simplex: 10 trainings (our choice)
+THREE = 3
+GRID, SEARCH = "grid", "pbt"
+
+
+def size_plan(context: Context) -> list[Planned]:
+    """PBT at each population and ready interval, a retrain of each policy, and two baselines."""
+    planned: list[Planned] = []
+    populations = [n for n in POPULATIONS if n <= (context.budget.population or n)]
+    for n in context.budget.thin(populations or [context.budget.members(POPULATIONS[0])]):
+        for ready in context.budget.thin(READY):
+            for seed in context.seeds_of(SEEDS):
+                labels = {"row": SEARCH, "population": n, "ready": ready, "seed": seed}
+                planned += _searched(context, context.problem, labels, f"n {n} e {ready}")
+    for row in printed.POPULATION_BASELINES:
+        for seed in context.seeds_of(BASELINE_SEEDS):
+            labels = {"row": row, "population": 0, "ready": 0, "seed": seed}
+            planned.append(
+                Planned(f"even {row} seed {seed}", runs.request_for(context.problem, seed=seed, method=row), labels)
+            )
+    return planned
+
+
+def _searched(context: Context, problem: Any, labels: dict[str, Any], text: str) -> list[Planned]:
+    fields = {name: getattr(problem, name) for name in type(problem).model_fields}
+    n, ready, seed = labels["population"], min(labels["ready"], context.epochs), labels["seed"]
+    request = searching.SearchRequest(
+        **fields, algorithm=SEARCH, population=n, ready=ready, quantile=QUANTILE, split=0.7, seed=seed
+    )
+    name = f"search population {text} seed {seed}"
+    spent = runs.request_for(problem, seed=seed, method="uniform")
+    return [
+        Planned(name, request, labels),
+        Planned(f"retrain population {text} seed {seed}", spent, labels, policy_of=name),
+    ]
+
+
+def size_table(found: Found) -> list[Table]:
+    """Average test metric by population and ready interval, beside the paper's."""
+    average = found.results.groupby(["row", "population", "ready", "seed"], sort=False)["test"].mean().reset_index()
+    rows = []
+    for (row, n, ready), own in average.groupby(["row", "population", "ready"], sort=False):
+        interval = statistics.t_interval(own["test"].tolist())
+        paper = (
+            printed.POPULATIONS.get(int(str(ready)), {}).get(int(str(n)))
+            if n
+            else printed.POPULATION_BASELINES.get(str(row))
+        )
+        shown = {"row": row, "population": n, "ready": ready, "mean": interval.mean, "low": interval.low}
+        rows.append(shown | {"high": interval.high, "seeds": interval.n, "paper": paper})
+    return [Table("population", "Size of the population", pd.DataFrame(rows), "Average test metric.")]
+
+
+def grid_plan(context: Context) -> list[Planned]:
+    """The first three tasks: every inner point of a grid, and PBT with its retrain."""
+    problem = context.problem.model_copy(update={"tasks": tuple(context.data.names[:THREE])})
+    points = [w for w in simplex.grid(len(problem.tasks), GRID_STEPS) if (w > 0).all()]
+    planned: list[Planned] = []
+    for seed in context.seeds_of(GRID_SEEDS):
+        for weights in context.budget.thin(points):
+            named = dict(zip(problem.tasks, weights.tolist(), strict=True))
+            text = "-".join(f"{w:.2f}" for w in weights)
+            request = runs.request_for(problem, seed=seed, weights=named)
+            labels = {"row": GRID, "weights": text, "seed": seed}
+            planned.append(Planned(f"grid {text} seed {seed}", request, labels))
+        n = context.budget.members(POPULATIONS[1])
+        labels = {"row": SEARCH, "population": n, "ready": READY[0], "seed": seed, "weights": ""}
+        planned += _searched(context, problem, labels, f"three n {n} e {READY[0]}")
+    return planned
+
+
+def grid_table(found: Found) -> list[Table]:
+    """The grid's point with the best validation score a seed, against PBT's retrain of that seed; and every point."""
+    keys = ["row", "weights", "seed"]
+    table = found.results.assign(score=found.results["sign"] * found.results["validation"])
+    means = table.groupby(keys, sort=False)[["test", "score"]].mean().reset_index()
+    best = means.loc[means.groupby(["row", "seed"], sort=False)["score"].idxmax()]
+    each = best.pivot(index="seed", columns="row", values="test")
+    trainings = {GRID: float(means[means["row"] == GRID].groupby("seed").size().mean())}
+    trainings[SEARCH] = 1 + sum(r["trainings"] for r in found.searches["result"]) / len(found.searches)
+    rows = []
+    for row in each:
+        interval = statistics.t_interval(each[row].tolist())
+        shown = {"row": row, "mean": interval.mean, "low": interval.low, "high": interval.high}
+        rows.append(shown | {"seeds": interval.n, "trainings a seed": trainings[str(row)]})
+    gap = statistics.t_interval((each[SEARCH] - each[GRID]).tolist())
+    finding = f"C4: {SEARCH} minus grid on three tasks, average test metric: {said(gap)}."
+    tables = [Table("rows", "Search against grid on three tasks", pd.DataFrame(rows), "", (finding,))]
+    return [*tables, _tried(found, means)]
+
+
+def _tried(found: Found, means: pd.DataFrame) -> Table:
+    """The weights that each side tried: a row a point, with the test average where a training is behind it."""
+    names = found.context.data.names[:THREE]
+    grid = means[means["row"] == GRID].groupby("weights", sort=False)["test"].mean()
+    rows: list[dict[str, Any]] = []
+    for text, test in grid.items():
+        rows.append({"row": GRID, **dict(zip(names, map(float, str(text).split("-")), strict=True)), "test": test})
+    for result in found.searches["result"]:
+        for member in files.read_lines(Path(str(result["out"])) / "lineage.jsonl"):
+            rows.append({"row": SEARCH, **dict(zip(names, member["weights"], strict=True))})
+    return Table("simplex-points", "Weights that each side tried", pd.DataFrame(rows), "The third weight is the rest.")
+
+
+TARGETS = (
+    Target(
+        "royer2023/population-size", "Supplement 1a: population and ready interval", ("celeba",), size_plan, size_table
+    ),
+    Target(
+        "royer2023/pbt-against-grid", "Supplement 2: PBT and grid on three tasks", ("celeba",), grid_plan, grid_table
+    ),
+)

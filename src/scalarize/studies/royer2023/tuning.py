@@ -1,0 +1,76 @@
+"""Appendix 1.1: the sweep of the single-dataset baseline, and figure A: how many samples a class each domain has."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+from typing import Any
+
+import pandas as pd
+import torch
+
+from scalarize.analysis import statistics
+from scalarize.analysis.study_tables import Table
+from scalarize.studies import axes, runs
+from scalarize.studies.study import Context, Found, Planned, Target
+
+RATES = (10.0, 1.0, 0.1, 0.01)  # of DomainNet's 0.03: 0.3, 0.03, 0.003, 0.0003
+LENGTHS = (1, 2, 3)  # of its 30 epochs: 30, 60, 90
+CHUNK = 1024  # samples read at once
+SEEDS = 1  # the paper states none
+
+
+def plan(context: Context) -> list[Planned]:
+    """The reference domain (else the first task) alone, at each learning rate and length."""
+    alone = context.workload.reference or context.data.names[0]
+    base = context.problem.recipe(context.workload).optimizer.lr
+    rates = context.budget.thin(axes.rates(base, RATES))
+    lengths = context.budget.thin([context.epochs * k for k in LENGTHS])
+    planned = []
+    for rate, epochs, seed in itertools.product(rates, lengths, context.seeds_of(SEEDS)):
+        problem = axes.with_settings(context.problem, {"optimizer.lr": rate}, epochs=epochs)
+        request = runs.request_for(problem, seed=seed, method="uniform", single=alone)
+        labels = {"rate": rate, "length": epochs, "seed": seed}
+        planned.append(Planned(f"tuning {alone} lr {rate:g} epochs {epochs} seed {seed}", request, labels))
+    return planned
+
+
+def tabulate(found: Found) -> list[Table]:
+    """Validation and test of each setting; the setting with the best validation score is the one to use."""
+    rows: list[dict[str, Any]] = []
+    for (rate, length), own in found.results.groupby(["rate", "length"], sort=False):
+        test = statistics.t_interval(own["test"].tolist())
+        row = {"rate": rate, "length": length, "validation": own["validation"].mean(), "test": test.mean}
+        rows.append(row | {"low": test.low, "high": test.high, "score": (own["sign"] * own["validation"]).mean()})
+    table = pd.DataFrame(rows)
+    best = max(rows, key=lambda row: row["score"])
+    finding = f"Best on validation: learning rate {best['rate']:g}, {int(best['length'])} epochs."
+    return [Table("tuning", "Single-dataset baseline", table, "Validation metric of one task alone.", (finding,))]
+
+
+def no_runs(context: Context) -> list[Planned]:
+    """Figure A needs the data only."""
+    return []
+
+
+def imbalance(found: Found) -> list[Table]:
+    """Training samples a class and domain (of a task without classes: all of them are one class)."""
+    rows = []
+    for o in found.context.data.objectives:
+        counts: collections.Counter[int] = collections.Counter()
+        source = found.context.data.domains[o.domain].splits["train"]
+        for part in torch.split(torch.arange(len(source)), CHUNK):
+            target = source.batch(part).targets[o.task.name].flatten()
+            is_class = o.task.outputs > 1 or bool(((target == 0) | (target == 1)).all())
+            counts.update(target.long().tolist() if is_class else [0] * len(target))
+        rows += [{"domain": o.name, "class": c, "count": n} for c, n in sorted(counts.items())]
+    frame = pd.DataFrame(rows)
+    sums = frame.groupby("domain", sort=False)["count"].sum()
+    finding = f"Largest over smallest: {sums.max() / sums.min():.2f} by domain."
+    return [Table("imbalance", "Training samples by class", frame, "", (finding,))]
+
+
+TARGETS = (
+    Target("royer2023/tuning", "Sweep of the single-dataset baseline", ("domainnet",), plan, tabulate),
+    Target("royer2023/figure-A", "Data imbalance by domain and class", ("domainnet",), no_runs, imbalance),
+)

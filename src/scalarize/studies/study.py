@@ -1,0 +1,279 @@
+"""A study: a frozen list of runs. Missing ones are run, present ones are read, and one set of tables is made of all."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from scalarize import files, records, training, workloads
+from scalarize.analysis import statistics
+from scalarize.analysis.study_tables import Table, write
+from scalarize.errors import RequestError
+from scalarize.policy import Policy
+from scalarize.studies import budget, searching
+from scalarize.studies.budget import Budget
+from scalarize.studies.runs import Say
+from scalarize.studies.searching import SearchRequest
+from scalarize.tasks import Data
+from scalarize.training import Problem, TrainRequest
+from scalarize.workloads import Workload
+
+FEWEST_SEEDS = 3  # below this a study is an illustration
+
+
+class StudyRequest(BaseModel):
+    """What is asked of a target. workload: in place of the paper's; seeds, epochs, settings: in place of the
+    budget's and the recipe's; methods: further rows of tables of methods.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: str
+    workload: str | None = None
+    budget: str = "full"
+    seeds: int | None = Field(default=None, ge=1)
+    epochs: int | None = Field(default=None, ge=1)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    methods: tuple[str, ...] = ()
+    data: str | None = None
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a plan may depend on: the problem at the study's budget, its workload and data, and the budget."""
+
+    problem: Problem
+    workload: Workload
+    data: Data
+    budget: Budget
+    seeds: int | None = None
+    methods: tuple[str, ...] = ()
+
+    @property
+    def epochs(self) -> int:
+        """Length of a training."""
+        return self.problem.recipe(self.workload).epochs
+
+    def seeds_of(self, paper: int) -> list[int]:
+        """0, 1, ... : as many as asked for, else as the paper's number at this budget."""
+        return list(range(self.seeds or self.budget.count(paper, self.budget.seeds)))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run. name: what it is called; labels: its columns in the tables.
+
+    policy_of: the label ``search`` of the searches in the same plan whose policies it replays.
+    """
+
+    name: str
+    request: TrainRequest | SearchRequest
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    policy_of: str | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the runs of one workload left.
+
+    results: a row a training and task (labels, run, task, sign, test, validation, train, parameters, seconds); sign
+    is -1 where lower is better. courses: tidy records of trainings with a probe, with labels. searches: a row a
+    search (labels, result). policies: by search.
+    """
+
+    context: Context
+    results: pd.DataFrame
+    courses: pd.DataFrame
+    searches: pd.DataFrame
+    policies: Mapping[str, Policy]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One table or figure. workloads: the paper's; plan: its runs on one workload; tabulate: its tables."""
+
+    name: str
+    title: str
+    workloads: tuple[str, ...]
+    plan: Callable[[Context], list[Planned]]
+    tabulate: Callable[[Found], list[Table]]
+
+
+def contexts(target: Target, request: StudyRequest) -> list[tuple[Context, Context]]:
+    """(at full budget, at the budget asked for) for each workload. Raises RequestError where data are missing."""
+    size = budget.parse(request.budget)
+    found = []
+    for name in [request.workload] if request.workload else target.workloads:
+        workload = workloads.get(name)
+        missing = workload.missing(workloads.data_root(request.data))
+        if missing:
+            raise RequestError(f"{target.name}: the data of {name} are not here: {missing}")
+        settings = dict(request.settings)
+        whole = Problem(workload=name, settings=settings, data=request.data, device=request.device)
+        recipe = whole.recipe(workload)
+        epochs = request.epochs or size.count(recipe.epochs, size.epochs)
+        problem = whole.model_copy(update={"epochs": epochs}) if epochs != recipe.epochs else whole
+        data = whole.load(workload, recipe)
+        found.append(
+            (
+                Context(whole, workload, data, budget.BUDGETS["full"], None, request.methods),
+                Context(problem, workload, data, size, request.seeds, request.methods),
+            )
+        )
+    return found
+
+
+def run(
+    target: Target, request: StudyRequest, out: Path, command: str, resume: bool, say: Say | None = None
+) -> dict[str, Any]:
+    """Run what is missing of ``target`` and write its tables to ``out``/TARGET; runs lie in ``out``/runs, where all
+    targets share them. Returns what ``result.json`` holds.
+    """
+    prepared = contexts(target, request)
+    place = out / target.name.rpartition("/")[2]
+    records.check_directory(place)
+    started = time.perf_counter()
+    plans = [(full, here, target.plan(here)) for full, here in prepared]
+    with files.lock(out):
+        records.claim(place, "study", request.model_dump(mode="json"), resume, command)
+        result: dict[str, Any] = {"out": str(place), "target": target.name, "title": target.title}
+        result |= {"tables": [], "findings": [], "scaled": [], "runs": 0, "seconds_runs": 0.0}
+        fewest = 10**9
+        for full, here, plan in plans:
+            name = here.workload.name
+            lines = _scaled(target, full, here, plan)
+            result["scaled"] += [f"{name}: {line}" for line in lines]
+            if say:
+                for line in lines:
+                    say(f"{target.name}, {name}, budget {request.budget}: {line}")
+            found = execute(here, plan, out / "runs" / name, command, say)
+            tables = target.tabulate(found)
+            result["tables"] += [write(t, place, name) for t in tables]
+            result["findings"] += [f"{name}: {line}" for t in tables for line in t.findings]
+            result["findings"] += [f"{name}: {line}" for line in detectable(found.results)]
+            result["runs"] += len(plan)
+            result["seconds_runs"] += seconds(found)
+            fewest = min(fewest, len({p.labels.get("seed", 0) for p in plan}) if plan else fewest)
+        result["illustration"] = fewest < FEWEST_SEEDS
+        if result["illustration"]:
+            result["findings"].append(
+                f"An illustration: {fewest} seed(s), and {FEWEST_SEEDS} are the least to judge by."
+            )
+        result["seconds"] = time.perf_counter() - started
+        files.write_json(place / "result.json", result)
+    return result
+
+
+def execute(context: Context, plan: Sequence[Planned], root: Path, command: str, say: Say | None = None) -> Found:
+    """Run or read all of ``plan`` below ``root``; searches first, since trainings may replay what they found."""
+    names = [p.name for p in plan]
+    if len(set(names)) != len(names):
+        raise ValueError(f"two runs of a plan are called {next(n for n in names if names.count(n) > 1)}")
+    signs = {o.name: 1 if o.task.higher_is_better else -1 for o in context.data.objectives}
+    policies: dict[str, Policy] = {}
+    searched, rows, courses = [], [], []
+    known: dict[str, int] = {}
+    for number, planned in enumerate(sorted(plan, key=lambda p: isinstance(p.request, TrainRequest)), start=1):
+        if say:
+            say(f"{number}/{len(plan)} {context.workload.name}: {planned.name}")
+        request = planned.request
+        if isinstance(request, SearchRequest):
+            where = root / directory(planned.name, request)
+            answer = searching.search(request, where, command, resume=True)
+            policies[planned.name] = Policy.load(where / "policy.json")
+            searched.append({**planned.labels, "run": planned.name, "result": answer})
+            continue
+        if planned.policy_of is not None:
+            request = request.model_copy(update={"policy": policies[planned.policy_of].to_dict(), "method": None})
+        where = root / directory(planned.name, request)
+        answer = training.train(request, where, command, resume=True)
+        size = parameters(context, request, known)
+        for task in (t for t in answer["test"] or answer["validation"] if t != "average"):
+            values = {s: answer.get(s, {}).get(task, math.nan) for s in ("test", "validation", "train")}
+            row = {**planned.labels, "run": planned.name, "task": task, "sign": signs[task], **values}
+            rows.append(row | {"parameters": size, "seconds": answer["seconds"]})
+        if request.probe_every is not None:
+            seen = files.read_lines(where / "records.jsonl")
+            courses += [{**r, **planned.labels, "run": planned.name} for r in seen if _is_course(r)]
+    return Found(context, pd.DataFrame(rows), pd.DataFrame(courses), pd.DataFrame(searched), policies)
+
+
+def seconds(found: Found) -> float:
+    """Wall time of all trainings and searches, those that were read included."""
+    trained = 0.0 if found.results.empty else float(found.results.drop_duplicates("run")["seconds"].sum())
+    return trained + sum(float(r["seconds_training"]) for r in found.searches.get("result", []))
+
+
+def directory(name: str, request: BaseModel) -> str:
+    """Where a run lies: its name and what names its request, so that targets and budgets can share one folder."""
+    return f"{name.replace(' ', '-')}-{records.digest(request.model_dump(mode='json'))}"
+
+
+def parameters(context: Context, request: TrainRequest, known: dict[str, int]) -> int:
+    """How many numbers the model has that is trained; ``known`` remembers equal models."""
+    import torch
+
+    recipe = request.recipe(context.workload)
+    names = (request.single,) if request.single else request.tasks
+    key = repr((sorted(recipe.model.items()), names))
+    if key not in known:
+        data = context.data.restrict(names) if names else context.data
+        with torch.random.fork_rng([]):
+            model = context.workload.build(recipe.model, data)
+        known[key] = sum(p.numel() for p in model.parameters())
+    return known[key]
+
+
+def detectable(results: pd.DataFrame) -> list[str]:
+    """The difference between two settings that these seeds would find 4 times in 5, as a sentence."""
+    if results.empty or "seed" not in results:
+        return []
+    averages = results.groupby(["run", "seed"])["test"].mean().reset_index()
+    # A setting is a run's name without its seed: names end with it.
+    averages["setting"] = averages["run"].str.replace(r" seed \d+$", "", regex=True)
+    spread = averages.groupby("setting")["test"].agg(["var", "count"]).dropna()
+    if spread.empty:
+        return ["One seed a setting: no difference can be tested."]
+    deviation = math.sqrt(float(spread["var"].mean()))
+    n = int(spread["count"].min())
+    least = statistics.minimum_detectable_difference(deviation, n)
+    return [
+        f"Minimum detectable difference between two settings: {least:.4g} of the average test metric "
+        f"({n} seeds a side, deviation between seeds {deviation:.2g}, power 80 %)."
+    ]
+
+
+def _scaled(target: Target, full: Context, here: Context, plan: Sequence[Planned]) -> list[str]:
+    return budget.scaled([_sizes(p) for p in target.plan(full)], [_sizes(p) for p in plan])
+
+
+def _sizes(planned: Planned) -> dict[str, Any]:
+    """A run's labels that can be scaled, with the sizes that its request states."""
+    labels = {k: v for k, v in planned.labels.items() if k not in ("size", "first", "second", "group")}
+    request = planned.request
+    workload = request.resolve()
+    labels["epochs"] = request.recipe(workload).epochs
+    if isinstance(request, SearchRequest):
+        labels["population"] = request.population
+    return labels
+
+
+def _is_course(row: Mapping[str, Any]) -> bool:
+    metric = str(row["metric"])
+    return metric.startswith("conflict") or (row["split"] == "train" and metric == "loss")
+
+
+def summary(result: Mapping[str, Any]) -> list[str]:
+    """A target's result for people."""
+    lines = [f"{result['target']}: {result['title']} ({result['runs']} runs)"]
+    lines += [f"  scaled: {line}" for line in result["scaled"]]
+    lines += [f"  {line}" for line in result["findings"]]
+    return [*lines, f"  written to {result['out']}" + (f", report {result['report']}" if "report" in result else "")]
