@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from scalarize.cli.search import search as command
 from scalarize.errors import RequestError
 from scalarize.policy import Policy
 from scalarize.studies import tables
@@ -48,19 +44,18 @@ def test_equal_tables_give_equal_bytes_and_resume_reads(table, tmp_path):
     assert tables.search(table, out=first, resume=True)["policy"] == str(first / "policy.json")
 
 
-def test_command_prints_one_object_and_warns_of_few_runs(table, tmp_path):
+def test_command_prints_one_object_and_warns_of_few_runs(table, command):
     table.write_text("\n".join(table.read_text().splitlines()[:4]) + "\n")
-    arguments = ["--algorithm", "regression", "--runs", str(table), "--out", str(tmp_path / "out"), "--json"]
-    answer = CliRunner().invoke(command, arguments, catch_exceptions=False)
-    assert answer.exit_code == 0
-    result = json.loads(answer.stdout)
-    assert any("3 runs are too few for 3 tasks" in w for w in result["warnings"])
+    answer = command("search", "--algorithm", "regression", "--runs", table, "--out", "out", "--json")
+    assert answer.status == 0
+    assert any("3 runs are too few for 3 tasks" in w for w in answer.json["warnings"])
 
 
-def test_command_refuses_what_does_not_fit_a_table(table):
-    for arguments, says in (
-        (["--runs", str(table)], "not by pbt"),
-        (["rand-hie", "--algorithm", "regression", "--runs", str(table)], "takes the place of a workload"),
+def test_command_refuses_what_does_not_fit_a_table(table, command):
+    for words, says in (
+        (("--runs", table), "not by pbt"),
+        (("rand-hie", "--algorithm", "regression", "--runs", table), "takes the place of a workload"),
     ):
-        with pytest.raises(RequestError, match=says):
-            CliRunner().invoke(command, arguments, catch_exceptions=False)
+        answer = command("search", *words)
+        assert answer.status == 2
+        assert says in answer.err
