@@ -181,7 +181,8 @@ def quarter(out: Path, found: list[dict[str, Any]]) -> list[float]:
 
 def table(args: argparse.Namespace) -> None:
     print("# Searching task weights on real data\n\nMade by `python benchmarks/search_study.py run` and `table`.")
-    print("Test averages x 100; the unit of an interval is a search (split x seed) with 3 retrains each.\n")
+    print("Rows that were not run are absent. Test averages x 100; the unit of an interval is a search (split x seed)")
+    print("with 3 retrains each.\n")
     for workload in sorted(p.name for p in Path(args.out).iterdir() if (p / "rows").is_dir()):
         out = Path(args.out) / workload
         found = read(out, ROWS)
@@ -195,10 +196,10 @@ def table(args: argparse.Namespace) -> None:
         named = [r for r in dict.fromkeys(f["method"] for f in found) if (out / "searches").exists()]
         with_search = [r.name for r in ROWS if r.search and r.name in named]
         if with_search:
-            print(f"\nHypervolume of the hold-out metrics of fully trained members (reference {REFERENCE}), x 1000:\n")
+            print(f"\nHypervolume of the hold-out metrics of fully trained members (reference {REFERENCE}), x 1e6:\n")
             for name in with_search:
                 i = statistics.t_interval(hypervolumes(out, name, found))
-                print(f"- {name}: {1e3 * i.mean:.3f} [{1e3 * i.low:.3f}, {1e3 * i.high:.3f}]")
+                print(f"- {name}: {1e6 * i.mean:.2f} [{1e6 * i.low:.2f}, {1e6 * i.high:.2f}]")
         if {"pbt", "random x 4"} <= set(named):
             i = statistics.t_interval(quarter(out, found))
             print(
