@@ -76,7 +76,9 @@ def test_the_state_holds_tensors_and_plain_types_only(tmp_path: Any) -> None:
     a = learner(tasks_data())
     a.train(methods.create("uncertainty"), 1)
     torch.save(a.state_dict(), tmp_path / "s.pt")
-    torch.load(tmp_path / "s.pt", weights_only=True)
+    loaded = torch.load(tmp_path / "s.pt", weights_only=True)
+    assert loaded["epoch"] == 1
+    assert set(loaded) == {"epoch", "model", "position", "optimizer", "method", "scaler"}
 
 
 def test_uniform_equals_a_hand_written_loop() -> None:
