@@ -132,8 +132,14 @@ def min_norm(gram: Gram) -> tuple[Array, bool]:
 
 def onto_dual_cone(gram: Gram, weights: Array) -> tuple[Array, bool]:
     """Weights (T,) of the projection of ``weights @ J`` onto ``{d: g_i . d >= 0 for all i}`` (Quinton and Rey 2024,
-    proposition 1): the added weights u minimise ``|(w + u) @ J|`` over u >= 0."""
-    q = gram.cosines @ (gram.norms * weights)
+    proposition 1): the added weights u minimise ``|(w + u) @ J|`` over u >= 0. A ``weights @ J`` that is nothing but
+    rounding is 0, which lies in the cone."""
+    pull = gram.norms * weights
+    q = gram.cosines @ pull
+    if float(np.abs(q).max(initial=0.0)) <= 10.0 * gram.eps * q.size * float(
+        (np.abs(gram.cosines) @ np.abs(pull)).max()
+    ):
+        return weights, True
     v, converged = nonnegative_qp(gram.cosines, q, gram.eps)
     added = np.divide(v, gram.norms, out=np.zeros_like(v), where=gram.nonzero)
     return np.asarray(weights + added), converged

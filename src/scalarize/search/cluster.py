@@ -18,7 +18,7 @@ from scalarize.search.executor import Job, LearnerFactory, Outcome, run_and_stor
 
 Blob = NDArray[np.uint8]
 ATTEMPTS = 3  # trainings of one member that may end with their worker, before the search gives up
-PATIENCE = 120.0  # seconds without any worker, before the search gives up
+PATIENCE = 300.0  # seconds without any worker, before the search gives up; a cluster that grows needs minutes
 
 
 @dataclass(frozen=True)
