@@ -38,7 +38,9 @@ def reproduce(
     resume: bool,
     as_json: bool,
 ) -> None:
-    """Run the study behind a table or figure (or all of a paper), and draw it beside the paper's numbers.
+    """The tables and figures of a paper, on its data or on others.
+
+    Runs the study behind a table or figure (or all of a paper), and draws it beside the paper's numbers.
 
     Runs that are there are read. Targets of one --out share their runs.
     """
