@@ -114,6 +114,10 @@ def test_fixed_inputs_and_failed_scores_do_not_stop_a_search():
         constant = registry.create(name, Setting(Space(("a", "b")), epochs=6, population=4, ready=3))
         while (generation := constant.ask()) is not None:
             constant.tell(np.ones((generation.size, 2)), np.ones(generation.size))
+        for done in (algorithm, constant):
+            weights = np.concatenate([told.generation.weights for told in done.history])
+            assert len(weights) >= 4
+            np.testing.assert_allclose(weights.sum(axis=1), 1.0)
 
 
 def test_both_find_better_weights_than_random_search_on_the_stationary_problem():
