@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from scalarize import files, training
-from scalarize.probes import Conflicts
+from scalarize.probes import Conflicts, SummedGradient
 
 
 def test_pairs_conflict_where_the_cosine_is_negative() -> None:
@@ -39,13 +39,28 @@ def test_a_task_without_gradient_is_no_pair() -> None:
     assert probe.rows(1, 1) == []
 
 
+def test_the_norm_is_that_of_the_sum_over_tasks() -> None:
+    x, own = nn.Parameter(torch.tensor([1.0, 2.0])), nn.Parameter(torch.ones(1))
+    probe = SummedGradient(every=2)
+    for factor in (1.0, 9.0, 2.0):  # the second batch is not looked at
+        losses = {"a": factor * x[0] + own.sum(), "b": 3 * factor * x[0] + 3 * factor * x[1]}
+        probe.look(losses, [x])
+        losses["b"].backward()  # the graph is still there
+    (row,) = probe.rows(3, 1)
+    assert (row["metric"], row["task"], row["value"]) == ("gradient-norm", "all", pytest.approx((5.0 + 10.0) / 2))
+    assert probe.rows(3, 1) == []
+
+
 @pytest.mark.parametrize("workload", ["rand-hie", "rand-hie-sites"])
 def test_a_probe_changes_no_number(workload: str, tmp_path: Path) -> None:
     plain = training.TrainRequest(workload=workload, epochs=2, method="uniform", settings={"batch_size": 1024})
-    probed = plain.model_copy(update={"probe_every": 2, "read_train": True})
+    probed = plain.model_copy(update={"probe_every": 2, "norm_every": 3, "read_train": True})
     a = training.train(plain, tmp_path / "a", "test")
     b = training.train(probed, tmp_path / "b", "test")
     assert a["test"] == b["test"]
+    norms = [r for r in files.read_lines(tmp_path / "b" / "records.jsonl") if r["metric"] == "gradient-norm"]
+    assert [r["epoch"] for r in norms] == [1, 2]
+    assert all(r["value"] > 0 for r in norms)
     assert a.get("train") is None
     assert set(b["train"]) == set(b["test"])
     rows = [r for r in files.read_lines(tmp_path / "b" / "records.jsonl") if r["metric"] == "conflict"]

@@ -8,20 +8,23 @@ import torch
 
 from scalarize.tasks import Data
 
+Seen = dict[str, dict[str, float]]
+
 
 @torch.no_grad()
-def measure(
-    model: Any, data: Data, split: str, batch_size: int, device: torch.device, losses_too: bool = True
-) -> dict[str, dict[str, float]]:
-    """Objective -> {"metric", "loss", "score"}; score is the metric, negated where lower is better.
+def measure(model: Any, data: Data, split: str, batch_size: int, device: torch.device, losses_too: bool = True) -> Seen:
+    """Objective -> {"metric", "loss", "score"} and its further metrics by name; score is the first metric, negated
+    where lower is better.
 
     The loss is the mean over samples, NaN unless ``losses_too``. The model is in evaluation mode meanwhile.
     """
-    found: dict[str, dict[str, float]] = {}
+    found: Seen = {}
     model.eval()
     for name, domain in data.domains.items():
         objectives = [o for o in data.objectives if o.domain == name]
-        meters = {o.name: o.task.metric() for o in objectives}
+        meters = {o.name: {"metric": o.task.metric()} for o in objectives}
+        for o in objectives:
+            meters[o.name] |= {m.name: m.metric() for m in o.task.further}
         losses = {o.name: torch.zeros((), dtype=torch.float64, device=device) for o in objectives}
         source = domain.splits[split]
         for indices in torch.split(torch.arange(len(source)), batch_size):
@@ -29,13 +32,14 @@ def measure(
             predictions = model.decode(model.encode(batch.inputs), [o.task.name for o in objectives])
             for o in objectives:
                 prediction, target = predictions[o.task.name], batch.targets[o.task.name]
-                meters[o.name].update(prediction, target)
+                for meter in meters[o.name].values():
+                    meter.update(prediction, target)
                 if losses_too:
                     losses[o.name] += o.task.loss(prediction, target).double() * len(batch)
         for o in objectives:
-            metric = meters[o.name].compute()
-            score = metric if o.task.higher_is_better else -metric
+            values = {key: meter.compute() for key, meter in meters[o.name].items()}
             loss = float(losses[o.name]) / len(source) if losses_too else float("nan")
-            found[o.name] = {"metric": metric, "loss": loss, "score": score}
+            values["score"] = values["metric"] if o.task.higher_is_better else -values["metric"]
+            found[o.name] = values | {"loss": loss}
     model.train()
     return {o.name: found[o.name] for o in data.objectives}

@@ -56,7 +56,7 @@ class SupervisedLearner:
 
     data: what to read. build: makes the model, with ``encode``, ``decode`` and ``shared_parameters``. seed: of
     everything random. on_rows: receives tidy rows {step, epoch, split, domain, task, metric, value} each epoch. The
-    attribute ``probe``, where set, sees each batch's losses and adds rows of its own.
+    attribute ``probes`` holds what sees each batch's losses and adds rows of its own.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class SupervisedLearner:
         self.streams = Streams(sizes, derive(seed, "streams"))
         self.steps_per_epoch = max(1, data.epoch_size // recipe.batch_size)
         self.balancer: Balancer | None = None
-        self.probe: Probe | None = None
+        self.probes: list[Probe] = []
         self.optimizer: torch.optim.Optimizer | None = None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "float16")
         self._chosen: Policy | Method | None = None
@@ -165,7 +165,7 @@ class SupervisedLearner:
         self.epoch += 1
         if self.on_rows is not None:
             first = epoch * self.steps_per_epoch
-            probed = self.probe.rows(first + self.steps_per_epoch, self.epoch) if self.probe else []
+            probed = [row for p in self.probes for row in p.rows(first + self.steps_per_epoch, self.epoch)]
             self.on_rows(rows.epoch_rows(self.data.objectives, first, epoch, losses, weights) + probed)
 
     def _step(self, step: int, mixing: torch.Generator, augment: torch.Generator) -> tuple[Tensor, Tensor | None]:
@@ -197,8 +197,8 @@ class SupervisedLearner:
         rates = self.balancer.weights_ahead(self.tasks) if self._sampled else None
         counts = self._counts(step * parts + part, size, rates, mixing)
         losses, representation = self._losses(counts, augment)
-        if self.probe is not None:
-            self.probe.look(losses, self.model.shared_parameters())
+        for probe in self.probes:
+            probe.look(losses, self.model.shared_parameters())
         scaler = self.scaler if self.scaler.is_enabled() else None
         if rates is not None:
             shares = {o.name: counts[o.domain] / size for o in self.data.objectives if o.name in losses}

@@ -96,6 +96,35 @@ class Accuracy(Mean):
         return prediction.argmax(dim=1) == target
 
 
+class PixelAccuracy(Mean):
+    """Share of pixels whose largest logit (B, C, H, W) is the target class (B, H, W); negative classes do not count."""
+
+    def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return (prediction.argmax(dim=1) == target)[target >= 0]
+
+
+class MeanIoU:
+    """Mean over classes of intersection over union, from the pixels of the whole split; negative classes are left out.
+
+    logits (B, classes, H, W), targets (B, H, W). A class that is neither predicted nor there does not count.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        self.counts = torch.zeros(classes, classes, dtype=torch.int64)  # target x prediction
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        known = target >= 0
+        pairs = self.classes * target[known] + prediction.detach().argmax(dim=1)[known]
+        self.counts += torch.bincount(pairs, minlength=self.classes**2).cpu().reshape(self.counts.shape)
+
+    def compute(self) -> float:
+        both = self.counts.diagonal().double()
+        union = self.counts.sum(0) + self.counts.sum(1) - both
+        shares = both[union > 0] / union[union > 0]
+        return float(shares.mean()) if len(shares) else float("nan")
+
+
 class BinaryAccuracy(Mean):
     """Share of samples where the sign of the logit, (B,) or (B, 1), agrees with the 0/1 target (B,)."""
 
@@ -108,3 +137,32 @@ class AbsoluteError(Mean):
 
     def values(self, prediction: Tensor, target: Tensor) -> Tensor:
         return (prediction - target).abs()
+
+
+class DepthError(Mean):
+    """Mean absolute error over the pixels whose target is above 0; relative: divided by the target. (B, 1, H, W)."""
+
+    def __init__(self, relative: bool = False) -> None:
+        super().__init__()
+        self.relative = relative
+
+    def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        known = target > 0
+        error = (prediction[known] - target[known]).abs()
+        return error / target[known] if self.relative else error
+
+
+class AngularError(Mean):
+    """Mean angle in degrees between vectors (B, 3, H, W) and unit targets; pixels whose target is 0 are left out.
+
+    within: in place of the mean, the share of angles below so many degrees.
+    """
+
+    def __init__(self, within: float | None = None) -> None:
+        super().__init__()
+        self.within = within
+
+    def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        cosine = torch.nn.functional.cosine_similarity(prediction.double(), target.double(), dim=1)
+        angle = torch.rad2deg(torch.acos(cosine.clamp(-1, 1)))[(target != 0).any(dim=1)]
+        return angle if self.within is None else angle < self.within

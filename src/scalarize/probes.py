@@ -1,4 +1,4 @@
-"""Looking at a training without changing it: which tasks' gradients conflict, whatever method trains."""
+"""Looking at a training without changing it: conflicting gradients, the summed gradient; whatever method trains."""
 
 from __future__ import annotations
 
@@ -23,6 +23,32 @@ class Probe(Protocol):
 
     def rows(self, step: int, epoch: int) -> list[Row]:
         """Tidy rows about the finished epoch; what was seen is forgotten."""
+
+
+class SummedGradient:
+    """The norm of the sum of all tasks' gradients with respect to the shared parameters (Kurin et al. 2022, figure 6).
+
+    every: look at each k-th batch only, the paper's 100; the first batch of an epoch always is one. Each look costs
+    one backward. Rows: metric ``gradient-norm`` of task ``all``, the mean over an epoch's looks.
+    """
+
+    def __init__(self, every: int = 100) -> None:
+        self.every = every
+        self._batches, self._norms = 0, list[float]()
+
+    def look(self, losses: Mapping[str, Tensor], shared: Sequence[nn.Parameter]) -> None:
+        """Take the norm at this batch, if it is its turn."""
+        if self._batches % self.every == 0:
+            found = gradients.gradient(torch.stack(list(losses.values())).sum(), shared)
+            parts = [g.double().square().sum() for g in found if g is not None]
+            self._norms.append(float(torch.stack(parts).sum().sqrt()) if parts else 0.0)
+        self._batches += 1
+
+    def rows(self, step: int, epoch: int) -> list[Row]:
+        """One row; none where no batch was looked at."""
+        row = {"step": step, "epoch": epoch, "split": "train", "domain": "all", "task": "all"}
+        norms, self._norms, self._batches = self._norms, [], 0
+        return [row | {"metric": "gradient-norm", "value": sum(norms) / len(norms)}] if norms else []
 
 
 class Conflicts:

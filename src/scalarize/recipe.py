@@ -51,8 +51,9 @@ class Recipe(_Frozen):
     """One training. ``model`` and ``data`` hold the workload's own settings.
 
     batch_size: samples a step; accumulate: micro-batches it is made of. selection: the epoch whose weights are
-    tested, the best on validation or the last. mixing: what weights mean over domains, sampling rates or loss weights.
-    threads: of torch, since the last bits of a sum depend on it.
+    tested: the best average on validation (early stopping), the best for each metric on its own, the best average
+    gain over given baselines (Delta_m), or the last. mixing: what weights mean over domains, sampling rates or
+    loss weights. threads: of torch, since the last bits of a sum depend on it.
     """
 
     optimizer: OptimizerRecipe = OptimizerRecipe()
@@ -61,7 +62,7 @@ class Recipe(_Frozen):
     batch_size: PositiveInt = 128
     accumulate: PositiveInt = 1
     accumulation: Literal["micro", "full"] = "full"
-    selection: Literal["best", "last"] = "best"
+    selection: Literal["best", "per-metric", "delta", "last"] = "best"
     mixing: Literal["sampling", "loss"] = "sampling"
     level: Literal["parameters", "representation"] = "parameters"
     max_grad_norm: float | None = Field(default=None, gt=0)

@@ -29,11 +29,12 @@ def tidy(
 def measured(
     objectives: Sequence[Objective], step: int, epoch: int, split: str, seen: Mapping[str, Mapping[str, float]]
 ) -> list[Row]:
-    """Each objective's metric under its own name, and its loss, as :func:`scalarize.evaluation.measure` found them."""
+    """Each objective's metrics under their own names, and its loss, as ``evaluation.measure`` found them."""
     rows = []
     for o in objectives:
         row = {"step": step, "epoch": epoch, "split": split, "domain": o.domain, "task": o.name}
         rows += [row | {"metric": o.task.metric_name, "value": seen[o.name]["metric"]}]
+        rows += [row | {"metric": m.name, "value": seen[o.name][m.name]} for m in o.task.further]
         rows += [row | {"metric": "loss", "value": seen[o.name]["loss"]}]
     return rows
 

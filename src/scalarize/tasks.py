@@ -20,11 +20,21 @@ from scalarize.errors import RequestError, one_of
 
 
 @dataclass(frozen=True)
+class Measure:
+    """A metric beside a task's first one: it is recorded and can be selected by, and enters no average."""
+
+    name: str
+    metric: Callable[[], metrics.Metric]
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True)
 class Task:
     """What is predicted: a name, the size of its output, a loss, a metric and which way is better.
 
     loss: (prediction, target) -> scalar, the mean over samples. metric: makes a fresh accumulator for a split.
     constant_loss: targets (N, ...) -> loss of the best constant predictor on them, or None where there is none.
+    further: other metrics, as dense tasks have.
     """
 
     name: str
@@ -34,6 +44,12 @@ class Task:
     metric_name: str
     higher_is_better: bool = True
     constant_loss: Callable[[Tensor], float] | None = None
+    further: tuple[Measure, ...] = ()
+
+    @property
+    def measures(self) -> dict[str, bool]:
+        """Whether higher is better, for each metric by name, the first one first."""
+        return {self.metric_name: self.higher_is_better} | {m.name: m.higher_is_better for m in self.further}
 
 
 def binary(name: str, metric: Callable[[], metrics.Metric] = metrics.AUROC, metric_name: str = "auroc") -> Task:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,14 +10,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from scalarize import files, methods, records, rows, workloads
+from scalarize import files, methods, records, rows, selection, workloads
 from scalarize.errors import RequestError
+from scalarize.evaluation import Seen
 from scalarize.learner import SupervisedLearner
 from scalarize.methods import Method
 from scalarize.policy import Policy
-from scalarize.probes import Conflicts
+from scalarize.probes import Conflicts, SummedGradient
 from scalarize.recipe import Recipe
 from scalarize.rows import Row
+from scalarize.selection import Selection
 from scalarize.tasks import Data
 from scalarize.workloads import Workload
 
@@ -78,7 +81,8 @@ class TrainRequest(Problem):
     """A problem and where its task weights come from: one of a method, fixed weights or a policy's content.
 
     single: train on that task or domain alone. probe_every: count conflicting gradients at each k-th batch (None:
-    never). read_train: read the training split, too, with the selected weights.
+    never). norm_every: the norm of the summed gradient at each k-th batch. read_train: read the training split, too,
+    with the selected weights. baselines: ``TASK/METRIC`` -> value of a single-task model, for selection=delta.
     """
 
     method: str | None = None
@@ -88,7 +92,9 @@ class TrainRequest(Problem):
     single: str | None = None
     seed: int = 0
     probe_every: int | None = Field(default=None, ge=1)
+    norm_every: int | None = Field(default=None, ge=1)
     read_train: bool | None = None
+    baselines: dict[str, float] | None = None
 
     def source(self, names: Sequence[str], epochs: int) -> Method:
         """The method that weighs ``names``. Raises RequestError where a task is unnamed or unknown."""
@@ -138,81 +144,102 @@ def train(request: TrainRequest, out: Path, command: str, resume: bool = False, 
         return _run(request, data, recipe, method, out, say)
 
 
-class _Best:
-    """The state of the epoch that selection prefers: the best validation score, or the last one."""
-
-    def __init__(self, latest: bool) -> None:
-        self.latest, self.score, self.epoch = latest, float("-inf"), 0
-        self.state: dict[str, Any] | None = None
-
-    def offer(self, score: float, epoch: int, state: dict[str, Any]) -> None:
-        if self.latest or self.state is None or score > self.score:
-            self.score, self.epoch, self.state = score, epoch, state
-
-
 def _run(
     request: TrainRequest, data: Data, recipe: Recipe, method: Method, out: Path, say: Progress | None
 ) -> dict[str, Any]:
     started, spent, log = time.perf_counter(), 0.0, records.Records(out)
     learner = make_learner(request, request.seed, log.append, data)
+    if request.norm_every is not None:
+        learner.probes.append(SummedGradient(request.norm_every))
     if request.probe_every is not None:
         names = {id(p): name for name, p in learner.model.named_parameters()}
         layers = [names[id(p)] for p in learner.model.shared_parameters()]
-        learner.probe = Conflicts(data.names, request.probe_every, layers)
+        learner.probes.append(Conflicts(data.names, request.probe_every, layers))
     split = "validation" if data.has("validation") else None
-    best = _Best(recipe.selection == "last" or split is None)
+    chosen = Selection(selection.criteria(recipe.selection, data, request.baselines), recipe.selection == "last")
     checkpoint = out / "checkpoints" / "last.pt"
     saved = started
     if checkpoint.exists():
         held = files.load_tensors(checkpoint)
         learner.load_state_dict(held["learner"])
-        best.score, best.epoch, best.state, spent = held["score"], held["epoch"], held["best"], held["seconds"]
+        chosen.load_state_dict(held["selection"])
+        spent = held["seconds"]
         log.truncate(held["bytes"])
     else:
         log.truncate(0)
     while learner.epoch < recipe.epochs:
         learner.train(method, learner.epoch + 1)
-        score = _validate(learner, split, log) if split else 0.0
+        seen = _validate(learner, split, log) if split else None
         state = learner.state_dict()
-        best.offer(score, learner.epoch, state)
+        chosen.offer(seen, state)
         if time.perf_counter() - saved > CHECKPOINT_SECONDS:
             saved = time.perf_counter()
-            content = {"learner": state, "best": best.state, "score": best.score, "epoch": best.epoch}
+            content: dict[str, Any] = {"learner": state, "selection": chosen.state_dict()}
             content |= {"seconds": spent + saved - started, "bytes": log.size()}
             files.save_tensors(checkpoint, content)
         if say:
-            say(f"epoch {learner.epoch}/{recipe.epochs}" + (f"  validation {score:.4f}" if split else ""))
+            score = f"  validation {selection.average(seen):.4f}" if seen else ""
+            say(f"epoch {learner.epoch}/{recipe.epochs}{score}")
     label = method.name if request.single is None else "single"
     result: dict[str, Any] = {"out": str(out), "workload": request.label, "method": label, "seed": request.seed}
-    result |= _finish(learner, ("validation", "test", *(("train",) if request.read_train else ())), best, log)
+    result |= _finish(learner, ("validation", "test", *(("train",) if request.read_train else ())), chosen, log)
     result |= {"seconds": spent + time.perf_counter() - started}
-    files.save_tensors(out / "checkpoints" / "selected.pt", (best.state or learner.state_dict())["model"])
+    files.save_tensors(out / "checkpoints" / "selected.pt", chosen.state_of(chosen.primary)["model"])
     files.write_json(out / "result.json", result)
     checkpoint.unlink(missing_ok=True)
     return result
 
 
-def _validate(learner: SupervisedLearner, split: str, log: records.Records) -> float:
-    """The average score on ``split``, with everything measured there added to the records."""
+def _validate(learner: SupervisedLearner, split: str, log: records.Records) -> Seen:
+    """Everything measured on ``split``, which is added to the records."""
     seen = learner.measure(split)
     log.append(rows.measured(learner.data.objectives, learner.step, learner.epoch, split, seen))
-    return sum(v["score"] for v in seen.values()) / len(seen)
+    return seen
 
 
-def _finish(learner: SupervisedLearner, splits: Sequence[str], best: _Best, log: records.Records) -> dict[str, Any]:
-    """Read the test split once, with the selected weights."""
-    counts = learner.counts()
-    if best.state is not None:
-        learner.load_state_dict(best.state)
+def _finish(learner: SupervisedLearner, splits: Sequence[str], chosen: Selection, log: records.Records) -> Any:
+    """Read the splits, the test split for the first time, with the selected weights: each metric with its own."""
+    data, counts, epochs = learner.data, learner.counts(), chosen.epochs()
+    found = {s: _measured(learner, s, chosen) for s in splits}
+    learner.load_state_dict(chosen.state_of(chosen.primary))
+    if found["test"]:
+        log.append(rows.measured(data.objectives, learner.step, learner.epoch, "test", found["test"]))
     result: dict[str, Any] = {"epoch": learner.epoch}
-    for name in splits:
-        seen = learner.measure(name) if learner.data.has(name) else {}
-        if name == "test":
-            log.append(rows.measured(learner.data.objectives, learner.step, learner.epoch, name, seen))
+    one_direction = len({o.task.higher_is_better for o in data.objectives}) == 1
+    for name, seen in found.items():
         values = {task: v["metric"] for task, v in seen.items()}
-        average = sum(values.values()) / len(values) if values else None
-        result[name] = values | ({"average": average} if values else {})
-    return result | counts
+        mean = {"average": sum(values.values()) / len(values)} if values and one_direction else {}
+        result[name] = values | mean
+    result["measures"] = {name: _by_task(data, seen) for name, seen in found.items() if seen}
+    return result | ({"epochs": epochs} if len(epochs) > 1 else {}) | counts
+
+
+def _measured(learner: SupervisedLearner, split: str, chosen: Selection) -> Seen:
+    """Every metric on ``split`` with the weights that its own criterion prefers; nothing where there is no split."""
+    if not learner.data.has(split):
+        return {}
+    at: dict[int, Seen] = {}
+    merged: Seen = {}
+    for name, (objective, key, sign) in selection.measures(learner.data).items():
+        state = chosen.state_of(name)
+        epoch = int(state["epoch"])
+        if epoch not in at:
+            learner.load_state_dict(state)
+            at[epoch] = learner.measure(split)
+        values = merged.setdefault(objective, {})
+        values[key] = at[epoch][objective][key]
+        if key == "metric":
+            values["score"] = sign * values[key]
+    return merged
+
+
+def _by_task(data: Data, seen: Seen) -> dict[str, dict[str, float | None]]:
+    """Task -> metric by its own name -> value, None where it is no number; the loss among them."""
+    found: dict[str, dict[str, float | None]] = {}
+    for name, (objective, key, _) in selection.measures(data).items():
+        value = seen[objective][key]
+        found.setdefault(objective, {})[name.rpartition("/")[2]] = value if math.isfinite(value) else None
+    return found
 
 
 def summary(result: dict[str, Any]) -> str:
