@@ -127,9 +127,10 @@ def grid(n_tasks: int, steps: int) -> list[Weights]:
 
 
 def to_log_ratio(weights: ArrayLike, floor: float = 1e-9) -> NDArray[np.float64]:
-    """Isometric log-ratio coordinates (T-1,): an unconstrained chart of the simplex's interior."""
-    logs = np.log(np.maximum(normalise(weights), floor))
-    return np.asarray((logs - logs.mean()) @ _basis(logs.size))
+    """Isometric log-ratio coordinates (T-1,), or of every row (M, T-1): an unconstrained chart of the interior."""
+    w = np.asarray(weights, dtype=np.float64)
+    logs = np.log(np.maximum(normalise_rows(w) if w.ndim == 2 else normalise(w), floor))
+    return np.asarray((logs - logs.mean(axis=-1, keepdims=True)) @ _basis(logs.shape[-1]))
 
 
 def from_log_ratio(coordinates: ArrayLike) -> Weights:

@@ -57,6 +57,28 @@ def test_surrogate_interpolates_and_what_is_under_way_is_no_longer_uncertain():
     assert after[1] < 0.5 * before[1]
 
 
+@pytest.mark.parametrize("time", [True, False])
+def test_the_process_is_botorchs(time):
+    """Objective of the fit and posterior: what botorch computes for the same model, by its own way."""
+    import torch
+    from gpytorch.mlls import ExactMarginalLogLikelihood
+
+    rng = np.random.default_rng(1)
+    inputs = np.column_stack([rng.normal(size=(20, 3)), np.repeat([3.0, 6.0], 10)])
+    values = inputs[:, 0] + 0.1 * rng.normal(size=20)
+    surrogate = gp.Surrogate(inputs, values, time=time)
+    new = rng.normal(size=(7, 4))
+    x, y = surrogate._tensor(inputs), torch.as_tensor((values - values.mean()) / values.std())
+    model = surrogate.model
+    posterior = model.posterior(surrogate._tensor(new))
+    mean, deviation = surrogate.predict(new)
+    np.testing.assert_allclose(mean, values.mean() + values.std() * posterior.mean[:, 0].detach().numpy(), rtol=1e-6)
+    np.testing.assert_allclose(deviation, values.std() * posterior.variance[:, 0].detach().sqrt().numpy(), rtol=1e-5)
+    model.train()
+    objective = ExactMarginalLogLikelihood(model.likelihood, model)(model(x), y)
+    torch.testing.assert_close(gp.log_likelihood(model, x, y), objective)
+
+
 def test_old_results_count_less_where_the_optimum_moves():
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, size=(60, 1))
