@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "tasks": {"metrics"},
     "recipe": set(),
     "sampling": set(),
+    "reading": {"sampling", "tasks"},
     "optim": {"recipe"},
     "rows": {"tasks"},
     "evaluation": {"tasks"},
@@ -53,6 +54,7 @@ ALLOWED: dict[str, set[str]] = {
         "evaluation",
         "optim",
         "sampling",
+        "reading",
     },
     "training": {
         "selection",

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from scalarize.tasks import Data
+from scalarize.tasks import Data, Streaming, batches
 
 Seen = dict[str, dict[str, float]]
 
@@ -27,8 +27,9 @@ def measure(model: Any, data: Data, split: str, batch_size: int, device: torch.d
             meters[o.name] |= {m.name: m.metric() for m in o.task.further}
         losses = {o.name: torch.zeros((), dtype=torch.float64, device=device) for o in objectives}
         source = domain.splits[split]
-        for indices in torch.split(torch.arange(len(source)), batch_size):
-            batch = source.batch(indices).to(device)
+        size = max(1, batch_size // 4) if isinstance(source, Streaming) else batch_size  # several are read ahead
+        for read in batches(source, torch.split(torch.arange(len(source)), size)):
+            batch = read.to(device)
             predictions = model.decode(model.encode(batch.inputs), [o.task.name for o in objectives])
             for o in objectives:
                 prediction, target = predictions[o.task.name], batch.targets[o.task.name]

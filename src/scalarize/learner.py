@@ -16,6 +16,7 @@ from scalarize.methods import Method, Needs
 from scalarize.optim import make_optimizer
 from scalarize.policy import Policy
 from scalarize.probes import Probe
+from scalarize.reading import Reader
 from scalarize.recipe import Recipe
 from scalarize.rows import Row
 from scalarize.sampling import Streams, equal_counts, multinomial_counts
@@ -78,8 +79,10 @@ class SupervisedLearner:
             self.model: Any = build().to(self.device)
         if precision == "float64":
             self.model = self.model.double()
-        sizes = {name: len(d.splits["train"]) for name, d in data.domains.items()}
-        self.streams = Streams(sizes, derive(seed, "streams"))
+        sources = {name: d.splits["train"] for name, d in data.domains.items()}
+        self.streams = Streams({name: len(s) for name, s in sources.items()}, derive(seed, "streams"))
+        share = recipe.batch_size // recipe.accumulate // len(sources)  # of a domain in a micro-batch, if all are equal
+        self.reader = Reader(sources, self.streams, max(1, share))
         self.steps_per_epoch = max(1, data.epoch_size // recipe.batch_size)
         self.balancer: Balancer | None = None
         self.probes: list[Probe] = []
@@ -120,6 +123,7 @@ class SupervisedLearner:
         self.model.load_state_dict(state["model"])
         self.epoch = int(state["epoch"])
         self.streams.position = dict(state["position"])
+        self.reader.close()
         self._restored = _copy(state) if "optimizer" in state else None
         self.balancer = self.optimizer = self._chosen = None
 
@@ -157,7 +161,7 @@ class SupervisedLearner:
         self.balancer.reseed(derive(self.seed, "method", epoch))
         mixing = torch.Generator().manual_seed(derive(self.seed, "mixing", epoch))
         augment = torch.Generator(self.device).manual_seed(derive(self.seed, "augment", epoch))
-        with self._noise("epoch", epoch):
+        with self._noise("epoch", epoch), contextlib.closing(self.reader):
             for step in range(self.steps_per_epoch):
                 seen, used = self._step(step, mixing, augment)
                 losses.append(seen)
@@ -230,7 +234,7 @@ class SupervisedLearner:
         parts = []
         for name, count in counts.items():
             domain = self.data.domains[name]
-            batch = domain.splits["train"].batch(self.streams.take(name, count)).to(self.device)
+            batch = self.reader.take(name, count).to(self.device)
             parts.append(domain.augment(batch, augment) if domain.augment else batch)
         batch = type(parts[0]).concat(parts)
         ends = torch.tensor(list(counts.values())).cumsum(0).tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -30,14 +30,26 @@ class Streams:
 
     def take(self, name: str, count: int) -> Tensor:
         """The next ``count`` indices (count,) of domain ``name``."""
-        size, taken = self.sizes[name], []
+        start = self.position[name]
+        self.position[name] += count
+        return self._at(name, start, count)
+
+    def ahead(self, name: str, count: int) -> Iterator[Tensor]:
+        """What ``take`` would answer, asked for ``count`` indices again and again without end; nothing is taken."""
+        start = self.position[name]
+        while True:
+            yield self._at(name, start, count)
+            start += count
+
+    def _at(self, name: str, start: int, count: int) -> Tensor:
+        size, found = self.sizes[name], []
         while count > 0:
-            turn, offset = divmod(self.position[name], size)
+            turn, offset = divmod(start, size)
             part = self._permutation(name, turn)[offset : offset + count]
-            taken.append(part)
-            self.position[name] += len(part)
+            found.append(part)
+            start += len(part)
             count -= len(part)
-        return taken[0] if len(taken) == 1 else torch.cat(taken or [torch.zeros(0, dtype=torch.long)])
+        return found[0] if len(found) == 1 else torch.cat(found or [torch.zeros(0, dtype=torch.long)])
 
 
 def equal_counts(names: Sequence[str], total: int, step: int) -> dict[str, int]:

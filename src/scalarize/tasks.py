@@ -142,6 +142,11 @@ class Streaming(Source, Protocol):
         """The batches of those indices (each (B,) int64), in order, decoded while earlier ones are trained on."""
 
 
+def batches(source: Source, index_batches: Iterable[Tensor]) -> Iterator[Batch]:
+    """The batches of those indices (each (B,) int64), in order; read ahead where the source can."""
+    return source.stream(index_batches) if isinstance(source, Streaming) else map(source.batch, index_batches)
+
+
 @dataclass(frozen=True)
 class Table:
     """Samples in memory: inputs (N, ...), targets task -> (N, ...), groups (N,) or None."""

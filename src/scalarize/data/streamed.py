@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ Sample = tuple[Tensor, Mapping[str, Tensor]]
 class Streamed:
     """decode: position -> (input, targets) of a sample of the whole set; it is called in other processes, so it must
     be a function or object of a module. positions (N,) int64: the samples here. workers: threads, or processes of
-    ``stream``; 0 decodes in the caller.
+    ``stream`` (no more than there are cores); 0 decodes in the caller. Samples never depend on it.
     """
 
     decode: Callable[[int], Sample]
@@ -50,7 +51,7 @@ class Streamed:
         loader: Any = DataLoader(
             _Positions(self.decode),  # type: ignore[arg-type]
             batch_sampler=_Lists(self.positions, index_batches),  # type: ignore[arg-type]
-            num_workers=self.workers,
+            num_workers=min(self.workers, _cores()),  # torch warns of more
             collate_fn=_as_is,
             generator=torch.Generator().manual_seed(0),
             pin_memory=torch.cuda.is_available(),
@@ -59,6 +60,10 @@ class Streamed:
             if isinstance(batch, ScalarizeError):  # handed over whole: torch would wrap it in a traceback
                 raise batch
             yield batch
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def collate(samples: list[Sample]) -> Batch:
