@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/step_cost.py --out results/step-cost.md [--models lenet --tasks 2,8]
 
-Three models, T linear heads on one batch, cross-entropy. Times are CPU seconds of the single thread, so that a busy
-machine disturbs little; ratios are taken within a round of all candidates, medians with quartiles over the rounds.
+Three models, T linear heads on one batch, cross-entropy. Times are CPU seconds of the single thread. `to bare` is
+taken to a step of the bare loop right beside, `to floor` within a round; medians, with quartiles over the rounds.
 """
 
 from __future__ import annotations
@@ -106,51 +106,55 @@ class Setting:
         return backward
 
 
-def one(name: str, n_tasks: int, rounds: int) -> list[dict[str, Any]]:
+def one(name: str, n_tasks: int, seconds: float) -> list[dict[str, Any]]:
     """All rows of a model and a number of tasks."""
     setting = Setting(name, n_tasks)
     near = {f"{k}, representation": v for k, v in setting.deep(DEEP, level="representation").items()}
-    quick = cost.measure(
-        setting.forward, setting.parameters, setting.deep(CHEAP) | near, 5 * rounds, time.process_time, floor=False
-    )
+    cheap, clock = setting.deep(CHEAP) | near, time.process_time
+    quick = cost.measure(setting.forward, setting.parameters, cheap, 3, clock, floor=False, seconds=seconds)
     far = {f"{k}, parameters": v for k, v in setting.deep(DEEP).items()}
     if n_tasks == 8:
         far["mgda, parameters, blocks=4"] = setting.deep(("mgda",), blocks=4)["mgda"]
         far["torchjd pcgrad, all rows at once"] = lambda: setting.torchjd(None)
     far["torchjd pcgrad, row by row"] = lambda: setting.torchjd(1)
-    slow = cost.measure(setting.forward, setting.parameters, far, rounds if n_tasks < 40 else 3, time.process_time)
+    slow = cost.measure(setting.forward, setting.parameters, far, 3, clock, seconds=seconds)
     about = {"model": name, "T": n_tasks, "P": sum(p.numel() for p in setting.shared)}
     return [about | row for row in [*quick, *slow[1:]]]
 
 
-def approximations(name: str, n_tasks: int, rounds: int) -> list[dict[str, Any]]:
+def approximations(name: str, n_tasks: int, seconds: float) -> list[dict[str, Any]]:
     """What cheaper evidence does to MGDA's direction (cosine on the shared parameters) and to its price."""
     setting = Setting(name, n_tasks)
+    kinds = _kinds(setting)
+    rows = cost.measure(
+        setting.forward,
+        setting.parameters,
+        {k: setting.deep(("mgda",), **o)["mgda"] for k, o in kinds.items()},
+        3,
+        time.process_time,
+        steps=4,  # a whole turn of every=4: three cheap steps and a dear one
+        seconds=seconds,
+    )
+    cosines = {k: _cosine(name, n_tasks, k) for k in kinds}
+    return [{"kind": r["method"], "cosine": cosines.get(r["method"]), **r} for r in rows]
+
+
+def _kinds(setting: Setting) -> dict[str, dict[str, Any]]:
     last = setting.shared[-max(2, len(setting.shared) // 4) :]
-    kinds: dict[str, dict[str, Any]] = {
+    return {
         "exact": {},
         "evidence_from the last quarter of the tensors": {"evidence_from": last},
         "every=4": {"every": 4},
         "level=representation": {"level": "representation"},
         "blocks=4": {"blocks": 4},
     }
-    rows = cost.measure(
-        setting.forward,
-        setting.parameters,
-        {k: setting.deep(("mgda",), **o)["mgda"] for k, o in kinds.items()},
-        4 * max(1, rounds // 2),
-        time.process_time,
-    )
-    cosines = {k: _cosine(name, n_tasks, o) for k, o in kinds.items()}
-    # every= has cheap and dear steps: its price is the mean of a whole turn, not a median.
-    return [{"kind": r["method"], "cosine": cosines.get(r["method"]), **r} for r in rows]
 
 
-def _cosine(name: str, n_tasks: int, options: dict[str, Any]) -> float:
+def _cosine(name: str, n_tasks: int, kind: str) -> float:
     """Cosine with the exact direction, mean over 4 steps of plain descent along the exact one."""
     setting = Setting(name, n_tasks)
     exact = Balancer("mgda", setting.shared, tasks=setting.names)
-    other = Balancer("mgda", setting.shared, tasks=setting.names, **options)
+    other = Balancer("mgda", setting.shared, tasks=setting.names, **_kinds(setting)[kind])
     found = []
     for _ in range(4):
         directions = []
@@ -204,8 +208,7 @@ def page(rows: list[dict[str, Any]], cheaper: list[dict[str, Any]], command: str
     if cheaper:
         lines += ["", "## Cheaper evidence (MGDA, small ResNet, T = 8)", ""]
         lines += [
-            "Cosine with the exact direction over 4 steps. `every=4` has three cheap steps and a dear one: the",
-            "median is that of a cheap one.",
+            "Cosine with the exact direction, mean of 4 steps; times are means of 4 steps in a row.",
             "",
         ]
         lines += ["| evidence | cosine | ms | to bare | to floor | MB |", "|---|---|---|---|---|---|"]
@@ -222,18 +225,18 @@ def main() -> None:
     parser.add_argument("--out", default="results/step-cost.md")
     parser.add_argument("--models", default="lenet,vit,resnet")
     parser.add_argument("--tasks", default="2,8,40,100")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=60.0, help="for each group of candidates")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     command = f"OMP_NUM_THREADS=1 python benchmarks/step_cost.py --models {asked.models} --tasks {asked.tasks}"
-    command += f" --rounds {asked.rounds}"
+    command += f" --seconds {asked.seconds:g}"
     rows: list[dict[str, Any]] = []
     for n_tasks in (int(t) for t in asked.tasks.split(",")):
         for name in asked.models.split(","):
-            rows += one(name, n_tasks, asked.rounds)
+            rows += one(name, n_tasks, asked.seconds)
             files.write_text(asked.out, page(rows, [], command))
             print(name, n_tasks, flush=True)
-    files.write_text(asked.out, page(rows, approximations("resnet", 8, asked.rounds), command))
+    files.write_text(asked.out, page(rows, approximations("resnet", 8, asked.seconds), command))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What a step costs under every method, beside a bare PyTorch loop of the same model and batch.
 
-Everything is interleaved in one process: in each round every candidate makes one step, in turn, so that whatever
-else the machine does falls on all alike. Ratios are taken within a round.
+Everything is interleaved in one process, so that whatever else the machine does falls on all alike: in each round
+every candidate makes one step right beside one of the bare loop, and every other round runs backwards.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ def measure(
     clock: Callable[[], float] = time.perf_counter,
     memory: bool = True,
     floor: bool = True,
+    steps: int = 1,
+    seconds: float = 0.0,
 ) -> list[dict[str, Any]]:
     """One row a candidate, beginning with ``bare`` and, if asked for, ``floor``.
 
@@ -40,9 +42,12 @@ def measure(
     fills ``.grad`` from them. ``bare`` sums the losses and calls ``backward``; ``floor``, what parameter level cannot
     beat, makes one backward a task of the same graph. The optimiser's step is left out on all sides.
 
-    Rows: ``method``; ``seconds`` of a step (median); ``to_bare`` and ``to_floor``, medians of the ratios within a
-    round, with ``_low`` and ``_high``, their quartiles; ``megabytes``: how far memory rose in one step above what the
-    model held before (nothing where the system does not tell). ``clock``: wall time, or ``time.process_time``.
+    Rows: ``method``; ``seconds`` of a step (median); ``to_bare`` (to the step of the bare loop beside it) and
+    ``to_floor`` (within the round), medians of ratios, with ``_low`` and ``_high``, their quartiles; ``megabytes``:
+    how far memory rose in one step above what the model held before (nothing where the system does not tell).
+    ``clock``: wall time, or ``time.process_time``. ``steps``: one measurement is the mean of that many steps in a
+    row, a whole turn of a method that works only in some. There are at least ``repeats`` rounds, and further ones
+    until ``seconds`` have gone by.
     """
     params = list(parameters)
     makers: dict[str, Callable[[], Backward]] = {
@@ -51,28 +56,40 @@ def measure(
         **candidates,
     }
 
-    def step(backward: Backward) -> float:
-        for p in params:
-            p.grad = None
+    def step(backward: Backward, number: int = steps) -> float:
         start = clock()
-        losses, representation = forward()
-        backward(losses, representation)
+        for _ in range(number):
+            for p in params:
+                p.grad = None
+            losses, representation = forward()
+            backward(losses, representation)
         if representation.is_cuda:
             torch.cuda.synchronize()
-        return clock() - start
+        return (clock() - start) / number
 
     ready = {name: make() for name, make in makers.items()}
     for backward in ready.values():
         step(backward)  # what is made once is made here
-    rounds = [{name: step(backward) for name, backward in ready.items()} for _ in range(repeats)]
+    taken: list[dict[str, tuple[float, float]]] = []
+    end = time.monotonic() + seconds
+    while len(taken) < repeats or time.monotonic() < end:
+        way = 1 if len(taken) % 2 == 0 else -1
+        pairs = {}
+        for name, backward in list(ready.items())[::way]:
+            times = [step(which) for which in (_bare, backward)[::way]]
+            pairs[name] = (times[::way][0], times[::way][1])
+        taken.append(pairs)
     ready.clear()
     rows = []
     for name, make in makers.items():
-        row: dict[str, Any] = {"method": name, "seconds": statistics.median(r[name] for r in rounds)}
-        for base in ("bare", "floor") if floor else ("bare",):
-            low, middle, high = _quartiles([r[name] / r[base] for r in rounds])
+        row: dict[str, Any] = {"method": name, "seconds": statistics.median(r[name][1] for r in taken)}
+        ratios = {"bare": [r[name][1] / r[name][0] for r in taken]}
+        if floor:
+            ratios["floor"] = [r[name][1] / r["floor"][1] for r in taken]
+        for base, values in ratios.items():
+            low, middle, high = _quartiles(values)
             row |= {f"to_{base}": middle, f"to_{base}_low": low, f"to_{base}_high": high}
-        row["megabytes"] = _rise(lambda make=make: step(make())) if memory else None  # type: ignore[misc]
+        row["megabytes"] = _rise(lambda make=make: step(make(), 1)) if memory else None  # type: ignore[misc]
         rows.append(row)
     return rows
 
