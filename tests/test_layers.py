@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "probes": {"gradients"},
     "weigher": {"methods", "partial"},
     "processes": {"gradients"},
-    "batch": {"partial", "processes"},
+    "batch": {"partial", "processes", "gradients"},
     "evidence": {"batch", "gradients", "processes"},
     "backward": {"methods", "weigher", "gradients", "processes", "batch", "evidence"},
     "metrics": set(),

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from scalarize import partial
 from scalarize.errors import RequestError
+from scalarize.gradients import stack
 from scalarize.processes import Processes
 
 
@@ -85,7 +86,8 @@ def read(
         scales = shares[torch.tensor(there, device=shares.device)]
     present = [(t, x) for t, x, present in zip(tasks, here, there, strict=True) if present]
     values = [some.new_zeros(()) if x is None else x for _, x in present]
-    told = torch.stack([x.detach().reshape(()) for x in values])
+    with torch.no_grad():
+        told = stack(values)
     told = told if told.dtype in (torch.float32, torch.float64) else told.float()
     if scales is not None:
         told = processes.sum(told * scales.to(told))

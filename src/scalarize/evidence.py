@@ -61,13 +61,13 @@ class Window:
     def norms(self, gramian: Tensor, processes: Processes) -> Tensor:
         """(T',): finite where all gradients of the task are."""
         assert self.batch is not None
-        own = {self.batch.tasks.index(t): torch.zeros_like(gramian[0, 0]) for t in self.batch.present}
+        own = torch.zeros(len(self.batch.tasks), dtype=gramian.dtype, device=gramian.device)
         places = [(place, g) for _, of_task in self.own.values() for place, g in of_task.items()]
         if places:
-            sizes = torch._foreach_norm([g for _, g in places])
-            for (place, _), size in zip(places, sizes, strict=True):
-                own[place] = own[place] + size.to(gramian)
-        return gramian.diagonal() + processes.sum(torch.stack(list(own.values())))
+            sizes = torch.stack(torch._foreach_norm([g for _, g in places]))
+            own.index_add_(0, torch.tensor([place for place, _ in places], device=own.device), sizes.to(own))
+        own = own if self.batch.index is None else own[self.batch.index]
+        return gramian.diagonal() + processes.sum(own)
 
     def own_gradients(self, weights: Tensor | None) -> tuple[list[Tensor], Grads]:
         """The tasks' own parameters and their gradients, scaled by ``weights`` (T',) if given."""

@@ -54,7 +54,8 @@ def reach(losses: Sequence[Tensor], stop: Iterable[Tensor] = (), without: Iterab
             if variable is None:
                 owner[node] = t
             stack.pop()
-        family = [t if family[s] in {family[m] for m in met} else family[s] for s in range(len(losses))]
+        if others := {family[m] for m in met if m != t}:
+            family = [t if f in others else f for f in family]
         own.append(list(leaves[_node(loss)].values()) if loss.requires_grad else [])
     return Reach(own, [family[t] in family[t + 1 :] for t in range(len(losses))])
 
@@ -81,9 +82,19 @@ def gradient(loss: Tensor, inputs: Sequence[Tensor], scale: Tensor | None = None
 
 
 def weighted(losses: Sequence[Tensor], weights: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """Roots and their gradients, for one ordinary backward of ``sum_t weights[t] * losses[t]``."""
-    pairs = [(x, w) for x, w in zip(losses, weights.unbind(), strict=True) if x.requires_grad]
-    return [x for x, _ in pairs], [w.to(x).reshape(x.shape) for x, w in pairs]
+    """Root and its gradient, for one ordinary backward of ``sum_t weights[t] * losses[t]``; none without a graph.
+
+    One root, not T: each further root costs as much as a small layer.
+    """
+    if not any(x.requires_grad for x in losses):
+        return [], []
+    joined = stack(losses)
+    return [joined], [weights.to(joined)]
+
+
+def stack(losses: Sequence[Tensor]) -> Tensor:
+    """Losses of one number each as a vector (T,), with their graph."""
+    return torch.stack([x if x.ndim == 0 else x.reshape(()) for x in losses])
 
 
 def accumulate(params: Sequence[Tensor], grads: Sequence[Tensor | None]) -> None:
