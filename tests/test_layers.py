@@ -74,7 +74,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"analysis", "records", "policy", "simplex"},
     "studies": {
         *("search", "training", "learner", "workloads", "tasks", "recipe", "records", "policy", "simplex"),
-        *("methods", "analysis", "implied", "backward", "models"),
+        *("methods", "analysis", "implied", "backward", "models", "evaluation"),
     },
 }
 HEAVY = {"analysis": {"torch"}, "simplex": {"torch"}, "policy": {"torch"}, "report": {"torch"}}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from scalarize import methods
+from scalarize.errors import RequestError
 from scalarize.learner import Learner, SupervisedLearner
 from scalarize.models.mlp import multi_head_mlp
 from scalarize.policy import Policy
@@ -58,6 +59,10 @@ def flat(model: nn.Module) -> Tensor:
 @pytest.mark.parametrize("name", [n for n in methods.names() if n not in ("policy", "fixed")])
 @pytest.mark.parametrize("make", [tasks_data, domains_data])
 def test_resumes_exactly(name: str, make: Any) -> None:
+    if methods.get(name).same_samples and make is domains_data:
+        with pytest.raises(RequestError, match="cannot weigh domains"):
+            learner(make()).train(methods.create(name), 1)
+        return
     straight = learner(make())
     straight.train(methods.create(name), 4)
     first = learner(make())
@@ -70,6 +75,24 @@ def test_resumes_exactly(name: str, make: Any) -> None:
     second.train(methods.create(name), 4)
     assert torch.equal(flat(second.model), flat(straight.model))
     assert second.evaluate("validation") == straight.evaluate("validation")
+
+
+@pytest.mark.parametrize("name", [n for n in methods.names() if methods.get(n).has_view])
+def test_a_state_with_views_is_measured_through_them(name: str) -> None:
+    trained = learner(tasks_data())
+    trained.train(methods.create(name), 2)
+    state, seen = trained.state_dict(), trained.measure("validation")
+    trained.train(trained._chosen, 3)  # type: ignore[arg-type]
+    trained.load_state_dict(state)
+    assert trained.measure("validation") == seen
+    fresh = learner(tasks_data())
+    fresh.load_state_dict(state)
+    with pytest.raises(RequestError, match="call use"):
+        fresh.measure("validation")
+    fresh.use(methods.create(name))
+    assert fresh.measure("validation") == seen
+    fresh.balancer = None  # what the bare model would say
+    assert fresh.measure("validation") != seen
 
 
 def test_the_state_holds_tensors_and_plain_types_only(tmp_path: Any) -> None:

@@ -113,8 +113,9 @@ class Balancer:
             raise RequestError("every and blocks must be at least 1")
         if every > 1 and (m.has_combine or (m.has_objective and not self._by_gradients)):
             raise RequestError(f"every={every}: {m.name} has no weights that could be used again")
-        if self.level not in m.levels or (m.extra_batches and self.level == "representation"):
-            raise RequestError(f"{m.name} cannot be used at level={self.level!r}: use level='parameters'")
+        levels = [x for x in m.levels if x == "parameters" or not m.extra_batches]
+        if self.level not in levels:
+            raise RequestError(f"{m.name} cannot be used at level={self.level!r}: use level={levels[0]!r}")
         if self.level == "representation" and self._full:
             raise RequestError("accumulate='full' needs level='parameters': representations of samples do not add up")
         if part and (not self._by_gradients or m.has_combine or m.extra_batches):
@@ -126,7 +127,7 @@ class Balancer:
             raise RequestError("evidence_from= must hold parameters of shared=")
         if not self.shared and self.level == "parameters" and (self._by_gradients or self._full):
             raise RequestError(f"{m.name} compares gradients: shared= must name the shared parameters")
-        if self.level == "representation" and m.has_combine and self._processes.several:
+        if self.level == "representation" and m.needs == Needs.JACOBIAN and self._processes.several:
             raise RequestError(f"{m.name} needs all rows at once: with several processes use level='parameters'")
 
     # --- what a training sets and saves --------------------------------------------------------------------------
@@ -176,6 +177,25 @@ class Balancer:
         self.skipped_steps = int(state["skipped_steps"])
         self._window.clear()
 
+    def view(self, representation: Tensor, task: str) -> Tensor:
+        """What ``task``'s head is to be given in place of the shared representation (B, ..., d), in training and after:
+        the representation itself, but for methods whose ``has_view`` says otherwise.
+
+            z = encoder(x)
+            losses = {t: loss(heads[t](balancer.view(z, t)), y[t]) for t in tasks}
+            balancer.backward(losses, representation=z)
+
+        Raises RequestError where such a method was not told all ``tasks=``.
+        """
+        if not self.method.has_view:
+            return representation
+        if self.tasks is None:
+            raise RequestError(f"{self.method.name} gives each head its own view: give the Balancer tasks=[...]")
+        if task not in self.tasks:
+            raise one_of("task", task, self.tasks)
+        self._weigher.ensure(representation.device)
+        return self.method.view(representation, self.tasks.index(task), self.method.state)
+
     # --- the step ------------------------------------------------------------------------------------------------
     def backward(
         self,
@@ -212,6 +232,8 @@ class Balancer:
         given = [representation] if isinstance(representation, Tensor) else list(representation or [])
         if self.level == "representation" and not any(z.requires_grad for z in given):
             raise RequestError("level='representation': backward needs representation=, a tensor with a gradient")
+        if self.method.has_view and len(given) != 1:
+            raise RequestError(f"{self.method.name} views one representation, got {len(given)}")
         if len(extra) > self.method.extra_batches:
             raise RequestError(
                 f"{self.method.name} takes {self.method.extra_batches} further batches in backward(extra=), "
@@ -327,7 +349,8 @@ class Balancer:
         else:
             evidence = tuple(self._extra(x, source, scale) for x in further)
             jacobian = rows if self.method.needs == Needs.JACOBIAN else None
-            decision = self._weigher.decide(batch.index, batch.told, gramian, jacobian, evidence, scale)
+            width = None if deep or len(targets) > 1 else targets[0].shape[-1]
+            decision = self._weigher.decide(batch.index, batch.told, gramian, jacobian, evidence, scale, width)
         weights = decision.weights
         if whole:
             combined = weights.to(rows) @ rows if decision.gradient is None else decision.gradient.to(rows)  # type: ignore[union-attr]

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from scalarize.tasks import Data, Streaming, batches
 
 Seen = dict[str, dict[str, float]]
+View = Callable[[Tensor, str], Tensor]
+
+
+def decode(model: Any, representation: Any, tasks: Sequence[str], view: View | None = None) -> dict[str, Any]:
+    """A prediction for each of ``tasks``; view: what each one's head is given in place of the representation."""
+    if view is None:
+        found: dict[str, Any] = model.decode(representation, tasks)
+        return found
+    return {t: model.decode(view(representation, t), [t])[t] for t in tasks}
 
 
 @torch.no_grad()
-def measure(model: Any, data: Data, split: str, batch_size: int, device: torch.device, losses_too: bool = True) -> Seen:
+def measure(
+    model: Any,
+    data: Data,
+    split: str,
+    batch_size: int,
+    device: torch.device,
+    losses_too: bool = True,
+    view: View | None = None,
+) -> Seen:
     """Objective -> {"metric", "loss", "score"} and its further metrics by name; score is the first metric, negated
     where lower is better.
 
@@ -30,7 +49,7 @@ def measure(model: Any, data: Data, split: str, batch_size: int, device: torch.d
         size = max(1, batch_size // 4) if isinstance(source, Streaming) else batch_size  # several are read ahead
         for read in batches(source, torch.split(torch.arange(len(source)), size)):
             batch = read.to(device)
-            predictions = model.decode(model.encode(batch.inputs), [o.task.name for o in objectives])
+            predictions = decode(model, model.encode(batch.inputs), [o.task.name for o in objectives], view)
             for o in objectives:
                 prediction, target = predictions[o.task.name], batch.targets[o.task.name]
                 for meter in meters[o.name].values():

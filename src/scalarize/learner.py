@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from scalarize import methods, rows
 from scalarize.backward import Balancer, Used
-from scalarize.evaluation import measure
+from scalarize.errors import RequestError
+from scalarize.evaluation import View, decode, measure
 from scalarize.methods import Method, Needs
 from scalarize.optim import make_optimizer
 from scalarize.policy import Policy
@@ -90,12 +91,13 @@ class SupervisedLearner:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "float16")
         self._chosen: Policy | Method | None = None
         self._restored: dict[str, Any] | None = None
+        self._blind = False  # the state loaded has views that only its method can give
 
     # --- the protocol -------------------------------------------------------------------------------------------
     def train(self, policy: Policy | Method, until_epoch: int) -> None:
         """Train until ``until_epoch`` epochs are finished, with the weights of a policy or of a method."""
         torch.set_num_threads(self.recipe.threads)
-        self._use(policy)
+        self.use(policy)
         while self.epoch < until_epoch:
             self._train_epoch()
 
@@ -107,51 +109,57 @@ class SupervisedLearner:
         """Task -> {"metric", "loss", "score"} on ``split``; score is the metric, negated where lower is better."""
         size = 4 * self.recipe.batch_size  # no gradients are kept, so more fits
         with self._autocast():
-            return measure(self.model, self.data, split, size, self.device, losses_too)
+            return measure(self.model, self.data, split, size, self.device, losses_too, self._view())
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that training depends on; loads with ``weights_only=True``."""
         state = {"epoch": self.epoch, "model": self.model.state_dict(), "position": dict(self.streams.position)}
         if self.optimizer is not None and self.balancer is not None:
             state |= {"optimizer": self.optimizer.state_dict(), "method": self.balancer.state_dict()}
-            state |= {"scaler": self.scaler.state_dict()}
+            state |= {"scaler": self.scaler.state_dict()} | ({"view": True} if self.balancer.method.has_view else {})
         copied: dict[str, Any] = _copy(state)
         return copied
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``. Optimiser and method are restored when training goes on."""
+        """Go on from ``state``. Optimiser and method are restored when training goes on, or at once for views."""
         self.model.load_state_dict(state["model"])
         self.epoch = int(state["epoch"])
         self.streams.position = dict(state["position"])
         self.reader.close()
-        self._restored = _copy(state) if "optimizer" in state else None
-        self.balancer = self.optimizer = self._chosen = None
+        self._restored = _copy(state) if "method" in state else None
+        self._blind = bool(state.get("view"))
+        chosen, self.balancer, self.optimizer, self._chosen = self._chosen, None, None, None
+        if self._blind and isinstance(chosen, Method):
+            self.use(chosen)
 
     # --- one epoch, one step ------------------------------------------------------------------------------------
-    def _use(self, policy: Policy | Method) -> None:
-        """Set up balancer and optimiser for ``policy``, keeping the optimiser's memory over a change of policy."""
+    def use(self, policy: Policy | Method) -> None:
+        """Set up balancer and optimiser, keeping the optimiser's memory over a change of policy. ``train`` begins with
+        it. Raises RequestError for a method that this data does not allow."""
         if policy is self._chosen:
             return
         before = self.state_dict() if self.optimizer is not None else self._restored
         method = methods.replay(policy.reorder(self.tasks)) if isinstance(policy, Policy) else policy
+        if method.same_samples and len(self.data.domains) > 1:
+            raise RequestError(f"{method.name} compares tasks sample by sample: it cannot weigh domains")
         full = self.recipe.accumulate > 1
         self.balancer = Balancer(
             method,
             shared=self.model.shared_parameters(),
-            level=self.recipe.level if method.needs > Needs.LOSSES else "parameters",
+            level=(self.recipe.level or method.levels[0]) if method.needs > Needs.LOSSES else "parameters",
             accumulate=self.recipe.accumulation if full else None,
             on_nonfinite=self.recipe.on_nonfinite,
             tasks=self.tasks,
         )
         self.optimizer = make_optimizer(self.recipe.optimizer, self.model.parameters(), self.balancer.parameters())
-        if before is not None:
+        if before is not None and "optimizer" in before:
             # Only its memory: the recipe's numbers are those of this learner, not those of a donor.
             own = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({"state": before["optimizer"]["state"], "param_groups": own})
             self.scaler.load_state_dict(before["scaler"])
-            if not isinstance(policy, Policy):
-                self.balancer.load_state_dict(before["method"])
-        self._restored, self._chosen = None, policy
+        if before is not None and not isinstance(policy, Policy):
+            self.balancer.load_state_dict(before["method"])
+        self._restored, self._chosen, self._blind = None, policy, False
 
     def _train_epoch(self) -> None:
         assert self.balancer is not None
@@ -243,11 +251,18 @@ class SupervisedLearner:
         losses = {}
         with self._autocast():
             representation = self.model.encode(batch.inputs)
-            predictions = self.model.decode(representation, list(dict.fromkeys(o.task.name for o in here)))
+            names = list(dict.fromkeys(o.task.name for o in here))
+            predictions = decode(self.model, representation, names, self._view())
             for o in here:
                 at = places[o.domain] if len(places) > 1 else slice(None)
                 losses[o.name] = o.task.loss(predictions[o.task.name][at], batch.targets[o.task.name][at])
         return losses, representation
+
+    def _view(self) -> View | None:
+        """What the method puts between representation and heads. Raises RequestError where it is not known."""
+        if self._blind:
+            raise RequestError("this state's heads see the representation through its method: call use(method) first")
+        return self.balancer.view if self.balancer is not None and self.balancer.method.has_view else None
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.precision in ("float32", "float64"):

@@ -53,7 +53,8 @@ class Recipe(_Frozen):
     batch_size: samples a step; accumulate: micro-batches it is made of. selection: the epoch whose weights are
     tested: the best average on validation (early stopping), the best for each metric on its own, the best average
     gain over given baselines (Delta_m), or the last. mixing: what weights mean over domains, sampling rates or
-    loss weights. threads: of torch, since the last bits of a sum depend on it.
+    loss weights. level: where gradients are compared, None for the first that the method declares. threads: of torch,
+    since the last bits of a sum depend on it.
     """
 
     optimizer: OptimizerRecipe = OptimizerRecipe()
@@ -64,7 +65,7 @@ class Recipe(_Frozen):
     accumulation: Literal["micro", "full"] = "full"
     selection: Literal["best", "per-metric", "delta", "last"] = "best"
     mixing: Literal["sampling", "loss"] = "sampling"
-    level: Literal["parameters", "representation"] = "parameters"
+    level: Literal["parameters", "representation"] | None = None
     max_grad_norm: float | None = Field(default=None, gt=0)
     on_nonfinite: Literal["raise", "skip"] = "raise"
     threads: PositiveInt = 1

@@ -12,7 +12,7 @@ from scalarize.evaluation import Seen
 from scalarize.tasks import Data
 
 Criterion = Callable[[Seen], float]
-KEPT = ("epoch", "model", "position")  # of a learner's state: what measuring needs
+KEPT = ("epoch", "model", "position", "view", "method")  # of a learner's state: what measuring needs
 
 
 def measures(data: Data) -> dict[str, tuple[str, str, int]]:
@@ -84,7 +84,7 @@ class Selection:
 
     def offer(self, seen: Seen | None, state: Mapping[str, Any]) -> None:
         """See an epoch's measurements (None: there is no validation split) and its weights."""
-        kept = {key: state[key] for key in KEPT}
+        kept = {key: state[key] for key in KEPT if key in state and (key != "method" or "view" in state)}
         for name, criterion in self.criteria.items():
             score = 0.0 if seen is None else criterion(seen)
             first = name not in self.states

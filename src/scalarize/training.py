@@ -149,6 +149,7 @@ def _run(
 ) -> dict[str, Any]:
     started, spent, log = time.perf_counter(), 0.0, records.Records(out)
     learner = make_learner(request, request.seed, log.append, data)
+    learner.use(method)
     if request.norm_every is not None:
         learner.probes.append(SummedGradient(request.norm_every))
     if request.probe_every is not None:
@@ -184,7 +185,10 @@ def _run(
     result: dict[str, Any] = {"out": str(out), "workload": request.label, "method": label, "seed": request.seed}
     result |= _finish(learner, ("validation", "test", *(("train",) if request.read_train else ())), chosen, log)
     result |= {"seconds": spent + time.perf_counter() - started}
-    files.save_tensors(out / "checkpoints" / "selected.pt", chosen.state_of(chosen.primary)["model"])
+    selected = chosen.state_of(chosen.primary)
+    files.save_tensors(out / "checkpoints" / "selected.pt", selected["model"])
+    if method.has_view:  # without it the model is not what was measured
+        files.save_tensors(out / "checkpoints" / "selected-method.pt", selected["method"])
     files.write_json(out / "result.json", result)
     checkpoint.unlink(missing_ok=True)
     return result

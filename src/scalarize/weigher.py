@@ -83,13 +83,14 @@ class Weigher:
         jacobian: Tensor | None = None,
         extra: tuple[Evidence, ...] = (),
         scale: Tensor | None = None,
+        width: int | None = None,
     ) -> Decision:
         """What the method says to this evidence; :meth:`advance` puts it in force. An objective fills ``.grad`` of
         what the method learns, times ``scale``."""
         state = self.method.state
         if index is not None:
             state = partial.select(state, self.method.task_axes, index)
-        evidence = Evidence(losses, gramian, jacobian, self.step, self._epoch, self._generator, None, extra)
+        evidence = Evidence(losses, gramian, jacobian, self.step, self._epoch, self._generator, None, extra, width)
         if self.method.has_combine:
             gradient, weights, after = self.method.combine(evidence, state)
             return Decision(weights, gradient, after)

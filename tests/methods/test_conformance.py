@@ -313,6 +313,26 @@ def test_another_number_of_tasks_is_refused_or_served(name: str) -> None:
 
 
 @every_method
+def test_views_keep_shape_and_survive_the_state(name: str) -> None:
+    method, z = make(name, 3), torch.randn(2, P, dtype=torch.float32, generator=torch.Generator().manual_seed(0))
+    for step in range(3):
+        call(method, *problem(3, step), step)
+    other = make(name, 3)
+    other.state.update(clone(method.state))
+    differs = False
+    for task in range(3):
+        at = z.clone().requires_grad_()
+        seen = method.view(at, task, method.state)
+        assert seen.shape == z.shape
+        assert seen.dtype == z.dtype
+        assert torch.equal(seen, other.view(z, task, other.state))
+        (slope,) = torch.autograd.grad(seen.sum(), at)
+        assert torch.isfinite(slope).all()
+        differs |= not torch.equal(seen, z)
+    assert differs == method.has_view
+
+
+@every_method
 def test_a_hundred_tasks(name: str) -> None:
     method = make(name, 100)
     j, losses = problem(100)

@@ -341,6 +341,17 @@ def excess_mtl(steps: Steps) -> list[Array]:
     return result
 
 
+@twin("rotograd")
+def rotograd(steps: Steps) -> list[Array]:
+    """What reaches the encoder; the rotations are seen by the heads alone, and have tests of their own."""
+    first, result = [norm(g) for g in steps[0][0]], []
+    for j, _, _ in steps:
+        progress = [norm(g) / n for g, n in zip(j, first, strict=True)]
+        length = sum(p * norm(g) for p, g in zip(progress, j, strict=True)) / sum(progress)
+        result.append(length * sum(g / norm(g) for g in j))
+    return result
+
+
 # --- the comparison ------------------------------------------------------------------------------------------------
 
 

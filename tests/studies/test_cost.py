@@ -7,6 +7,7 @@ import itertools
 import torch
 from torch import nn
 
+from scalarize import methods
 from scalarize.studies import cost
 
 
@@ -46,3 +47,20 @@ def test_bare_and_floor_make_the_same_gradient():
 def test_memory_of_a_step_is_seen_where_the_system_tells():
     rise = cost._rise(lambda: torch.ones(16_000_000).sum())
     assert rise is None or 60 < rise < 120
+
+
+def test_a_method_with_a_view_is_measured_with_it():
+    net, seen = Net(), []
+
+    def forward(view=None):
+        seen.append(view is not None)
+        z = net.encoder(torch.ones(2, 3))
+        at = [z if view is None else view(z, str(k)) for k in range(3)]
+        return {str(k): h(x).square().mean() for k, (h, x) in enumerate(zip(net.heads, at, strict=True))}, z
+
+    shared = list(net.encoder.parameters())
+    viewing = [name for name in methods.names() if methods.get(name).has_view]
+    candidates = cost.balancers(["uniform", *viewing], shared, ["0", "1", "2"])
+    rows = cost.measure(forward, net.parameters(), candidates, repeats=1, memory=False)
+    assert [r["method"] for r in rows] == ["bare", "floor", "uniform", *viewing]
+    assert sum(seen) == 2 * len(viewing)  # once to make ready, once in the round; not in the bare steps beside it

@@ -39,17 +39,20 @@ def compare(
     from scalarize import records
     from scalarize.policy import Policy
     from scalarize.studies import compare as study
+    from scalarize.training import Problem
 
     for name, value in (("--seeds", seeds), ("--searches", searches), ("--population", population)):
         if value < 1:
             raise RequestError(f"{name} must be at least 1, got {value}")
-    rows = [n for w in words(methods) for n in (study.all_methods() if w == "all" else [w])]
+    problem = Problem(**take_problem(options))
+    every = study.all_methods(problem.resolve().kind)
+    rows = [n for w in words(methods) for n in (every if w == "all" else [w])]
     try:
         rates = tuple(float(x) for x in words(learning_rates))
     except ValueError:
         raise RequestError(f"--learning-rates {learning_rates}: write numbers, as in 0.001,0.003") from None
     request = study.CompareRequest(
-        **take_problem(options),
+        **problem.model_dump(),
         rows=tuple(dict.fromkeys(rows)),
         policies=tuple(Policy.load(p).to_dict() for p in policies),
         seeds=seeds,

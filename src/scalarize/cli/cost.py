@@ -27,11 +27,13 @@ def cost(methods: str | None, repeats: int, seed: int, as_json: bool, **options:
 
     if repeats < 1:
         raise RequestError(f"--repeats must be at least 1, got {repeats}")
-    names = list(words(methods)) or compare.all_methods()
+    problem = training.Problem(**take_problem(options))
+    able = compare.all_methods(problem.resolve().kind)
+    names = list(words(methods)) or able
     for name in names:
-        if name not in compare.all_methods():
-            raise one_of("method", name, compare.all_methods())
-    learner = training.make_learner(training.Problem(**take_problem(options)), seed)
+        if name not in able:
+            raise one_of("method", name, able, where=" for this workload")
+    learner = training.make_learner(problem, seed)
     size = learner.recipe.batch_size
     rows = costs.of_model(learner.model, learner.data, size, names, repeats, str(learner.device))
     body = [

@@ -37,7 +37,8 @@ class Evidence:
     """What a method is told at one step. All tensors are detached.
 
     losses (T,); gramian (T, T) if needed; jacobian (T, P) if needed; step and epoch count from 0;
-    generator: source of randomness; draws: replaces it (tests); extra: evidence of further batches.
+    generator: source of randomness; draws: replaces it (tests); extra: evidence of further batches; width: the last
+    axis of the representation, where the rows of the Jacobian are gradients by it, sample after sample.
     """
 
     losses: Tensor | None = None
@@ -48,6 +49,7 @@ class Evidence:
     generator: torch.Generator | None = None
     draws: Tensor | None = None
     extra: tuple[Evidence, ...] = ()
+    width: int | None = None
 
 
 class CombinedGradient(NamedTuple):
@@ -70,8 +72,9 @@ class Method:
 
     A subclass sets the class attributes below and implements ``weigh`` (or ``objective``). Hooks that most leave
     alone: ``objective`` (a differentiable total loss, for methods with learned parameters), ``combine`` (the
-    gradient is not ``weights @ J``), ``look_back`` (looks at the losses after the step). A method whose solver may
-    fail keeps a scalar entry ``solver_failures`` in its state and documents the direction it falls back to.
+    gradient is not ``weights @ J``), ``look_back`` (looks at the losses after the step), ``view`` (each task's head is
+    given its own view of the shared representation). A method whose solver may fail keeps a scalar entry
+    ``solver_failures`` in its state and documents the direction it falls back to.
 
     Weights come in the dtype and on the device of the evidence (float64 where there is none).
     """
@@ -89,6 +92,8 @@ class Method:
     observes: ClassVar[bool] = False
     has_objective: ClassVar[bool] = False
     has_combine: ClassVar[bool] = False
+    has_view: ClassVar[bool] = False
+    same_samples: ClassVar[bool] = False  # compares tasks sample by sample: all need the same samples
 
     # Declared properties; the conformance suite holds every method to them.
     random: ClassVar[bool] = False  # draws random numbers, from ``Evidence.generator``
@@ -119,6 +124,11 @@ class Method:
     def look_back(self, losses: Tensor, state: State) -> State:
         """The state after seeing the losses (T,) that the step led to (same batch); the hook behind ``observe``."""
         return state
+
+    def view(self, representation: Tensor, task: int, state: State) -> Tensor:
+        """What the head of the ``task``-th task is given in place of the shared representation (B, ..., d): the same
+        shape, differentiable in it. It counts in evaluation, too."""
+        return representation
 
     # --- the shell ----------------------------------------------------------------------------------------------
     def __post_init__(self) -> None:

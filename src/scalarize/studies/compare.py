@@ -46,15 +46,19 @@ class CompareRequest(Problem):
                 raise one_of("method", row, [*all_methods(), *SPECIAL])
             if row in OF_POLICIES and not self.policies:
                 raise RequestError(f"the row {row!r} needs --policy FILE (several are one row over searches)")
+        for row in all_methods():
+            if row in self.rows and row not in all_methods(self.resolve().kind):
+                raise RequestError(f"{row} compares tasks sample by sample: it cannot weigh domains")
         if len(set(self.rows)) != len(self.rows):
             raise RequestError(f"--methods names a row twice: {', '.join(self.rows)}")
         if any(not rate > 0 for rate in self.learning_rates):
             raise RequestError(f"--learning-rates must be positive, got {list(self.learning_rates)}")
 
 
-def all_methods() -> list[str]:
-    """Every method that can be a row by its name alone."""
-    return [name for name in methods.names() if name not in contenders.NEED_WEIGHTS]
+def all_methods(kind: str = "multi-task") -> list[str]:
+    """Every method that can be a row by its name alone, in a workload of that kind."""
+    able = [name for name in methods.names() if kind == "multi-task" or not methods.get(name).same_samples]
+    return [name for name in able if name not in contenders.NEED_WEIGHTS]
 
 
 def compare(request: CompareRequest, out: Path, command: str, resume: bool, say: Say | None = None) -> dict[str, Any]:

@@ -18,11 +18,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scalarize import methods
 from scalarize.backward import Balancer
+from scalarize.evaluation import View, decode
 from scalarize.tasks import Batch, Data
 
-Forward = Callable[[], tuple[dict[str, Tensor], Tensor]]
+Forward = Callable[..., tuple[dict[str, Tensor], Tensor]]  # takes a view where a candidate has one
 Backward = Callable[[dict[str, Tensor], Tensor], object]
+
+
+class Balanced:
+    """A method's step: fills ``.grad``; ``view`` is what it puts between representation and heads, or None."""
+
+    def __init__(self, balancer: Balancer) -> None:
+        self._balancer = balancer
+        self.view = balancer.view if balancer.method.has_view else None
+
+    def __call__(self, losses: dict[str, Tensor], representation: Tensor) -> object:
+        return self._balancer.backward(losses, representation=representation)
 
 
 def measure(
@@ -58,10 +71,11 @@ def measure(
 
     def step(backward: Backward, number: int = steps) -> float:
         start = clock()
+        view = backward.view if isinstance(backward, Balanced) else None
         for _ in range(number):
             for p in params:
                 p.grad = None
-            losses, representation = forward()
+            losses, representation = forward() if view is None else forward(view)
             backward(losses, representation)
         if representation.is_cuda:
             torch.cuda.synchronize()
@@ -97,11 +111,12 @@ def measure(
 def balancers(
     names: Sequence[str], shared: Sequence[Tensor], tasks: Sequence[str], level: str = "parameters", **options: Any
 ) -> dict[str, Callable[[], Backward]]:
-    """Candidates for :func:`measure`, by the methods' names."""
+    """Candidates for :func:`measure`, by the methods' names, at ``level`` or else at the only one that they know."""
 
     def make(name: str) -> Backward:
-        balancer = Balancer(name, shared, level=level, tasks=tasks, **options)
-        return lambda losses, z: balancer.backward(losses, representation=z)
+        known = methods.get(name).levels
+        at = level if level in known else known[0]
+        return Balanced(Balancer(name, shared, level=at, tasks=tasks, **options))
 
     return {name: lambda name=name: make(name) for name in names}  # type: ignore[misc]
 
@@ -114,9 +129,9 @@ def forward_of(model: Any, data: Data, batch_size: int, device: str = "cpu") -> 
     rows = {name: slice(end - len(parts[name]), end) for name, end in zip(parts, ends, strict=True)}
     batch = Batch.concat(list(parts.values())).to(torch.device(device))
 
-    def forward() -> tuple[dict[str, Tensor], Tensor]:
+    def forward(view: View | None = None) -> tuple[dict[str, Tensor], Tensor]:
         z = model.encode(batch.inputs)
-        predictions = model.decode(z, [t.name for t in data.tasks])
+        predictions = decode(model, z, [t.name for t in data.tasks], view)
         losses = {}
         for o in data.objectives:
             at = rows[o.domain] if len(rows) > 1 else slice(None)
