@@ -1,6 +1,10 @@
 """Seconds and memory of a step under the methods, beside a bare loop and TorchJD, interleaved in one process.
 
-    OMP_NUM_THREADS=1 python benchmarks/step_cost.py --out results/step-cost.md [--models lenet --tasks 2,8]
+    export OMP_NUM_THREADS=1 MALLOC_TRIM_THRESHOLD_=10000000000 MALLOC_MMAP_THRESHOLD_=10000000000
+    python benchmarks/step_cost.py --out results/step-cost.md [--models lenet --tasks 2,8]
+
+With glibc's default thresholds, buffers go back to the system and come anew within a step, for some candidates and
+not for others: that is 20 % of a step here, so the thresholds are set for all.
 
 Three models, T linear heads on one batch, cross-entropy. Times are CPU seconds of the single thread. `to bare` is
 taken to a step of the bare loop right beside, `to floor` within a round; medians, with quartiles over the rounds.
@@ -190,10 +194,12 @@ def page(rows: list[dict[str, Any]], cheaper: list[dict[str, Any]], command: str
             return ""
         return f"{row[f'to_{base}']:.3f} ({row[f'to_{base}_low']:.3f} to {row[f'to_{base}_high']:.3f})"
 
-    lines = ["# What a step costs", "", f"    {command}", "", (__doc__ or "").strip().split("\n\n")[-1], ""]
+    about = (__doc__ or "").strip().split("\n\n")
+    lines = ["# What a step costs", "", about[1].splitlines()[0], f"    {command}", "", *about[2:], ""]
     lines += [
         f"torch {torch.__version__}, one thread, float32; no optimiser step on any side. `bare` sums the losses and",
-        "calls backward; `floor` makes one backward a task of the same graph. Memory: the rise within one step.",
+        "calls backward; `floor` makes one backward a task of the same graph. MB: the rise of the tensors' memory within",
+        "one step.",
         "",
     ]
     lines += ["| model | P | T | candidate | ms | to bare | to floor | MB |", "|---|---|---|---|---|---|---|---|"]
@@ -228,7 +234,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="for each group of candidates")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    command = f"OMP_NUM_THREADS=1 python benchmarks/step_cost.py --models {asked.models} --tasks {asked.tasks}"
+    command = f"python benchmarks/step_cost.py --models {asked.models} --tasks {asked.tasks}"
     command += f" --seconds {asked.seconds:g}"
     rows: list[dict[str, Any]] = []
     for n_tasks in (int(t) for t in asked.tasks.split(",")):

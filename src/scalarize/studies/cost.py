@@ -6,13 +6,12 @@ every candidate makes one step right beside one of the bare loop, and every othe
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import re
+import itertools
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -57,10 +56,10 @@ def measure(
 
     Rows: ``method``; ``seconds`` of a step (median); ``to_bare`` (to the step of the bare loop beside it) and
     ``to_floor`` (within the round), medians of ratios, with ``_low`` and ``_high``, their quartiles; ``megabytes``:
-    how far memory rose in one step above what the model held before (nothing where the system does not tell).
-    ``clock``: wall time, or ``time.process_time``. ``steps``: one measurement is the mean of that many steps in a
-    row, a whole turn of a method that works only in some. There are at least ``repeats`` rounds, and further ones
-    until ``seconds`` have gone by.
+    how far the tensors' memory rose in one step above what was held before. ``clock``: wall time, or
+    ``time.process_time``. ``steps``: one measurement is the mean of that many steps in a row, a whole turn of a
+    method that works only in some. There are at least ``repeats`` rounds, and further ones until ``seconds`` have
+    gone by.
     """
     params = list(parameters)
     makers: dict[str, Callable[[], Backward]] = {
@@ -103,6 +102,8 @@ def measure(
         for base, values in ratios.items():
             low, middle, high = _quartiles(values)
             row |= {f"to_{base}": middle, f"to_{base}_low": low, f"to_{base}_high": high}
+        for p in params:
+            p.grad = None  # freed here, not within the account
         row["megabytes"] = _rise(lambda make=make: step(make(), 1)) if memory else None  # type: ignore[misc]
         rows.append(row)
     return rows
@@ -166,22 +167,18 @@ def _quartiles(values: list[float]) -> tuple[float, float, float]:
     return low, middle, high
 
 
-def _rise(step: Callable[[], object]) -> float | None:
-    """By how many megabytes memory rises in a step; None where that cannot be read."""
+def _rise(step: Callable[[], object]) -> float:
+    """By how many megabytes the tensors' memory rises within a step: the allocator's own account of it."""
     gc.collect()
     if torch.cuda.is_available():
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
         step()
         return (torch.cuda.max_memory_allocated() - before) / 1e6
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-        before_kb = _resident("VmRSS")
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own remarks are not for our users
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         step()
-        return max(0.0, (_resident("VmHWM") - before_kb) / 1e3)
-    return None
-
-
-def _resident(field: str) -> int:
-    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found.group(1)) if found else 0
+    assert profile.profiler is not None
+    taken = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
+    held = itertools.accumulate(e.nbytes() for e in sorted(taken, key=lambda e: e.start_ns()))
+    return max(held, default=0) / 1e6
