@@ -198,8 +198,7 @@ def page(rows: list[dict[str, Any]], cheaper: list[dict[str, Any]], command: str
     lines = ["# What a step costs", "", about[1].splitlines()[0], f"    {command}", "", *about[2:], ""]
     lines += [
         f"torch {torch.__version__}, one thread, float32; no optimiser step on any side. `bare` sums the losses and",
-        "calls backward; `floor` makes one backward a task of the same graph. MB: the rise of the tensors' memory within",
-        "one step.",
+        "calls backward; `floor` makes one backward a task of the same graph. MB: the rise of tensor memory in a step.",
         "",
     ]
     lines += ["| model | P | T | candidate | ms | to bare | to floor | MB |", "|---|---|---|---|---|---|---|---|"]
