@@ -25,6 +25,7 @@ COMMANDS = {
     "demo": ("scalarize.cli.compare", "demo"),
     "cost": ("scalarize.cli.cost", "cost"),
     "report": ("scalarize.cli.compare", "report"),
+    "watch": ("scalarize.cli.watch", "watch"),
 }
 SUMMARIES = {
     "workloads": "List the workloads: kind, tasks, size, data present or how to get it.",
@@ -39,6 +40,7 @@ SUMMARIES = {
     "demo": "The main job on real data: search, retrain, compare, report.",
     "cost": "Seconds and memory a step of every method, beside a bare loop.",
     "report": "One self-contained page of what the given directories hold.",
+    "watch": "How far the runs and searches of a directory are, until all are finished. It only reads.",
 }
 
 

@@ -1,0 +1,133 @@
+"""How far runs, searches and comparisons are, read from directories that others may be writing at this moment."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scalarize.errors import RequestError
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True)
+class State:
+    """One directory. kind: train, search or compare; epoch: the last one finished by all; epochs: of how many, None
+    where the directory does not say; course: what is to be seen of it, oldest first (``measure``: a run's mean
+    validation loss by epoch, a search's best score by generation)."""
+
+    path: Path
+    kind: str
+    finished: bool
+    epoch: int
+    epochs: int | None
+    course: tuple[float, ...] = ()
+    measure: str = ""
+
+    @property
+    def line(self) -> str:
+        """For people: what, how far, and the course as bars with its last value."""
+        of = "" if self.epochs is None else f"/{self.epochs}"
+        far = "finished" if self.finished else f"epoch {self.epoch}{of}" if self.course else "under way"
+        shown = f"  {bars(self.course)} {self.measure} {self.course[-1]:.4f}" if self.course else ""
+        return f"{self.path}  {self.kind}  {far}{shown}"
+
+
+def read(place: Path) -> list[State]:
+    """A state for every run, search and comparison in ``place`` and below, in order of their names.
+
+    Lines that are half written, and files that are not there yet, count as not there. Raises RequestError where
+    ``place`` is no directory.
+    """
+    if not place.is_dir():
+        raise RequestError(f"{place}: no such directory")
+    return list(_states(place))
+
+
+def bars(values: tuple[float, ...], width: int = 24) -> str:
+    """The last ``width`` values as bars between their least and greatest."""
+    shown = [v for v in values[-width:] if v == v]
+    if not shown:
+        return ""
+    low, high = min(shown), max(shown)
+    return "".join(BARS[int((v - low) / (high - low) * 7) if high > low else 0] for v in shown)
+
+
+def _states(place: Path) -> Iterator[State]:
+    for name, below, names in os.walk(place):
+        below[:] = sorted(d for d in below if not d.startswith(".") and d != "checkpoints")
+        path = Path(name)
+        config = _yaml(path / "config.yaml") if "config.yaml" in names else {}
+        kind = str(config.get("kind", "search" if "search.json" in names else ""))
+        read_one = {"train": _run, "search": _search, "compare": _comparison}.get(kind)
+        if read_one is not None:
+            yield read_one(path, config, "result.json" in names)
+
+
+def _run(path: Path, config: Mapping[str, Any], finished: bool) -> State:
+    rows = _lines(path / "records.jsonl")
+    seen: dict[int, list[float]] = {}
+    for row in rows:
+        if row.get("split") == "validation" and row.get("metric") == "loss" and isinstance(row.get("value"), float):
+            seen.setdefault(int(row["epoch"]), []).append(row["value"])
+    epochs = _epochs(config)
+    course = tuple(sum(v) / len(v) for _, v in sorted(seen.items()))
+    epoch = max((int(row.get("epoch", 0)) for row in rows), default=0)
+    return State(path, "train", finished, epoch, epochs, course, "validation loss")
+
+
+def _search(path: Path, config: Mapping[str, Any], finished: bool) -> State:
+    best: dict[int, float] = {}
+    epoch = 0
+    for row in _lines(path / "lineage.jsonl"):
+        epoch = max(epoch, int(row.get("epoch") or 0))
+        if isinstance(row.get("score"), int | float):
+            at = int(row.get("generation") or 0)
+            best[at] = max(best.get(at, row["score"]), row["score"])
+    asked = _yaml(path / "search.json") if (path / "search.json").is_file() else config
+    course = tuple(float(v) for _, v in sorted(best.items()))
+    return State(path, "search", finished, epoch, _epochs(asked), course, "best score")
+
+
+def _comparison(path: Path, config: Mapping[str, Any], finished: bool) -> State:
+    return State(path, "compare", finished, 0, None)
+
+
+def _epochs(config: Mapping[str, Any]) -> int | None:
+    """How many epochs a configuration asks for, where it says so."""
+    for part in (config.get("request"), config.get("recipe")):
+        if isinstance(part, Mapping) and isinstance(part.get("epochs"), int):
+            return int(part["epochs"])
+    return None
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    """A mapping in YAML (or JSON, which is YAML); empty where it cannot be read yet."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The rows that are whole."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return []
+    rows = []
+    for line in text.splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
