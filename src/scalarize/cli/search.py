@@ -106,7 +106,8 @@ def search(
     )
     text = (
         f"{result['algorithm']}: score {result['score']:.4f} on the hold-out; {result['configurations']} "
-        f"configurations explored by {result['trainings']:.3g} trainings in {result['seconds']:.0f} s\n{result['policy']}"
+        f"configurations explored by {round(result['trainings'], 1):g} trainings in {result['seconds']:.0f} s\n"
+        f"{result['policy']}"
     )
     emit(result, as_json, text)
 
