@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from scalarize.errors import RequestError
 from scalarize.tasks import Data, Streaming, batches
 
 Seen = dict[str, dict[str, float]]
@@ -35,7 +36,8 @@ def measure(
     """Objective -> {"metric", "loss", "score"} and its further metrics by name; score is the first metric, negated
     where lower is better.
 
-    The loss is the mean over samples, NaN unless ``losses_too``. The model is in evaluation mode meanwhile.
+    The loss is the mean over samples, NaN unless ``losses_too``. The model is in evaluation mode meanwhile. Raises
+    RequestError where the split is empty.
     """
     found: Seen = {}
     model.eval()
@@ -46,6 +48,8 @@ def measure(
             meters[o.name] |= {m.name: m.metric() for m in o.task.further}
         losses = {o.name: torch.zeros((), dtype=torch.float64, device=device) for o in objectives}
         source = domain.splits[split]
+        if not len(source):
+            raise RequestError(f"the {split} split of {name!r} holds no samples: there is nothing to measure on")
         size = max(1, batch_size // 4) if isinstance(source, Streaming) else batch_size  # several are read ahead
         for read in batches(source, torch.split(torch.arange(len(source)), size)):
             batch = read.to(device)

@@ -7,16 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from scalarize.errors import RequestError
 from scalarize.seeds import derive
 
 
 class Streams:
     """Endless streams of indices, one a domain; each pass over a domain is a fresh permutation of it.
 
-    The position is the whole state; the permutations follow from ``seed``, the domain's name and the pass.
+    The position is the whole state; the permutations follow from ``seed``, the domain's name and the pass. Raises
+    RequestError for a domain without samples.
     """
 
     def __init__(self, sizes: Mapping[str, int], seed: int) -> None:
+        empty = next((name for name, size in sizes.items() if size < 1), None)
+        if empty is not None:
+            raise RequestError(f"the training split of {empty!r} holds no samples")
         self.sizes = dict(sizes)
         self.seed = seed
         self.position = dict.fromkeys(sizes, 0)  # samples drawn so far

@@ -28,8 +28,8 @@ ENTRIES = [
 SAME = {"1F1E7-1F1FB": "1F1F3-1F1F4"}  # an island's flag looks like its country's
 
 
-def write_package(folder: Path, vendor: str, seed: int = 0) -> Path:
-    """A package in the published layout, with a few emoji of all modes."""
+def write_package(folder: Path, vendor: str, seed: int = 0, faces: int = 0) -> Path:
+    """A package in the published layout, with a few emoji of all modes and ``faces`` more."""
     table = []
     path = folder / f"emoji-datasource-{vendor}-{emoji.VERSION}.tgz"
     with tarfile.open(path, "w:gz") as archive:
@@ -39,7 +39,8 @@ def write_package(folder: Path, vendor: str, seed: int = 0) -> Path:
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
 
-        for position, (unified, category, subcategory, tones) in enumerate(ENTRIES):
+        more = [(f"{0x1F601 + k:X}", "Smileys & Emotion", "face-smiling", "") for k in range(faces)]
+        for position, (unified, category, subcategory, tones) in enumerate([*ENTRIES, *more]):
             forms = {}
             for tone in ["", *tones.split()]:
                 code = f"{unified}-{tone}" if tone else unified

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
+import hashlib
+import http.server
 import struct
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -88,3 +93,37 @@ def test_get_says_why_it_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RunError, match="no apt-get here"):
         fashion.get_fashion(tmp_path / "root", {})
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of a server on this machine that torchvision takes for its own, with tiny files in it."""
+    from torchvision.datasets import MNIST
+
+    served = tmp_path / "served"
+    write_mnist(served, 12)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(served))
+    monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "log_message", lambda *words: None)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        known = [(f.name, hashlib.md5(f.read_bytes()).hexdigest()) for f in sorted(served.iterdir())]
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        monkeypatch.setattr(MNIST, "mirrors", [f"http://127.0.0.1:{running.server_port}/"])
+        monkeypatch.setattr(MNIST, "resources", known)
+        yield served
+        running.shutdown()
+
+
+def test_get_mnist_downloads_what_is_then_read(server: Path, tmp_path: Path) -> None:
+    folder = fashion.get_mnist(tmp_path / "root", {})
+    assert folder == tmp_path / "root" / "MNIST" / "raw"
+    images, labels = idx.images_and_labels(fashion.mnist_folders(tmp_path / "root"), "train", "")
+    assert images.shape == (12, 28, 28)
+    assert labels.tolist() == [*range(10), 0, 1]
+
+
+def test_get_mnist_names_folder_and_files_where_it_fails(server: Path, tmp_path: Path) -> None:
+    for path in server.iterdir():
+        path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(RunError, match=r"cannot download MNIST .*: put train-images-.*t10k-labels-idx1-ubyte\.gz into .*MNIST/raw"):
+        fashion.get_mnist(tmp_path / "root", {})

@@ -116,3 +116,20 @@ def test_an_empty_building_and_a_gray_normal_are_named(fixtures: ModuleType, tmp
     (folder / "train_val_test_tiny.csv").write_text("id,train,val,test\nnowhere,1,1,1\n")
     with pytest.raises(RequestError, match=r"rgb/nowhere: no point_\*_view"):
         load(tmp_path)
+
+
+def test_the_download_tools_folders_are_read_and_a_lost_building_may_be_absent(
+    fixtures: ModuleType, tmp_path: Path
+) -> None:
+    folder = fixtures.write_taskonomy(tmp_path)
+    plain = load(tmp_path).domains["views"].splits["train"].batch(torch.arange(3))
+    with open(folder / taskonomy.LIST, "a") as handle:
+        handle.write("\rwoodbine,1,0,0")
+    for kind in ("rgb", *taskonomy.CHANNELS):
+        (folder / kind).rename(folder / "kind")
+        (folder / kind).mkdir()
+        (folder / "kind").rename(folder / kind / "taskonomy")
+    assert WORKLOAD.missing(tmp_path) is None
+    deeper = load(tmp_path).domains["views"].splits["train"]
+    assert len(deeper) == 3
+    assert torch.equal(deeper.batch(torch.arange(3)).inputs, plain.inputs)

@@ -16,6 +16,7 @@ from scalarize.errors import RunError
 DEBIAN = Path("usr/share/datasets/fashion-mnist")
 PACKAGE = "dataset-fashion-mnist"
 NAMES = tuple(name for pair in idx.FILES.values() for name in pair)
+MNIST_FILES = ", ".join(f"{name}.gz" for name in NAMES)
 
 
 def fashion_folders(root: Path) -> list[Path]:
@@ -69,11 +70,16 @@ def _copy(source: Path, folder: Path, origin: str, licence: str) -> Path:
 
 
 def get_mnist(root: Path, options: Mapping[str, Any]) -> Path:
-    """Let torchvision download MNIST into its folder. Raises RunError where its servers cannot be reached."""
+    """Let torchvision download MNIST into its folder, and verify it. No package of Debian or PyPI holds it.
+
+    Raises RunError, naming the files to put in place by hand, where torchvision's servers cannot be reached.
+    """
     from torchvision.datasets import MNIST
 
+    folder = mnist_folders(root)[0]
     try:
         MNIST(str(root), download=True)
     except (OSError, RuntimeError) as error:
-        raise RunError(f"torchvision cannot download MNIST: {str(error).splitlines()[0]}") from error
-    return mnist_folders(root)[0]
+        reason = str(error).splitlines()[0]
+        raise RunError(f"torchvision cannot download MNIST ({reason}): put {MNIST_FILES} into {folder}") from error
+    return folder

@@ -38,7 +38,7 @@ def load(folder: Path, name: str, remedy: str) -> Any:
     """The tensors of ``folder/name``. Raises RequestError with ``remedy`` where it is missing, damaged or changed."""
     path = folder / name
     if not present(folder, name):
-        raise RequestError(f"{path}: not there: {remedy}")
+        raise RequestError(f"{folder / 'manifest.json' if path.is_file() else path}: not there: {remedy}")
     recorded = files.read_json(folder / "manifest.json")
     if not isinstance(recorded, dict) or recorded.get("sha256") != sha256(path):
         raise RequestError(f"{path}: damaged, its hash is not the one in {folder / 'manifest.json'}: {remedy}")

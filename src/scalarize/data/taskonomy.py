@@ -3,6 +3,10 @@
 taskonomy/train_val_test_tiny.csv                             id,train,val,test
 taskonomy/rgb/BUILDING/point_0_view_0_domain_rgb.png
 taskonomy/depth_zbuffer/BUILDING/point_0_view_0_domain_depth_zbuffer.png
+
+The list and the folders are named as in the data set's description (github.com/StanfordVL/taskonomy, data/README.md
+and its splits_taskonomy.zip), the files as in its sample building (github.com/alexsax/taskonomy-sample-model-1).
+The download tool named there puts buildings one folder deeper, into rgb/taskonomy/BUILDING: that is read, too.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +41,7 @@ CHANNELS = {
     "reshading": 1,
     "segment_unsup2d": 1,
 }
+LOST = ("woodbine",)  # on the list, but its files are no longer to be had (github.com/EPFL-VILAB/omnidata, issue 3)
 FARTHEST = 8000.0  # of 1/512 m: what is not seen is stored as the largest depth, and would set the scale
 STATISTICS_FROM = 1000
 
@@ -61,20 +67,41 @@ def buildings(root: Path) -> dict[str, list[str]]:
 
 
 def views(root: Path, names: Sequence[str]) -> list[str]:
-    """Views of the buildings, as "BUILDING/point_0_view_0". Raises RequestError for a building without pictures."""
+    """Views of the buildings, as "BUILDING/point_0_view_0"; a building that is LOST may be absent.
+
+    Raises RequestError for a building without pictures, and for a picture or annotation that a view lacks.
+    """
     found = []
     for name in names:
-        folder = root / FOLDER / "rgb" / name
-        here = sorted(p.name.removesuffix("_domain_rgb.png") for p in folder.glob("*_domain_rgb.png"))
-        if not here:
+        folder = _folder(root, "rgb") / name
+        if name in LOST and not folder.is_dir():
+            continue
+        here = {kind: _listed(_folder(root, kind) / name, kind) for kind in ("rgb", *CHANNELS)}
+        if not here["rgb"]:
             raise RequestError(f"{folder}: no point_*_view_*_domain_rgb.png there")
-        found += [f"{name}/{view}" for view in here]
+        every = set().union(*here.values())
+        for kind, those in here.items():
+            if absent := every - those:
+                path = picture(root, kind, f"{name}/{min(absent)}")
+                raise RequestError(f"{path}: no such file, though the view has others")
+        found += [f"{name}/{view}" for view in sorted(every)]
     return found
+
+
+def _listed(folder: Path, kind: str) -> set[str]:
+    end = f"_domain_{kind}.png"
+    names = os.listdir(folder) if folder.is_dir() else []
+    return {n.removesuffix(end) for n in names if n.startswith("point_") and n.endswith(end)}
+
+
+def _folder(root: Path, kind: str) -> Path:
+    deeper = root / FOLDER / kind / "taskonomy"
+    return deeper if deeper.is_dir() else deeper.parent
 
 
 def picture(root: Path, kind: str, view: str) -> Path:
     """The file of one kind of annotation of a view."""
-    return root / FOLDER / kind / f"{view}_domain_{kind}.png"
+    return _folder(root, kind) / f"{view}_domain_{kind}.png"
 
 
 def annotation(path: Path, kind: str, side: int) -> Tensor:

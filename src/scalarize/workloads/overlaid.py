@@ -97,7 +97,7 @@ RECIPE = Recipe(
     data={"split_seed": 0},
 )
 _FASHION = "run `scalarize data get multi-fashion`, or install Debian's dataset-fashion-mnist"
-_MNIST = "run `scalarize data get multi-mnist`, or put MNIST's four files there"
+_MNIST = f"run `scalarize data get multi-mnist`, or put MNIST's four files there: {fashion.MNIST_FILES}"
 
 WORKLOADS = (
     Workload(

@@ -1,0 +1,177 @@
+"""The command line on every workload's fixture: trained to the end; a wrong file ends with status 2 and its name."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from scalarize import workloads
+from scalarize.data import cifar, emoji
+
+TESTS = Path(__file__).parents[1]
+
+
+def load(path: str) -> ModuleType:
+    """The module of another test file: its writers of tiny data sets."""
+    spec = importlib.util.spec_from_file_location(path.replace("/", "_"), TESTS / f"{path}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write_emoji(root: Path) -> None:
+    root.mkdir(exist_ok=True)
+    packages = load("data/test_emoji")
+    emoji.build({v: packages.write_package(root, v, k, faces=12) for k, v in enumerate(emoji.FREE)}, root / "emoji")
+
+
+def write_cifar_stl(root: Path, layout: str = cifar.PYTHON) -> None:
+    load("workloads/fixtures").write_cifar(root, layout)
+    load("workloads/fixtures").write_stl(root)
+
+
+def write_nothing(root: Path) -> None:
+    """The data come with an installed package."""
+
+
+SMALL_VIT = ("batch_size=8", "model.depth=3", "model.width=0.25")
+EMOJI = ("batch_size=4", "data.side=32")
+GLYPHS = ("data.installed=false", "data.drawings=1", "batch_size=256")
+FIXTURES: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
+    "celeba": (lambda root: load("workloads/fixtures").write_celeba(root), SMALL_VIT),
+    "celeba-8": (lambda root: load("workloads/fixtures").write_celeba(root), SMALL_VIT),
+    "cifar-stl": (write_cifar_stl, SMALL_VIT),
+    "domainnet": (
+        lambda root: load("workloads/fixtures").write_domainnet(root),
+        ("batch_size=3", "data.side=32", "data.workers=0", "model.depth=26", "model.width=0.25"),
+    ),
+    "emoji": (write_emoji, EMOJI),
+    "emoji-tasks": (write_emoji, EMOJI),
+    "glyphs": (write_nothing, GLYPHS),
+    "glyphs-tasks": (write_nothing, GLYPHS),
+    "multi-fashion": (lambda root: load("data/test_idx").write_mnist(root / "FashionMNIST/raw"), ("batch_size=20",)),
+    "multi-mnist": (lambda root: load("data/test_idx").write_mnist(root / "MNIST/raw"), ("batch_size=20",)),
+    "rand-hie": (write_nothing, ("batch_size=2048",)),
+    "rand-hie-sites": (write_nothing, ("batch_size=2048",)),
+    "taskonomy-tiny": (
+        lambda root: load("workloads/fixtures").write_taskonomy(root),
+        ("batch_size=3", "data.side=32", "data.workers=0", "model.width=0.25"),
+    ),
+}
+
+
+def words(name: str, root: Path, out: str, *more: str) -> tuple[Any, ...]:
+    settings = [w for s in (*FIXTURES[name][1], *more) for w in ("--set", s)]
+    return ("train", name, "--data", root, "--epochs", 1, *settings, "--out", out, "--json")
+
+
+def test_every_workload_is_here() -> None:
+    assert set(FIXTURES) == set(workloads.names())
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n == "celeba" else ()) for n in FIXTURES])
+def test_it_trains_to_the_end(name: str, command: Any, tmp_path: Path) -> None:
+    FIXTURES[name][0](tmp_path / "root")
+    answer = command(*words(name, tmp_path / "root", "r"))
+    assert answer.status == 0, answer.err
+    result = answer.json
+    assert result["epoch"] == 1
+    assert set(result["test"]) == {*workloads.get(name).objectives, "average"}
+    assert all(math.isfinite(value) for value in result["test"].values())
+    assert result["skipped_steps"] == 0
+
+
+@pytest.mark.parametrize("name", ["domainnet", "taskonomy-tiny"])
+def test_workers_change_no_byte_of_a_runs_records(name: str, command: Any, tmp_path: Path) -> None:
+    FIXTURES[name][0](tmp_path / "root")
+    for workers in (0, 1):
+        assert command(*words(name, tmp_path / "root", f"r{workers}", f"data.workers={workers}")).status == 0
+    assert (tmp_path / "r0/records.jsonl").read_bytes() == (tmp_path / "r1/records.jsonl").read_bytes()
+
+
+FORMATS = {  # a file of each format that is read; `wrong` is what a file of another kind might hold
+    "CIFAR, python version": ("cifar-stl", "cifar-10-batches-py/data_batch_3"),
+    "CIFAR, test batch": ("cifar-stl", "cifar-10-batches-py/test_batch"),
+    "STL, images": ("cifar-stl", "stl10_binary/train_X.bin"),
+    "STL, labels": ("cifar-stl", "stl10_binary/test_y.bin"),
+    "CelebA, attributes": ("celeba-8", "celeba/list_attr_celeba.txt"),
+    "CelebA, partition": ("celeba-8", "celeba/list_eval_partition.txt"),
+    "CelebA, a face": ("celeba-8", "celeba/img_align_celeba/000003.jpg"),
+    "DomainNet, a list": ("domainnet", "domainnet/infograph_train.txt"),
+    "DomainNet, a JPEG": ("domainnet", "domainnet/real/the class 1/real_train_1.jpg"),
+    "DomainNet, a PNG": ("domainnet", "domainnet/quickdraw/the class 2/quickdraw_test_2.png"),
+    "emoji, the tensors": ("emoji", "emoji/emoji-16.0.0.pt"),
+    "emoji, the manifest": ("emoji-tasks", "emoji/manifest.json"),
+    "Fashion-MNIST, images": ("multi-fashion", "FashionMNIST/raw/train-images-idx3-ubyte.gz"),
+    "MNIST, images": ("multi-mnist", "MNIST/raw/t10k-images-idx3-ubyte.gz"),
+    "MNIST, labels": ("multi-mnist", "MNIST/raw/train-labels-idx1-ubyte.gz"),
+    "Taskonomy, the list": ("taskonomy-tiny", "taskonomy/train_val_test_tiny.csv"),
+    "Taskonomy, a view": ("taskonomy-tiny", "taskonomy/rgb/ackermanville/point_1_view_0_domain_rgb.png"),
+    "Taskonomy, 16 bits": (
+        "taskonomy-tiny",
+        "taskonomy/depth_zbuffer/ackermanville/point_0_view_0_domain_depth_zbuffer.png",
+    ),
+    "Taskonomy, 8 bits": ("taskonomy-tiny", "taskonomy/normal/ackermanville/point_2_view_0_domain_normal.png"),
+}
+
+
+def damage(path: Path, kind: str) -> None:
+    content = path.read_bytes()
+    if kind == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(
+            content[: len(content) // 2 - 1] if kind == "truncated" else b"\x89\xff\x00 no such thing\n" * 4
+        )
+
+
+@pytest.mark.parametrize("kind", ["missing", "truncated", "wrong"])
+@pytest.mark.parametrize("file", FORMATS)
+def test_a_file_that_is_wrong_ends_with_status_2_and_its_name(
+    file: str, kind: str, command: Any, tmp_path: Path
+) -> None:
+    name, relative = FORMATS[file]
+    root = tmp_path / "root"
+    FIXTURES[name][0](root)
+    damage(root / relative, kind)
+    answer = command(*words(name, root, "r"))
+    assert answer.status == 2
+    assert answer.json["status"] == 2
+    assert str(root / relative) in answer.json["error"]
+    assert "\n" not in answer.json["error"]
+    assert "Traceback" not in answer.err
+    plain = command(*(w for w in words(name, root, "other") if w != "--json"))
+    assert plain.status == 2
+    assert str(root / relative) in plain.err.strip().splitlines()[-1]
+
+
+def test_a_truncated_file_of_cifars_binary_version_is_named(command: Any, tmp_path: Path) -> None:
+    write_cifar_stl(tmp_path / "root", cifar.BINARY)
+    path = tmp_path / "root" / "cifar-10-batches-bin" / "data_batch_2.bin"
+    path.write_bytes(path.read_bytes()[:-7])
+    answer = command(*words("cifar-stl", tmp_path / "root", "r"))
+    assert answer.status == 2
+    assert str(path) in answer.json["error"]
+
+
+@pytest.mark.parametrize("name", [n for n, (write, _) in FIXTURES.items() if write is not write_nothing])
+def test_an_empty_folder_is_answered_with_what_belongs_there(name: str, command: Any, tmp_path: Path) -> None:
+    if name == "multi-fashion" and Path("/usr/share/datasets/fashion-mnist").is_dir():
+        pytest.skip("Debian's package is installed: nothing is missing")
+    (tmp_path / "root").mkdir()
+    answer = command(*words(name, tmp_path / "root", "r"))
+    assert answer.status == 2
+    missing = workloads.get(name).missing(tmp_path / "root")
+    assert missing is not None
+    folder = str(tmp_path / "root")
+    assert answer.json["error"].startswith(folder)
+    assert answer.json["error"].split(": ")[0] == missing.split(": ")[0]
+    assert not (tmp_path / "r").exists()
