@@ -1,0 +1,131 @@
+"""Pages that are generated when the site is built: one a method, one a workload, the command line, the API, results.
+
+Named in mkdocs.yml under `hooks`; nothing here is written to disk.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+
+PUBLIC = {
+    "scalarize.backward": ["Balancer", "Used"],
+    "scalarize.policy": ["Policy"],
+    "scalarize.tasks": ["Task", "Domain"],
+    "scalarize.learner": ["Learner", "SupervisedLearner"],
+    "scalarize.methods": ["create", "names", "Method", "Evidence", "Needs", "from_torchjd", "from_function"],
+    "scalarize.search": ["search"],
+    "scalarize.simplex": ["uniform", "perturb"],
+}
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the generated pages."""
+    for name, text in pages().items():
+        files.append(File.generated(config, name, content=text))
+    return files
+
+
+def pages() -> dict[str, str]:
+    """Path -> Markdown."""
+    made = {f"results/{p.name}": p.read_text() for p in sorted((ROOT / "results").glob("*.md"))}
+    made["results/index.md"] = "# Results\n\n" + "".join(
+        f"- [{p.read_text().splitlines()[0].lstrip('# ')}]({p.name})\n" for p in sorted((ROOT / "results").glob("*.md"))
+    )
+    return made | _methods() | _workloads() | {"commands.md": _commands(), "api.md": _api()}
+
+
+def _methods() -> dict[str, str]:
+    from scalarize import methods
+
+    made, rows = {}, []
+    for name in methods.names():
+        m = methods.get(name)
+        needs = m.needs.name.lower()
+        rows.append(f"| [{name}]({name}.md) | {m.family} | {needs} | {m.heads} | {m.paper} |")
+        defaults = [(f.name, "required" if f.name in m.requires else f"`{f.default!r}`") for f in dataclasses.fields(m)]
+        facts = {
+            "family": m.family,
+            "needs": needs,
+            "heads": f'`"{m.heads}"` by default',
+            "levels": ", ".join(m.levels),
+            "paper": m.paper,
+            "non-conflicting": "yes" if m.non_conflicting else "not promised",
+            "blind to the scale of one task's gradient": "yes" if m.row_scale_invariant else "no",
+        }
+        text = [f"# {name}", "", _text(sys.modules[m.__module__]), "", _text(m), ""]
+        text += ["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in facts.items()), ""]
+        if defaults:
+            text += ["| hyper-parameter | default |", "|---|---|", *(f"| `{k}` | {v} |" for k, v in defaults), ""]
+        text += ["```", f"scalarize train rand-hie --method {name}", "```", ""]
+        made[f"methods/{name}.md"] = "\n".join(text)
+    head = ["# Methods", "", "| method | family | needs | heads | paper |", "|---|---|---|---|---|"]
+    made["methods/index.md"] = "\n".join([*head, *rows, ""])
+    return made
+
+
+def _workloads() -> dict[str, str]:
+    from scalarize import workloads
+
+    made, rows = {}, []
+    for name in workloads.names():
+        w = workloads.get(name)
+        rows.append(f"| [{name}]({name}.md) | {w.kind} | {len(w.objectives)} | {w.size} |")
+        text = [f"# {name}", "", w.provenance, "", f"{w.kind}, {w.size}.", ""]
+        text += ["Weights are over: " + ", ".join(f"`{o}`" for o in w.objectives) + ".", ""]
+        recipe = w.recipe.model_dump(mode="json")
+        text += ["| recipe | default |", "|---|---|", *(f"| `{k}` | `{v}` |" for k, v in recipe.items()), ""]
+        made[f"workloads/{name}.md"] = "\n".join(text)
+    head = ["# Workloads", "", "| workload | kind | tasks or domains | size |", "|---|---|---|---|"]
+    made["workloads/index.md"] = "\n".join([*head, *rows, ""])
+    return made
+
+
+def _commands() -> str:
+    import click
+
+    from scalarize import cli
+
+    text = ["# Command line", "", "Exit status: 0 done, 1 the run failed, 2 the request was wrong.", ""]
+    with click.Context(cli.app, info_name="scalarize") as parent:
+        for name in cli.COMMANDS:
+            command = cli.app.get_command(parent, name)
+            assert command is not None
+            context = click.Context(command, info_name=name, parent=parent, max_content_width=100)
+            text += [f"## {name}", "", "```", command.get_help(context), "```", ""]
+    return "\n".join(text)
+
+
+def _api() -> str:
+    text = ["# Python", ""]
+    for module, names in PUBLIC.items():
+        found = importlib.import_module(module)
+        for name in names:
+            thing = getattr(found, name)
+            text += [f"## `{module}.{name}`", "", *_signature(name, thing), _text(thing), ""]
+            if inspect.isclass(thing):
+                for method, function in vars(thing).items():
+                    if not method.startswith("_") and inspect.isfunction(function) and function.__doc__:
+                        text += [f"### `{name}.{method}`", "", *_signature(method, function), _text(function), ""]
+    return "\n".join(text)
+
+
+def _signature(name: str, thing: Any) -> list[str]:
+    try:
+        return ["```python", f"{name}{inspect.signature(thing)}", "```", ""]
+    except (TypeError, ValueError):
+        return []
+
+
+def _text(thing: Any) -> str:
+    """A docstring as Markdown: double backquotes are code."""
+    return (inspect.getdoc(thing) or "").replace("``", "`")
