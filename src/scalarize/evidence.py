@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scalarize.batch import Batch
-from scalarize.gradients import Grads, Rows, gradient
+from scalarize.gradients import Grads, Rows, gradient, weighted
 from scalarize.processes import Processes
 
 
@@ -32,7 +32,27 @@ class Window:
     def add(
         self, batch: Batch, targets: Sequence[Tensor], own: Sequence[Sequence[Tensor]], keep: Sequence[bool]
     ) -> None:
-        """One backward a task, to ``targets`` and to the task's ``own`` parameters; ``keep`` its graph or not."""
+        """One backward a task, to ``targets`` and to the task's ``own`` parameters; ``keep`` its graph or not.
+
+        Where the targets are inside the graph and no parameter is owned twice, the own ones are left to a backward
+        of their own for all tasks: autograd walks down to the deepest target in each, and the leaves are deepest.
+        """
+        leaves = [p for params in own for p in params]
+        if leaves and len({id(p) for p in leaves}) == len(leaves) and not any(t.is_leaf for t in targets):
+            self._rows_of(batch, targets, [[] for _ in own], [True] * len(own))
+            ones = torch.ones_like(batch.told) if batch.scales is None else batch.scales
+            roots, by = weighted(batch.losses, ones)
+            grads = iter(torch.autograd.grad(roots, leaves, by, allow_unused=True))
+            for t, name in enumerate(batch.present):
+                for p in own[t]:
+                    self._keep_own(p, batch.tasks.index(name), next(grads))
+        else:
+            self._rows_of(batch, targets, own, keep)
+        self.batch = batch if self.batch is None else _together(self.batch, batch)
+
+    def _rows_of(
+        self, batch: Batch, targets: Sequence[Tensor], own: Sequence[Sequence[Tensor]], keep: Sequence[bool]
+    ) -> None:
         first = self.batch is None
         self.rows.prepare(len(batch.tasks), targets)
         if first:
@@ -45,10 +65,12 @@ class Window:
             self.rows.write(place, grads[: len(targets)], add=name in before)
             self.touched = [a or g is not None for a, g in zip(self.touched, grads, strict=False)]
             for p, g in zip(own[t], grads[len(targets) :], strict=True):
-                if g is not None:
-                    of_task = self.own.setdefault(id(p), (p, {}))[1]
-                    of_task[place] = of_task[place] + g if place in of_task else g
-        self.batch = batch if self.batch is None else _together(self.batch, batch)
+                self._keep_own(p, place, g)
+
+    def _keep_own(self, p: Tensor, place: int, g: Tensor | None) -> None:
+        if g is not None:
+            of_task = self.own.setdefault(id(p), (p, {}))[1]
+            of_task[place] = of_task[place] + g if place in of_task else g
 
     def matrix(self, processes: Processes, over_processes: bool, scale: Tensor | None) -> Tensor:
         """The rows (T', P) of the tasks that were seen: summed over processes if asked, without ``scale``."""
