@@ -165,6 +165,32 @@ def test_an_objective_trains_what_the_method_learns():
     assert_same(net.grads(), expected(net, weights, weights))
 
 
+@pytest.mark.parametrize("options", [{}, {"accumulate": "full"}, {"blocks": 2}])
+def test_heads_get_the_objectives_scale_while_the_shared_part_gets_the_weights(options):
+    """IMTL as its paper has it: alpha e^s on what is shared, e^s on what is a task's own (Liu et al. 2021)."""
+    net = Net()
+    b = scalarize.Balancer("imtl", net.encoder.parameters(), tasks=TASKS, **options)
+    (s,) = b.parameters()
+    with torch.no_grad():
+        s.copy_(torch.tensor([0.5, -1.0, 0.2]))
+    used = b.backward(net.losses()[0])
+    assert b.heads == "objective"
+    assert_same(net.grads(), expected(net, used.weights, torch.exp(s.detach())))
+    own = scalarize.Balancer("imtl", net.encoder.parameters(), tasks=TASKS, heads="own")
+    assert not torch.allclose(used.weights, torch.exp(s.detach()))
+    net.zero_grad()
+    used = own.backward(net.losses()[0])
+    assert_same(net.grads(), expected(net, used.weights, torch.ones(3)))
+
+
+def test_heads_objective_is_refused_where_there_is_none():
+    p = nn.Parameter(torch.ones(2))
+    with pytest.raises(RequestError, match="has no objective"):
+        scalarize.Balancer("mgda", [p], heads="objective")
+    with pytest.raises(RequestError, match="every= uses old weights"):
+        scalarize.Balancer("imtl", [p], tasks=TASKS, every=2)
+
+
 def test_a_missing_task_keeps_its_state_and_has_no_weight():
     net = Net()
     b = scalarize.Balancer(ByNorm(), net.encoder.parameters(), tasks=TASKS)

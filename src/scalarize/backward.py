@@ -54,7 +54,8 @@ class Balancer:
     ``"skip"`` the step and count it in ``skipped_steps``. evidence_from: the part of ``shared`` that the Gramian is
     taken from; then one weighted backward. blocks: take the Gramian from that many parts of the parameters in turn,
     which holds T x P / blocks numbers at a time and costs further backwards. heads: ``"own"`` gives what is not
-    shared its task's own gradient, ``"weighted"`` scales it by the task's weight; by default as the method declares.
+    shared its task's own gradient, ``"weighted"`` scales it by the task's weight, ``"objective"`` by the derivative of
+    the method's objective by the task's loss; by default as the method declares.
     tasks: the names of all tasks, needed only for learned parameters and where the first batch lacks a task. seed:
     of the method's random choices. group: the processes that share a batch (default all; False: none).
 
@@ -99,7 +100,7 @@ class Balancer:
             ("level", level, LEVELS),
             ("accumulate", accumulate or "micro", ("micro", "full")),
             ("on_nonfinite", on_nonfinite, ("raise", "skip")),
-            ("heads", self.heads, ("own", "weighted")),
+            ("heads", self.heads, ("own", "weighted", "objective")),
         ):
             if value not in known:
                 raise one_of(name, value, known)
@@ -116,6 +117,10 @@ class Balancer:
         levels = [x for x in m.levels if x == "parameters" or not m.extra_batches]
         if self.level not in levels:
             raise RequestError(f"{m.name} cannot be used at level={self.level!r}: use level={levels[0]!r}")
+        if self.heads == "objective" and not m.has_objective:
+            raise RequestError(f"heads='objective': {m.name} has no objective; use heads='own' or heads='weighted'")
+        if self.heads == "objective" and every > 1:
+            raise RequestError("every= uses old weights, heads='objective' the present losses: use heads='own'")
         if self.level == "representation" and self._full:
             raise RequestError("accumulate='full' needs level='parameters': representations of samples do not add up")
         if part and (not self._by_gradients or m.has_combine or m.extra_batches):
@@ -296,7 +301,7 @@ class Balancer:
         """One backward of ``sum_t weights[t] * losses[t]``; where heads keep their own gradient, a short one more."""
         ones = torch.ones_like(batch.told, dtype=torch.float64) if batch.scales is None else batch.scales
         by_weight = gradients.weighted(batch.losses, weights.to(ones) * ones)
-        same = self.heads == "weighted" or not self.shared
+        same = self.heads != "own" or not self.shared  # here the objective's slopes are the weights
         if same and heads_too and not self._processes.several:
             torch.autograd.backward(*by_weight)
             return
@@ -325,7 +330,7 @@ class Balancer:
         whole = self._evidence_from is None and len(parts) == 1
         if not whole:
             keep = [True] * len(keep)
-            own = own if self.heads == "own" else [[] for _ in own]
+            own = own if self.heads != "weighted" else [[] for _ in own]
         gramian = None
         if not self._full:
             window.clear()
@@ -357,8 +362,9 @@ class Balancer:
             combined = combined if scale is None else combined * scale.to(combined)
             shaped = zip(gradients.split(combined, targets), window.touched, strict=True)
             self._place(targets, [g if hit else None for g, hit in shaped])
-        if whole or self.heads == "own":
-            params, grads = window.own_gradients(weights if self.heads == "weighted" else None)
+        if whole or self.heads != "weighted":
+            by = {"own": None, "weighted": weights, "objective": decision.slopes}[self.heads]
+            params, grads = window.own_gradients(by)
             gradients.accumulate(params, self._processes.sum_gradients(params, grads))
         if not whole and weights is not None:
             self._sweep(batch, weights, heads_too=self.heads == "weighted")

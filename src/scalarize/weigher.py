@@ -15,11 +15,13 @@ from scalarize.methods import Evidence, Method, Needs, State
 
 class Decision(NamedTuple):
     """weights (T',) of the present tasks, None where the method has none; gradient (P,) where it combines for
-    itself; after: the method's next state, not yet in force."""
+    itself; after: the method's next state, not yet in force; slopes (T',): the derivative of its objective by each
+    loss, None where it has none."""
 
     weights: Tensor | None
     gradient: Tensor | None = None
     after: State | None = None
+    slopes: Tensor | None = None
 
 
 class Weigher:
@@ -95,15 +97,17 @@ class Weigher:
             gradient, weights, after = self.method.combine(evidence, state)
             return Decision(weights, gradient, after)
         weights, after = self.method.weigh(evidence, state)
+        slopes = None
         if self.method.has_objective and losses is not None:
             at = losses.clone().requires_grad_()
             objective = self.method.objective(at, state)
             root = torch.ones_like(objective) if scale is None else scale.to(objective).reshape(objective.shape)
             torch.autograd.backward([objective], [root], inputs=[at, *self.method.parameters()])
             assert at.grad is not None
+            slopes = at.grad / root.to(at)
             if self.method.needs <= Needs.LOSSES:
-                weights = at.grad / root.to(at)
-        return Decision(weights.detach(), None, after)
+                weights = slopes
+        return Decision(weights.detach(), None, after, slopes)
 
     def at_hand(self, index: Tensor | None) -> Tensor | None:
         """Weights that need no look at this batch: drawn ahead, or kept from an earlier step; else None."""

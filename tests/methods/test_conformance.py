@@ -69,7 +69,8 @@ def test_declares_what_it_is(name: str) -> None:
     method = make(name, 3)
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
     assert type(method).__module__.split(".")[2] == method.family.replace("-", "_")
-    assert method.heads in ("own", "weighted")
+    assert method.heads in ("own", "weighted", "objective")
+    assert method.has_objective or method.heads != "objective"
     assert method.paper
     assert method.paper.split()[0] in (type(method).__doc__ or "")
     state = method.ensure(3)

@@ -75,3 +75,11 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     assert missing.startswith(str(tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte.gz"))
     with pytest.raises(RequestError, match=expected):
         workload.load(workload.recipe.data, tmp_path)
+
+
+def test_a_share_of_the_pictures(root: Path) -> None:
+    workload = workloads.get("multi-fashion")
+    splits = workload.load(dict(workload.recipe.data) | {"share": 0.2}, root).domains["pairs"].splits
+    assert {s: len(t) for s, t in splits.items()} == {"train": 8, "validation": 2, "test": 10}
+    with pytest.raises(RequestError, match=r"data\.share=2"):
+        workload.load(dict(workload.recipe.data) | {"share": 2.0}, root)

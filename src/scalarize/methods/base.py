@@ -82,7 +82,7 @@ class Method:
     name: ClassVar[str]
     family: ClassVar[Literal["scalarization", "loss-based", "gradient-based"]]
     needs: ClassVar[Needs]
-    heads: ClassVar[Literal["own", "weighted"]]
+    heads: ClassVar[Literal["own", "weighted", "objective"]]
     paper: ClassVar[str]
     requires: ClassVar[tuple[str, ...]] = ()  # hyper-parameters without which it cannot be created
     extra_batches: ClassVar[int] = 0

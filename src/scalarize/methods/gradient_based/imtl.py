@@ -21,14 +21,16 @@ class IMTL(Method):
     """IMTL-G on the gradients of the scaled losses ``e^{s_t} L_t`` (Liu et al. 2021, algorithm 1).
 
     The shared parameters get ``sum alpha_t e^{s_t} g_t``, alpha from IMTL-G; the learned ``s`` (T,), from 0, gets the
-    gradient of ``e^{s_t} L_t - s_t`` (the ``objective``). Since IMTL-G is blind to each gradient's scale but for the
-    sum of its weights, s changes only the length of the shared step.
+    gradient of ``e^{s_t} L_t - s_t`` (the ``objective``), and so do the heads: gradient balance for what is shared,
+    loss balance for what is a task's own (the paper's abstract and section 3.3), which is ``heads="objective"``. Since
+    IMTL-G is blind to each gradient's scale but for the sum of its weights, s changes only the length of the shared
+    step. ``heads="own"`` leaves the heads unscaled, as public code does.
     """
 
     name = "imtl"
     family = "gradient-based"
     needs = Needs.GRAMIAN
-    heads = "own"
+    heads = "objective"
     paper = "Liu et al. 2021"
     learned = ("s",)
     task_axes = {"s": 1}
