@@ -119,6 +119,7 @@ def one(name: str, n_tasks: int, seconds: float) -> list[dict[str, Any]]:
     far = {f"{k}, parameters": v for k, v in setting.deep(DEEP).items()}
     if n_tasks == 8:
         far["mgda, parameters, blocks=4"] = setting.deep(("mgda",), blocks=4)["mgda"]
+        far["pcgrad, parameters, chunk=8"] = setting.deep(("pcgrad",), chunk=8)["pcgrad"]
         far["torchjd pcgrad, all rows at once"] = lambda: setting.torchjd(None)
     far["torchjd pcgrad, row by row"] = lambda: setting.torchjd(1)
     slow = cost.measure(setting.forward, setting.parameters, far, 3, clock, seconds=seconds)

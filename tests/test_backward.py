@@ -139,6 +139,28 @@ def test_representation_level_compares_gradients_of_the_representation(heads, se
     assert_same(got, expected(net, weights, weights if heads == "weighted" else torch.ones(3)), rtol=1e-10)
 
 
+@pytest.mark.parametrize("chunk", [2, 3, 7])
+@pytest.mark.parametrize("options", [{}, {"level": "representation"}, {"accumulate": "full"}, {"blocks": 2}], ids=str)
+@pytest.mark.parametrize("shares_a_head", [False, True])
+def test_rows_made_together_are_the_rows_made_in_turn(chunk, options, shares_a_head):
+    def grads(**how):
+        net = Net()
+        if shares_a_head:
+            net.heads["c"] = net.heads["a"]  # owned by two tasks, so by neither alone
+        balancer = scalarize.Balancer(ByNorm(), net.encoder.parameters(), tasks=TASKS, **options, **how)
+        for final in (False, True) if options.get("accumulate") else (True,):
+            losses, z = net.losses(("a", "c"))
+            used = balancer.backward(losses, representation=z, final=final)
+        return net.grads(), used.gramian
+
+    (one, gramian), (many, gramian_of_many) = grads(), grads(chunk=chunk)
+    torch.testing.assert_close(gramian_of_many, gramian, rtol=1e-12, atol=0)
+    assert one["heads.a.weight"].norm() > 0
+    assert one["heads.b.weight"] is None
+    for name, expected in one.items():
+        torch.testing.assert_close(many[name], expected, rtol=1e-12, atol=1e-15)
+
+
 def test_gradients_add_up_as_in_an_ordinary_backward():
     net = Net()
     b = scalarize.Balancer(ByNorm(), net.encoder.parameters())

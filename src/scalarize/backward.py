@@ -53,9 +53,11 @@ class Balancer:
     k-th step only, ordinary backwards between. on_nonfinite: ``"raise"`` a RunError naming task and step, or
     ``"skip"`` the step and count it in ``skipped_steps``. evidence_from: the part of ``shared`` that the Gramian is
     taken from; then one weighted backward. blocks: take the Gramian from that many parts of the parameters in turn,
-    which holds T x P / blocks numbers at a time and costs further backwards. heads: ``"own"`` gives what is not
-    shared its task's own gradient, ``"weighted"`` scales it by the task's weight, ``"objective"`` by the derivative of
-    the method's objective by the task's loss; by default as the method declares.
+    which holds T x P / blocks numbers at a time and costs further backwards. chunk: how many tasks' gradients one
+    backward makes together (``torch.vmap``), which holds that many times the memory of a backward, and pays on small
+    models and on GPUs. heads: ``"own"`` gives what is not shared its task's own gradient, ``"weighted"`` scales it by
+    the task's weight, ``"objective"`` by the derivative of the method's objective by the task's loss; by default as
+    the method declares.
     tasks: the names of all tasks, needed only for learned parameters and where the first batch lacks a task. seed:
     of the method's random choices. group: the processes that share a batch (default all; False: none).
 
@@ -77,6 +79,7 @@ class Balancer:
         tasks: Sequence[str] | None = None,
         seed: int = 0,
         blocks: int = 1,
+        chunk: int = 1,
         group: Any = None,
         **hyper: Any,
     ) -> None:
@@ -94,7 +97,7 @@ class Balancer:
         self._blocks = blocks
         self._processes = Processes(group)
         self._weigher = Weigher(self.method, every, tasks, seed)
-        self._window = Window()
+        self._window = Window(chunk)
         self._checked_wrapper = False
         for name, value, known in (
             ("level", level, LEVELS),
@@ -110,8 +113,8 @@ class Balancer:
     def _refuse(self, every: int) -> None:
         """Raise RequestError for what cannot be combined."""
         m, part = self.method, self._evidence_from is not None or self._blocks != 1
-        if every < 1 or self._blocks < 1:
-            raise RequestError("every and blocks must be at least 1")
+        if min(every, self._blocks, self._window.chunk) < 1:
+            raise RequestError("every, blocks and chunk must be at least 1")
         if every > 1 and (m.has_combine or (m.has_objective and not self._by_gradients)):
             raise RequestError(f"every={every}: {m.name} has no weights that could be used again")
         levels = [x for x in m.levels if x == "parameters" or not m.extra_batches]
@@ -391,7 +394,7 @@ class Balancer:
 
     def _extra(self, batch: Batch, source: list[Tensor], scale: Tensor | None) -> Evidence:
         """Losses, Gramian and rows of a further batch."""
-        window = Window()
+        window = Window(self._window.chunk)
         own, keep = gradients.reach(batch.losses, without=self.shared)
         window.add(batch, source, [[] for _ in own], keep)
         rows = window.matrix(self._processes, True, scale)

@@ -9,17 +9,19 @@ import torch
 from torch import Tensor
 
 from scalarize.batch import Batch
-from scalarize.gradients import Grads, Rows, gradient, weighted
+from scalarize.gradients import Grads, Rows, gradient, gradients_of, weighted
 from scalarize.processes import Processes
 
 
 class Window:
     """The micro-batches of one step: rows of all tasks, the gradients of their own parameters, summed losses.
 
-    Without accumulation a window is one batch. The rows' memory is kept from step to step.
+    Without accumulation a window is one batch. The rows' memory is kept from step to step. chunk: how many rows one
+    backward makes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, chunk: int = 1) -> None:
+        self.chunk = chunk
         self.rows = Rows()
         self.batch: Batch | None = None
         self.touched: list[bool] = []
@@ -32,40 +34,67 @@ class Window:
     def add(
         self, batch: Batch, targets: Sequence[Tensor], own: Sequence[Sequence[Tensor]], keep: Sequence[bool]
     ) -> None:
-        """One backward a task, to ``targets`` and to the task's ``own`` parameters; ``keep`` its graph or not.
+        """Backwards to ``targets`` and to the tasks' ``own`` parameters; ``keep`` the graphs of losses or not.
 
-        Where the targets are inside the graph and no parameter is owned twice, the own ones are left to a backward
-        of their own for all tasks: autograd walks down to the deepest target in each, and the leaves are deepest.
+        Targets inside the graph, and several rows at once, leave the own parameters to a backward of their own:
+        autograd walks down to the deepest target in each, and leaves are deepest.
         """
-        leaves = [p for params in own for p in params]
-        if leaves and len({id(p) for p in leaves}) == len(leaves) and not any(t.is_leaf for t in targets):
-            self._rows_of(batch, targets, [[] for _ in own], [True] * len(own))
-            ones = torch.ones_like(batch.told) if batch.scales is None else batch.scales
-            roots, by = weighted(batch.losses, ones)
-            grads = iter(torch.autograd.grad(roots, leaves, by, allow_unused=True))
-            for t, name in enumerate(batch.present):
-                for p in own[t]:
-                    self._keep_own(p, batch.tasks.index(name), next(grads))
+        before = set() if self.batch is None else set(self.batch.present)
+        self.rows.prepare(len(batch.tasks), targets)
+        if self.batch is None:
+            self.touched = [False] * len(targets)
+        nobody: list[list[Tensor]] = [[] for _ in own]
+        apart = any(own) and (self.chunk > 1 or not any(t.is_leaf for t in targets))
+        keeps = [True] * len(keep) if apart else list(keep)
+        if self.chunk > 1:
+            self._rows_together(batch, targets, before, keeps)
         else:
-            self._rows_of(batch, targets, own, keep)
+            self._rows_in_turn(batch, targets, nobody if apart else own, before, keeps)
+        if apart and len({id(p) for params in own for p in params}) == sum(map(len, own)):
+            self._own_together(batch, own, keep[-1])
+        elif apart:
+            self._rows_in_turn(batch, [], own, before, keep)
         self.batch = batch if self.batch is None else _together(self.batch, batch)
 
-    def _rows_of(
-        self, batch: Batch, targets: Sequence[Tensor], own: Sequence[Sequence[Tensor]], keep: Sequence[bool]
+    def _rows_in_turn(
+        self,
+        batch: Batch,
+        targets: Sequence[Tensor],
+        own: Sequence[Sequence[Tensor]],
+        before: set[str],
+        keep: Sequence[bool],
     ) -> None:
-        first = self.batch is None
-        self.rows.prepare(len(batch.tasks), targets)
-        if first:
-            self.touched = [False] * len(targets)
-        before = set() if self.batch is None else set(self.batch.present)
         for t, (name, loss) in enumerate(zip(batch.present, batch.losses, strict=True)):
             place = batch.tasks.index(name)
             scale = None if batch.scales is None else batch.scales[t]
             grads = gradient(loss, [*targets, *own[t]], scale, keep[t])
-            self.rows.write(place, grads[: len(targets)], add=name in before)
-            self.touched = [a or g is not None for a, g in zip(self.touched, grads, strict=False)]
+            if targets:
+                self._write(place, grads[: len(targets)], name in before)
             for p, g in zip(own[t], grads[len(targets) :], strict=True):
                 self._keep_own(p, place, g)
+
+    def _rows_together(self, batch: Batch, targets: Sequence[Tensor], before: set[str], keep: Sequence[bool]) -> None:
+        number = len(batch.losses)
+        by = torch.eye(number, dtype=batch.told.dtype, device=batch.told.device)
+        by = by if batch.scales is None else by * batch.scales.to(by)
+        for start in range(0, number, self.chunk):
+            more = start + self.chunk < number or keep[-1]
+            several = gradients_of(batch.losses, targets, by[start : start + self.chunk], more)
+            for k, name in enumerate(batch.present[start : start + self.chunk]):
+                self._write(batch.tasks.index(name), [None if g is None else g[k] for g in several], name in before)
+
+    def _own_together(self, batch: Batch, own: Sequence[Sequence[Tensor]], keep: bool) -> None:
+        ones = torch.ones_like(batch.told) if batch.scales is None else batch.scales
+        roots, by = weighted(batch.losses, ones)
+        leaves = [p for params in own for p in params]
+        grads = iter(torch.autograd.grad(roots, leaves, by, retain_graph=keep, allow_unused=True))
+        for name, params in zip(batch.present, own, strict=True):
+            for p in params:
+                self._keep_own(p, batch.tasks.index(name), next(grads))
+
+    def _write(self, place: int, grads: Grads, add: bool) -> None:
+        self.rows.write(place, grads, add=add)
+        self.touched = [a or g is not None for a, g in zip(self.touched, grads, strict=True)]
 
     def _keep_own(self, p: Tensor, place: int, g: Tensor | None) -> None:
         if g is not None:

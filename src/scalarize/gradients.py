@@ -81,6 +81,18 @@ def gradient(loss: Tensor, inputs: Sequence[Tensor], scale: Tensor | None = None
         ) from error
 
 
+def gradients_of(losses: Sequence[Tensor], inputs: Sequence[Tensor], by: Tensor, keep: bool) -> Grads:
+    """For each of ``inputs`` its gradients (K, ...) of the K sums ``by @ losses``, ``by`` (K, T), in one backward."""
+    if not any(x.requires_grad for x in losses):
+        return [None] * len(inputs)
+    joined = stack(losses)
+    return list(
+        torch.autograd.grad(
+            [joined], inputs, [by.to(joined)], retain_graph=keep, allow_unused=True, is_grads_batched=True
+        )
+    )
+
+
 def weighted(losses: Sequence[Tensor], weights: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     """Root and its gradient, for one ordinary backward of ``sum_t weights[t] * losses[t]``; none without a graph.
 
