@@ -21,10 +21,9 @@ from scalarize.batch import Batch, read
 from scalarize.errors import DivergedError, RequestError, one_of
 from scalarize.evidence import Window
 from scalarize.methods import Evidence, Method, Needs, create
-from scalarize.processes import Processes, refuse_sharded, refuse_wrapped
+from scalarize.options import Options
+from scalarize.processes import Processes, refuse_wrapped
 from scalarize.weigher import Decision, Weigher
-
-LEVELS = ("parameters", "representation")
 
 
 @dataclass(frozen=True)
@@ -86,57 +85,27 @@ class Balancer:
         if isinstance(method, Method) and hyper:
             raise RequestError(f"hyper-parameters {sorted(hyper)} were given beside a finished method")
         self.method = method if isinstance(method, Method) else create(method, **hyper)
-        self.shared = list(shared or [])
-        self.level = level
-        self.heads = heads or self.method.heads
+        self._options = Options(
+            shared=tuple(shared or ()),
+            level=level,
+            heads=heads or self.method.heads,
+            accumulate=accumulate or "micro",
+            every=every,
+            on_nonfinite=on_nonfinite,
+            evidence_from=None if evidence_from is None else tuple(evidence_from),
+            blocks=blocks,
+            chunk=chunk,
+        )
+        self._processes = Processes(group)
+        self._options.check(self.method, self._processes.several)
+        self.shared, self.level, self.heads = list(self._options.shared), level, self._options.heads
         self.on_nonfinite = on_nonfinite
         self.skipped_steps = 0
-        self._full = accumulate == "full"
+        self._full = self._options.accumulate == "full"
         self._by_gradients = self.method.needs >= Needs.GRAMIAN
-        self._evidence_from = None if evidence_from is None else list(evidence_from)
-        self._blocks = blocks
-        self._processes = Processes(group)
         self._weigher = Weigher(self.method, every, tasks, seed)
         self._window = Window(chunk)
         self._checked_wrapper = False
-        for name, value, known in (
-            ("level", level, LEVELS),
-            ("accumulate", accumulate or "micro", ("micro", "full")),
-            ("on_nonfinite", on_nonfinite, ("raise", "skip")),
-            ("heads", self.heads, ("own", "weighted", "objective")),
-        ):
-            if value not in known:
-                raise one_of(name, value, known)
-        refuse_sharded(self.shared)
-        self._refuse(every)
-
-    def _refuse(self, every: int) -> None:
-        """Raise RequestError for what cannot be combined."""
-        m, part = self.method, self._evidence_from is not None or self._blocks != 1
-        if min(every, self._blocks, self._window.chunk) < 1:
-            raise RequestError("every, blocks and chunk must be at least 1")
-        if every > 1 and (m.has_combine or (m.has_objective and not self._by_gradients)):
-            raise RequestError(f"every={every}: {m.name} has no weights that could be used again")
-        levels = [x for x in m.levels if x == "parameters" or not m.extra_batches]
-        if self.level not in levels:
-            raise RequestError(f"{m.name} cannot be used at level={self.level!r}: use level={levels[0]!r}")
-        if self.heads == "objective" and not m.has_objective:
-            raise RequestError(f"heads='objective': {m.name} has no objective; use heads='own' or heads='weighted'")
-        if self.heads == "objective" and every > 1:
-            raise RequestError("every= uses old weights, heads='objective' the present losses: use heads='own'")
-        if self.level == "representation" and self._full:
-            raise RequestError("accumulate='full' needs level='parameters': representations of samples do not add up")
-        if part and (not self._by_gradients or m.has_combine or m.extra_batches):
-            raise RequestError(f"evidence_from= and blocks= are for methods of the Gramian, which {m.name} is not")
-        if part and (self.level == "representation" or self._full):
-            raise RequestError("evidence_from= and blocks= need level='parameters' and no accumulate='full'")
-        known = {id(p) for p in self.shared}
-        if any(id(p) not in known for p in self._evidence_from or []):
-            raise RequestError("evidence_from= must hold parameters of shared=")
-        if not self.shared and self.level == "parameters" and (self._by_gradients or self._full):
-            raise RequestError(f"{m.name} compares gradients: shared= must name the shared parameters")
-        if self.level == "representation" and m.needs == Needs.JACOBIAN and self._processes.several:
-            raise RequestError(f"{m.name} needs all rows at once: with several processes use level='parameters'")
 
     # --- what a training sets and saves --------------------------------------------------------------------------
     @property
@@ -323,14 +292,14 @@ class Balancer:
     ) -> Used:
         window, deep = self._window, self.level == "parameters"
         targets = self._trained(self.shared) if deep else [z for z in given if z.requires_grad]
-        source = self._trained(self._evidence_from) if self._evidence_from is not None else targets
+        source = self._trained(self._options.evidence_from) if self._options.evidence_from is not None else targets
         if not source:
             raise RequestError("none of the parameters that gradients are compared on requires a gradient")
         own, keep = gradients.reach(batch.losses, () if deep else targets, self.shared if deep else targets)
         if not deep and (past := {id(p) for ps in own for p in ps} & {id(p) for p in self.shared}):
             raise RequestError(f"{len(past)} shared tensors are reached past representation=: it must hold all paths")
-        parts = gradients.blocks(source, self._blocks)
-        whole = self._evidence_from is None and len(parts) == 1
+        parts = gradients.blocks(source, self._options.blocks)
+        whole = self._options.evidence_from is None and len(parts) == 1
         if not whole:
             keep = [True] * len(keep)
             own = own if self.heads != "weighted" else [[] for _ in own]

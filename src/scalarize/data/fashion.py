@@ -70,7 +70,7 @@ def _copy(source: Path, folder: Path, origin: str, licence: str) -> Path:
 
 
 def get_mnist(root: Path, options: Mapping[str, Any]) -> Path:
-    """Let torchvision download MNIST into its folder, and verify it. No package of Debian or PyPI holds it.
+    """Let torchvision download MNIST into its folder, and verify it. Debian has no package of it.
 
     Raises RunError, naming the files to put in place by hand, where torchvision's servers cannot be reached.
     """
