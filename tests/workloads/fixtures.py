@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from scalarize.data import cifar, taskonomy
+from scalarize.data import cifar, manifest, rendered, taskonomy
 from scalarize.workloads.celeba import ATTRIBUTES
 from scalarize.workloads.domainnet import DOMAINS
 
@@ -99,4 +99,62 @@ def write_taskonomy(root: Path, views: int = 3, side: int = 40, detail: int = 4)
                 image.save(folder / kind / building / f"point_{view}_view_0_domain_{kind}.png")
     lines = ["id,train,val,test", *(f"{b},{sides}" for b, sides in splits.items())]
     (folder / "train_val_test_tiny.csv").write_bytes("\r".join(lines).encode())  # published with bare returns
+    return folder
+
+
+def write_cityscapes_arrays(root: Path, classes: int = 7, counts: tuple[int, int] = (10, 3)) -> Path:
+    """MTAN's preprocessed folders: pictures in [0, 1], labels with -1 for unknown, inverse depth with 0 for unknown."""
+    folder = root / "cityscapes"
+    for number, (side, count) in enumerate(zip(("train", "val"), counts, strict=True)):
+        for kind in ("image", "label_7" if classes == 7 else "label", "depth"):
+            (folder / side / kind).mkdir(parents=True)
+        for k, picture in enumerate(pictures(count, 256, 70 + number)):
+            view = picture[:, ::2].transpose(1, 2, 0)  # (128, 256, 3)
+            label = (view[..., 0].astype(np.float64) * classes // 256) - 0.0
+            label[:4] = -1
+            depth = (view[..., 1:2] / 1000.0).astype(np.float32)
+            depth[:, :6] = 0
+            np.save(folder / side / "image" / f"{k}.npy", view / 255.0)
+            np.save(folder / side / ("label_7" if classes == 7 else "label") / f"{k}.npy", label)
+            np.save(folder / side / "depth" / f"{k}.npy", depth)
+    return folder
+
+
+def write_cityscapes_pictures(root: Path, counts: tuple[int, int] = (5, 2)) -> Path:
+    """The published folders: 8-bit pictures and label identifiers, 16-bit disparities; half the published size here."""
+    folder = root / "cityscapes"
+    for number, (side, count) in enumerate(zip(("train", "val"), counts, strict=True)):
+        for k, picture in enumerate(pictures(count, 512, 80 + number)):
+            city = ("aachen", "bochum")[k % 2]
+            name = f"{city}_{k:06d}_000019"
+            view = picture[:, ::2].transpose(1, 2, 0)
+            disparity = view[..., 1].astype(np.uint16) * 100 + 1
+            disparity[:, :8] = 0
+            parts = {
+                "leftImg8bit": (view.copy(), "leftImg8bit"),
+                "gtFine": ((view[..., 0] // 8 + 2).astype(np.uint8), "gtFine_labelIds"),
+                "disparity": (disparity, "disparity"),
+            }
+            for place, (array, ending) in parts.items():
+                (folder / place / side / city).mkdir(parents=True, exist_ok=True)
+                Image.fromarray(array).save(folder / place / side / city / f"{name}_{ending}.png")
+    return folder
+
+
+def write_rendered(root: Path, scenes: int = 8, frames: int = 3) -> Path:
+    """Frames as rendering keeps them: a colour tells the class, depth falls from left to right, one normal a scene."""
+    count = scenes * frames
+    rgb = torch.from_numpy(pictures(count, 64, 90))
+    classes = (rgb[:, 0] // 37).clamp(max=6)
+    classes[:, :3] = rendered.NOTHING
+    depth = (1 + rgb[:, 1].float() / 255).half()
+    depth[:, :3] = 0
+    scene = torch.arange(scenes).repeat_interleave(frames)
+    angle = scene.double() / 2
+    unit = torch.stack([angle.sin(), torch.zeros(count, dtype=torch.float64), -angle.cos()], dim=1)
+    normal = (127 * unit).round().to(torch.int8)[:, :, None, None].repeat(1, 1, 64, 64)
+    normal[:, :, :3] = 0
+    tensors = {"rgb": rgb, "classes": classes, "depth": depth, "normals": normal, "scene": scene}
+    folder = root / rendered.FOLDER
+    manifest.write(folder, rendered.FILE, {**tensors, "names": [f"scene-{k}" for k in range(scenes)]}, {"seed": 0})
     return folder

@@ -20,10 +20,11 @@ def widths(factor: float) -> tuple[int, ...]:
     return tuple(max(1, round(c * factor)) for c in (64, *STAGES))
 
 
-def resnet(depth: int = 26, width: float = 1.0, pool: bool = True) -> nn.Module:
+def resnet(depth: int = 26, width: float = 1.0, pool: bool = True, stride: int = 32) -> nn.Module:
     """timm's bottleneck ResNet without its classifier, every width times ``width``, the stem's included.
 
-    Images (B, 3, H, W) -> features (B, 2048 width), or with ``pool=False`` a map (B, 2048 width, H/32, W/32).
+    Images (B, 3, H, W) -> features (B, 2048 width), or with ``pool=False`` a map (B, 2048 width, H/stride, W/stride).
+    stride: 8, 16 or 32; below 32 the last stages are dilated instead of strided.
     Raises RequestError for another depth than 26, 50, 101.
     """
     from timm.models.resnet import Bottleneck, ResNet
@@ -36,6 +37,7 @@ def resnet(depth: int = 26, width: float = 1.0, pool: bool = True) -> nn.Module:
         block,
         LAYERS[depth],
         num_classes=0,
+        output_stride=stride,
         channels=tuple(stages),
         global_pool="avg" if pool else "",
     )

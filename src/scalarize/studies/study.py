@@ -5,25 +5,24 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from scalarize import files, records, training, workloads
+from scalarize import files, records, workloads
 from scalarize.analysis import statistics
 from scalarize.analysis.study_tables import Table, write
 from scalarize.errors import RequestError
-from scalarize.policy import Policy
-from scalarize.studies import budget, searching
-from scalarize.studies.budget import Budget
+from scalarize.studies import budget
+from scalarize.studies.execution import Context, Found, Planned, execute, seconds
 from scalarize.studies.runs import Say
 from scalarize.studies.searching import SearchRequest
-from scalarize.tasks import Data
-from scalarize.training import Problem, TrainRequest
-from scalarize.workloads import Workload
+from scalarize.training import Problem
+
+__all__ = ["Context", "Found", "Planned", "StudyRequest", "Target", "run", "summary"]
 
 FEWEST_SEEDS = 3  # below this a study is an illustration
 
@@ -44,56 +43,6 @@ class StudyRequest(BaseModel):
     methods: tuple[str, ...] = ()
     data: str | None = None
     device: str = "cpu"
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a plan may depend on: the problem at the study's budget, its workload and data, and the budget."""
-
-    problem: Problem
-    workload: Workload
-    data: Data
-    budget: Budget
-    seeds: int | None = None
-    methods: tuple[str, ...] = ()
-
-    @property
-    def epochs(self) -> int:
-        """Length of a training."""
-        return self.problem.recipe(self.workload).epochs
-
-    def seeds_of(self, paper: int) -> list[int]:
-        """0, 1, ... : as many as asked for, else as the paper's number at this budget."""
-        return list(range(self.seeds or self.budget.count(paper, self.budget.seeds)))
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One run. name: what it is called; labels: its columns in the tables.
-
-    policy_of: the label ``search`` of the searches in the same plan whose policies it replays.
-    """
-
-    name: str
-    request: TrainRequest | SearchRequest
-    labels: Mapping[str, Any] = field(default_factory=dict)
-    policy_of: str | None = None
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the runs of one workload left.
-
-    results: a row a training and task (labels, run, task, sign, test, validation, train, parameters, seconds); sign
-    is -1 where lower is better. courses: tidy records of trainings with a probe, with labels. searches: a row a
-    search (labels, result). policies: by search.
-    """
-
-    context: Context
-    results: pd.DataFrame
-    courses: pd.DataFrame
-    searches: pd.DataFrame
-    policies: Mapping[str, Policy]
 
 
 @dataclass(frozen=True)
@@ -172,66 +121,6 @@ def run(
     return result
 
 
-def execute(context: Context, plan: Sequence[Planned], root: Path, command: str, say: Say | None = None) -> Found:
-    """Run or read all of ``plan`` below ``root``; searches first, since trainings may replay what they found."""
-    names = [p.name for p in plan]
-    if len(set(names)) != len(names):
-        raise ValueError(f"two runs of a plan are called {next(n for n in names if names.count(n) > 1)}")
-    signs = {o.name: 1 if o.task.higher_is_better else -1 for o in context.data.objectives}
-    policies: dict[str, Policy] = {}
-    searched, rows, courses = [], [], []
-    known: dict[str, int] = {}
-    for number, planned in enumerate(sorted(plan, key=lambda p: isinstance(p.request, TrainRequest)), start=1):
-        if say:
-            say(f"{number}/{len(plan)} {context.workload.name}: {planned.name}")
-        request = planned.request
-        if isinstance(request, SearchRequest):
-            where = root / directory(planned.name, request)
-            answer = searching.search(request, where, command, resume=True)
-            policies[planned.name] = Policy.load(where / "policy.json")
-            searched.append({**planned.labels, "run": planned.name, "result": answer})
-            continue
-        if planned.policy_of is not None:
-            request = request.model_copy(update={"policy": policies[planned.policy_of].to_dict(), "method": None})
-        where = root / directory(planned.name, request)
-        answer = training.train(request, where, command, resume=True)
-        size = parameters(context, request, known)
-        for task in (t for t in answer["test"] or answer["validation"] if t != "average"):
-            values = {s: answer.get(s, {}).get(task, math.nan) for s in ("test", "validation", "train")}
-            row = {**planned.labels, "run": planned.name, "task": task, "sign": signs[task], **values}
-            rows.append(row | {"parameters": size, "seconds": answer["seconds"]})
-        if request.probe_every is not None:
-            seen = files.read_lines(where / "records.jsonl")
-            courses += [{**r, **planned.labels, "run": planned.name} for r in seen if _is_course(r)]
-    return Found(context, pd.DataFrame(rows), pd.DataFrame(courses), pd.DataFrame(searched), policies)
-
-
-def seconds(found: Found) -> float:
-    """Wall time of all trainings and searches, those that were read included."""
-    trained = 0.0 if found.results.empty else float(found.results.drop_duplicates("run")["seconds"].sum())
-    return trained + sum(float(r["seconds_training"]) for r in found.searches.get("result", []))
-
-
-def directory(name: str, request: BaseModel) -> str:
-    """Where a run lies: its name and what names its request, so that targets and budgets can share one folder."""
-    return f"{name.replace(' ', '-')}-{records.digest(request.model_dump(mode='json'))}"
-
-
-def parameters(context: Context, request: TrainRequest, known: dict[str, int]) -> int:
-    """How many numbers the model has that is trained; ``known`` remembers equal models."""
-    import torch
-
-    recipe = request.recipe(context.workload)
-    names = (request.single,) if request.single else request.tasks
-    key = repr((sorted(recipe.model.items()), names))
-    if key not in known:
-        data = context.data.restrict(names) if names else context.data
-        with torch.random.fork_rng([]):
-            model = context.workload.build(recipe.model, data)
-        known[key] = sum(p.numel() for p in model.parameters())
-    return known[key]
-
-
 def detectable(results: pd.DataFrame) -> list[str]:
     """The difference between two settings that these seeds would find 4 times in 5, as a sentence."""
     if results.empty or "seed" not in results:
@@ -264,11 +153,6 @@ def _sizes(planned: Planned) -> dict[str, Any]:
     if isinstance(request, SearchRequest):
         labels["population"] = request.population
     return labels
-
-
-def _is_course(row: Mapping[str, Any]) -> bool:
-    metric = str(row["metric"])
-    return metric.startswith("conflict") or (row["split"] == "train" and metric == "loss")
 
 
 def summary(result: Mapping[str, Any]) -> list[str]:

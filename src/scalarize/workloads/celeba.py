@@ -80,8 +80,8 @@ def attributes_task(name: str, count: int) -> Task:
 
 
 @functools.lru_cache(maxsize=1)
-def _read(root: Path, side: int) -> tuple[Tensor, Tensor, tuple[str, ...], Tensor]:
-    """Faces, attributes (N, 40), their names, split of each face."""
+def read(root: Path, side: int) -> tuple[Tensor, Tensor, tuple[str, ...], Tensor]:
+    """Faces (N, 3, side, side) uint8, attributes (N, 40), their names, split of each face."""
     pictures, names, values = celeba.attributes(root)
     sides = celeba.partition(root, pictures)
     absent = next((a for a in ATTRIBUTES if a not in names), None)
@@ -94,7 +94,7 @@ def _read(root: Path, side: int) -> tuple[Tensor, Tensor, tuple[str, ...], Tenso
 
 
 def _data(settings: Mapping[str, Any], root: Path, groups: Mapping[str, Sequence[str]]) -> Data:
-    pictures, values, names, sides = _read(root, settings["side"])
+    pictures, values, names, sides = read(root, settings["side"])
     targets = {g: values[:, [names.index(a) for a in members]] for g, members in groups.items()}
     table = Table(pictures, targets)
     splits = {s: table.select(torch.nonzero(sides == k).flatten()) for k, s in enumerate(celeba.SPLITS)}

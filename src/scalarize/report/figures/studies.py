@@ -9,7 +9,7 @@ import pandas as pd
 
 from scalarize.analysis.study_tables import Table
 from scalarize.report.charts import Chart, Kind, Series
-from scalarize.report.figures import courses, results
+from scalarize.report.figures import courses, optimisers, results
 from scalarize.report.figures.heat import heat_map
 
 MOST_LINES = 14
@@ -347,4 +347,5 @@ DRAWN: dict[str, Callable[[Table], list[Chart]]] = {
     "memory": _memory,
     "simplex-points": _tried,
     "cost": _cost,
+    **optimisers.DRAWN,
 }

@@ -1,0 +1,104 @@
+"""Figures of comparisons of optimisers: bands over epochs, ratios of times, onset of overfitting, trade-offs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from scalarize.analysis.study_tables import Table
+from scalarize.report.charts import Chart, Series
+
+
+def _name(row: object, kind: object, several: bool) -> str:
+    return f"{row}, {kind}" if several else str(row)
+
+
+def bands(table: Table) -> list[Chart]:
+    """A line a row and kind over epochs, its interval as a band; kinds other than the first are further colours."""
+    several = table.frame["kind"].nunique() > 1
+    series = []
+    for (row, kind), own in table.frame.groupby(["row", "kind"], sort=False):
+        own = own.sort_values("epoch")
+        known = not own["low"].isna().all()
+        low, high = (own[key].tolist() if known else None for key in ("low", "high"))
+        series.append(Series(_name(row, kind, several), own["epoch"].tolist(), own["mean"].tolist(), low, high))
+    ends = "; ".join(f"{s.name} from {s.y[0]:.3g} to {s.y[-1]:.3g}" for s in series)
+    label = table.title.partition(" over epochs")[0].lower()
+    return [
+        Chart(
+            title=table.title,
+            kind="lines",
+            alt=f"{label} over epochs: {ends}.",
+            x_label="epoch",
+            y_label=label,
+            series=tuple(series),
+            note=table.note,
+        )
+    ]
+
+
+def ratios(table: Table) -> list[Chart]:
+    """Time of each row's step over plain training's, quartiles as bars."""
+    frame = table.frame.sort_values("to_bare", kind="stable")
+    series = tuple(
+        Series(str(r["method"]), [r["to_bare"]], [k], x_low=[r["to_bare_low"]], x_high=[r["to_bare_high"]])
+        for k, (_, r) in enumerate(frame.iterrows())
+    )
+    said = "; ".join(f"{s.name} {s.x[0]:.2f}" for s in series)
+    return [
+        Chart(
+            title=table.title,
+            kind="intervals",
+            alt=f"Time of a step over plain training: {said}.",
+            x_label="time of a step, plain training = 1",
+            series=series,
+            rows=tuple(map(str, frame["method"])),
+            note=table.note,
+        )
+    ]
+
+
+def _grouped(table: Table, frame: pd.DataFrame, title: str, label: str) -> Chart:
+    """Intervals by row, one colour a kind, side by side."""
+    rows = list(dict.fromkeys(frame["row"]))
+    kinds = list(dict.fromkeys(frame["kind"]))
+    series = []
+    for k, kind in enumerate(kinds):
+        own = frame[frame["kind"] == kind]
+        places = [rows.index(r) + 0.16 * (k - (len(kinds) - 1) / 2) for r in own["row"]]
+        low, high = (own[key].fillna(own["mean"]).tolist() for key in ("low", "high"))
+        series.append(Series(str(kind), own["mean"].tolist(), places, x_low=low, x_high=high))
+    said = "; ".join(f"{r['row']}, {r['kind']} {r['mean']:.3g}" for _, r in frame.iterrows())
+    return Chart(
+        title=title,
+        kind="intervals",
+        alt=f"{label}: {said}.",
+        x_label=label,
+        series=tuple(series),
+        rows=tuple(map(str, rows)),
+        note=table.note + (f" Colours: {', '.join(map(str, kinds))}." if len(kinds) > 1 else ""),
+    )
+
+
+def contrast(table: Table) -> list[Chart]:
+    """Each row's value, a colour a kind."""
+    return [_grouped(table, table.frame, table.title, table.title.partition(" (")[0].lower())]
+
+
+def onset(table: Table) -> list[Chart]:
+    """Epoch of the best validation score, and how far validation falls after it."""
+    labels = {"onset": "epoch of the best validation average", "drop": "fall of validation from its best to the end"}
+    where = table.title.rpartition("(")[2].rstrip(")")
+    return [
+        _grouped(table, table.frame[table.frame["what"] == what], f"{label.capitalize()}, {where}", label)
+        for what, label in labels.items()
+    ]
+
+
+DRAWN: dict[str, Callable[[Table], list[Chart]]] = {
+    "bands": bands,
+    "ratios": ratios,
+    "contrast": contrast,
+    "onset": onset,
+}

@@ -1,0 +1,7 @@
+"""Kurin, De Palma, Kostrikov, Whiteson and Kumar, *In Defense of the Unitary Scalarization*, NeurIPS 2022: supervised
+part. Appendix figures are built by what the text says of them.
+"""
+
+from scalarize.studies.kurin2022 import averages, courses
+
+TARGETS = tuple(sorted((*averages.TARGETS, *courses.TARGETS), key=lambda target: int(target.name.rpartition("-")[2])))

@@ -1,0 +1,94 @@
+"""Figures 1, 2 and 3: what each optimiser reaches on the test split, and what its step costs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from scalarize.analysis import outcomes
+from scalarize.analysis.study_tables import Table
+from scalarize.studies import optimisers
+from scalarize.studies.kurin2022 import printed, protocol
+from scalarize.studies.kurin2022.protocol import CELEBA, CITYSCAPES, MULTI_MNIST, REGULARISED, ROWS, Protocol
+from scalarize.studies.study import Context, Found, Planned, Target
+
+SELECTED = "Weights of the epoch with the best validation average."
+PER_METRIC = "Each metric with the weights of the epoch at which it was best on validation."
+
+
+def plan(context: Context, settings: Protocol) -> list[Planned]:
+    """All optimisers, each with its regularisation."""
+    return protocol.plan(context, settings, REGULARISED)
+
+
+def tabulate(found: Found, settings: Protocol) -> list[Table]:
+    """The average over tasks with intervals, plain training against each optimiser, and times."""
+    lower = bool((found.results["sign"] < 0).all())
+    beside = printed.AVERAGES.get(settings.workload)
+    runs = outcomes.records(found.results)
+    table = outcomes.table(runs, "Test average", protocol.UNITARY.name, lower, beside, SELECTED)
+    return [table, times(found.context, settings)]
+
+
+def times(context: Context, settings: Protocol) -> Table:
+    """The cost of a step, beside the ratios that the paper prints."""
+    return optimisers.times(context, optimisers.further(context, ROWS), printed.TIMES[settings.workload])
+
+
+def metric_plan(context: Context, settings: Protocol) -> list[Planned]:
+    """All optimisers and, for Delta_m, a model a task; these first, since ``selection=delta`` compares with them."""
+    single = protocol.alone(context, settings)
+    together = protocol.plan(context, settings, REGULARISED)
+    if context.problem.recipe(context.workload).selection == "delta":
+        own = {p.labels["seed"]: tuple(s.name for s in single if s.labels["seed"] == p.labels["seed"]) for p in single}
+        together = [dataclasses.replace(p, baselines_of=own[p.labels["seed"]]) for p in together]
+    return [*single, *together]
+
+
+def by_metric(found: Found, settings: Protocol) -> list[Table]:
+    """One table a task and metric, Delta_m over the single-task models, and times."""
+    focus = protocol.UNITARY.name
+    per_metric = found.context.problem.recipe(found.context.workload).selection == "per-metric"
+    note = PER_METRIC if per_metric else SELECTED
+    measures = found.measures[found.measures["metric"] != "loss"]
+    single = measures["row"] == "single"
+    tables = []
+    for (task, metric), own in measures.groupby(["task", "metric"], sort=False):
+        title = f"Test split, {task} {metric}"
+        lower = bool((own["sign"] < 0).all())
+        tables.append(
+            _titled(outcomes.table(outcomes.records(own), title, focus, lower, note=note), f"{task} {metric}")
+        )
+    gained = outcomes.gains(measures[~single], measures[single])
+    if not gained.empty:
+        more = "Percent; mean over metrics, each against the single-task model of the same seed. " + note
+        tables.append(
+            _titled(outcomes.table(outcomes.records(gained), "Delta_m, test split", focus, note=more), "Delta_m")
+        )
+    return [*tables, times(found.context, settings)]
+
+
+def _titled(table: Table, what: str) -> Table:
+    return dataclasses.replace(table, findings=tuple(f"{what}: {line}" for line in table.findings))
+
+
+def _figure(number: int, title: str, settings: Protocol) -> Target:
+    return Target(
+        f"kurin2022/figure-{number}",
+        title,
+        (settings.workload,),
+        lambda context: plan(context, settings),
+        lambda found: tabulate(found, settings),
+    )
+
+
+TARGETS = (
+    _figure(1, "Optimisers on Multi-MNIST: test average and time", MULTI_MNIST),
+    _figure(2, "Optimisers on CelebA: test average and time", CELEBA),
+    Target(
+        "kurin2022/figure-3",
+        "Optimisers on Cityscapes: each metric, and time",
+        (CITYSCAPES.workload,),
+        lambda context: metric_plan(context, CITYSCAPES),
+        lambda found: by_metric(found, CITYSCAPES),
+    ),
+)

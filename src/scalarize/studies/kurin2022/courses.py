@@ -1,0 +1,138 @@
+"""Figures 5 to 10, 12 and 17: validation and training over epochs, with regularisation and without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from scalarize.analysis import outcomes, overfitting, statistics
+from scalarize.analysis.overfitting import LOSS, NORM, VALIDATION
+from scalarize.analysis.statistics import said
+from scalarize.analysis.study_tables import Table
+from scalarize.studies.kurin2022 import protocol
+from scalarize.studies.kurin2022.protocol import (
+    AGNOSTIC,
+    CELEBA,
+    CITYSCAPES,
+    L2,
+    L2_PLUS,
+    MULTI_MNIST,
+    PLAIN,
+    REGULARISED,
+    ROWS,
+    UNITARY,
+    Protocol,
+)
+from scalarize.studies.study import Context, Found, Planned, Target
+
+GRADDROP = next(row for row in ROWS if row.name == "graddrop")
+BAND = "Mean and 95 % interval over seeds."
+
+
+def ablation(context: Context) -> list[Planned]:
+    """Every optimiser without regularisation; plain training with l2, with more of it, and regularised in full."""
+    plain = protocol.plan(context, CELEBA, PLAIN)
+    return plain + [p for kind in (L2, L2_PLUS, REGULARISED) for p in protocol.plan(context, CELEBA, kind, (UNITARY,))]
+
+
+def with_and_without(context: Context) -> list[Planned]:
+    """Every optimiser regularised, and plain."""
+    return protocol.plan(context, CELEBA, REGULARISED) + protocol.plan(context, CELEBA, PLAIN)
+
+
+def twins(context: Context) -> list[Planned]:
+    """GradDrop and its sign-agnostic twin, regularised alike, and plain training."""
+    return protocol.plan(context, CELEBA, REGULARISED, (UNITARY, GRADDROP, AGNOSTIC))
+
+
+def epochs_of(found: Found) -> pd.DataFrame:
+    """What was seen at each epoch of each run."""
+    first = {o.name: (o.task.metric_name, 1 if o.task.higher_is_better else -1) for o in found.context.data.objectives}
+    return overfitting.per_epoch(found.courses, first)
+
+
+def bands(found: Found, *wanted: str) -> list[Table]:
+    """One table of bands for each of ``wanted``."""
+    epochs = epochs_of(found)
+    titles = {
+        VALIDATION: "Validation average over epochs",
+        LOSS: "Training loss over epochs",
+        NORM: "Norm of the summed gradient over epochs",
+    }
+    notes = {
+        VALIDATION: BAND,
+        LOSS: f"{BAND} Sum over tasks of the unweighted losses, dropout at work.",
+        NORM: f"{BAND} Of the shared parameters, before each look's update.",
+    }
+    return [Table("bands", titles[what], overfitting.bands(epochs, what), notes[what]) for what in wanted]
+
+
+def onset(found: Found) -> Table:
+    """When each row's validation is best, and how far it falls after; each optimiser's onset against plain training."""
+    peaks = overfitting.peaks(epochs_of(found))
+    rows = []
+    for (row, kind), own in peaks.groupby(["row", "kind"], sort=False):
+        for what in ("onset", "peak", "drop"):
+            interval = statistics.t_interval([float(v) for v in own[what]])
+            rows.append({"row": row, "kind": kind, "what": what} | interval.to_dict())
+    return Table("onset", "Onset of overfitting", pd.DataFrame(rows), BAND, tuple(overfitting.sentences(peaks)))
+
+
+def norms(found: Found) -> list[Table]:
+    """Figure 6, with the norm at the last epoch in words."""
+    (table,) = bands(found, NORM)
+    epochs = epochs_of(found)
+    last = epochs[(epochs["what"] == NORM) & (epochs["epoch"] == epochs["epoch"].max())]
+    lines = []
+    for (row, kind), own in last.groupby(["row", "kind"], sort=False):
+        lines.append(f"{row}, {kind}: norm {said(statistics.t_interval(own['value'].tolist()))} in the last epoch.")
+    return [Table(table.kind, table.title, table.frame, table.note, tuple(lines))]
+
+
+def peak_contrast(found: Found) -> list[Table]:
+    """Figure 10: the best validation average of each optimiser, regularised and plain."""
+    peaks = overfitting.peaks(epochs_of(found))
+    frame, lines = outcomes.contrast(peaks, "peak", REGULARISED, PLAIN)
+    return [Table("contrast", "Best validation average", frame, BAND, tuple(lines)), onset(found)]
+
+
+def twin_tables(found: Found) -> list[Table]:
+    """Figure 12: the two courses, and the test averages compared."""
+    lower = bool((found.results["sign"] < 0).all())
+    runs = outcomes.records(found.results)
+    return [*bands(found, VALIDATION, LOSS), outcomes.table(runs, "Test average", GRADDROP.name, lower)]
+
+
+def _courses(number: int, where: str, settings: Protocol, kinds: Sequence[str]) -> Target:
+    said_so = " and ".join(kinds)
+    return Target(
+        f"kurin2022/figure-{number}",
+        f"Validation and summed training loss on {where}, {said_so}",
+        (settings.workload,),
+        lambda context: [p for kind in kinds for p in protocol.plan(context, settings, kind)],
+        lambda found: [*bands(found, VALIDATION, LOSS), onset(found)],
+    )
+
+
+def _on_celeba(
+    number: int, title: str, plan: Callable[[Context], list[Planned]], tables: Callable[[Found], list[Table]]
+) -> Target:
+    return Target(f"kurin2022/figure-{number}", title, (CELEBA.workload,), plan, tables)
+
+
+TARGETS = (
+    _on_celeba(
+        5,
+        "Validation over epochs without regularisation, beside plain training with l2",
+        ablation,
+        lambda found: [*bands(found, VALIDATION), onset(found)],
+    ),
+    _on_celeba(6, "Norm of the summed gradient without regularisation", ablation, norms),
+    _courses(7, "Multi-MNIST", MULTI_MNIST, (REGULARISED,)),
+    _courses(8, "CelebA", CELEBA, (REGULARISED,)),
+    _courses(9, "CelebA", CELEBA, (PLAIN,)),
+    _on_celeba(10, "Best validation average with and without regularisation", with_and_without, peak_contrast),
+    _on_celeba(12, "GradDrop beside its sign-agnostic twin", twins, twin_tables),
+    _courses(17, "Cityscapes", CITYSCAPES, (REGULARISED,)),
+)

@@ -1,0 +1,97 @@
+"""Who is compared, and how each is regularised: settings of the paper's section 4.1 and of its published scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from scalarize.errors import RequestError
+from scalarize.studies import runs
+from scalarize.studies.execution import Context, Planned
+from scalarize.studies.optimisers import Row, further
+
+UNITARY = Row("unitary", "unitary")
+ROWS = (
+    UNITARY,
+    Row("imtl", "imtl", level="representation"),
+    Row("mgda", "mgda", {"normalization": "loss+"}, level="representation"),
+    Row("graddrop", "graddrop", level="representation"),
+    Row("pcgrad", "pcgrad"),
+    Row("rlw-dirichlet", "rlw", {"distribution": "dirichlet"}),
+    Row("rlw-normal", "rlw", {"distribution": "normal"}),
+)
+AGNOSTIC = Row("graddrop-agnostic", "sign-agnostic-graddrop", {"p": 0.75}, level="representation")
+
+REGULARISED, PLAIN, L2, L2_PLUS = "regularised", "plain", "l2", "l2+"
+ONLY_L2 = {L2: 1e-4, L2_PLUS: 2e-3}
+LOOKS = 100, 12  # the summed gradient: every 100 updates, which is 12 times an epoch of CelebA
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """seeds: the paper's runs. l2: weight decay by row, 0 for others. slower: factors of the learning rate."""
+
+    workload: str
+    seeds: int
+    l2: Mapping[str, float] = field(default_factory=dict)
+    slower: Mapping[str, float] = field(default_factory=dict)
+
+    def settings(self, context: Context, row: Row, kind: str) -> dict[str, Any]:
+        """The recipe's settings for ``row`` of ``kind``: regularised, plain (no dropout, no l2), or l2 alone.
+
+        Raises RequestError for a workload whose model has no dropout to leave out.
+        """
+        recipe = context.problem.recipe(context.workload)
+        found: dict[str, Any] = {}
+        if row.name in self.slower:
+            found["optimizer.lr"] = recipe.optimizer.lr * self.slower[row.name]
+        if kind == REGULARISED:
+            return found | {"optimizer.weight_decay": self.l2.get(row.name, 0.0)}
+        if "dropout" not in recipe.model:
+            raise RequestError(f"--workload {context.workload.name}: its model has no dropout to leave out")
+        return found | {"optimizer.weight_decay": ONLY_L2.get(kind, 0.0), "model.dropout": 0.0}
+
+
+MULTI_MNIST = Protocol("multi-mnist", 10)
+CELEBA = Protocol(
+    "celeba-resnet",
+    3,
+    {
+        **{"unitary": 1e-3, "imtl": 1e-3, "pcgrad": 1e-3},
+        **{"mgda": 1e-4, "graddrop": 1e-4, "graddrop-agnostic": 1e-4, "rlw-dirichlet": 1e-4, "rlw-normal": 1e-4},
+    },
+    {"imtl": 0.5, "mgda": 0.5},
+)
+CITYSCAPES = Protocol("cityscapes", 3, {"unitary": 1e-5, "imtl": 1e-5, "pcgrad": 1e-5})
+
+
+def plan(context: Context, protocol: Protocol, kind: str, rows: Sequence[Row] = ROWS) -> list[Planned]:
+    """Every row at every seed. Targets that need the same runs share them."""
+    steps = max(1, context.data.epoch_size // context.problem.recipe(context.workload).batch_size)
+    every = min(LOOKS[0], max(1, steps // LOOKS[1]))
+    planned = []
+    for row in further(context, rows) if rows is ROWS else rows:
+        settings = protocol.settings(context, row, kind)
+        for seed in context.seeds_of(protocol.seeds):
+            request = row.request(context.problem, seed, settings, norm_every=every)
+            labels = {"row": row.name, "kind": kind, "seed": seed}
+            name = f"{row.name} {protocol.workload} {kind} seed {seed}"
+            planned.append(Planned(name, request, labels, course=True))
+    return planned
+
+
+def alone(context: Context, protocol: Protocol) -> list[Planned]:
+    """A model a task, regularised as plain training is, selected by its own metrics: what Delta_m is over."""
+    settings = protocol.settings(context, UNITARY, REGULARISED)
+    recipe = context.problem.recipe(context.workload)
+    if recipe.selection == "delta":
+        settings["selection"] = "per-metric"
+    planned = []
+    for seed in context.seeds_of(protocol.seeds):
+        for task in context.data.names:
+            tuned = UNITARY.request(context.problem, seed, settings)
+            request = runs.request_for(tuned, seed=seed, method=UNITARY.method, single=task)
+            labels = {"row": "single", "kind": REGULARISED, "seed": seed}
+            planned.append(Planned(f"single {task} {protocol.workload} seed {seed}", request, labels))
+    return planned

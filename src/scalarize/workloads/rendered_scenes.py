@@ -1,0 +1,109 @@
+"""Views of 44 rendered robot scenes: classes, depth and normals; a stand-in for street scenes that needs no download.
+
+Our own: the recipe follows Kurin et al. (2022) on Cityscapes (Adam, no decay, one dropout layer in the heads, each
+metric tested at its own best epoch) with a small dilated ResNet-26. Whole scenes are held out, by ``split_seed``.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from scalarize.data import images, manifest, rendered
+from scalarize.models.dilated import dense_model
+from scalarize.recipe import OptimizerRecipe, Recipe
+from scalarize.tasks import Batch, Data, Domain, split_groups
+from scalarize.workloads import dense_tasks
+from scalarize.workloads.base import Workload
+
+TASKS = (dense_tasks.segmentation(len(rendered.CLASSES)), dense_tasks.depth(), dense_tasks.normals())
+SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames as they are kept, small numbers; :meth:`batch` makes targets of them. groups (N,): the scene."""
+
+    kept: Mapping[str, Tensor]
+
+    @property
+    def groups(self) -> Tensor:
+        """The scene of each frame."""
+        return self.kept["scene"]
+
+    def __len__(self) -> int:
+        return len(self.kept["scene"])
+
+    def batch(self, indices: Tensor) -> Batch:
+        """Pictures (B, 3, H, W) uint8; classes int64, UNKNOWN where nothing is seen; depth in metres; normals."""
+        classes = self.kept["classes"][indices].long()
+        targets = {
+            "segmentation": torch.where(classes == rendered.NOTHING, dense_tasks.UNKNOWN, classes),
+            "depth": self.kept["depth"][indices].float().unsqueeze(1),
+            "normals": self.kept["normals"][indices].float() / 127,
+        }
+        return Batch(self.kept["rgb"][indices], targets)
+
+    def select(self, indices: Tensor) -> Frames:
+        return Frames({key: values[indices] for key, values in self.kept.items()})
+
+
+@functools.lru_cache(maxsize=1)
+def _splits(root: Path, seed: int, stamp: float) -> dict[str, Frames]:
+    content = rendered.load(root)
+    frames = Frames({key: value for key, value in content.items() if key != "names"})
+    places = split_groups(frames.groups, list(SHARES.values()), seed)
+    return {split: frames.select(place) for split, place in zip(SHARES, places, strict=True)}
+
+
+def load(settings: Mapping[str, Any], root: Path) -> Data:
+    """All three tasks; 70 % of the scenes to train on, 15 % each for validation and test."""
+    path = root / rendered.FOLDER / rendered.FILE
+    splits = _splits(root, settings["split_seed"], path.stat().st_mtime if path.is_file() else 0.0)
+    mean, deviation = images.channel_statistics(splits["train"].kept["rgb"])
+    return Data.multi_task(TASKS, Domain("scenes", splits), mean=mean, deviation=deviation)
+
+
+def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
+    """A shared dilated ResNet, a head a task."""
+    return dense_model(settings, {t.name: t.outputs for t in data.tasks}, data.info["mean"], data.info["deviation"])
+
+
+def missing(root: Path) -> str | None:
+    """What to do where no finished build is there."""
+    folder = root / rendered.FOLDER
+    return None if manifest.present(folder, rendered.FILE) else f"{folder / rendered.FILE}: {rendered.REMEDY}"
+
+
+def get(root: Path, options: Mapping[str, Any]) -> Path:
+    """Render the scenes. options: ``frames`` (10,000 in all) and ``seed``."""
+    return rendered.build(root, int(options.get("frames", rendered.FRAMES)), int(options.get("seed", 0)))
+
+
+WORKLOADS = (
+    Workload(
+        name="rendered-scenes",
+        kind="multi-task",
+        objectives=tuple(t.name for t in TASKS),
+        size="about 10,000 views of 64 px",
+        provenance="44 scenes of the metaworld wheel (MIT), rendered here by mujoco; see its manifest.json",
+        recipe=Recipe(
+            optimizer=OptimizerRecipe(name="adam", lr=5e-4),
+            epochs=30,
+            batch_size=32,
+            selection="per-metric",
+            model={"depth": 26, "width": 0.125, "head": "deeplab", "rates": [1, 2, 3], "dropout": 0.5},
+            data={"split_seed": 0},
+        ),
+        load=load,
+        build=build,
+        missing=missing,
+        get=get,
+    ),
+)
