@@ -27,11 +27,15 @@ class OptimizerRecipe(_Frozen):
 
 
 class ScheduleRecipe(_Frozen):
-    """The learning rate over training: a factor of ``optimizer.lr``. Warm-up is linear, in epochs."""
+    """The learning rate over training: a factor of ``optimizer.lr``. Warm-up is linear, in epochs.
+
+    exponential: times ``decay`` after each ``every`` epochs.
+    """
 
     name: Literal["constant", "cosine", "exponential", "inverse-sqrt"] = "constant"
     warmup: float = Field(default=0.0, ge=0)
     decay: float = Field(default=0.95, gt=0, le=1)
+    every: PositiveInt = 1
 
     def factor(self, epoch: float, epochs: int) -> float:
         """The factor at a fractional ``epoch`` of ``epochs``."""
@@ -41,7 +45,7 @@ class ScheduleRecipe(_Frozen):
             span = max(epochs - self.warmup, 1e-9)
             return 0.5 * (1 + math.cos(math.pi * min((epoch - self.warmup) / span, 1.0)))
         if self.name == "exponential":
-            return float(self.decay ** math.floor(epoch))
+            return float(self.decay ** (math.floor(epoch) // self.every))
         if self.name == "inverse-sqrt":
             return math.sqrt(max(self.warmup, 1e-9) / max(epoch, 1e-9)) if self.warmup else 1 / math.sqrt(1 + epoch)
         return 1.0

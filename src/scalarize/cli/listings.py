@@ -58,10 +58,12 @@ def data() -> None:
 @click.argument("name")
 @click.option("--data", "root", metavar="DIR", help="Data root.")
 @click.option("--accept-licence", is_flag=True, help="Also fetch parts whose licence restricts their use.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Of what is built here: frames, seed.")
 @json_option
-def get(name: str, root: str | None, accept_licence: bool, as_json: bool) -> None:
+def get(name: str, root: str | None, accept_licence: bool, settings: tuple[str, ...], as_json: bool) -> None:
     """Fetch, build, verify and cache the data set of a workload."""
     from scalarize import workloads as known
+    from scalarize.recipe import parse_settings
 
     workload = known.get(name)
     folder = known.data_root(root)
@@ -72,5 +74,5 @@ def get(name: str, root: str | None, accept_licence: bool, as_json: bool) -> Non
         emit({"workload": name, "path": None}, as_json, f"{name}: its data is present, nothing to get")
         return
     say(f"getting {name} into {folder}")
-    path = Path(workload.get(folder, {"accept_licence": accept_licence}))
+    path = Path(workload.get(folder, {**parse_settings(list(settings)), "accept_licence": accept_licence}))
     emit({"workload": name, "path": str(path)}, as_json, f"{name}: {path}")

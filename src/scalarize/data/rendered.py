@@ -108,6 +108,8 @@ class Renderer:
         flags = self.context.scene.flags
         flags[mujoco.mjtRndFlag.mjRND_SHADOW] = flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         self.data: Any = mujoco.MjData(self.model)
+        self.option: Any = mujoco.MjvOption()
+        self.option.sitegroup[:] = 0  # goals and other marks are no geometry
         self.classes = np.array([self._class(int(body)) for body in self.model.geom_bodyid], dtype=np.uint8)
 
     def _class(self, body: int) -> int:
@@ -145,7 +147,7 @@ class Renderer:
         """
         self.pose(rng)
         context = self.context
-        context.update_scene(self.data, self.camera(rng))
+        context.update_scene(self.data, self.camera(rng), scene_option=self.option)
         rgb = context.render().copy()
         context.enable_depth_rendering()
         depth = context.render().copy()

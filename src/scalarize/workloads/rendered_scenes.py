@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from scalarize.data import images, manifest, rendered
+from scalarize.errors import RequestError, one_of
 from scalarize.models.dilated import dense_model
 from scalarize.recipe import OptimizerRecipe, Recipe
 from scalarize.tasks import Batch, Data, Domain, split_groups
@@ -82,8 +83,14 @@ def missing(root: Path) -> str | None:
 
 
 def get(root: Path, options: Mapping[str, Any]) -> Path:
-    """Render the scenes. options: ``frames`` (10,000 in all) and ``seed``."""
-    return rendered.build(root, int(options.get("frames", rendered.FRAMES)), int(options.get("seed", 0)))
+    """Render the scenes. options: ``frames`` (10,000 in all) and ``seed``. Raises RequestError for others."""
+    known = {"frames": rendered.FRAMES, "seed": 0}
+    for key, value in options.items():
+        if key != "accept_licence" and key not in known:
+            raise one_of("setting", key, known, where=" in --set")
+        if key in known and (not isinstance(value, int) or value < (key == "frames")):
+            raise RequestError(f"--set {key}={value}: a whole number from {int(key == 'frames')}")
+    return rendered.build(root, options.get("frames", rendered.FRAMES), options.get("seed", 0))
 
 
 WORKLOADS = (

@@ -96,9 +96,78 @@ def onset(table: Table) -> list[Chart]:
     ]
 
 
+def plane(table: Table) -> list[Chart]:
+    """Models in the plane of two metrics, a colour a row, and the front of all of them as a line."""
+    frame = table.frame
+    name = {"x_label": "x", "y_label": "y"} | {k: str(frame[k].iloc[0]) for k in ("x_label", "y_label")}
+    front = frame[frame["front"]].sort_values("x")
+    series = [Series("not dominated", front["x"].tolist(), front["y"].tolist(), joined=True)]
+    for row, own in frame.groupby("row", sort=False):
+        labels = [
+            f"{row}{'' if pd.isna(w) else f', weight {w:g}'}, learning rate {r:.2g}, {v:.2g}"
+            for w, r, v in zip(own["weight"], own["rate"], own["value"], strict=True)
+        ]
+        series.append(Series(str(row), own["x"].tolist(), own["y"].tolist(), labels=labels))
+    return [
+        Chart(
+            title=table.title,
+            kind="points",
+            alt=f"{len(frame)} models in the plane of two metrics, {len(front)} not dominated. "
+            + " ".join(table.findings),
+            x_label=name["x_label"],
+            y_label=name["y_label"],
+            series=tuple(series),
+            note=table.note,
+        )
+    ]
+
+
+def averages(table: Table) -> list[Chart]:
+    """Validation against test error, a point a model."""
+    frame = table.frame.dropna(subset=["validation", "test"])
+    series = tuple(
+        Series(str(row), own["validation"].tolist(), own["test"].tolist())
+        for row, own in frame.groupby("row", sort=False)
+    )
+    return [
+        Chart(
+            title=table.title,
+            kind="points",
+            alt=f"Validation against test error of {len(frame)} models. " + " ".join(table.findings),
+            x_label="validation error, percent",
+            y_label="test error, percent",
+            series=series,
+            note=table.note,
+        )
+    ]
+
+
+def by_rate(table: Table) -> list[Chart]:
+    """Test error over the learning rate, a line a row."""
+    series = tuple(
+        Series(str(row), own["rate"].tolist(), own["test"].tolist(), joined=True)
+        for row, own in table.frame.sort_values("rate").groupby("row", sort=False)
+    )
+    return [
+        Chart(
+            title=table.title,
+            kind="points",
+            alt="Average test error by learning rate. " + " ".join(table.findings),
+            x_label="learning rate",
+            y_label="test error, percent",
+            series=series,
+            log_x=True,
+            note=table.note,
+        )
+    ]
+
+
 DRAWN: dict[str, Callable[[Table], list[Chart]]] = {
     "bands": bands,
     "ratios": ratios,
     "contrast": contrast,
     "onset": onset,
+    "plane": plane,
+    "averages": averages,
+    "by-rate": by_rate,
 }

@@ -1,0 +1,121 @@
+"""results/kurin2022.md by one command: the supervised claims of Kurin et al. 2022 on stand-ins.
+
+    python benchmarks/kurin2022.py --out runs/kurin2022 --write results/kurin2022.md
+
+Runs the figures below (what is there is read, so an interrupted command goes on) and writes what they found, with the
+command of each. ``--dense`` adds Cityscapes' figures on the rendered scenes (`scalarize data get rendered-scenes`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from scalarize import files
+from scalarize.report import study as page
+from scalarize.studies import study, targets
+
+QUESTIONS = {
+    "figure-2": "Does any specialised optimiser beat unitary scalarization, each with its regularisation?",
+    "figure-10": "What regularisation changes, optimiser by optimiser",
+    "figure-5": "Onset of overfitting without regularisation",
+    "figure-6": "Norm of the summed gradient without regularisation",
+    "figure-12": "GradDrop beside its sign-agnostic twin",
+}
+DENSE = {"figure-3": "Heterogeneous tasks: each metric, and Delta_m over single-task models"}
+SETTINGS = {"data.share": 0.05, "batch_size": 128}
+DENSE_SETTINGS = {"batch_size": 32}
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run, and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", default="runs/kurin2022")
+    parser.add_argument("--write", default="results/kurin2022.md")
+    parser.add_argument("--workload", default="multi-fashion")
+    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--data")
+    parser.add_argument("--dense", action="store_true")
+    asked = parser.parse_args(words)
+    shared = SETTINGS if asked.workload.startswith("multi-") else {}
+    found = [run(name, asked.workload, asked.epochs, shared, asked) for name in QUESTIONS]
+    if asked.dense:
+        found += [run(name, "rendered-scenes", max(2, asked.epochs // 4), DENSE_SETTINGS, asked) for name in DENSE]
+    files.write_text(asked.write, document(found))
+    print(f"written to {asked.write}")
+
+
+def run(
+    name: str, workload: str, epochs: int, settings: Mapping[str, Any], asked: argparse.Namespace
+) -> dict[str, Any]:
+    """One target; its result, with the command that makes it again and its first table as text."""
+    (target,) = targets.get(f"kurin2022/{name}")
+    request = study.StudyRequest(
+        target=target.name,
+        workload=workload,
+        budget="small",
+        seeds=asked.seeds,
+        epochs=epochs,
+        settings=dict(settings),
+        data=asked.data,
+    )
+    changed = " ".join(f"--set {key}={value}" for key, value in settings.items())
+    command = f"scalarize reproduce {target.name} --workload {workload} --budget small --seeds {asked.seeds}"
+    command += f" --epochs {epochs} {changed}".rstrip()
+    result = study.run(
+        target, request, Path(asked.out) / workload, command, True, lambda line: print(line, file=sys.stderr)
+    )
+    page.build(Path(result["out"]))
+    return result | {"command": command, "question": (QUESTIONS | DENSE)[name]}
+
+
+def document(found: Sequence[Mapping[str, Any]]) -> str:
+    """The page: an answer in the studies' own sentences, the tables of averages and times, what was scaled."""
+    lines = [
+        "# Kurin et al. 2022: specialised optimisers against plain training with regularisation",
+        "",
+        "Written by `python benchmarks/kurin2022.py`; every number is that of the command above it. Stand-ins for the",
+        "paper's data, much smaller and shorter than its runs: see *scaled*. Intervals: Student's t, 95 %, over seeds;",
+        "p-values corrected for the comparisons of their table (Holm).",
+    ]
+    if any(result["illustration"] for result in found):
+        lines += ["", "**Illustration**: fewer than 3 seeds; nothing here can be judged by."]
+    for result in found:
+        lines += ["", f"## {result['question']}", "", f"    {result['command']}", ""]
+        lines += [f"- {line.partition(': ')[2] or line}" for line in result["findings"]]
+        for table in result["tables"]:
+            frame = pd.read_csv(Path(result["out"]) / table["file"])
+            if table["kind"] in ("comparison", "ratios", "contrast"):
+                lines += ["", f"{table['title']}. {table['note']}".rstrip(), "", *as_text(table["kind"], frame)]
+        lines += ["", "Scaled: " + "; ".join(line.partition(": ")[2] for line in result["scaled"]) + "."]
+        lines += [f"{result['runs']} runs, {result['seconds_runs']:.0f} s of trainings by the clock."]
+    return "\n".join(lines) + "\n"
+
+
+def as_text(kind: str, frame: pd.DataFrame) -> list[str]:
+    """The columns that matter, as a table in Markdown."""
+    if kind == "comparison":
+        frame = frame[frame["task"] == "average"][["method", "mean", "low", "high", "seeds", "paper"]]
+    elif kind == "ratios":
+        frame = frame[["method", "to_bare", "to_bare_low", "to_bare_high", "paper"]]
+        frame = frame.rename(columns={"to_bare": "ratio", "to_bare_low": "low", "to_bare_high": "high"})
+    frame = frame.dropna(axis=1, how="all").drop(columns="deviation", errors="ignore")
+    head = [" | ".join(["", *map(str, frame.columns), ""]).strip(), "|" + " --- |" * len(frame.columns)]
+    return [*head, *(" | ".join(["", *map(cell, row), ""]).strip() for row in frame.itertuples(index=False))]
+
+
+def cell(value: Any) -> str:
+    """A number to four digits; nothing where there is none."""
+    if isinstance(value, float):
+        return "" if pd.isna(value) else f"{value:.4g}"
+    return str(value)
+
+
+if __name__ == "__main__":
+    main()

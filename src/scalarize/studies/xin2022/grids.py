@@ -1,0 +1,118 @@
+"""Appendix C.1: the grids over learning rate and regularisation, and who is trained at each of their points.
+
+The paper trained 720 models on Multi-MNIST (40 points), 1,008 on CelebA (63) and 1,960 on Cityscapes (70). Nine rows
+other than scalarization follow from its text (GradNorm at four alphas); 18 contenders a point on Multi-MNIST so leave
+nine weights, 28 on Cityscapes nineteen: we read weights of 0.1 to 0.9 by 0.1, and 0.05 to 0.95 by 0.05.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from scalarize.studies import runs
+from scalarize.studies.axes import with_settings
+from scalarize.studies.execution import Context, Planned
+from scalarize.studies.optimisers import Row, further
+
+ALPHAS = (0.5, 1.0, 1.5, 2.0)
+SEEDS = 1  # the paper states none
+SCALARIZATION = "scalarization"
+# The normalisation of MGDA and its level are those of Sener and Koltun, whose code the paper uses.
+ROWS = (
+    Row("mgda", "mgda", {"normalization": "loss+"}, level="representation"),
+    Row("pcgrad", "pcgrad"),
+    Row("imtl", "imtl"),
+    Row("rlw-normal", "rlw", {"distribution": "normal"}),
+    Row("rlw-dirichlet", "rlw", {"distribution": "dirichlet"}),
+    *(Row(f"gradnorm-{alpha:g}", "gradnorm", {"alpha": alpha}) for alpha in ALPHAS),
+)
+SGD = {"optimizer.name": "sgd", "optimizer.momentum": 0.8, "batch_size": 256}
+STEPS = {"schedule.name": "exponential", "schedule.decay": 0.85, "schedule.every": 30}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """values: of ``setting``, beside the learning ``rates``. weights: of the first task, (0.5,) for equal weights only;
+    further tasks share the rest.
+    """
+
+    workload: str
+    rates: Sequence[float]
+    setting: str
+    values: Sequence[float]
+    weights: Sequence[float]
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+
+MULTI_MNIST = Grid(
+    "multi-mnist",
+    (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0),
+    "model.dropout",
+    (0.1, 0.2, 0.3, 0.4, 0.5),
+    tuple(k / 10 for k in range(1, 10)),
+    {**SGD, **STEPS},
+)
+CELEBA = Grid(
+    "celeba-resnet",
+    (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0),
+    "optimizer.weight_decay",
+    (0.0, 1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3),
+    (),
+    {**SGD, **STEPS},
+)
+CITYSCAPES = Grid(
+    "cityscapes",
+    tuple(10 ** (-k / 2) for k in range(10, 3, -1)),
+    "optimizer.weight_decay",
+    (0.0, *(10 ** (-k / 2) for k in range(12, 3, -1))),
+    tuple(k / 20 for k in range(1, 20)),
+    {"optimizer.name": "adam", "batch_size": 64},
+)
+
+
+def plan(context: Context, grid: Grid, methods: bool = True, weights: bool = True) -> list[Planned]:
+    """Every contender at every point of the grid, early stopping on the validation average.
+
+    methods, weights: whether rows other than scalarization, and weights other than equal ones, take part. A step that
+    is not finite, as at the largest learning rates, is skipped and counted.
+    """
+    rates, values = context.budget.thin(grid.rates), context.budget.thin(grid.values)
+    common = {**grid.fixed, "selection": "best", "on_nonfinite": "skip"}
+    own = context.problem.settings
+    common = {k: v for k, v in common.items() if k not in own}
+    planned = []
+    for rate, value, seed in itertools.product(rates, values, context.seeds_of(SEEDS)):
+        settings = {**common, "optimizer.lr": rate, grid.setting: value}
+        point = f"lr {rate:g} {grid.setting.rpartition('.')[2]} {value:g} seed {seed}"
+        labels = {"rate": rate, "value": value, "seed": seed}
+        for weight in _weights(context, grid, weights):
+            content = shares(context.data.names, weight)
+            tuned = with_settings(context.problem, settings)
+            request = runs.request_for(tuned, seed=seed, weights=content, read_train=True)
+            name = f"{SCALARIZATION} {weight:g} {grid.workload} {point}" if weight else f"equal {grid.workload} {point}"
+            planned.append(Planned(name, request, {"row": SCALARIZATION, "weight": weight, **labels}))
+        for row in further(context, ROWS) if methods else ():
+            request = row.request(context.problem, seed, settings, read_train=True)
+            named = {"row": row.name, "weight": None, **labels}
+            planned.append(Planned(f"{row.name} {grid.workload} {point}", request, named))
+    return planned
+
+
+def _weights(context: Context, grid: Grid, several: bool) -> list[float | None]:
+    if not several or not grid.weights:
+        return [None]
+    return [*context.budget.thin(grid.weights)]
+
+
+def shares(names: Sequence[str], weight: float | None) -> dict[str, float]:
+    """``weight`` for the first task, the rest shared evenly; None: all alike.
+
+    >>> shares(["a", "b", "c"], 0.5)
+    {'a': 0.5, 'b': 0.25, 'c': 0.25}
+    """
+    if weight is None:
+        return {name: 1 / len(names) for name in names}
+    return {name: weight if k == 0 else (1 - weight) / (len(names) - 1) for k, name in enumerate(names)}

@@ -1,0 +1,167 @@
+"""The supervised figures of Kurin et al. 2022 and the vision figures of Xin et al. 2022: plans as printed, runs to
+their end, and what is said of known numbers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from scalarize import workloads
+from scalarize.analysis import fronts, outcomes, overfitting
+from scalarize.errors import RequestError
+from scalarize.studies import budget, targets
+from scalarize.studies.execution import Context
+from scalarize.studies.kurin2022 import protocol
+from scalarize.studies.xin2022 import grids
+from scalarize.tasks import Data, Domain, Table
+from scalarize.training import Problem
+
+SMALL = ("--budget", "tiny", "--epochs", 1, "--set", "batch_size=2048")
+FAST = ("kurin2022/figure-10", "xin2022/figure-16")
+NAMES = sorted(t.name for paper in ("kurin2022", "xin2022") for t in targets.papers()[paper])
+
+
+def context(name: str, size: str = "full") -> Context:
+    """A workload's context without its data: what a plan looks at is its tasks and size."""
+    import torch
+
+    workload = workloads.get(name)
+    module = __import__(workload.load.__module__, fromlist=["x"])
+    tasks = getattr(module, "TASKS", None) or [module.attributes_task(a, 1) for a in module.ATTRIBUTES]
+    data = Data.multi_task(tasks, Domain("d", {"train": Table(torch.zeros(60_000, 1), {})}))
+    return Context(Problem(workload=name), workload, data, budget.parse(size))
+
+
+def test_the_papers_own_numbers_of_runs_and_settings() -> None:
+    here = context("celeba-resnet")
+    runs = protocol.plan(here, protocol.CELEBA, protocol.REGULARISED)
+    assert len(runs) == 7 * 3
+    found = {p.labels["row"]: p.request for p in runs}
+    decay = {row: r.settings["optimizer.weight_decay"] for row, r in found.items()}
+    assert decay == {**dict.fromkeys(found, 1e-4), "unitary": 1e-3, "imtl": 1e-3, "pcgrad": 1e-3}
+    rates = {row: r.recipe(here.workload).optimizer.lr for row, r in found.items()}
+    assert rates == {**dict.fromkeys(found, 1e-3), "imtl": 5e-4, "mgda": 5e-4}
+    levels = {row: r.recipe(here.workload).level for row, r in found.items()}
+    of_representation = {row for row, level in levels.items() if level == "representation"}
+    assert of_representation == {"mgda", "imtl", "graddrop"}
+    assert all(p.request.norm_every == 39 for p in runs)  # 468 steps an epoch of this stand-in: 12 looks
+    plain = protocol.plan(here, protocol.CELEBA, protocol.PLAIN)
+    assert {p.request.recipe(here.workload).model["dropout"] for p in plain} == {0.0}
+    assert {p.request.settings["optimizer.weight_decay"] for p in plain} == {0.0}
+    assert len(protocol.plan(context("multi-mnist"), protocol.MULTI_MNIST, protocol.REGULARISED)) == 70
+
+
+def test_the_grids_are_those_of_appendix_c() -> None:
+    assert len(grids.plan(context("multi-mnist"), grids.MULTI_MNIST)) == 720
+    assert len(grids.CITYSCAPES.rates) * len(grids.CITYSCAPES.values) * (19 + 9) == 1960
+    assert len(grids.CELEBA.rates) * len(grids.CELEBA.values) == 63
+    points = {
+        p.request.recipe(p.request.resolve()).optimizer.lr for p in grids.plan(context("celeba-resnet"), grids.CELEBA)
+    }
+    assert points == set(grids.CELEBA.rates)
+    small = grids.plan(context("multi-mnist", "small"), grids.MULTI_MNIST)
+    assert len(small) == 3 * 3 * (3 + 9)
+
+
+def test_a_workload_without_dropout_is_refused() -> None:
+    here = context("taskonomy-tiny")
+    with pytest.raises(RequestError, match="dropout"):
+        protocol.plan(here, protocol.CELEBA, protocol.PLAIN)
+
+
+@pytest.mark.parametrize("target", FAST)
+def test_a_target_runs_to_its_end(command: Any, tmp_path: Path, target: str) -> None:
+    check(command, tmp_path, target)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", [n for n in NAMES if n not in FAST])
+def test_the_other_targets_run_to_their_end(command: Any, tmp_path: Path, target: str) -> None:
+    check(command, tmp_path, target)
+
+
+def check(command: Any, tmp_path: Path, target: str) -> None:
+    answer = command("reproduce", target, "--workload", "rand-hie", *SMALL, "--out", "o", "--json")
+    assert answer.status == 0, answer.err
+    result = answer.json
+    assert result["illustration"]
+    frames = [pd.read_csv(tmp_path / result["out"] / t["file"]) for t in result["tables"]]
+    assert frames
+    assert all(len(f) for f in frames)
+    assert len(list((tmp_path / result["out"] / "figures").glob("*.png"))) >= len(frames)
+
+
+def test_every_figure_of_the_two_papers_is_listed(command: Any) -> None:
+    listed = [line.split()[0] for line in command("reproduce", "--list").out.splitlines()]
+    wanted = [f"kurin2022/figure-{k}" for k in (1, 2, 3, 5, 6, 7, 8, 9, 10, 12, 17)]
+    wanted += [f"xin2022/figure-{k}" for k in (8, 9, 10, 11, 15, 16)] + ["xin2022/table-3"]
+    assert set(wanted) <= set(listed)
+
+
+def test_onset_peak_and_drop_of_a_known_course() -> None:
+    rows = []
+    for seed, course in enumerate(([0.5, 0.8, 0.6], [0.4, 0.5, 0.7])):
+        for epoch, value in enumerate(course, start=1):
+            place = {"run": f"r{seed}", "row": "unitary", "kind": "plain", "seed": seed, "epoch": epoch}
+            rows += [{**place, "split": "validation", "task": "a", "metric": "accuracy", "value": value}]
+            rows += [{**place, "split": "validation", "task": "b", "metric": "error", "value": 1 - value}]
+            rows += [{**place, "split": "validation", "task": "b", "metric": "other", "value": 99.0}]
+            rows += [{**place, "split": "train", "task": t, "metric": "loss", "value": epoch} for t in "ab"]
+            rows += [{**place, "split": "train", "task": "all", "metric": "gradient-norm", "value": 7.0}]
+    epochs = overfitting.per_epoch(pd.DataFrame(rows), {"a": ("accuracy", 1), "b": ("error", -1)})
+    peaks = overfitting.peaks(epochs)
+    assert peaks["onset"].tolist() == [2, 3]
+    assert peaks["drop"].tolist() == pytest.approx([0.2, 0.0])
+    assert peaks["peak"].tolist() == pytest.approx([(0.8 - 0.2) / 2, (0.7 - 0.3) / 2])
+    losses = overfitting.bands(epochs, overfitting.LOSS)
+    assert losses["mean"].tolist() == [2.0, 4.0, 6.0]  # summed over two tasks
+    assert set(overfitting.bands(epochs, overfitting.NORM)["mean"]) == {7.0}
+
+
+def test_delta_m_and_the_verdicts_against_plain_training() -> None:
+    def row(name: str, seed: int, metric: str, sign: int, value: float) -> dict[str, Any]:
+        return {
+            "row": name,
+            "seed": seed,
+            "run": f"{name}{seed}",
+            "task": "t",
+            "metric": metric,
+            "sign": sign,
+            "test": value,
+        }
+
+    single = pd.DataFrame([row("single", s, *m) for s in (0, 1) for m in (("acc", 1, 0.5), ("err", -1, 2.0))])
+    both = pd.DataFrame(
+        [row("m", s, *m) for s in (0, 1) for m in (("acc", 1, 0.6), ("err", -1, 2.2), ("loss", -1, 9.0))]
+    )
+    gains = outcomes.gains(both, single)
+    assert gains["test"].tolist() == pytest.approx([5.0, 5.0])  # 20 % up, 10 % down
+    values = {"plain": [0.1, 0.2, 0.3, 0.4], "better": [0.2, 0.31, 0.4, 0.52], "same": [0.1, 0.21, 0.29, 0.4]}
+    frame = pd.DataFrame([row(n, s, "acc", 1, v) for n, vs in values.items() for s, v in enumerate(vs)])
+    summary = outcomes.verdicts(outcomes.records(frame), "plain")[0]
+    assert summary == "Better than plain on the average: better; worse: none; not distinguishable: 1 of 2."
+
+
+def test_fronts_and_averages_of_known_models() -> None:
+    rows = []
+    for k, (name, seg, depth) in enumerate((("s", 0.9, 0.5), ("s", 0.5, 0.1), ("m", 0.4, 0.6))):
+        place = {"run": f"r{k}", "row": name, "weight": 0.5, "rate": 0.1 * (k + 1), "value": 0.0, "seed": 0}
+        rows.append({**place, "task": "seg", "metric": "acc", "sign": 1, "test": seg, "validation": seg})
+        rows.append({**place, "task": "depth", "metric": "err", "sign": -1, "test": depth, "validation": depth})
+    frame = fronts.plane(pd.DataFrame(rows), ("depth", "err"), ("seg", "acc"))
+    assert frame["front"].tolist() == [True, True, False]
+    assert fronts.who_is_ahead(frame, "s").startswith("2 of 2 models that no other dominates are s; others: none")
+    models = fronts.averages(pd.DataFrame(rows))
+    assert models["test"].tolist() == pytest.approx([30.0, 30.0, 60.0])
+    assert fronts.best(models, ["row"])["run"].tolist() == ["r0", "r2"]
+
+
+def test_no_paper_is_named_outside_studies() -> None:
+    root = Path(targets.__file__).parents[1]
+    for path in root.rglob("*.py"):
+        for paper in ("kurin2022", "xin2022"):
+            assert paper not in path.read_text() or f"studies/{paper}" in path.as_posix(), path
