@@ -21,7 +21,7 @@ from scalarize.tasks import Data, Domain, Table
 from scalarize.training import Problem
 
 SMALL = ("--budget", "tiny", "--epochs", 1, "--set", "batch_size=2048")
-FAST = ("kurin2022/figure-10", "xin2022/figure-16")
+FAST = ("kurin2022/figure-12", "xin2022/figure-9")  # 3 and 8 runs
 NAMES = sorted(t.name for paper in ("kurin2022", "xin2022") for t in targets.papers()[paper])
 
 

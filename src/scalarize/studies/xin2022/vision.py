@@ -73,10 +73,10 @@ def by_rate(found: Found) -> list[Table]:
     """Figure 11: test error by learning rate, the other setting of each point chosen on validation."""
     models = fronts.best(fronts.averages(found.results), ["row", "rate", "seed"])
     frame = models.groupby(["row", "rate"], sort=False)["test"].mean().reset_index()
-    ranks = [
-        f"learning rate {rate:g}: best {own.loc[own['test'].idxmin(), 'row']}"
-        for rate, own in frame.dropna().groupby("rate")
-    ]
+    ranks = []
+    for rate, own in frame.dropna().groupby("rate"):
+        leader = own.sort_values("test")["row"].iloc[0]
+        ranks.append(f"learning rate {rate:g}: best {leader}")
     said = f"Ranking by learning rate: {'; '.join(ranks)}."
     note = "Regularisation of each point chosen on validation."
     return [Table("by-rate", "Average test error by learning rate", frame, note, (said,))]
