@@ -76,6 +76,16 @@ class Recipe(_Frozen):
     model: Mapping[str, Any] = Field(default_factory=dict)
     data: Mapping[str, Any] = Field(default_factory=dict)
 
+    def value(self, key: str) -> Any:
+        """What stands under a dotted key. Raises RequestError for an unknown one, naming the nearest."""
+        content: Any = self.model_dump()
+        known = _keys(content)
+        if key not in known:
+            raise one_of("setting", key, known, where=" in --set")
+        for part in key.split("."):
+            content = content[part]
+        return content
+
     def override(self, changes: Mapping[str, Any]) -> Recipe:
         """The recipe with dotted keys replaced, as in ``{"optimizer.lr": 1e-4, "model.width": 128}``.
 

@@ -67,7 +67,8 @@ def normalise_rows(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     if not np.isfinite(peak).all() or (w < 0).any() or (peak <= 0).any():
         raise RequestError("task weights must be finite, >= 0 and not all 0 in every row")
     w = w / peak
-    return np.asarray(w / w.sum(axis=1, keepdims=True))
+    w /= w.sum(axis=1, keepdims=True)
+    return np.asarray(w)
 
 
 def raise_to(weights: NDArray[np.float64], floors: NDArray[np.float64]) -> NDArray[np.float64]:

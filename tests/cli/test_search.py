@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from scalarize.policy import Policy
+from scalarize.search.entry import FOUND_BEFORE
+from scalarize.search.sampling import Spread
 
 SMALL = ("--epochs", 2, "--ready", 1, "--population", 4, "--set", "batch_size=512")
 
@@ -77,9 +79,18 @@ def test_wrong_searches_end_with_status_2_and_one_line(kind: str, command: Any, 
     assert not (tmp_path / "s").exists()
 
 
-def test_a_learning_rate_is_searched_beside_the_weights(command: Any, tmp_path: Path) -> None:
-    words = ("search", "rand-hie-sites", *SMALL, "--also", "optimizer.lr=log:1e-4:1e-2", "--out", "s", "--json")
-    assert 1e-4 <= command(*words).json["extras"]["optimizer.lr"] <= 1e-2
+def test_recipe_numbers_are_searched_beside_the_weights_from_the_recipes_own(command: Any, tmp_path: Path) -> None:
+    also = ("--also", "optimizer.lr=log:1e-4:1e-2", "--also", "accumulate=lin:1:3", "--set", "optimizer.lr=0.004")
+    words = ("search", "rand-hie-sites", *SMALL, *also, "--also", "optimizer.weight_decay=log:1e-3:1e-1")
+    found = command(*words, "--set", "optimizer.weight_decay=0", "--out", "s", "--json").json["extras"]
+    assert 1e-4 <= found["optimizer.lr"] <= 1e-2
+    first = lines(tmp_path / "s/lineage.jsonl")[0]["extras"]
+    assert first["optimizer.lr"] == 0.004
+    assert first["accumulate"] == 1.0
+    assert first["optimizer.weight_decay"] == pytest.approx(1e-2)  # 0 is outside: the middle
+    answer = command("search", "rand-hie-sites", *SMALL, *also, "--algorithm", "regression", "--out", "r")
+    assert answer.status == 2
+    assert "choose another algorithm" in answer.err
 
 
 def test_start_begins_around_a_policy(command: Any, tmp_path: Path) -> None:
@@ -88,6 +99,8 @@ def test_start_begins_around_a_policy(command: Any, tmp_path: Path) -> None:
     assert command("search", "rand-hie-sites", *SMALL, "--start", "start.json", "--out", "s").status == 0
     first = lines(tmp_path / "s/lineage.jsonl")[0]
     assert first["weights"] == pytest.approx([k / 21 for k in range(1, 7)])
+    width = json.loads((tmp_path / "s/search.json").read_text())["request"]["spread"]["width"]
+    assert width == Spread().width / FOUND_BEFORE
 
 
 @pytest.mark.parametrize("history", ["full", "last", "mean"])

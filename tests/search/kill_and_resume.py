@@ -8,9 +8,12 @@ import random
 import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 
-import torch  # noqa: F401  (loaded before the forks, so that a child begins at once)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import botorch  # noqa: F401  (loaded before the forks, as is torch, so that a child begins at once)
 
 import scalarize.search
 from scalarize.search.problems import Noisy

@@ -168,6 +168,14 @@ def test_killed_worker_changes_nothing(shared_ray, tmp_path, expected):
     assert result == expected
 
 
+def test_without_a_barrier_nothing_is_lost_and_its_events_give_its_bytes(shared_ray, tmp_path):
+    out = tmp_path / "out"
+    found = search(out, RayExecutor(TwoTasks, workers=2), asynchronous=True)
+    (out / "policy.json").unlink()
+    (out / "lineage.jsonl").unlink()
+    assert search(out, resume=True, asynchronous=True) == found
+
+
 @pytest.mark.slow
 def test_lost_node_changes_nothing(tmp_path, expected):
     """Three nodes of one worker each; one is killed in the middle of a generation."""

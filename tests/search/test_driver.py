@@ -3,8 +3,11 @@
 import itertools
 import json
 import math
+import random
 
+import numpy as np
 import pytest
+import torch
 
 import scalarize
 from scalarize import Policy, files
@@ -256,6 +259,30 @@ def test_a_clone_goes_on_with_its_own_random_stream():
     assert result.history[-1].score[a] != result.history[-1].score[b]
 
 
+def test_a_learner_may_draw_from_the_global_generators(tmp_path):
+    """They begin from (seed, member, generation) in every training, so that a resumed search is the same; and they are
+    afterwards what they were before."""
+
+    class Careless(Noisy):
+        def __init__(self, seed):
+            super().__init__(seed)
+            self.start = torch.rand(4).double().numpy()
+
+        def train(self, policy, until_epoch):
+            super().train(policy, until_epoch)
+            self.skill = self.skill + self.start + np.random.random(4) + random.random()
+
+    scalarize.search(Careless, epochs=12, population=6, out=tmp_path / "whole")
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    expected = random.random(), np.random.random(), torch.rand(1).item()
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    with pytest.raises(Stop):
+        scalarize.search(Careless, epochs=12, population=6, out=tmp_path / "cut", progress=stop_after(10))
+    assert (random.random(), np.random.random(), torch.rand(1).item()) == expected
+    scalarize.search(Careless, epochs=12, population=6, out=tmp_path / "cut", resume=True)
+    assert products(tmp_path / "cut") == products(tmp_path / "whole")
+
+
 def test_groups_extras_and_scores_end_to_end():
     seen = []
 
@@ -281,6 +308,12 @@ def test_start_begins_around_a_policy_found_before():
     result = scalarize.search(Stationary, epochs=6, population=4, start=before)
     assert result.history[0].generation.weights[0].tolist() == pytest.approx([0.4, 0.3, 0.2, 0.1])
     assert result.score == pytest.approx(1.0)
+    plain = scalarize.search(
+        Stationary, epochs=6, population=40, ready=6, center={"a": 4.0, "b": 3.0, "c": 2.0, "d": 1.0}
+    )
+    narrow = scalarize.search(Stationary, epochs=6, population=40, ready=6, start=before)
+    spread = [np.log(r.history[0].generation.weights / [0.4, 0.3, 0.2, 0.1]).std() for r in (plain, narrow)]
+    assert spread[0] / spread[1] == pytest.approx(2.0, rel=0.1)
     with pytest.raises(RequestError, match="not both"):
         scalarize.search(Stationary, epochs=6, start=before, center=dict.fromkeys("abcd", 1.0))
     with pytest.raises(RequestError, match="the tasks are"):

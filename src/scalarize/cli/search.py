@@ -20,17 +20,18 @@ from scalarize.errors import RequestError
 @click.option("--quantile", default=0.4, show_default=True, type=float, help="Share replaced, in (0, 0.5].")
 @click.option("--split", default=0.7, show_default=True, type=float, help="Share of the training set to train on.")
 @click.option("--score", default="average", show_default=True, help="average, worst, gain, or a=2,b=1.")
-@click.option("--start", metavar="POLICY", help="Begin around this policy.")
+@click.option("--start", metavar="POLICY", help="Begin around the mean of this policy, half as wide.")
 @click.option("--also", multiple=True, metavar="KEY=log:LO:HI", help="A recipe number searched beside the weights.")
 @click.option("--group", "groups", multiple=True, metavar="A,B", help="Tasks that share one weight.")
 @click.option("--hyper", multiple=True, metavar="KEY=VALUE", help="A hyper-parameter of the algorithm.")
-@click.option("--spread", type=float, help="Width of the initial weights around the centre, in log space.")
+@click.option("--spread", type=float, help="Width of the initial weights, in log space (0.7; 0.35 with --start).")
 @click.option("--reference", metavar="A=1,B=2", help="Single-task metrics, for --score gain.")
 @click.option("--runs", "table", metavar="FILE.csv", help="Weights and metrics measured elsewhere, in place of W.")
 @click.option("--workers", type=int, help="Train members in this many Ray workers.")
 @click.option("--ray-address", metavar="A", help="A Ray cluster to train on.")
 @click.option("--threads-per-member", "threads", type=int, help="Threads of torch a member.")
 @click.option("--gpus-per-member", "gpus", type=float, default=0.0, help="GPUs a member, may be a fraction.")
+@click.option("--asynchronous", is_flag=True, help="No barrier between generations: nobody waits for the slowest.")
 @click.option("--max-time", type=float, metavar="SECONDS", help="Stop cleanly with the best policy so far.")
 @seed_option
 @out_options
@@ -52,6 +53,7 @@ def search(
     ray_address: str | None,
     threads: int | None,
     gpus: float,
+    asynchronous: bool,
     max_time: float | None,
     seed: int,
     out: str | None,
@@ -92,6 +94,7 @@ def search(
         reference=weights_of(reference) if reference else None,
         spread=spread,
         seed=seed,
+        asynchronous=asynchronous,
     )
     target = Path(out or f"runs/search-{request.label}-{records.digest(request.model_dump(mode='json'))}")
     result = searching.search(

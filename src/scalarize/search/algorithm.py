@@ -96,7 +96,11 @@ class Setting:
     @property
     def exploited(self) -> int:
         """Members replaced a generation: round(Q N), at least 1, at most floor(N / 2)."""
-        return min(max(round(self.quantile * self.population), 1), self.population // 2)
+        return self.exploited_of(self.population)
+
+    def exploited_of(self, members: int) -> int:
+        """As :attr:`exploited`, where ``members`` are compared."""
+        return min(max(round(self.quantile * members), 1), members // 2)
 
     @property
     def milestones(self) -> list[int]:
@@ -113,10 +117,12 @@ class Algorithm:
     """A way to search. Subclasses are dataclasses (fields: hyper-parameters), set ``name`` and ``paper``, and
     implement ``propose`` and ``total_epochs``; registered by :func:`scalarize.search.registry.register`.
 
+    asynchronous: whether a member can go on before its whole generation is told (``proceed``).
     judge: how metrics (M, T) become scores (M,), set by the driver: for algorithms that predict metrics."""
 
     name: ClassVar[str]
     paper: ClassVar[str]
+    asynchronous: ClassVar[bool] = False
     setting: Setting
     history: list[Told] = field(default_factory=list)
     judge: Callable[[Array], Array] | None = field(default=None, init=False, repr=False)
@@ -124,6 +130,11 @@ class Algorithm:
 
     def propose(self, history: History) -> Generation | None:
         """The next generation after ``history``, or None at the end. Pure: equal histories, equal answers."""
+        raise NotImplementedError
+
+    def proceed(self, told: Told, member: int) -> Generation:
+        """What ``member`` does next, as a generation of one, where ``told`` holds those of its own generation that are
+        scored so far, itself among them. Pure; equal to its row of ``propose`` where all are."""
         raise NotImplementedError
 
     @property

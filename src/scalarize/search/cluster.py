@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scalarize import files
 from scalarize.errors import RequestError, RunError
 from scalarize.search import checkpoints, cluster_start
-from scalarize.search.executor import Job, LearnerFactory, Outcome, run_and_store, run_job
+from scalarize.search.executor import Job, Jobs, LearnerFactory, Outcome, run_and_store, run_job
 
 Blob = NDArray[np.uint8]
 ATTEMPTS = 3  # trainings of one member that may end with their worker, before the search gives up
@@ -27,6 +27,18 @@ class _Stored:
 
     reference: Any
     path: str
+
+
+@dataclass
+class _Todo:
+    """What is to be trained: jobs whose worker was lost ``again``, then the ``coming`` ones."""
+
+    coming: Iterator[Job | None]
+    again: deque[Job] = field(default_factory=deque)
+
+    def take(self) -> Job | None:
+        """The next job; None where there is none now."""
+        return self.again.popleft() if self.again else next(self.coming, None)
 
 
 class _Worker:
@@ -92,12 +104,13 @@ class RayExecutor:
         self._idle: list[Any] = []
         self._busy: dict[Any, tuple[Any, Job | None, Any]] = {}  # reference: worker, job (None: it starts), blob
 
-    def run(self, jobs: Sequence[Job]) -> Generator[Outcome, None, None]:
+    def run(self, jobs: Jobs) -> Generator[Outcome, None, None]:
         """Outcomes as they come. Closing the generator ends the trainings under way."""
-        if not jobs:
+        left = len(jobs)
+        if not left:
             return
         self._start()
-        todo, left = deque(jobs), len(jobs)
+        todo = _Todo(iter(jobs))
         ended: Counter[tuple[int, int]] = Counter()  # by (generation, member): workers that ended in its training
         try:
             while left:
@@ -116,7 +129,7 @@ class RayExecutor:
                     self._dismiss(worker)
                     _count(ended, job, error)
                     if job is not None:
-                        todo.appendleft(_from_disk(job))
+                        todo.again.append(_from_disk(job))
                     continue
                 left -= 1
                 yield done
@@ -149,10 +162,10 @@ class RayExecutor:
                 room = min(room, have.get("GPU", 0.0) / self.gpus)
             self.workers = max(int(room), 1)
 
-    def _fill(self, todo: deque[Job]) -> None:
+    def _fill(self, todo: _Todo) -> None:
         """Hand out jobs, and hire where workers are missing."""
-        while todo and self._idle:
-            self._submit(todo.popleft(), self._idle.pop(0))
+        while self._idle and (job := todo.take()) is not None:
+            self._submit(job, self._idle.pop(0))
         ray = cluster_start.load()
         for _ in range((self.workers or 1) - len(self._idle) - len(self._busy)):
             kind = ray.remote(_Worker).options(

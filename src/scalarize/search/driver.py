@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -17,6 +18,7 @@ from scalarize import files
 from scalarize.errors import RequestError, RunError
 from scalarize.search import lineage, sampling
 from scalarize.search.algorithm import NO_PARENT, Algorithm, Generation, Told
+from scalarize.search.asynchronous import Flow, side_by_side
 from scalarize.search.clock import Clock
 from scalarize.search.executor import Executor, Job, Outcome, recall
 from scalarize.search.journal import Journal
@@ -67,6 +69,7 @@ def run_search(
     request: Mapping[str, Any] | None = None,
     resume: bool = False,
     max_time: float | None = None,
+    asynchronous: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> SearchResult:
     """Search to the end, or until ``max_time`` seconds have passed, and leave ``policy.json`` in ``out``.
@@ -74,13 +77,15 @@ def run_search(
     algorithm: at its beginning; executor: closed at the end; score and reference: see :mod:`scalarize.search.score`;
     split: what members are scored on; share: of the training set that members train on (counts in ``trainings``);
     request: plain data that must be equal when a search is resumed and that goes into the policy's provenance
-    (no paths, hosts or times); progress: called after every job.
+    (no paths, hosts or times); asynchronous: without a barrier between generations, see
+    :mod:`scalarize.search.asynchronous`; progress: called after every job.
 
     Equal requests give equal bytes in ``lineage.jsonl`` and ``policy.json``, through any executor and any number of
-    crashes and resumptions. Time is looked at between jobs; a stopped search is continued by ``resume``.
+    crashes and resumptions; without a barrier, and trained side by side, only where trainings end in an equal order.
+    Time is looked at between jobs; a stopped search is continued by ``resume``.
 
-    Raises RequestError where ``out`` holds a search and ``resume`` is not set, holds another one, is damaged or in
-    use; RunError where the disk is full or no member has a finite score.
+    Raises RequestError where the algorithm cannot do without a barrier, or ``out`` holds a search and ``resume`` is not
+    set, holds another one, is damaged or in use; RunError where the disk is full or no member has a finite score.
     """
     begun = time.monotonic()
     tasks = algorithm.setting.space.tasks
@@ -88,6 +93,10 @@ def run_search(
     if max_time is not None and not max_time > 0:
         raise RequestError(f"--max-time must be a positive number of seconds, got {max_time}")
     full = {**(request or {}), **describe(algorithm), "score": score, "split": split, "share": share}
+    if asynchronous:
+        if not algorithm.asynchronous:
+            raise RequestError(f"{algorithm.name} decides for whole generations: it cannot search without a barrier")
+        full["asynchronous"] = True
     if reference is not None:
         full["reference"] = {t: float(reference[t]) for t in tasks if t in reference}
     journal = Journal(Path(out))
@@ -96,11 +105,12 @@ def run_search(
     with contextlib.closing(executor), files.lock(out):
         if not resume:
             journal.refuse_overwrite()
-        journal.open(full)
+        journal.open(full, decided=not asynchronous)
         algorithm.judge = judge
         algorithm.restore(journal.history, journal.asked)
         clock = Clock(journal.out / "timings.jsonl", begun, max_time)
-        partial = _to_the_end(algorithm, executor, journal, _Scoring(judge, split), clock, progress)
+        go = _without_barrier if asynchronous else _to_the_end
+        partial = go(algorithm, executor, journal, _Scoring(judge, split), clock, progress)
         history = [*algorithm.history, *_countable(algorithm.history, partial)]
         if not history:
             raise RunError(f"--max-time {max_time}: not one training finished in time, so nothing was found")
@@ -108,7 +118,7 @@ def run_search(
         for path, policy in result.files():
             policy.save(journal.out / path)
         if result.finished:
-            journal.prune(None)
+            journal.prune()
         seconds, training = clock.totals()
         return dataclasses.replace(result, out=str(out), seconds=seconds, seconds_training=training)
 
@@ -122,6 +132,11 @@ class _Scoring:
         """Metrics (M, T) in the order of ``asked``."""
         rows = [[outcomes[m].metrics[t] for t in tasks] for m in asked.member.tolist()]
         return np.array(rows, dtype=np.float64).reshape(len(rows), len(tasks))
+
+    def alone(self, outcome: Outcome, tasks: Sequence[str]) -> tuple[Array, float]:
+        """Metrics (T,) and score of one member."""
+        metrics = np.array([outcome.metrics[t] for t in tasks])
+        return metrics, float(self.score(metrics[None])[0])
 
     def score(self, metrics: Array) -> Array:
         with np.errstate(all="ignore"):  # a metric that is not finite gives such a score, which ranks last
@@ -138,25 +153,19 @@ def _to_the_end(
 ) -> Told | None:
     """Every generation in turn. None at the end; where time ran out, the members of the last one that finished."""
     tasks = algorithm.setting.space.tasks
-    done = sum(int(lineage.epochs_trained(algorithm.history, t.generation).sum()) for t in algorithm.history)
-    best = max((float(np.nanmax(t.score)) for t in algorithm.history if np.isfinite(t.score).any()), default=-math.inf)
+    tally = _Tally.of(algorithm, clock, progress)
     handles: dict[int, Any] = {}
     while (asked := algorithm.ask()) is not None:
         journal.decide(asked)
-        journal.prune(asked)
+        parents = {journal.checkpoint(asked.index - 1, int(p)) for p in asked.parent if p != NO_PARENT}
+        journal.prune({asked.index}, parents)
         epochs = lineage.epochs_trained(algorithm.history, asked)
         outcomes: dict[int, Outcome] = {}
         with contextlib.closing(_outcomes(executor, _jobs(algorithm, journal, asked, scoring.split, handles))) as run:
             while len(outcomes) < asked.size and not clock.over():
                 outcome = next(run)
                 outcomes[outcome.member] = outcome
-                row = asked.row_of(outcome.member)
-                score = float(scoring.score(np.array([[outcome.metrics[t] for t in tasks]]))[0])
-                done, best = done + int(epochs[row]), max(best, score) if math.isfinite(score) else best
-                if progress is not None:
-                    progress(
-                        Progress(asked.index, outcome.member, score, best, done, algorithm.total_epochs, clock.passed())
-                    )
+                tally.tell(outcome, scoring.alone(outcome, tasks)[1], int(epochs[asked.row_of(outcome.member)]))
         clock.note(asked.index, sum(o.seconds_training for o in outcomes.values()))
         if len(outcomes) < asked.size:
             some = lineage.subset(asked, sorted(outcomes))
@@ -167,6 +176,64 @@ def _to_the_end(
         handles = {member: outcome.handle for member, outcome in outcomes.items()}
     journal.decide(None)
     return None
+
+
+def _without_barrier(
+    algorithm: Algorithm,
+    executor: Executor,
+    journal: Journal,
+    scoring: _Scoring,
+    clock: Clock,
+    progress: Callable[[Progress], None] | None,
+) -> Told | None:
+    """As :func:`_to_the_end`, member by member."""
+    tasks, lengths = algorithm.setting.space.tasks, np.diff([0, *algorithm.setting.milestones])
+    flow = Flow(algorithm, journal, functools.partial(_job, algorithm, journal, 0, scoring.split))
+    algorithm.restore(flow.history())
+    tally = _Tally.of(algorithm, clock, progress)
+    tally.done = sum(int(lengths[stage.index] * stage.ended.sum()) for stage in flow.stages)
+    with contextlib.closing(side_by_side(flow, executor.run)) as run:
+        while len(flow) and not clock.over():
+            outcome = next(run)
+            metrics, score = scoring.alone(outcome, tasks)
+            ended = flow.end(outcome, metrics, score)
+            flow.prune()
+            tally.tell(outcome, score, int(lengths[outcome.generation]))
+            for stage in ended:
+                clock.note(stage.index, float(stage.seconds.sum()))
+                journal.rewrite(flow.history())
+    journal.rewrite(flow.history())
+    algorithm.restore(flow.history())
+    if not len(flow):
+        return None
+    unfinished = flow.stages[flow.slowest]
+    clock.note(unfinished.index, float(unfinished.seconds.sum()))
+    return unfinished.told()
+
+
+@dataclass
+class _Tally:
+    """What has been done so far, for whoever watches."""
+
+    done: int
+    best: float
+    total: int
+    clock: Clock
+    progress: Callable[[Progress], None] | None
+
+    @classmethod
+    def of(cls, algorithm: Algorithm, clock: Clock, progress: Callable[[Progress], None] | None) -> _Tally:
+        history = algorithm.history
+        done = sum(int(lineage.epochs_trained(history, t.generation).sum()) for t in history)
+        best = max((float(np.nanmax(t.score)) for t in history if np.isfinite(t.score).any()), default=-math.inf)
+        return cls(done, best, algorithm.total_epochs, clock, progress)
+
+    def tell(self, outcome: Outcome, score: float, epochs: int) -> None:
+        self.done += epochs
+        self.best = max(self.best, score) if math.isfinite(score) else self.best
+        if self.progress is not None:
+            seen = (outcome.generation, outcome.member, score, self.best)
+            self.progress(Progress(*seen, self.done, self.total, self.clock.passed()))
 
 
 def _countable(history: Sequence[Told], partial: Told | None) -> list[Told]:
@@ -180,26 +247,28 @@ def _countable(history: Sequence[Told], partial: Told | None) -> list[Told]:
 def _jobs(
     algorithm: Algorithm, journal: Journal, asked: Generation, split: str, handles: Mapping[int, Any]
 ) -> list[Job]:
-    setting = algorithm.setting
-    jobs = []
-    for i, (member, parent) in enumerate(zip(asked.member.tolist(), asked.parent.tolist(), strict=True)):
-        stored = str(journal.checkpoint(asked.index - 1, parent))
-        jobs.append(
-            Job(
-                generation=asked.index,
-                member=member,
-                seed=sampling.training_seed(setting.seed, member, asked.index),
-                parent=None if parent == NO_PARENT else handles.get(parent) or stored,
-                weights=dict(zip(setting.space.tasks, asked.weights[i].tolist(), strict=True)),
-                extras={key: float(values[i]) for key, values in asked.extras.items()},
-                until_epoch=asked.until_epoch,
-                epochs=setting.epochs,
-                split=split,
-                checkpoint=str(journal.checkpoint(asked.index, member)),
-                keep=asked.keep,
-            )
-        )
-    return jobs
+    return [
+        _job(algorithm, journal, row, split, asked, handles.get(parent))
+        for row, parent in enumerate(asked.parent.tolist())
+    ]
+
+
+def _job(algorithm: Algorithm, journal: Journal, row: int, split: str, asked: Generation, handle: Any) -> Job:
+    """The job of a row of ``asked``; handle: where its parent's state lies, if not in its checkpoint."""
+    setting, member, parent = algorithm.setting, int(asked.member[row]), int(asked.parent[row])
+    return Job(
+        generation=asked.index,
+        member=member,
+        seed=sampling.training_seed(setting.seed, member, asked.index),
+        parent=None if parent == NO_PARENT else handle or str(journal.checkpoint(asked.index - 1, parent)),
+        weights=dict(zip(setting.space.tasks, asked.weights[row].tolist(), strict=True)),
+        extras={key: float(values[row]) for key, values in asked.extras.items()},
+        until_epoch=asked.until_epoch,
+        epochs=setting.epochs,
+        split=split,
+        checkpoint=str(journal.checkpoint(asked.index, member)),
+        keep=asked.keep,
+    )
 
 
 def _outcomes(executor: Executor, jobs: Sequence[Job]) -> Generator[Outcome, None, None]:

@@ -12,7 +12,7 @@ from scalarize.policy import Policy
 from scalarize.search import registry
 from scalarize.search.algorithm import Setting
 from scalarize.search.driver import Progress, run_search
-from scalarize.search.executor import Executor, LearnerFactory
+from scalarize.search.executor import Executor, LearnerFactory, own_randomness
 from scalarize.search.local import LocalExecutor
 from scalarize.search.result import SearchResult
 from scalarize.search.sampling import Spread
@@ -44,6 +44,7 @@ def search(
     out: str | Path | None = None,
     resume: bool = False,
     max_time: float | None = None,
+    asynchronous: bool = False,
     executor: Executor | None = None,
     request: Mapping[str, Any] | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -56,12 +57,13 @@ def search(
     see :class:`~scalarize.search.algorithm.Setting`. tasks: default those of the learner. center: a weight a task,
     the search begins around it, one member exactly there (default uniform; weights inverse to the losses of a
     constant predictor are better where losses differ in scale). start: a policy found before, say on a smaller model
-    of the family: its mean is the centre, and the spread is half as wide (Royer et al. 2023, section 4.1).
+    of the family: its mean is the centre (Royer et al. 2023, section 4.1). spread: default a log-normal of width 0.7,
+    half as wide around ``start``.
     groups: tasks that share one weight. also: recipe numbers searched beside the weights,
     ``{"lr": "log:1e-4:1e-2"}``, handed to the factory. score, reference: see :mod:`scalarize.search.score`.
     split: what members are scored on. out: the directory (default: a temporary one, deleted in the end).
-    resume, max_time, share, request, progress: see :func:`~scalarize.search.driver.run_search`. executor: default
-    in this process.
+    resume, max_time, asynchronous, share, request, progress: see :func:`~scalarize.search.driver.run_search`.
+    executor: default in this process.
 
     Raises RequestError for anything that cannot be searched, RunError where the search fails.
 
@@ -70,19 +72,21 @@ def search(
     >>> result.policy.tasks, result.generations
     (('a', 'b', 'c', 'd'), 4)
     """
-    names = tuple(tasks) if tasks is not None else tuple(learner_factory(seed=0, **_middle(also)).tasks)
+    names = tuple(tasks or ())
+    if tasks is None:
+        with own_randomness(0):
+            names = tuple(learner_factory(seed=0, **_middle(also)).tasks)
     if start is not None and center is not None:
         raise RequestError("give either a centre or a policy to start from, not both")
-    around = (start.reorder(names).mean().weights_at(0).tolist()) if start is not None else _in_order(center, names)
-    wide = spread or Spread()
+    around = _in_order(center, names) if start is None else center_of(start, names)
     setting = Setting(
-        space=Space(names, tuple(around), tuple(tuple(g) for g in groups), _ranges(also), floor),
+        space=Space(names, around, tuple(tuple(g) for g in groups), _ranges(also), floor),
         epochs=epochs,
         population=population,
         ready=ready,
         quantile=quantile,
         seed=seed,
-        spread=wide if start is None else wide.narrower(FOUND_BEFORE),
+        spread=spread or default_spread(start),
     )
     chosen = registry.create(algorithm, setting, **hyper)
     settings: dict[str, Any] = {
@@ -93,6 +97,7 @@ def search(
         "request": request,
         "resume": resume,
         "max_time": max_time,
+        "asynchronous": asynchronous,
         "progress": progress,
     }
     runner = executor or LocalExecutor(learner_factory)
@@ -100,6 +105,16 @@ def search(
         return run_search(chosen, runner, out, **settings)
     with tempfile.TemporaryDirectory(prefix="scalarize-search-") as directory:
         return run_search(chosen, runner, directory, **settings)
+
+
+def center_of(start: Policy, names: Sequence[str]) -> tuple[float, ...]:
+    """The weights around which a search begins that starts from a policy: its mean, in the order of ``names``."""
+    return tuple(start.reorder(names).mean().weights_at(0).tolist())
+
+
+def default_spread(start: Policy | None) -> Spread:
+    """How wide a search begins where nothing else is asked for."""
+    return Spread() if start is None else Spread().narrower(FOUND_BEFORE)
 
 
 def _ranges(also: Mapping[str, Range | str] | None) -> dict[str, Range]:
@@ -110,9 +125,9 @@ def _middle(also: Mapping[str, Range | str] | None) -> dict[str, float]:
     return {key: wanted.middle for key, wanted in _ranges(also).items()}
 
 
-def _in_order(center: Mapping[str, float] | None, names: Sequence[str]) -> list[float]:
+def _in_order(center: Mapping[str, float] | None, names: Sequence[str]) -> tuple[float, ...]:
     if center is None:
-        return []
+        return ()
     if set(center) != set(names):
         raise RequestError(f"the centre weighs {', '.join(center)}; the tasks are {', '.join(names)}")
-    return [float(center[name]) for name in names]
+    return tuple(float(center[name]) for name in names)

@@ -13,7 +13,7 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,9 @@ class Journal:
                 f"{self.out}: already holds a search ({held[0]}): continue it with --resume, or choose another --out"
             )
 
-    def open(self, request: Mapping[str, Any]) -> None:
-        """Begin, or read what is there. Raises RequestError for another request or a damaged directory."""
+    def open(self, request: Mapping[str, Any], decided: bool = True) -> None:
+        """Begin, or read what is there; ``decided``: with its decisions, which a search without a barrier keeps in a
+        file of its own. Raises RequestError for another request or a damaged directory."""
         path = self.out / "search.json"
         wanted = {"format": FORMAT, "request": json.loads(json.dumps(request))}
         if path.exists():
@@ -56,7 +57,8 @@ class Journal:
             difference = _difference(held, wanted)
             if difference:
                 raise RequestError(f"{self.out}: holds another search: {difference}; choose another --out")
-            self._read()
+            if decided:
+                self._read()
         else:
             self.refuse_overwrite()
             files.write_json(path, wanted)
@@ -131,29 +133,30 @@ class Journal:
             raise RunError(f"cannot write {self.lineage}: {error.strerror or error}") from error
         self._count(content)
 
+    def rewrite(self, history: Sequence[Told]) -> None:
+        """Replace the lineage by ``history``: for a search that keeps its decisions elsewhere."""
+        rows = [row for told in history for row in lineage.lineage_rows(told)]
+        files.write_text(self.lineage, "".join(json.dumps(row) + "\n" for row in rows))
+
     # --- checkpoints ----------------------------------------------------------------------------------------------
     def checkpoint(self, generation: int, member: int) -> Path:
         """The file of a member's finished job."""
         return self.out / "checkpoints" / f"generation-{generation:05d}" / f"member-{member:05d}.pt"
 
-    def prune(self, generation: Generation | None) -> None:
-        """Delete every checkpoint but those of ``generation`` and of the parents that it continues."""
+    def prune(self, whole: Collection[int] = (), parents: Collection[Path] = ()) -> None:
+        """Delete every checkpoint but those of the generations ``whole`` and the files ``parents``."""
         root = self.out / "checkpoints"
-        wanted: Collection[Path] = ()
-        current = Path()
-        if generation is not None:
-            current = self.checkpoint(generation.index, 0).parent
-            wanted = {self.checkpoint(generation.index - 1, int(p)) for p in generation.parent if p >= 0}
+        kept = {self.checkpoint(generation, 0).parent for generation in whole}
         for folder in _entries(root):
-            if folder == current:
+            if folder in kept:
                 continue
             for path in _entries(folder):
-                if path not in wanted:
+                if path not in parents:
                     with contextlib.suppress(FileNotFoundError):
                         path.unlink()
             if not _entries(folder):
                 folder.rmdir()
-        if generation is None:
+        if not whole and not parents:
             shutil.rmtree(root, ignore_errors=True)
 
 

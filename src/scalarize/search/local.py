@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
-from scalarize.search.executor import Job, LearnerFactory, Outcome, run_and_store
+from scalarize.search.executor import Jobs, LearnerFactory, Outcome, run_and_store
 
 
 class LocalExecutor:
@@ -13,9 +13,9 @@ class LocalExecutor:
     def __init__(self, factory: LearnerFactory) -> None:
         self.factory = factory
 
-    def run(self, jobs: Sequence[Job]) -> Generator[Outcome, None, None]:
+    def run(self, jobs: Jobs) -> Generator[Outcome, None, None]:
         """Outcomes in the order of ``jobs``."""
-        return (run_and_store(self.factory, job) for job in jobs)
+        return (run_and_store(self.factory, job) for job in jobs if job is not None)
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from scalarize.policy import Policy
+from scalarize.search.executor import Jobs, LearnerFactory, Outcome, run_and_store
 from scalarize.search.problems import Stationary
 from scalarize.search.space import Array
 
@@ -78,6 +80,39 @@ class SimulatedLearner(Stationary):
         """Go on from a state of :meth:`state_dict`."""
         super().load_state_dict(state)
         self.seconds = float(state["seconds"])
+
+
+class SimulatedExecutor:
+    """Trains in this process, but gives outcomes in the order in which they would end on ``slots`` side by side.
+
+    ``timing`` draws how long each training takes, as one of ``epochs``; ``now``: simulated seconds so far. Equal seeds
+    give equal orders.
+    """
+
+    def __init__(
+        self, factory: LearnerFactory, slots: int, timing: Timing | None = None, epochs: int = 1, seed: int = 0
+    ) -> None:
+        self.factory, self.slots, self.timing, self.epochs = factory, slots, timing or Timing(), epochs
+        self.now = 0.0
+        self._rng = np.random.default_rng(seed)
+
+    def run(self, jobs: Jobs) -> Generator[Outcome, None, None]:
+        """Outcomes as they would come."""
+        coming, left = iter(jobs), len(jobs)
+        under_way: list[tuple[float, int, Outcome]] = []  # a heap: when each ends, in which order it began
+        begun = 0
+        while left:
+            while len(under_way) < self.slots and (job := next(coming, None)) is not None:
+                outcome = run_and_store(self.factory, job)
+                took = float(self.timing.draw(self._rng, self.epochs)[0])
+                heapq.heappush(under_way, (self.now + took, begun, outcome))
+                begun += 1
+            self.now, _, outcome = heapq.heappop(under_way)
+            left -= 1
+            yield outcome
+
+    def close(self) -> None:
+        """Nothing to let go of."""
 
 
 @dataclass(frozen=True)

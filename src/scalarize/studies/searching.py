@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from scalarize.recipe import Recipe
 from scalarize.search import registry
 from scalarize.search.algorithm import Algorithm, Setting
 from scalarize.search.driver import Progress, run_search
+from scalarize.search.entry import center_of, default_spread
 from scalarize.search.executor import Executor
 from scalarize.search.sampling import Spread
 from scalarize.search.score import create as create_score
-from scalarize.search.space import Space, parse_also
+from scalarize.search.space import Range, Space, parse_also
 from scalarize.tasks import Data
 from scalarize.workloads import Workload
 
@@ -33,8 +34,9 @@ class SearchRequest(training.Problem):
 
     split: share of the training set that members train on; they are scored on the rest of it. start: the content of
     a policy around whose mean weights the search begins, in place of the weights that equalise the losses of the
-    best constant predictor. also: recipe numbers searched beside the weights. groups: tasks that share a weight.
-    reference: single-task metrics, for the score ``gain``.
+    best constant predictor, and half as wide unless ``spread`` says how wide. also: recipe numbers searched beside the
+    weights; one member begins with the recipe's own where they lie in their ranges. groups: tasks that share a weight.
+    reference: single-task metrics, for the score ``gain``. asynchronous: without a barrier between generations.
     """
 
     algorithm: str
@@ -50,6 +52,7 @@ class SearchRequest(training.Problem):
     reference: dict[str, float] | None = None
     spread: float | None = None
     seed: int = 0
+    asynchronous: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class HoldoutFactory:
 
     def __call__(self, seed: int, **extras: Any) -> SupervisedLearner:
         workload, recipe, data = _prepared(self.problem.model_dump_json(), self.share)
-        changed = recipe.override(extras | ({"threads": self.threads} if self.threads else {}))
+        changed = recipe.override(_whole(recipe, extras) | ({"threads": self.threads} if self.threads else {}))
         build = functools.partial(workload.build, changed.model, data)
         precision: Any = self.problem.precision
         return SupervisedLearner(data, build, changed, seed, self.problem.device, precision)
@@ -86,18 +89,31 @@ def algorithm_of(request: SearchRequest) -> Algorithm:
     _, recipe, data = _prepared(problem_of(request).model_dump_json(), request.split)
     if len(data.names) < 2:
         raise RequestError(f"a search needs at least two tasks or domains, got {', '.join(data.names)}")
-    if request.start is None:
+    start = None if request.start is None else Policy.from_dict(request.start, "--start")
+    if start is None:
         losses = data.constant_losses()
-        center = simplex.inverse([losses[n] for n in data.names])
+        center = tuple(simplex.inverse([losses[n] for n in data.names]).tolist())
     else:
-        center = Policy.from_dict(request.start, "--start").reorder(data.names).mean().weights_at(0)
-    also = parse_also(request.also)
-    recipe.override({key: wanted.middle for key, wanted in also.items()})
-    space = Space(tuple(data.names), tuple(center.tolist()), request.groups, also)
-    spread = Spread() if request.spread is None else Spread(width=request.spread)
+        center = center_of(start, data.names)
+    space = Space(tuple(data.names), center, request.groups, _ranges(request.also, recipe))
+    spread = default_spread(start) if request.spread is None else Spread(width=request.spread)
     setting = Setting(space, recipe.epochs, request.population, request.ready, request.quantile, request.seed, spread)
     create_score(request.score, data.names, request.reference)
     return registry.create(request.algorithm, setting, **request.hyper)
+
+
+def _ranges(also: tuple[str, ...], recipe: Recipe) -> dict[str, Range]:
+    """The ranges by key; each begins at the recipe's own value where that lies inside."""
+    ranges = parse_also(also)
+    recipe.override(_whole(recipe, {key: wanted.middle for key, wanted in ranges.items()}))
+    own = {key: recipe.value(key) for key in ranges}
+    inside = {key for key, w in ranges.items() if isinstance(own[key], int | float) and w.low <= own[key] <= w.high}
+    return {key: replace(w, start=float(own[key])) if key in inside else w for key, w in ranges.items()}
+
+
+def _whole(recipe: Recipe, extras: dict[str, float]) -> dict[str, float]:
+    """``extras``, rounded where the recipe's own value is a whole number."""
+    return {key: round(x) if type(recipe.value(key)) is int else x for key, x in extras.items()}
 
 
 def search(
@@ -118,6 +134,11 @@ def search(
     if max_time is not None and not max_time > 0:
         raise RequestError(f"--max-time must be a positive number of seconds, got {max_time}")
     algorithm = algorithm_of(request)
+    if request.asynchronous and not algorithm.asynchronous:
+        able = [name for name in registry.names() if registry.get(name).asynchronous]
+        raise RequestError(
+            f"--asynchronous: {algorithm.name} decides for whole generations; choose {' or '.join(able)}"
+        )
     asked = request.model_dump(mode="json")
     held = records.claim(out, "search", asked, resume, command)
     if held and (out / "result.json").exists():
@@ -135,6 +156,7 @@ def search(
         request={"problem": _content(request)},
         resume=True,
         max_time=max_time,
+        asynchronous=request.asynchronous,
         progress=progress,
     )
     result: dict[str, Any] = found.to_dict()

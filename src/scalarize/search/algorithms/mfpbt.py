@@ -31,6 +31,7 @@ class MFPBT(PBT):
 
     name = "mfpbt"
     paper = "Doulazmi et al. 2025, Multiple-frequencies population-based training"
+    asynchronous = False  # sub-populations compare with each other
     intervals: tuple[int, ...] = (1, 2, 4)
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ class MFPBT(PBT):
         return self.clone(told, replaced[kept], pairs[:, 0], pairs[:, 1], [rngs[i] for i in kept])
 
     def _count(self, size: int) -> int:
-        return min(max(round(self.setting.quantile * size), 1), size // 2)
+        return self.setting.exploited_of(size)
 
     def _winners(self, told: Told, order: Indices) -> Indices:
         best = order[: self._count(order.size)]

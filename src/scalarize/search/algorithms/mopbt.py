@@ -11,7 +11,6 @@ from scalarize.errors import RequestError
 from scalarize.search.algorithm import History, Indices, Told, ranking
 from scalarize.search.algorithms.pbt import PBT
 from scalarize.search.registry import register
-from scalarize.search.sampling import Extras
 from scalarize.search.space import Array
 
 MOST_TASKS = 255  # moocore's limit; among far fewer tasks already, hardly any member dominates another
@@ -35,12 +34,11 @@ class MOPBT(PBT):
         if len(self.setting.space.tasks) > MOST_TASKS:
             raise RequestError(f"mopbt ranks over at most {MOST_TASKS} tasks, not {len(self.setting.space.tasks)}")
 
-    def decide(self, told: Told) -> tuple[Array, Extras, Indices]:
+    def select(self, told: Told) -> tuple[Indices, Indices]:
         order, finite = non_dominated_order(told.metrics, told.generation.member)
-        number = self.setting.exploited
+        number = self.setting.exploited_of(told.generation.size)
         replaced = max(number, int((~finite[order]).sum()))
-        donors = order[:number][finite[order[:number]]]
-        return self.replace(told, np.sort(order[order.size - replaced :]), donors)
+        return np.sort(order[order.size - replaced :]), order[:number][finite[order[:number]]]
 
     def front(self, history: History) -> list[tuple[int, int]]:
         longest = max(told.generation.until_epoch for told in history)

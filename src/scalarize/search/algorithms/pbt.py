@@ -13,6 +13,8 @@ from scalarize.search.registry import register
 from scalarize.search.sampling import Extras, explore, generators, population
 from scalarize.search.space import Array
 
+BLOCK = 256  # members explored at once: of thousands, more would leave the processor's caches
+
 
 @register
 @dataclass(eq=False, kw_only=True)
@@ -31,6 +33,7 @@ class PBT(Algorithm):
 
     name = "pbt"
     paper = "Jaderberg et al. 2017, Population based training of neural networks"
+    asynchronous = True
     factors: tuple[float, ...] = (0.8, 1.2)
     resample: float = 0.1
 
@@ -60,8 +63,19 @@ class PBT(Algorithm):
 
     def decide(self, told: Told) -> tuple[Array, Extras, Indices]:
         """Weights (M, T), extras (M,) and parents (M,) of the generation after ``told``."""
-        losers, donors = exploited(told, self.setting.exploited)
-        return self.replace(told, losers, donors)
+        return self.replace(told, *self.select(told))
+
+    def select(self, told: Told) -> tuple[Indices, Indices]:
+        """Rows to replace, and rows to copy, among those told."""
+        return exploited(told, self.setting.exploited_of(told.generation.size))
+
+    def proceed(self, told: Told, member: int) -> Generation:
+        s, step, row = self.setting, told.generation.index + 1, told.generation.row_of(member)
+        losers, donors = self.select(told)
+        weights, extras, parent = self.replace(told, losers[losers == row], donors)
+        alone = {key: values[[row]] for key, values in extras.items()}
+        keep = step + 1 < len(s.milestones)
+        return Generation(step, s.milestones[step], np.array([member]), parent[[row]], weights[[row]], alone, keep)
 
     def replace(self, told: Told, losers: Indices, donors: Indices) -> tuple[Array, Extras, Indices]:
         """Replace the rows ``losers``, each by a donor drawn uniformly from the rows ``donors``, and explore."""
@@ -79,13 +93,15 @@ class PBT(Algorithm):
         space, last = self.setting.space, told.generation
         moved, parent = last.weights.copy(), last.member.copy()
         extras = {key: values.copy() for key, values in last.extras.items()}
-        copied = {key: values[weights] for key, values in last.extras.items()}
         parent[rows] = last.member[state]
-        moved[rows], values = explore(
-            space, self.setting.spread, last.weights[weights], copied, rngs, self.factors, self.resample
-        )
-        for key in extras:
-            extras[key][rows] = values[key]
+        for first in range(0, rows.size, BLOCK):
+            part = slice(first, first + BLOCK)
+            copied = {key: values[weights[part]] for key, values in last.extras.items()}
+            moved[rows[part]], values = explore(
+                space, self.setting.spread, last.weights[weights[part]], copied, rngs[part], self.factors, self.resample
+            )
+            for key in extras:
+                extras[key][rows[part]] = values[key]
         return moved, extras, parent
 
 

@@ -31,7 +31,10 @@ class Regression(Algorithm):
 
     def __post_init__(self) -> None:
         if self.setting.space.also:
-            raise RequestError(f"regression searches weights alone, not {', '.join(self.setting.space.also)}")
+            raise RequestError(
+                f"regression searches weights alone, not {', '.join(self.setting.space.also)}: its forms are mixtures "
+                "of tasks, and short trainings say nothing of recipe numbers in long ones; choose another algorithm"
+            )
         if self.setting.space.dimension < 2:
             raise RequestError("regression needs at least two weights to search")
         if self.proxies < 2:

@@ -1,0 +1,43 @@
+"""What happened in a search without a barrier, row by row: append-only, and damage is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from scalarize import files
+from scalarize.errors import RequestError
+
+
+class Events:
+    """``rows`` of the file, which grows with :meth:`append`.
+
+    Every line ends with the SHA-256 of all lines before it and its own content. A last line cut short by a crash is
+    cut off. Raises RequestError where any other line differs from what was written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._digest = hashlib.sha256()
+        self.rows: list[dict[str, Any]] = []
+        if path.exists():
+            content = path.read_bytes()
+            whole = content.rfind(b"\n") + 1
+            for number, row in enumerate(files.read_lines(path), start=1):
+                digest = row.pop("sha256", None)
+                if self._count(row) != digest:
+                    raise RequestError(f"{path}: line {number} is damaged: it differs from what the search wrote")
+                self.rows.append(row)
+            if whole < len(content):
+                os.truncate(path, whole)
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Write a row down before what follows from it is begun. Raises RunError where the disk does not take it."""
+        files.append_lines(self.path, [{**row, "sha256": self._count(row)}], sync=True)
+
+    def _count(self, row: dict[str, Any]) -> str:
+        self._digest.update(json.dumps(row).encode())
+        return self._digest.hexdigest()
