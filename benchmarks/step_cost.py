@@ -196,7 +196,7 @@ def page(rows: list[dict[str, Any]], cheaper: list[dict[str, Any]], command: str
         return f"{row[f'to_{base}']:.3f} ({row[f'to_{base}_low']:.3f} to {row[f'to_{base}_high']:.3f})"
 
     about = (__doc__ or "").strip().split("\n\n")
-    lines = ["# What a step costs", "", about[1].splitlines()[0], f"    {command}", "", *about[2:], ""]
+    lines = ["# What a step costs", "", about[1].splitlines()[0], f"    {command}", "", "\n\n".join(about[2:]), ""]
     lines += [
         f"torch {torch.__version__}, one thread, float32; no optimiser step on any side. `bare` sums the losses and",
         "calls backward; `floor` makes one backward a task of the same graph. MB: the rise of tensor memory in a step.",
