@@ -103,7 +103,7 @@ def report() -> str:
     accelerators = {base: 400, last: 100}
     spent = {name: hours[name] * accelerators[name] for name in hours}
     timing, cluster, traffic, handled = BASE.timing, BASE.cluster, simulate(BASE).traffic, handling()
-    free_members, free_seeds = 48, 3
+    free_members, free_seeds = 24, 2
     (barrier_hours, barrier_value), (free_hours, free_value) = (
         driven(asynchronous, free_members, free_seeds) for asynchronous in (False, True)
     )
