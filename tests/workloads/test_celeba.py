@@ -41,7 +41,7 @@ def test_values_partitions_and_cache(fixtures: ModuleType, tmp_path: Path) -> No
     assert (folder / "faces-32.pt").is_file()
     from scalarize.workloads import celeba
 
-    celeba._read.cache_clear()
+    celeba.read.cache_clear()
     assert torch.equal(
         load("celeba", tmp_path).domains["faces"].splits["train"].batch(torch.arange(8)).inputs, batch.inputs
     )
