@@ -22,18 +22,11 @@ FAST = {  # target -> the workload on which it is tried here
 REST = sorted({t.name.partition("/")[2] for t in targets.papers()[PAPER]} - set(FAST))
 
 
-@pytest.mark.parametrize(("target", "workload"), [*FAST.items()])
+SLOW = [pytest.param(target, "rand-hie-sites", marks=pytest.mark.slow) for target in REST]
+
+
+@pytest.mark.parametrize(("target", "workload"), [*FAST.items(), *SLOW])
 def test_a_target_runs_to_its_end(command: Any, tmp_path: Path, target: str, workload: str) -> None:
-    check(command, tmp_path, target, workload)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("target", REST)
-def test_the_other_targets_run_to_their_end(command: Any, tmp_path: Path, target: str) -> None:
-    check(command, tmp_path, target, "rand-hie-sites")
-
-
-def check(command: Any, tmp_path: Path, target: str, workload: str) -> None:
     words = ("reproduce", f"{PAPER}/{target}", "--workload", workload, *SMALL, "--out", "o", "--json")
     answer = command(*words)
     assert answer.status == 0, answer.err
@@ -99,8 +92,8 @@ def test_wrong_requests_are_one_line(command: Any, words: tuple[str, ...], said:
     assert answer.err.count("\n") == 1
 
 
-def test_no_paper_is_named_outside_studies() -> None:
+@pytest.mark.parametrize("paper", targets.papers())
+def test_no_paper_is_named_outside_its_studies(paper: str) -> None:
     root = Path(targets.__file__).parents[1]
-    for path in root.rglob("*.py"):
-        if PAPER in path.read_text() and "studies/royer2023" not in path.as_posix():
-            raise AssertionError(path)
+    naming = {path.relative_to(root).parts[:2] for path in root.rglob("*.py") if paper in path.read_text()}
+    assert naming == {("studies", paper)}

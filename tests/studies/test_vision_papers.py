@@ -73,18 +73,8 @@ def test_a_workload_without_dropout_is_refused() -> None:
         protocol.plan(here, protocol.CELEBA, protocol.PLAIN)
 
 
-@pytest.mark.parametrize("target", FAST)
+@pytest.mark.parametrize("target", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
 def test_a_target_runs_to_its_end(command: Any, tmp_path: Path, target: str) -> None:
-    check(command, tmp_path, target)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("target", [n for n in NAMES if n not in FAST])
-def test_the_other_targets_run_to_their_end(command: Any, tmp_path: Path, target: str) -> None:
-    check(command, tmp_path, target)
-
-
-def check(command: Any, tmp_path: Path, target: str) -> None:
     answer = command("reproduce", target, "--workload", "rand-hie", *SMALL, "--out", "o", "--json")
     assert answer.status == 0, answer.err
     result = answer.json

@@ -8,6 +8,7 @@ import pandas as pd
 
 from scalarize.analysis.study_tables import Table
 from scalarize.report.charts import Chart, Series
+from scalarize.report.figures.single import single_intervals
 
 
 def _name(row: object, kind: object, several: bool) -> str:
@@ -41,22 +42,9 @@ def bands(table: Table) -> list[Chart]:
 def ratios(table: Table) -> list[Chart]:
     """Time of each row's step over plain training's, quartiles as bars."""
     frame = table.frame.sort_values("to_bare", kind="stable")
-    series = tuple(
-        Series(str(r["method"]), [r["to_bare"]], [k], x_low=[r["to_bare_low"]], x_high=[r["to_bare_high"]])
-        for k, (_, r) in enumerate(frame.iterrows())
-    )
-    said = "; ".join(f"{s.name} {s.x[0]:.2f}" for s in series)
-    return [
-        Chart(
-            title=table.title,
-            kind="intervals",
-            alt=f"Time of a step over plain training: {said}.",
-            x_label="time of a step, plain training = 1",
-            series=series,
-            rows=tuple(map(str, frame["method"])),
-            note=table.note,
-        )
-    ]
+    columns = ("method", "to_bare", "to_bare_low", "to_bare_high")
+    said = "Time of a step over plain training"
+    return [single_intervals(table, frame, *columns, "time of a step, plain training = 1", said)]
 
 
 def _grouped(table: Table, frame: pd.DataFrame, title: str, label: str) -> Chart:

@@ -11,6 +11,7 @@ from scalarize.analysis.study_tables import Table
 from scalarize.report.charts import Chart, Kind, Series
 from scalarize.report.figures import courses, optimisers, results
 from scalarize.report.figures.heat import heat_map
+from scalarize.report.figures.single import single_intervals
 
 MOST_LINES = 14
 
@@ -172,22 +173,9 @@ def _against(table: Table) -> list[Chart]:
 
 def _axes(table: Table) -> list[Chart]:
     frame = table.frame.sort_values("variance x 1e4", ascending=False)
-    series = tuple(
-        Series(str(r["axis"]), [r["variance x 1e4"]], [k], x_low=[r["low"]], x_high=[r["high"]])
-        for k, (_, r) in enumerate(frame.iterrows())
-    )
-    said = "; ".join(f"{r['axis']} {r['variance x 1e4']:.3g}" for _, r in frame.iterrows())
-    return [
-        Chart(
-            title=table.title,
-            kind="intervals",
-            alt=f"Variance of the share of conflicts by axis (x 1e-4): {said}.",
-            x_label="variance x 1e4, median over settings",
-            series=series,
-            rows=tuple(map(str, frame["axis"])),
-            note=table.note,
-        )
-    ]
+    columns = ("axis", "variance x 1e4", "low", "high")
+    said = "Variance of the share of conflicts by axis (x 1e-4)"
+    return [single_intervals(table, frame, *columns, "variance x 1e4, median over settings", said)]
 
 
 def _layers(table: Table) -> list[Chart]:

@@ -1,0 +1,29 @@
+"""One value a row with its interval, in the order of the frame."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from scalarize.analysis.study_tables import Table
+from scalarize.report.charts import Chart, Series
+
+
+def single_intervals(
+    table: Table, frame: pd.DataFrame, name: str, value: str, low: str, high: str, label: str, said: str
+) -> Chart:
+    """Columns of ``frame``: name of the row, its value, the interval's ends. label: of the axis; said: what the alt
+    text begins with."""
+    series = tuple(
+        Series(str(r[name]), [r[value]], [k], x_low=[r[low]], x_high=[r[high]])
+        for k, (_, r) in enumerate(frame.iterrows())
+    )
+    values = "; ".join(f"{s.name} {s.x[0]:.3g}" for s in series)
+    return Chart(
+        title=table.title,
+        kind="intervals",
+        alt=f"{said}: {values}.",
+        x_label=label,
+        series=series,
+        rows=tuple(map(str, frame[name])),
+        note=table.note,
+    )
