@@ -5,9 +5,9 @@ Named in mkdocs.yml under `hooks`; nothing here is written to disk.
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import inspect
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ PUBLIC = {
     "scalarize.search": ["search"],
     "scalarize.simplex": ["uniform", "perturb"],
 }
+# How a method's docstring names its parts.
+LABEL = re.compile(r"^(Cost|Fails|Raises|Our choice):", re.MULTILINE)
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -52,24 +54,30 @@ def _methods() -> dict[str, str]:
         m = methods.get(name)
         needs = m.needs.name.lower()
         rows.append(f"| [{name}]({name}.md) | {m.family} | {needs} | {m.heads} | {m.paper} |")
-        defaults = [(f.name, "required" if f.name in m.requires else f"`{f.default!r}`") for f in dataclasses.fields(m)]
+        defaults = [*((key, "required") for key in m.requires), *((k, f"`{v!r}`") for k, v in m.defaults().items())]
         facts = {
             "family": m.family,
             "needs": needs,
             "heads": f'`"{m.heads}"` by default',
             "levels": ", ".join(m.levels),
+            "further batches a step": str(m.extra_batches or "none"),
+            "looks at the losses after the step": "yes" if m.observes else "no",
             "paper": m.paper,
             "non-conflicting": "yes" if m.non_conflicting else "not promised",
             "blind to the scale of one task's gradient": "yes" if m.row_scale_invariant else "no",
         }
-        text = [f"# {name}", "", _text(sys.modules[m.__module__]), "", _text(m), ""]
+        text = [f"# {name}", "", _text(sys.modules[m.__module__]), "", LABEL.sub(r"**\1.**", _text(m)), ""]
         text += ["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in facts.items()), ""]
         if defaults:
             text += ["| hyper-parameter | default |", "|---|---|", *(f"| `{k}` | {v} |" for k, v in defaults), ""]
         text += ["```", f"scalarize train rand-hie --method {name}", "```", ""]
         made[f"methods/{name}.md"] = "\n".join(text)
     head = ["# Methods", "", "| method | family | needs | heads | paper |", "|---|---|---|---|---|"]
-    made["methods/index.md"] = "\n".join([*head, *rows, ""])
+    own = [
+        "A rule that is not here is a method all the same: `scalarize.methods.from_function` takes any function of the",
+        "Gramian or of the Jacobian, `from_torchjd` a TorchJD weighting or aggregator (see [Python](../api.md)).",
+    ]
+    made["methods/index.md"] = "\n".join([*head, *rows, "", *own, ""])
     return made
 
 

@@ -18,7 +18,10 @@ def test_every_method_and_workload_is_the_first_word_of_a_line(command: Any) -> 
 
 
 def test_lists_in_json(command: Any) -> None:
-    assert [m["name"] for m in command("methods", "--json").json["methods"]] == methods.names()
+    listed = command("methods", "--json").json["methods"]
+    assert [m["name"] for m in listed] == methods.names()
+    for m in listed:
+        assert m["required"] or m["options"] == methods.create(m["name"]).hyper
     assert "rand-hie" in [w["name"] for w in command("workloads", "--json").json["workloads"]]
 
 

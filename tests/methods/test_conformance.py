@@ -5,6 +5,8 @@ Methods are told apart by what they declare, never by name; what a method cannot
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import io
 import re
 from typing import Any
@@ -79,6 +81,24 @@ def test_declares_what_it_is(name: str) -> None:
             assert state[key].shape[:axes] == (3,) * axes
     assert {k for k, v in state.items() if isinstance(v, torch.nn.Parameter)} == set(method.learned) & set(state)
     assert bool(method.parameters()) == bool(set(method.learned) & set(state))
+
+
+@every_method
+def test_its_docstring_answers_what_users_ask(name: str) -> None:
+    method = get(name)
+    text = inspect.getdoc(method) or ""
+    assert re.search(r"(equations?|algorithm|claim|proposition|section) \d", text)
+    said = {line.split(":")[0] for line in text.splitlines() if ":" in line}
+    assert {"Cost", "Fails"} <= said
+    options = [f.name for f in dataclasses.fields(method)]
+    assert not [o for o in options if not re.search(rf"(?<!\w){o}\b", text)]
+    if options or method.needs == Needs.GRAMIAN:
+        assert "Raises" in said
+    cost = next(line for line in text.splitlines() if line.startswith("Cost:"))
+    one_backward = method.needs <= Needs.LOSSES or method.levels == ("representation",)
+    assert ("T backwards" in cost) != one_backward
+    if method.extra_batches:
+        assert f"{1 + method.extra_batches} T backwards" in cost
 
 
 @every_method

@@ -144,13 +144,36 @@ def test_graddrop_renormalized() -> None:
             assert off(result.gradient, array(entry["g_renorm"]), entry["rtol"], entry["atol"]) is None, name
 
 
-@pytest.mark.parametrize("rescale", ["square", "linear"])
+@pytest.mark.parametrize("rescale", ["square", "linear", "lambda"])
 def test_cagrad_rescaled(rescale: str) -> None:
     case = INDEX["grad_cases"]["conflict_T3_P50"]
     entry = case["expected"]["cagrad_c0.5"]
-    divisor = {"square": 1.25, "linear": 1.5}[rescale]
+    divisor = {"square": 1.25, "linear": 1.5, "lambda": array(entry["w"]).sum()}[rescale]
     _, result = call("cagrad_c0.5", case, rescale=rescale)
     assert off(result.gradient, expected_gradient(entry, case) / divisor, entry["rtol"], entry["atol"]) is None
+
+
+TIMES_TASKS = ("mgda_none", "cagrad_c0.5", "fairgrad_a2", "aligned_mtl_median", "upgrad_exact", "dualproj_exact")
+
+
+@pytest.mark.parametrize("key", TIMES_TASKS)
+def test_times_the_number_of_tasks_as_in_public_code(key: str) -> None:
+    case = INDEX["grad_cases"]["conflict_T3_P50"]
+    entry = case["expected"][key]
+    _, result = call(key, case, times_tasks=True)
+    assert off(result.gradient, 3 * expected_gradient(entry, case), entry["rtol"], entry["atol"]) is None
+
+
+def test_aligned_mtl_with_the_rank_of_float32() -> None:
+    differing = 0
+    for name, case in INDEX["grad_cases"].items():
+        for key in ("aligned_mtl_min", "aligned_mtl_median", "aligned_mtl_rmse"):
+            entry = case["expected"][key]
+            if "g_float32_eps" in entry:
+                _, result = call(key, case, rank_eps=torch.finfo(torch.float32).eps)
+                assert off(result.gradient, array(entry["g_float32_eps"]), 1e-3, entry["atol"]) is None, (name, key)
+                differing += 1
+    assert differing >= 9
 
 
 def test_gradnorm_updates_its_weights() -> None:
@@ -262,6 +285,15 @@ def test_uncertainty(name: str, key: str) -> None:
     np.testing.assert_allclose(method.parameters()[0].grad, entry["grad_param"], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("form", FORMS.values())
+def test_uncertainty_starts_where_asked(form: str) -> None:
+    started, given = create("uncertainty", form=form, start=-0.5), create("uncertainty", form=form)
+    key = "sigma" if form in ("sigma", "liebel") else "s"
+    given.state[key] = torch.full((2,), np.exp(-0.25) if key == "sigma" else -0.5, dtype=torch.float64)
+    losses = torch.tensor([0.7, 3.0], dtype=torch.float64)
+    torch.testing.assert_close(started.combine_losses(losses).weights, given.combine_losses(losses).weights)
+
+
 @pytest.mark.parametrize("name", INDEX.get("loss_cases", {}))
 def test_imtl_l(name: str) -> None:
     case = INDEX["loss_cases"][name]
@@ -285,12 +317,24 @@ def test_dwa(name: str, counted: bool) -> None:
 
 
 @pytest.mark.parametrize("name", INDEX.get("loss_cases", {}))
+def test_dwa_with_sum_one(name: str) -> None:
+    case = INDEX["loss_cases"][name]
+    method = create("dwa", reduction="mean")
+    for row, want in zip(case["inputs"]["L"], case["expected"]["dwa_T2"]["weights"], strict=False):
+        result = method.combine_losses(torch.tensor(row, dtype=torch.float64))
+        np.testing.assert_allclose(result.weights, np.array(want) / len(want), rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", INDEX.get("loss_cases", {}))
 def test_rlw(name: str) -> None:
     case = INDEX["loss_cases"][name]
     draws = torch.tensor(case["inputs"]["normal_draws"], dtype=torch.float64)
     losses = torch.tensor(case["inputs"]["L"][0], dtype=torch.float64)
     result = create("rlw").combine_losses(losses, draws=draws)
-    np.testing.assert_allclose(result.weights, case["expected"]["rlw_normal"]["w"], rtol=1e-9)
+    want = np.array(case["expected"]["rlw_normal"]["w"])
+    np.testing.assert_allclose(result.weights, want, rtol=1e-9)
+    result = create("rlw", times_tasks=True).combine_losses(losses, draws=draws)
+    np.testing.assert_allclose(result.weights, len(want) * want, rtol=1e-9)
 
 
 @pytest.mark.parametrize(("distribution", "key"), [("normal", "normal_softmax"), ("dirichlet", "dirichlet1")])

@@ -136,9 +136,7 @@ twin("mgda", normalization="loss+")(
 )
 
 
-@twin("pcgrad", "orders")
-@stateless
-def pcgrad(j: Array, losses: Array, orders: Array) -> Array:
+def projected_in_order(j: Array, losses: Array, orders: Array) -> Array:
     total = np.zeros(j.shape[1])
     for i in range(len(j)):
         g = j[i].copy()
@@ -147,6 +145,14 @@ def pcgrad(j: Array, losses: Array, orders: Array) -> Array:
                 g -= g @ j[k] / norm(j[k]) ** 2 * j[k]
         total += g
     return total
+
+
+IN_TURN = np.array([[k for k in range(T) if k != i] for i in range(T)])
+twin("pcgrad", "orders")(stateless(projected_in_order))
+twin("pcgrad", order="fixed")(stateless(lambda j, losses, u: projected_in_order(j, losses, IN_TURN)))
+twin("pcgrad", "all_orders", include_self=True, reduction="mean")(
+    stateless(lambda j, losses, orders: projected_in_order(j, losses, orders) / T)
+)
 
 
 @twin("graddrop", "coordinates", leak=0.2)
@@ -256,8 +262,11 @@ def config(j: Array, losses: Array, u: Array) -> Array:
     return sum(g @ direction for g in j) * direction
 
 
-@twin("gradvac", "orders", beta=0.5)
-def gradvac(steps: Steps) -> list[Array]:
+twin("gradvac", "orders", beta=0.5)(lambda steps: vaccinated(steps, follow_all=True))
+twin("gradvac", "orders", beta=0.5, update="corrected")(lambda steps: vaccinated(steps, follow_all=False))
+
+
+def vaccinated(steps: Steps, follow_all: bool) -> list[Array]:
     target, result = np.zeros((T, T)), []
     for j, _, orders in steps:
         total = np.zeros(P)
@@ -268,7 +277,7 @@ def gradvac(steps: Steps) -> list[Array]:
                 if phi < goal:
                     turn = goal * np.sqrt(1 - phi**2) - phi * np.sqrt(1 - goal**2)
                     g = g + norm(g) * turn / (norm(j[k]) * np.sqrt(1 - goal**2)) * j[k]
-                target[i, k] = 0.5 * goal + 0.5 * phi
+                target[i, k] = 0.5 * goal + 0.5 * phi if follow_all or phi < goal else goal
             total += g
         result.append(total)
     return result
@@ -357,6 +366,8 @@ def rotograd(steps: Steps) -> list[Array]:
 
 def draw(kind: str, rng: np.random.Generator) -> Array:
     """Random numbers as the method of that kind takes them."""
+    if kind == "all_orders":
+        return np.array([rng.permutation(T) for _ in range(T)])
     if kind == "orders":
         return np.array([rng.permutation([k for k in range(T) if k != i]) for i in range(T)])
     shape = {"coordinates": (P,), "entries": (T, P)}.get(kind, (T,))

@@ -29,7 +29,7 @@ COMMANDS = {
 }
 SUMMARIES = {
     "workloads": "List the workloads: kind, tasks, size, data present or how to get it.",
-    "methods": "List the methods: family, needs, heads rule, paper.",
+    "methods": "List the methods: family, needs, heads rule, paper, options with their defaults.",
     "data": "Fetch, build and verify data sets.",
     "train": "Train one model with a method, with fixed weights, with a policy, or on a single task.",
     "policy": "The weights that a run used, as policy.json.",

@@ -37,15 +37,19 @@ def workloads(data: str | None, as_json: bool) -> None:
 @click.command()
 @json_option
 def methods(as_json: bool) -> None:
-    """List the methods: family, needs, heads rule, paper."""
+    """List the methods: family, needs, heads rule, paper, options with their defaults."""
     from scalarize import methods as known
 
     rows = []
     for name in known.names():
         m = known.get(name)
         row = {"name": name, "family": m.family, "needs": m.needs.name.lower(), "heads": m.heads, "paper": m.paper}
-        rows.append(row)
-    lines = [f"{r['name']}  {r['family']}  needs {r['needs']}  heads {r['heads']}  {r['paper']}" for r in rows]
+        rows.append(row | {"required": list(m.requires), "options": m.defaults()})
+    lines = [
+        f"{r['name']}  {r['family']}  needs {r['needs']}  heads {r['heads']}  {r['paper']}"
+        + "".join([f"  {key}=..." for key in r["required"]] + [f"  {k}={v}" for k, v in r["options"].items()])
+        for r in rows
+    ]
     emit({"methods": rows}, as_json, "\n".join(lines))
 
 

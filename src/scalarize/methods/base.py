@@ -140,6 +140,15 @@ class Method:
         """The hyper-parameters, as they are recorded with a run."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Hyper-parameter -> default; those that it ``requires`` are left out."""
+        held = {
+            f.name: f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+            for f in dataclasses.fields(cls)
+        }
+        return {key: value for key, value in held.items() if key not in cls.requires}
+
     @property
     def state(self) -> State:
         """The current state; empty before the first call. Entries may be assigned."""

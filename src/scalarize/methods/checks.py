@@ -25,6 +25,12 @@ def positive(losses: Tensor, method: Method) -> Tensor:
     return losses.clamp(min=torch.finfo(losses.dtype).tiny)
 
 
+def flag(method: Method, key: str) -> None:
+    """Raises RequestError where the hyper-parameter ``key`` is neither true nor false."""
+    if not isinstance(getattr(method, key), bool):
+        raise RequestError(f"{method.name}: {key} must be true or false, got {getattr(method, key)!r}")
+
+
 def one_choice(method: Method, key: str, choices: Sequence[str]) -> None:
     """Raises RequestError where the hyper-parameter ``key`` is none of ``choices``."""
     value = getattr(method, key)

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from scalarize.methods.base import Evidence, Method, Needs, State
-from scalarize.methods.checks import one_choice
+from scalarize.methods.checks import flag, in_range, one_choice
 from scalarize.methods.gram import Array, Gram, as_weights
 from scalarize.methods.registry import register
 
@@ -19,8 +19,18 @@ class AlignedMTL(Method):
     """``w = sigma V L^(-1/2) V^T p`` with ``G = V L V^T`` (Senushkin et al. 2023, algorithm 1), p = 1/T.
 
     scale: sigma is the root of the least eigenvalue that is not zero (``"min"``, the paper), of their median
-    (``"median"``, the lower one) or of their mean (``"rmse"``). Other implementations take p = 1, which is T times
-    the gradient. Directions in which G is zero are left out; where all gradients are zero, w = p.
+    (``"median"``, the lower one) or of their mean (``"rmse"``). times_tasks: p = 1, as other implementations have it;
+    no by default. rank_eps: an eigenvalue below ``T rank_eps`` times the largest is zero; None: the precision of the
+    gradients; 1.2e-7, that of float32, as in the authors' code.
+
+    Cost: T backwards, T x P numbers, and an eigenproblem of size T.
+
+    Fails: with ``"min"`` two tasks that nearly agree (or nearly oppose each other) have a tiny least eigenvalue, which
+    sets the length of the whole step; where the rank is counted otherwise, the step jumps.
+
+    Raises: RequestError for another scale, or a rank_eps outside [0, 1]; RunError where the Gramian is not finite.
+
+    Our choice: directions in which G is zero are left out; where all gradients are zero, w = p.
     """
 
     name = "aligned-mtl"
@@ -29,19 +39,25 @@ class AlignedMTL(Method):
     heads = "own"
     paper = "Senushkin et al. 2023"
     scale: str = "min"
+    rank_eps: float | None = None
+    times_tasks: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         one_choice(self, "scale", ("min", "median", "rmse"))
+        flag(self, "times_tasks")
+        if self.rank_eps is not None:
+            in_range(self, "rank_eps", 0.0, 1.0)
 
     def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
         assert evidence.gramian is not None
         return as_weights(self._align(Gram.of(evidence.gramian)), evidence.gramian), state
 
     def _align(self, gram: Gram) -> Array:
-        preference = np.full(gram.n_tasks, 1.0 / gram.n_tasks)
+        preference = np.full(gram.n_tasks, 1.0 if self.times_tasks else 1.0 / gram.n_tasks)
         vectors, roots, _ = np.linalg.svd(gram.factor, full_matrices=False)
-        keep = roots**2 > gram.n_tasks * gram.eps * (roots**2).max(initial=0.0)
+        eps = gram.eps if self.rank_eps is None else max(gram.eps, self.rank_eps)
+        keep = roots**2 > gram.n_tasks * eps * (roots**2).max(initial=0.0)
         vectors, roots = vectors[:, keep], roots[keep]
         if roots.size == 0:
             return preference

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from scalarize.methods.base import Evidence, Method, Needs, State
-from scalarize.methods.checks import counted, in_range, no_failures, one_choice
+from scalarize.methods.checks import counted, flag, in_range, no_failures, one_choice
 from scalarize.methods.gram import Array, Gram, as_weights
 from scalarize.methods.registry import register
 from scalarize.methods.solvers import min_norm, nonnegative_qp
@@ -19,11 +19,20 @@ from scalarize.methods.solvers import min_norm, nonnegative_qp
 class CAGrad(Method):
     """``max_d min_i g_i.d  subject to |d - g0| <= c |g0|``, g0 the mean gradient (Liu et al. 2021, equation 4).
 
-    c: radius, at least 0; 0.4 as in the authors' NYU-v2 runs (0.5 in the paper's toy problem). rescale: d is divided
-    by nothing (``"none"``, the paper), by 1 + c^2 (``"square"``, the authors' code) or by 1 + c (``"linear"``).
+    c: radius, at least 0; 0.4 as in the authors' NYU-v2 runs (0.5 in the paper's toy problem). rescale: d is divided by
+    nothing (``"none"``, the paper), by 1 + c^2 (``"square"``, the authors' code), by 1 + c (``"linear"``) or by the sum
+    of its weights, 1 + lambda (``"lambda"``), as in code for reinforcement learning. times_tasks: T times d, as the
+    authors' code has it; no by default.
 
-    Where no d in the ball improves all tasks (a zero gradient, a Pareto-stationary point) many d are best: the one
-    nearest to g0 is taken (our choice). Where the solver does not converge it is counted, and d = g0.
+    Cost: T backwards, T x P numbers, and a quadratic programme of size T.
+
+    Fails: with c >= 1 the mean loss need not converge (the paper's theorem wants c < 1); the answer for noisy gradients
+    is not that for their means, so small batches bias it.
+
+    Raises: RequestError for c < 0 or another rescale; RunError where the Gramian is not finite.
+
+    Our choice: where no d in the ball improves all tasks (a zero gradient, a Pareto-stationary point) many d are best,
+    and the one nearest to g0 is taken. Where the solver does not converge it is counted, and d = g0.
     """
 
     name = "cagrad"
@@ -33,11 +42,13 @@ class CAGrad(Method):
     paper = "Liu et al. 2021"
     c: float = 0.4
     rescale: str = "none"
+    times_tasks: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         in_range(self, "c", 0.0)
-        one_choice(self, "rescale", ("none", "square", "linear"))
+        one_choice(self, "rescale", ("none", "square", "linear", "lambda"))
+        flag(self, "times_tasks")
 
     def init(self, n_tasks: int) -> State:
         return no_failures()
@@ -46,8 +57,10 @@ class CAGrad(Method):
         assert evidence.gramian is not None
         gram = Gram.of(evidence.gramian)
         weights, converged = max_min_in_ball(gram, self.c)
-        divisor = {"none": 1.0, "square": 1 + self.c**2, "linear": 1 + self.c}[self.rescale]
-        return as_weights(weights / divisor, evidence.gramian), counted(state, converged)
+        lambda_ = float(weights.sum()) - 1  # g0's weights have sum 1, the rest is lambda times a simplex point
+        added = {"none": 0.0, "square": self.c**2, "linear": self.c, "lambda": lambda_}[self.rescale]
+        total = (gram.n_tasks if self.times_tasks else 1) / (1 + added)
+        return as_weights(weights * total, evidence.gramian), counted(state, converged)
 
 
 def max_min_in_ball(gram: Gram, c: float) -> tuple[Array, bool]:

@@ -16,10 +16,17 @@ from scalarize.methods.registry import register
 @dataclass(eq=False)
 class ConFIG(Method):
     """``(sum_i g_i . u) u`` with u the unit vector along ``pinv(U) 1``, U the unit gradients (Liu et al. 2024,
-    equations 2 and 3).
+    equations 2 and 3). No options. Weights may be negative.
 
-    Of dependent gradients the pseudo-inverse makes the least-squares direction; where that is 0, so is the gradient.
-    Weights may be negative.
+    Cost: T backwards, T x P numbers, and an eigenproblem of size T.
+
+    Fails: gradients that nearly cancel leave a short step in a direction that rounding and batch noise decide; with
+    more tasks than parameters no direction has the same cosine with all, and what remains is least squares.
+
+    Raises: RunError where the Gramian is not finite.
+
+    Our choice: of dependent gradients the pseudo-inverse makes the least-squares direction; where that is 0, so is the
+    gradient.
     """
 
     name = "config"

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from scalarize.methods.base import Evidence, Method, Needs, State
-from scalarize.methods.checks import counted, in_range, no_failures
+from scalarize.methods.checks import counted, flag, in_range, no_failures
 from scalarize.methods.gram import Array, Gram, as_weights
 from scalarize.methods.registry import register
 from scalarize.methods.solvers import onto_dual_cone
@@ -32,10 +32,12 @@ class _DualCone(Method):
     paper = "Quinton and Rey 2024"
     non_conflicting = True
     regularization: float = 0.0
+    times_tasks: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         in_range(self, "regularization", 0.0)
+        flag(self, "times_tasks")
 
     def init(self, n_tasks: int) -> State:
         return no_failures()
@@ -49,6 +51,7 @@ class _DualCone(Method):
             weights, good = onto_dual_cone(gram, given)
             total += weights if good else given
             converged &= good
+        total = total * gram.n_tasks if self.times_tasks else total
         return as_weights(total, evidence.gramian), counted(state, converged)
 
     def _projected(self, n_tasks: int) -> Array:
@@ -61,8 +64,18 @@ class _DualCone(Method):
 class UPGrad(_DualCone):
     """The mean of the task gradients, each projected onto the dual cone (Quinton and Rey 2024, equation 4).
 
-    The dual cone holds the d with ``g_i . d >= 0`` for all i. regularization: 0 is the paper's projection; 1e-4 is
-    the default of its authors' library: ``G / trace + 1e-4 I``, with G as 0 where its trace is below 1e-4.
+    The dual cone holds the d with ``g_i . d >= 0`` for all i. regularization: 0 is the paper's projection; 1e-4 is the
+    default of its authors' library: ``G / trace + 1e-4 I``, with G as 0 where its trace is below 1e-4. times_tasks:
+    their sum instead of their mean, as other code has it; no by default.
+
+    Cost: T backwards, T x P numbers, and T quadratic programmes of size T.
+
+    Fails: where gradients nearly cancel, the cone is thin and the step short: training stalls at Pareto-stationary
+    points that are far from good; noise opens and closes the cone from batch to batch.
+
+    Raises: RequestError for a negative regularization; RunError where the Gramian is not finite.
+
+    Our choice: a projection whose solver does not converge is counted, and that gradient is left unprojected.
     """
 
     name = "upgrad"
@@ -76,7 +89,16 @@ class UPGrad(_DualCone):
 class DualProj(_DualCone):
     """The mean gradient projected onto the dual cone (Quinton and Rey 2024, section 4; Lopez-Paz and Ranzato 2017).
 
-    The dual cone holds the d with ``g_i . d >= 0`` for all i. regularization: as for ``upgrad``.
+    The dual cone holds the d with ``g_i . d >= 0`` for all i. regularization, times_tasks: as for ``upgrad``.
+
+    Cost: T backwards, T x P numbers, and a quadratic programme of size T.
+
+    Fails: the longest gradients decide the mean that is projected, so the result is not linear in any one task's scale
+    (the reason its authors give for ``upgrad``); it stalls at Pareto-stationary points.
+
+    Raises: RequestError for a negative regularization; RunError where the Gramian is not finite.
+
+    Our choice: where the solver does not converge it is counted, and the mean gradient is left unprojected.
     """
 
     name = "dualproj"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from scalarize.methods.bargaining import bargain
 from scalarize.methods.base import Evidence, Method, Needs, State
-from scalarize.methods.checks import counted, in_range, no_failures
+from scalarize.methods.checks import counted, flag, in_range, no_failures
 from scalarize.methods.gram import Gram, as_weights
 from scalarize.methods.registry import register
 from scalarize.methods.solvers import min_norm
@@ -20,9 +20,18 @@ class FairGrad(Method):
     """The weights w > 0 with ``G w = w^(-1/alpha)`` (Ban and Ji 2024, equation 4).
 
     alpha: > 0, 1 as in the authors' code (then it is Nash-MTL); larger values favour the task that gains least.
+    times_tasks: T times the gradient, as the authors' code has it; no by default.
 
-    There is no solution where a gradient is zero or the point is Pareto-stationary: that is counted, and the
-    direction is MGDA's, the shortest vector in the hull of the gradients.
+    Cost: T backwards, T x P numbers, and Newton's method in T unknowns.
+
+    Fails: the step's length goes as the gradients' to the power (1 - alpha) / (1 + alpha): for alpha >= 1 it does not
+    shrink with them, and the learning rate has to fall at the end; near Pareto-stationary points the weights grow
+    without bound.
+
+    Raises: RequestError for an alpha that is not above 0; RunError where the Gramian is not finite.
+
+    Our choice: there is no solution where a gradient is zero or the point is Pareto-stationary: that is counted, and
+    the direction is MGDA's, the shortest vector in the hull of the gradients.
     """
 
     name = "fairgrad"
@@ -33,10 +42,12 @@ class FairGrad(Method):
     non_conflicting = True
     homogeneity = None  # (1 - alpha) / (1 + alpha)
     alpha: float = 1.0
+    times_tasks: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         in_range(self, "alpha", 0.0, open_low=True)
+        flag(self, "times_tasks")
 
     def init(self, n_tasks: int) -> State:
         return no_failures()
@@ -46,4 +57,5 @@ class FairGrad(Method):
         gram = Gram.of(evidence.gramian)
         solution = bargain(gram, 1.0 / self.alpha)
         weights = min_norm(gram)[0] if solution is None else solution
+        weights = weights * gram.n_tasks if self.times_tasks else weights
         return as_weights(weights, evidence.gramian), counted(state, solution is not None)

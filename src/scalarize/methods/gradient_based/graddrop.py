@@ -21,13 +21,22 @@ def _uniform(shape: tuple[int, ...], evidence: Evidence, like: Tensor) -> Tensor
 @register
 @dataclass(eq=False)
 class GradDrop(Method):
-    """Keep in each coordinate only the gradients of one sign, positive with probability
-    ``P = (1 + sum_t g_t / sum_t |g_t|) / 2`` (Chen et al. 2020, equation 1 and algorithm 1).
+    """Keep in each coordinate only the gradients of one sign, positive with probability ``P = (1 + sum_t g_t / sum_t
+    |g_t|) / 2`` (Chen et al. 2020, equation 1 and algorithm 1).
 
-    leak: the share of every gradient that passes unmasked, in [0, 1]. renormalize: the result is scaled to the norm
-    of the plain sum, as some implementations do (with their absolute 1e-7 beside the divisor). ``draws`` (P,): the
-    uniform numbers, one a coordinate. There are no task weights. A parameter has no input whose sign could be
-    multiplied with, as the paper does for activations: that product is left out at both levels (our choice).
+    leak: the share of every gradient that passes unmasked, in [0, 1], 0. renormalize: the result is scaled to the norm
+    of the plain sum, as some implementations do (with their absolute 1e-7 beside the divisor); no by default. ``draws``
+    (P,): the uniform numbers, one a coordinate. There are no task weights.
+
+    Cost: T backwards, T x P numbers and P random ones.
+
+    Fails: the mask adds variance that stays when the gradients agree in sign no more often than chance; Kurin et al.
+    2022 see a regulariser in it that a blind mask (``sign-agnostic-graddrop``) replaces.
+
+    Raises: RequestError for a leak outside [0, 1].
+
+    Our choice: a parameter has no input whose sign could be multiplied with, as the paper does for activations: that
+    product is left out at both levels.
     """
 
     name = "graddrop"
@@ -62,8 +71,16 @@ class GradDrop(Method):
 class SignAgnosticGradDrop(Method):
     """Every entry of every task's gradient is masked at random, whatever its sign (Kurin et al. 2022, section 5.2).
 
-    p: probability that an entry is masked, in [0, 1), 0.75 as in their figure 12 (that p is the share masked is our
-    reading). ``draws`` (T, P): uniform numbers; an entry is masked where its number is below p.
+    p: probability that an entry is masked, in [0, 1], 0.75 as in their figure 12. ``draws`` (T, P): uniform numbers; an
+    entry is masked where its number is below p. There are no task weights.
+
+    Cost: T backwards, T x P numbers and as many random ones.
+
+    Fails: it is a control for ``graddrop``, not a method of its own: near p = 1 hardly anything is learnt.
+
+    Raises: RequestError for a p outside [0, 1].
+
+    Our choice: that p is the share masked is our reading.
     """
 
     name = "sign-agnostic-graddrop"

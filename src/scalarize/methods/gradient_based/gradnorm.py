@@ -16,16 +16,26 @@ from scalarize.methods.registry import register
 @dataclass(eq=False)
 class GradNorm(Method):
     """Loss weights w (T,) with sum T that descend on ``sum_t |w_t n_t - mean(w n) r_t^alpha|`` (Chen et al. 2018,
-    equations 1 and 2, algorithm 1); n are the gradients' norms, r the relative inverse training rates
-    ``(L_t / L_t(0)) / mean(...)``, and the target is held constant.
+    equations 1 and 2, algorithm 1); n are the gradients' norms, r the relative inverse training rates ``(L_t / L_t(0))
+    / mean(...)``, and the target is held constant.
 
-    alpha: 1.5 (the paper's NYU-v2 runs); lr: 0.025, plain gradient descent. form: ``"free"`` weights, scaled to sum T
-    after each step (the paper), or ``"softmax"``, ``w = T softmax(logits)`` (used too where the state is given
-    ``logits`` by hand). floor: the least weight after a step of the free form, or None: the paper's rule lets weights
-    turn negative where gradients are large against 1/lr.
+    alpha: 1.5 (the paper's NYU-v2 runs; 2 in one implementation); lr: 0.025, >= 0, plain gradient descent. form:
+    ``"free"`` weights, scaled to sum T after each step (the paper), or ``"softmax"``, ``w = T softmax(logits)`` (used
+    too where the state is given ``logits`` by hand). floor: the least weight after a step of the free form, in [0, 1],
+    or None, the default.
 
     The step uses the weights as they are and updates them for the next. Norms are those of the gradients given: the
-    paper takes them on the last shared layer, which is the balancer's ``evidence_from``.
+    paper takes them on the last shared layer, which is the balancer's ``evidence_from``, other code on all shared
+    parameters, which is our default.
+
+    Cost: T backwards (to the last shared layer only, with ``evidence_from``) and T x P numbers of what they reach.
+
+    Fails: the paper's rule lets weights turn negative where gradients are large against 1/lr (set ``floor`` or
+    ``"softmax"``); L(0) is one batch, so an unlucky first loss biases the whole run.
+
+    Raises: RequestError for a negative lr, another form, a floor outside [0, 1], or without losses.
+
+    Our choice: lr = 0.025; a sum of weights of exactly 0 leaves them as they were.
     """
 
     name = "gradnorm"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scalarize.methods.base import Evidence, Method, Needs, State
-from scalarize.methods.checks import in_range
+from scalarize.methods.checks import in_range, one_choice
 from scalarize.methods.gradient_based.pcgrad import random_orders
 from scalarize.methods.gram import Gram, as_weights
 from scalarize.methods.registry import register
@@ -18,13 +18,22 @@ from scalarize.methods.registry import register
 @register
 @dataclass(eq=False)
 class GradVac(Method):
-    """Where the cosine phi of ``g_i`` with another task's g_j is below its target phi_hat, add
-    ``|g_i| (phi_hat sqrt(1 - phi^2) - phi sqrt(1 - phi_hat^2)) / (|g_j| sqrt(1 - phi_hat^2)) g_j`` to g_i (Wang et
-    al. 2021, equation 2 and algorithm 1); the sum over tasks is followed.
+    """Where the cosine phi of ``g_i`` with another task's g_j is below its target phi_hat, add ``|g_i| (phi_hat sqrt(1
+    - phi^2) - phi sqrt(1 - phi_hat^2)) / (|g_j| sqrt(1 - phi_hat^2)) g_j`` to g_i (Wang et al. 2021, equation 2 and
+    algorithm 1); the sum over tasks is followed.
 
-    beta: the targets, from 0, follow every cosine seen: ``phi_hat <- (1 - beta) phi_hat + beta phi``; 0.01 in the
-    paper, 0.5 in public code. All parameters form one group. As with PCGrad the T - 1 steps happen on the Gramian,
-    for all tasks at once. ``draws`` (T, T-1): row i is the order for task i. Zero gradients are passed over.
+    beta: the targets (T, T), from 0, follow every cosine seen: ``phi_hat <- (1 - beta) phi_hat + beta phi``; in [0, 1],
+    0.01 in the paper, 0.5 in public code. update: ``"always"`` (the paper), or ``"corrected"``: only cosines that were
+    corrected are followed, as one implementation has it. ``draws`` (T, T-1): row i is the order for task i.
+
+    Cost: T backwards, T x P numbers; the T - 1 turns happen on the Gramian, for all tasks at once.
+
+    Fails: a long training in agreement sets targets near 1, and then a gradient that strays is turned by large
+    multiples of others; the result depends on the order of the tasks.
+
+    Raises: RequestError for a beta outside [0, 1] or another update; RunError where the Gramian is not finite.
+
+    Our choice: all parameters form one group; zero gradients are passed over.
     """
 
     name = "gradvac"
@@ -36,10 +45,12 @@ class GradVac(Method):
     random = True
     permutation_equivariant = False
     beta: float = 0.01
+    update: str = "always"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         in_range(self, "beta", 0.0, 1.0)
+        one_choice(self, "update", ("always", "corrected"))
 
     def init(self, n_tasks: int) -> State:
         """phi (T, T): the target cosine of task i's gradient with task j's."""
@@ -62,7 +73,8 @@ class GradVac(Method):
             added = np.where(turn, norms * (goal * np.sqrt(1 - phi**2) - phi * rest) / rest, 0.0)
             parts[rows, j] += added
             norms = np.sqrt(np.maximum(norms**2 + 2 * added * inner + added**2, 0.0))
-            target[rows, j] = np.where(seen, (1 - self.beta) * goal + self.beta * phi, goal)
+            followed = seen if self.update == "always" else turn
+            target[rows, j] = np.where(followed, (1 - self.beta) * goal + self.beta * phi, goal)
         total = gram.norms @ parts
         weights = np.divide(total, gram.norms, out=np.ones_like(total), where=gram.nonzero)
         return as_weights(weights, evidence.gramian), {**state, "phi": torch.from_numpy(target).to(state["phi"])}

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from scalarize.methods.base import Evidence, Method, Needs, State
-from scalarize.methods.checks import counted, losses_of, no_failures, one_choice
+from scalarize.methods.checks import counted, flag, losses_of, no_failures, one_choice
 from scalarize.methods.gram import Gram, as_weights
 from scalarize.methods.registry import register
 from scalarize.methods.solvers import min_norm
@@ -20,12 +20,20 @@ from scalarize.methods.solvers import min_norm
 class MGDA(Method):
     """Simplex weights w that minimise ``|sum w_t g_t / d_t|`` (Sener and Koltun 2018, equation 3; Desideri 2012).
 
-    normalization: d is 1 (``"none"``), the gradient's norm (``"l2"``), the loss (``"loss"``) or their product
-    (``"loss+"``); where it is 0 the gradient is left as it is. applied_to: the weights act on the ``"raw"`` gradients
-    (the authors' code, the default) or on the ``"normalized"`` ones, as in other implementations.
+    normalization: d is 1 (``"none"``, the default), the gradient's norm (``"l2"``), the loss (``"loss"``) or their
+    product (``"loss+"``); where it is 0 the gradient is left as it is. applied_to: the weights act on the ``"raw"``
+    gradients (the authors' code, the default) or on the ``"normalized"`` ones, as in other implementations.
+    times_tasks: the weights sum to T, as in one implementation; no by default.
 
-    The problem is solved exactly. At a Pareto-stationary point the gradient is 0. Where the solver does not converge
-    it is counted, and the shortest gradient alone is followed.
+    Cost: T backwards, T x P numbers, and a quadratic programme of size T, solved exactly.
+
+    Fails: the shortest gradient has the largest weight, so without a normalisation it follows the task that is nearly
+    done, or whose loss is in large units; at any Pareto-stationary point the gradient is 0, however poor the point.
+
+    Raises: RequestError for another choice, or without losses where they normalise; RunError where the Gramian is not
+    finite.
+
+    Our choice: where the solver does not converge it is counted, and the shortest gradient alone is followed.
     """
 
     name = "mgda"
@@ -36,11 +44,13 @@ class MGDA(Method):
     non_conflicting = True
     normalization: str = "none"
     applied_to: str = "raw"
+    times_tasks: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         one_choice(self, "normalization", ("none", "l2", "loss", "loss+"))
         one_choice(self, "applied_to", ("raw", "normalized"))
+        flag(self, "times_tasks")
 
     def init(self, n_tasks: int) -> State:
         return no_failures()
@@ -57,4 +67,5 @@ class MGDA(Method):
         weights, converged = min_norm(dataclasses.replace(gram, norms=gram.norms / d))
         if self.applied_to == "normalized":
             weights = weights / d
+        weights = weights * gram.n_tasks if self.times_tasks else weights
         return as_weights(weights, evidence.gramian), counted(state, converged)

@@ -22,9 +22,18 @@ class MoCo(Method):
 
     y (T, P) tracks the gradients, from 0; w, from 1/T, is projected onto the simplex (``projection="simplex"``, the
     paper) or passed through a softmax (``"softmax"``, public code). Steps k from 1: ``b_k = beta / k^beta_sigma``,
-    ``c_k = gamma / k^gamma_sigma``; beta 0.5, gamma 0.1, both sigmas 0.5, rho 0. The new y and w make the gradient
-    (with y from 0 the old ones would waste the first step: our choice), so there are no weights of this step's
-    gradients. The paper's projection of y onto a ball is left out. y holds T x P numbers.
+    ``c_k = gamma / k^gamma_sigma``; beta 0.5, gamma 0.1, both sigmas 0.5, rho 0, all >= 0. There are no weights of this
+    step's gradients.
+
+    Cost: T backwards, the rows and what tracks them: 2 T x P numbers; parameter level only.
+
+    Fails: the tracked gradients lag behind the model, the more the later (b_k falls); gamma is a step length against
+    the gradients' squares, to be tuned for each problem.
+
+    Raises: RequestError for a negative number or another projection.
+
+    Our choice: the new y and w make the gradient (with y from 0 the old ones would waste the first step); the paper's
+    projection of y onto a ball is left out; the defaults of beta, gamma and the sigmas.
     """
 
     name = "moco"

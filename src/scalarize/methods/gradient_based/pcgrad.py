@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scalarize.methods.base import Evidence, Method, Needs, State
-from scalarize.methods.checks import one_choice
+from scalarize.methods.checks import flag, one_choice
 from scalarize.methods.gram import Array, Gram, as_weights
 from scalarize.methods.registry import register
 
@@ -24,15 +24,35 @@ def random_orders(n_tasks: int, evidence: Evidence) -> np.ndarray:
     return np.asarray(orders + (orders >= np.arange(n_tasks)[:, None]))
 
 
+def one_order(n_tasks: int, evidence: Evidence, shuffled: bool) -> np.ndarray:
+    """(T, T): one order of all tasks, random or as they come, in every row; unless drawn before."""
+    if evidence.draws is not None:
+        return evidence.draws.long().cpu().numpy()
+    order = torch.randperm(n_tasks, generator=evidence.generator) if shuffled else torch.arange(n_tasks)
+    return order.expand(n_tasks, n_tasks).numpy()
+
+
 @register
 @dataclass(eq=False)
 class PCGrad(Method):
-    """Sum over tasks of ``g_i`` after, for every other task j in random order, ``g_i -= (g_i.g_j / |g_j|^2) g_j``
-    where ``g_i.g_j < 0`` (Yu et al. 2020, algorithm 1; g_j is the unprojected gradient).
+    """Sum over tasks of ``g_i`` after, for every other task j in random order, ``g_i -= (g_i.g_j / |g_j|^2) g_j`` where
+    ``g_i.g_j < 0`` (Yu et al. 2020, algorithm 1; g_j is the unprojected gradient).
 
-    The projections are loss weights (Kurin et al. 2022, proposition 3), so they happen on the T x T Gramian: each of
-    the T - 1 steps projects all T gradients at once. reduction: ``"sum"`` as in the paper, or ``"mean"``. ``draws``
-    (T, T-1): row i is the order for task i. A zero gradient is never projected on.
+    The projections are loss weights (Kurin et al. 2022, proposition 3), so they happen on the T x T Gramian.
+
+    reduction: ``"sum"`` as in the paper, or ``"mean"``. order: every task's ``"own"`` (the paper), one ``"shared"`` by
+    all, or ``"fixed"``: the order of the tasks, as public code has them. include_self: j = i is among them, as in
+    public code, which matters from three tasks on, where a projected gradient can oppose its own old one; no, as in the
+    paper. ``draws``: row i is the order for task i, (T, T-1), or (T, T) with i in it (passed over unless include_self).
+
+    Cost: T backwards, T x P numbers; each of the T - 1 steps projects all T gradients at once.
+
+    Fails: it is the plain sum where nothing conflicts, and its random order adds noise where much does; the longest
+    gradient still dominates; at Pareto-stationary points of two tasks it stops wherever they are opposite.
+
+    Raises: RequestError for another choice; RunError where the Gramian is not finite.
+
+    Our choice: a zero gradient is never projected on.
     """
 
     name = "pcgrad"
@@ -43,26 +63,39 @@ class PCGrad(Method):
     random = True
     permutation_equivariant = False
     reduction: str = "sum"
+    order: str = "own"
+    include_self: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         one_choice(self, "reduction", ("sum", "mean"))
+        one_choice(self, "order", ("own", "shared", "fixed"))
+        flag(self, "include_self")
 
     def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
         assert evidence.gramian is not None
         gram = Gram.of(evidence.gramian)
-        weights = _project(gram, random_orders(gram.n_tasks, evidence))
+        weights = _project(gram, self._orders(gram.n_tasks, evidence), self.include_self)
         if self.reduction == "mean":
             weights = weights / gram.n_tasks
         return as_weights(weights, evidence.gramian), state
 
+    def _orders(self, n_tasks: int, evidence: Evidence) -> np.ndarray:
+        if self.order == "own" and not self.include_self:
+            return random_orders(n_tasks, evidence)
+        if self.order == "own" and evidence.draws is None:
+            ranks = torch.rand((n_tasks, n_tasks), generator=evidence.generator, dtype=torch.float64)
+            return ranks.argsort(dim=1).numpy()
+        return one_order(n_tasks, evidence, self.order == "shared")
 
-def _project(gram: Gram, orders: np.ndarray) -> Array:
+
+def _project(gram: Gram, orders: np.ndarray, include_self: bool) -> Array:
     rows = np.arange(gram.n_tasks)
     # Row i holds task i's projected gradient in coordinates of the unit gradients.
     parts = np.diag(gram.norms)
     for j in orders.T:
         inner = np.einsum("ij,ij->i", parts, gram.cosines[j])
-        parts[rows, j] -= np.minimum(inner, 0.0)
+        conflict = np.minimum(inner, 0.0)
+        parts[rows, j] -= conflict if include_self else np.where(j == rows, 0.0, conflict)
     total = parts.sum(axis=0)
     return np.asarray(np.divide(total, gram.norms, out=np.ones_like(total), where=gram.nonzero))

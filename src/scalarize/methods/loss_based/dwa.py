@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scalarize.methods.base import Evidence, Method, Needs, State
-from scalarize.methods.checks import in_range, losses_of
+from scalarize.methods.checks import in_range, losses_of, one_choice
 from scalarize.methods.registry import register
 
 
@@ -17,8 +17,19 @@ from scalarize.methods.registry import register
 class DWA(Method):
     """``w = T softmax(r / temperature)``, ``r_t = L_t(k-1) / L_t(k-2)`` (Liu, Johns and Davison 2019, equation 7).
 
-    L(k) is the mean loss over epoch k; the first two epochs have weights 1. temperature: 2 in the paper.
-    window: a number of steps that takes the place of the epoch, as some implementations have it; 0 means epochs.
+    L(k) is the mean loss over epoch k; the first two epochs have weights 1. temperature: > 0, 2 in the paper. window: a
+    number of steps that takes the place of the epoch, as some implementations have it (25); 0, the default, means
+    epochs. reduction: ``"sum"`` (the paper's weights, with sum T) or ``"mean"`` (sum 1, as some implementations have
+    it).
+
+    Cost: one ordinary backward; 4 T numbers of state.
+
+    Fails: it sees rates alone, so a large loss still dominates, and a task that cannot learn more gets as much as one
+    that is neglected; with a window the noise of few batches makes the rates.
+
+    Raises: RequestError for a temperature that is not above 0, a negative window, another reduction, or without losses.
+
+    Our choice: a task that an epoch did not bring keeps its older mean; a loss of exactly 0 has the rate 1.
     """
 
     name = "dwa"
@@ -29,11 +40,13 @@ class DWA(Method):
     task_axes = {"sum": 1, "count": 1, "last": 1, "before": 1}
     temperature: float = 2.0
     window: int = 0
+    reduction: str = "sum"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         in_range(self, "temperature", 0.0, open_low=True)
         in_range(self, "window", 0)
+        one_choice(self, "reduction", ("sum", "mean"))
 
     def init(self, n_tasks: int) -> State:
         """sum and count (T,) of this period's losses; last and before (T,): means of the two before it, NaN at first;
@@ -62,4 +75,5 @@ class DWA(Method):
         ratio = state["last"] / state["before"]
         # A loss of exactly 0 has no rate; unknown rates count as 1, so that all unknown gives equal weights.
         ratio = torch.where(torch.isfinite(ratio), ratio, torch.ones_like(ratio))
-        return ratio.numel() * torch.softmax(ratio / self.temperature, dim=0)
+        total = ratio.numel() if self.reduction == "sum" else 1
+        return total * torch.softmax(ratio / self.temperature, dim=0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from scalarize.errors import RunError
 from scalarize.methods.base import Evidence, Method, Needs, State
 from scalarize.methods.checks import in_range, losses_of
 from scalarize.methods.registry import register
@@ -15,14 +16,23 @@ from scalarize.methods.registry import register
 @register
 @dataclass(eq=False)
 class FAMO(Method):
-    """Minimise ``sum_t z_t log(L_t - m_t) / c`` with ``z = softmax(logits)`` and ``c = sum_t z_t / (L_t - m_t)``
-    held constant, so that the weights ``z_t / ((L_t - m_t) c)`` have sum 1 (Liu et al. 2023, algorithm 1).
+    """Minimise ``sum_t z_t log(L_t - m_t) / c`` with ``z = softmax(logits)`` and ``c = sum_t z_t / (L_t - m_t)`` held
+    constant, so that the weights ``z_t / ((L_t - m_t) c)`` have sum 1 (Liu et al. 2023, algorithm 1).
 
-    After the step the logits descend, by Adam, on ``z . (log L before - log L after)``: tasks that fell less get
-    more. It has to be shown the losses after the step, on the same batch: a second forward, its one extra cost.
-    Where it is not, the next step's losses serve (another batch: our approximation).
+    After the step the logits descend, by Adam, on ``z . (log L before - log L after)``: tasks that fell less get more.
+    It has to be shown the losses after the step, on the same batch (``observe``).
 
-    lr: 0.025; decay: 0.001, Adam's coupled weight decay (1e-5 and 0.01 in other code); min_loss: m, 0 for all tasks.
+    lr: 0.025, >= 0; decay: 0.001, Adam's coupled weight decay on the logits (1e-5 and 0.01 in other code); min_loss: m,
+    a lower bound of every loss, 0.
+
+    Cost: one ordinary backward, and a second forward of the batch where the losses after the step are shown.
+
+    Fails: without that forward the next batch's losses stand for them, and the noise between batches passes for
+    progress; a loss that comes near its bound takes nearly all the weight.
+
+    Raises: RequestError for a negative lr or decay, or without losses; RunError for a loss below min_loss.
+
+    Our choice: the next step's losses where ``observe`` was not called; 1e-8 beside the logarithms.
     """
 
     name = "famo"
@@ -55,6 +65,8 @@ class FAMO(Method):
 
     def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
         losses = losses_of(evidence, self)
+        if bool((losses < self.min_loss).any()):
+            raise RunError(f"famo takes logarithms of L - min_loss: a loss fell below min_loss={self.min_loss:g}")
         state = self.look_back(losses, state)
         share = torch.softmax(state["logits"], dim=0).to(losses.device) / self._distance(losses.double())
         return (share / share.sum()).to(losses), {**state, "before": losses.double()}

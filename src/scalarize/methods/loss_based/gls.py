@@ -15,9 +15,15 @@ from scalarize.methods.registry import register
 @register
 @dataclass(eq=False)
 class GLS(Method):
-    """Minimise ``(prod_t L_t)^(1/T)`` (Chennupati et al. 2019, equation 2): weights ``GLS / (T L_t)``.
+    """Minimise ``(prod_t L_t)^(1/T)`` (Chennupati et al. 2019, equation 2): weights ``GLS / (T L_t)``. No options.
 
-    The losses must be > 0; one that is exactly 0 counts as the least normal number. Raises RunError below 0.
+    Cost: one ordinary backward.
+
+    Fails: as one loss goes to 0, by overfitting say, its own weight grows without bound and the others' go to 0.
+
+    Raises: RunError for a loss below 0; RequestError without losses.
+
+    Our choice: a loss of exactly 0 counts as the least normal number.
     """
 
     name = "gls"

@@ -21,11 +21,21 @@ class STCH(Method):
     """Smooth Tchebycheff scalarization (Lin et al. 2024, equation 5), in both published forms.
 
     form ``"paper"`` (default): ``mu logsumexp(lambda_t (L_t - z_t) / mu)`` with the preference lambda = 1/T and the
-    ideal point z (0 where not given); form ``"mtl"``, of the authors' multi-task code: ``T mu
-    logsumexp(log(L_t / nadir_t) / mu)``. mu > 0: 1; the smaller, the nearer to the maximum.
+    ideal point z (T,), ``ideal``, 0 where not given; form ``"mtl"``, of the authors' multi-task code: ``T mu
+    logsumexp(log(L_t / nadir_t) / mu)``. mu: > 0, 1; the smaller, the nearer to the maximum.
 
-    nadir: given, or (None) the mean losses of epoch number ``warmup`` (from 0; 4 in the authors' code), until the end
-    of which the sum of ``log L_t`` is minimised. Losses must be > 0 in the form ``"mtl"`` (RunError below 0).
+    nadir: (T,) given, or (None) the mean losses of epoch number ``warmup`` (from 0; 4 in the authors' code), until the
+    end of which the sum of ``log L_t`` is minimised.
+
+    Cost: one ordinary backward; with the warm-up 3 T numbers of state.
+
+    Fails: with ``"paper"`` the largest raw loss decides, so losses on different scales need ``"mtl"`` or weights
+    before; with a small mu one task trains at a time.
+
+    Raises: RequestError for another form, mu <= 0, a negative warmup, a nadir that is not > 0, lists of another length
+    than T, or without losses; RunError for a loss below 0 with ``"mtl"``.
+
+    Our choice: mu = 1; a task that the warm-up's epoch did not bring takes its first losses as nadir.
     """
 
     name = "stch"
@@ -46,6 +56,8 @@ class STCH(Method):
         one_choice(self, "form", ("paper", "mtl"))
         in_range(self, "mu", 0.0, open_low=True)
         in_range(self, "warmup", 0)
+        if self.nadir is not None and not all(z > 0 for z in self.nadir):
+            raise RequestError(f"stch: the nadir's entries must be > 0, got {list(self.nadir)}")
 
     def init(self, n_tasks: int) -> State:
         """ideal (T,); or nadir (T,), NaN while unknown, with the sum and count (T,) of the epoch that makes it."""

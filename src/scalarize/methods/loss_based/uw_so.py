@@ -17,8 +17,16 @@ from scalarize.methods.registry import register
 class UWSO(Method):
     """``w = softmax((1 / L) / temperature)``, L held constant (Kirchdorfer et al. 2024, equation 9).
 
-    ``1 / L`` is the analytical optimum of uncertainty weighting. temperature: tuned in the paper; 1 is our default.
-    The losses must be > 0; one that is exactly 0 counts as the least normal number. Raises RunError below 0.
+    ``1 / L`` is the analytical optimum of uncertainty weighting. temperature: > 0, in units of 1 / L.
+
+    Cost: one ordinary backward.
+
+    Fails: the temperature is tuned for each problem in the paper: too small, and the least loss takes all the weight,
+    as it also does when one task overfits; too large, and the weights are equal.
+
+    Raises: RequestError for a temperature that is not above 0, or without losses; RunError for a loss below 0.
+
+    Our choice: temperature 1; a loss of exactly 0 counts as the least normal number.
     """
 
     name = "uw-so"

@@ -28,7 +28,13 @@ class _Constant(Method):
 @register
 @dataclass(eq=False)
 class Unitary(_Constant):
-    """Every weight is 1: the plain sum of the losses (Kurin et al. 2022, equation 1)."""
+    """Every weight is 1: the plain sum of the losses (Kurin et al. 2022, equation 1). No options.
+
+    Cost: one ordinary backward.
+
+    Fails: the losses' units decide: a loss a hundred times larger than the others trains alone. The learning rate has
+    to shrink as tasks are added.
+    """
 
     name = "unitary"
     paper = "Kurin et al. 2022"
@@ -40,7 +46,12 @@ class Unitary(_Constant):
 @register
 @dataclass(eq=False)
 class Uniform(_Constant):
-    """Every weight is 1/T: the mean of the losses (Royer et al. 2023, equation 1 with p uniform)."""
+    """Every weight is 1/T: the mean of the losses (Royer et al. 2023, equation 1 with p uniform). No options.
+
+    Cost: one ordinary backward.
+
+    Fails: as the plain sum does, the losses' units decide; put the losses on one scale first.
+    """
 
     name = "uniform"
     paper = "Royer et al. 2023"
@@ -54,8 +65,15 @@ class Uniform(_Constant):
 class Fixed(_Constant):
     """Given weights, a point on the simplex times a positive ``scale`` (Royer et al. 2023, section 4.1).
 
-    weights: T numbers >= 0, normalised to sum 1; empty means uniform. Raises RequestError where their number is
-    not the number of tasks.
+    weights: T numbers >= 0, normalised to sum 1; empty (the default) means uniform. scale: > 0, 1.
+
+    Cost: one ordinary backward.
+
+    Fails: weights that were good for one model, data set or stage of the training need not be for another; finding them
+    costs a search.
+
+    Raises: RequestError where there are not T of them, one is negative or not finite, all are 0, or the scale is not >
+    0.
     """
 
     name = "fixed"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scalarize.methods.base import Evidence, Method, Needs, State
-from scalarize.methods.checks import one_choice
+from scalarize.methods.checks import flag, one_choice
 from scalarize.methods.registry import register
 
 
@@ -17,9 +17,16 @@ from scalarize.methods.registry import register
 class RLW(Method):
     """Weights drawn anew at each step, with sum 1 (Lin et al. 2022, section 3; algorithm 1).
 
-    distribution: ``"normal"``, the softmax of T standard normal draws; ``"dirichlet"``, a point drawn uniformly from
-    the simplex. ``draws`` (T,) replaces the normal draws, or the exponential ones that make the Dirichlet point.
-    One public implementation lets the weights sum to T: here a learning rate says that.
+    distribution: ``"normal"`` (default), the softmax of T standard normal draws; ``"dirichlet"``, a point drawn
+    uniformly from the simplex. times_tasks: the weights sum to T, as in one public implementation; no by default.
+    ``draws`` (T,) replaces the normal draws, or the exponential ones that make the Dirichlet point.
+
+    Cost: one ordinary backward.
+
+    Fails: the expected weights are equal, so losses on different scales stay so, and the draws add variance to each
+    step (Kurin et al. 2022 explain its effect as regularisation).
+
+    Raises: RequestError for another distribution.
     """
 
     name = "rlw"
@@ -31,10 +38,12 @@ class RLW(Method):
     random = True
     permutation_equivariant = False
     distribution: str = "normal"
+    times_tasks: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         one_choice(self, "distribution", ("normal", "dirichlet"))
+        flag(self, "times_tasks")
 
     def init(self, n_tasks: int) -> State:
         """tasks (T,): only their number counts."""
@@ -44,6 +53,9 @@ class RLW(Method):
         x = torch.empty_like(state["tasks"], device="cpu")
         if self.distribution == "normal":
             x = x.normal_(generator=evidence.generator) if evidence.draws is None else evidence.draws
-            return torch.softmax(x, dim=0), state
+            return self._total(x) * torch.softmax(x, dim=0), state
         x = x.exponential_(generator=evidence.generator) if evidence.draws is None else evidence.draws
-        return x / x.sum(), state
+        return self._total(x) * x / x.sum(), state
+
+    def _total(self, x: Tensor) -> int:
+        return len(x) if self.times_tasks else 1
