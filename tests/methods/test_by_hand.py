@@ -24,6 +24,22 @@ def near(*numbers: float) -> object:
     return pytest.approx(list(numbers), abs=2e-6)
 
 
+def test_pcgrad_with_itself_among_the_others() -> None:
+    """Yu et al. 2020, algorithm 1, and public code that also projects a gradient on its own unprojected self.
+
+    g_1 = (1, 0), g_2 = (-1, 1), g_3 = (-1, -1/2).
+        Task 1, against 2: + 1/2 g_2 = (0.5, 0.5); against 3: product -0.75, + 0.6 g_3 = (-0.1, 0.2), which opposes g_1
+        by now: against itself + 0.1 g_1 = (0, 0.2).
+        Task 2, against 1: + g_1 = (0, 1); against 3: product -0.5, + 0.4 g_3 = (-0.4, 0.8); it does not oppose g_2.
+        Task 3, against 1: + g_1 = (0, -0.5); against 2: product -0.5, + 1/4 g_2 = (-0.25, -0.25); not opposed to g_3.
+        The sum is (-0.75, 0.75), and with task 1 against itself (-0.65, 0.75).
+    """
+    j = torch.tensor([[1, 0], [-1, 1], [-1, -0.5]], dtype=torch.float64)
+    orders = torch.tensor([[1, 2, 0], [0, 2, 1], [0, 1, 2]])
+    assert create("pcgrad").combine_gradients(j, draws=orders).gradient.tolist() == near(-0.75, 0.75)
+    assert create("pcgrad", include_self=True).combine_gradients(j, draws=orders).gradient.tolist() == near(-0.65, 0.75)
+
+
 def test_excess_mtl() -> None:
     """He et al. 2024: H_t = diag(sqrt(sum of squared gradients)), E = g^T H^-1 g, w <- w exp(lr E / E_0), normalised.
 

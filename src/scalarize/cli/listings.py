@@ -40,7 +40,7 @@ def methods(as_json: bool) -> None:
     """List the methods: family, needs, heads rule, paper, options with their defaults."""
     from scalarize import methods as known
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in known.names():
         m = known.get(name)
         row = {"name": name, "family": m.family, "needs": m.needs.name.lower(), "heads": m.heads, "paper": m.paper}
