@@ -2,7 +2,10 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-RUN := PYTHONHASHSEED=0
+# Two processes of one thread each, a file of tests to one of them: nothing here is large enough for more threads.
+WORKERS ?= 2
+RUN := PYTHONHASHSEED=0 OMP_NUM_THREADS=1
+SPREAD := -n $(WORKERS) --dist loadfile
 
 .PHONY: install demo test test-all check docs clean
 
@@ -24,10 +27,10 @@ demo: install
 	@$(BIN)/scalarize demo --out runs/demo --resume
 
 test: $(VENV)/.installed-test
-	$(RUN) $(BIN)/python -m pytest -m "not slow"
+	$(RUN) $(BIN)/python -m pytest $(SPREAD) -m "not slow"
 
 test-all: $(VENV)/.installed-test
-	$(RUN) $(BIN)/python -m pytest
+	$(RUN) $(BIN)/python -m pytest $(SPREAD)
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
