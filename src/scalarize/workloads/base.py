@@ -11,6 +11,7 @@ from torch import nn
 
 from scalarize.recipe import Recipe
 from scalarize.tasks import Data
+from scalarize.workloads.sizes import ONLY, Size
 
 
 def _nothing_missing(root: Path) -> str | None:
@@ -25,6 +26,7 @@ class Workload:
     Data; raises RequestError naming the folder and file that it misses. build: (model settings of the recipe, data)
     -> a model with ``encode``, ``decode``, ``shared_parameters``. missing: data root -> None where everything needed
     is there, else what is missing and how to get it. get: (data root, options) fetches or builds the data set.
+    sizes: those in which the model comes, the largest last.
     """
 
     name: str
@@ -38,3 +40,4 @@ class Workload:
     missing: Callable[[Path], str | None] = _nothing_missing
     get: Callable[[Path, Mapping[str, Any]], Path] | None = None
     reference: str | None = None
+    sizes: tuple[Size, ...] = ONLY

@@ -26,6 +26,7 @@ from scalarize.errors import RequestError
 from scalarize.models.backbone import classifier
 from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
 from scalarize.tasks import Data, Domain, Table, Task
+from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 
 GROUPS = {
@@ -151,6 +152,7 @@ WORKLOADS = (
         recipe=RECIPE,
         load=load_attributes,
         build=build,
+        sizes=sizes.VIT,
         missing=missing,
     ),
     Workload(
@@ -162,6 +164,7 @@ WORKLOADS = (
         recipe=RECIPE,
         load=load_groups,
         build=build,
+        sizes=sizes.VIT,
         missing=missing,
     ),
 )

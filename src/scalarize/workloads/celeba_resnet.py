@@ -21,6 +21,7 @@ from scalarize.models.small_resnet import features, small_resnet
 from scalarize.models.standardise import Standardise
 from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
 from scalarize.tasks import Data, Domain, Table
+from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 from scalarize.workloads.celeba import ATTRIBUTES, PROVENANCE, attributes_task, missing, read
 
@@ -59,6 +60,7 @@ WORKLOADS = (
         ),
         load=load,
         build=build,
+        sizes=sizes.WIDTHS,
         missing=missing,
     ),
 )

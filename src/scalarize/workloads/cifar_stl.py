@@ -22,6 +22,7 @@ from scalarize.data.randaugment import RandAugment
 from scalarize.models.backbone import classifier
 from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
 from scalarize.tasks import Data, Domain, Table, multiclass
+from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 
 SIDE = 32
@@ -79,6 +80,7 @@ WORKLOADS = (
         ),
         load=load,
         build=build,
+        sizes=sizes.VIT,
         missing=missing,
         reference="stl",
     ),

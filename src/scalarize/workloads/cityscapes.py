@@ -22,7 +22,7 @@ from scalarize.errors import RequestError
 from scalarize.models.dilated import dense_model
 from scalarize.recipe import OptimizerRecipe, Recipe
 from scalarize.tasks import Data, Domain, split_groups
-from scalarize.workloads import dense_tasks
+from scalarize.workloads import dense_tasks, sizes
 from scalarize.workloads.base import Workload
 
 REMEDY = (
@@ -80,6 +80,7 @@ WORKLOADS = (
         ),
         load=load,
         build=build,
+        sizes=sizes.WIDTHS,
         missing=missing,
     ),
 )

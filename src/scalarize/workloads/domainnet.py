@@ -24,6 +24,7 @@ from scalarize.errors import RequestError
 from scalarize.models.backbone import classifier
 from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
 from scalarize.tasks import Data, Domain, multiclass
+from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 
 FOLDER = "domainnet"
@@ -118,6 +119,7 @@ WORKLOADS = (
         ),
         load=load,
         build=build,
+        sizes=sizes.RESNET,
         missing=missing,
         reference="real",
     ),

@@ -21,6 +21,7 @@ from scalarize.errors import RequestError, one_of
 from scalarize.models.backbone import classifier
 from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
 from scalarize.tasks import Data, Domain, Table, multiclass, split_groups
+from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 
 SPLITS = {"train": 0.6, "validation": 0.2, "test": 0.2}
@@ -181,6 +182,7 @@ WORKLOADS = (
         recipe=RECIPE,
         load=load_vendors,
         build=build,
+        sizes=sizes.RESNET,
         missing=missing,
         get=emoji.get,
         reference=REFERENCE,
@@ -194,6 +196,7 @@ WORKLOADS = (
         recipe=RECIPE.model_copy(update={"data": {k: v for k, v in RECIPE.data.items() if k != "label"}}),
         load=load_tasks,
         build=build,
+        sizes=sizes.RESNET,
         missing=missing,
         get=emoji.get,
     ),

@@ -22,6 +22,7 @@ from scalarize.models.multihead import MultiHead, SharedHead
 from scalarize.models.standardise import Standardise
 from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
 from scalarize.tasks import Data, Domain, Table, binary, multiclass
+from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 
 SIDE = 32
@@ -127,6 +128,7 @@ WORKLOADS = (
         recipe=RECIPE,
         load=load_kinds,
         build=build,
+        sizes=sizes.CHANNELS,
         reference="mono",
     ),
     Workload(
@@ -138,5 +140,6 @@ WORKLOADS = (
         recipe=RECIPE,
         load=load_tasks,
         build=build,
+        sizes=sizes.CHANNELS,
     ),
 )

@@ -17,6 +17,7 @@ from scalarize.errors import RequestError, one_of
 from scalarize.models.mlp import multi_head_mlp
 from scalarize.recipe import OptimizerRecipe, Recipe
 from scalarize.tasks import Data, Domain, Table, Task, split_indices
+from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 
 MOST_CLASSES = 20
@@ -113,10 +114,11 @@ def from_csv(path: Path, targets: Sequence[str]) -> Workload:
         ),
         load=load,
         build=build,
+        sizes=sizes.PERCEPTRON,
     )
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     """A shared perceptron, one linear head a task."""
-    sizes = {t.name: t.outputs for t in data.tasks}
-    return multi_head_mlp(data.info["inputs"], sizes, settings["widths"], settings["dropout"])
+    outputs = {t.name: t.outputs for t in data.tasks}
+    return multi_head_mlp(data.info["inputs"], outputs, settings["widths"], settings["dropout"])

@@ -21,6 +21,7 @@ from scalarize.errors import RequestError
 from scalarize.models.mlp import multi_head_mlp
 from scalarize.recipe import OptimizerRecipe, Recipe
 from scalarize.tasks import Data, Domain, Table, binary, regression, split_indices
+from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 
 SHAPE = (20190, 45)
@@ -100,9 +101,9 @@ def load_sites(settings: Mapping[str, Any], root: Path) -> Data:
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     """A shared perceptron; a linear head a task, itself shared where one task is learned on several sites."""
-    sizes = {t.name: t.outputs for t in data.tasks}
+    outputs = {t.name: t.outputs for t in data.tasks}
     one_task = data.info["sites"]
-    return multi_head_mlp(data.info["inputs"], sizes, settings["widths"], settings["dropout"], shared_head=one_task)
+    return multi_head_mlp(data.info["inputs"], outputs, settings["widths"], settings["dropout"], shared_head=one_task)
 
 
 RECIPE = Recipe(
@@ -126,6 +127,7 @@ WORKLOADS = (
         recipe=RECIPE,
         load=load_tasks,
         build=build,
+        sizes=sizes.PERCEPTRON,
     ),
     Workload(
         name="rand-hie-sites",
@@ -136,6 +138,7 @@ WORKLOADS = (
         recipe=RECIPE,
         load=load_sites,
         build=build,
+        sizes=sizes.PERCEPTRON,
         reference=SITES[0],
     ),
 )

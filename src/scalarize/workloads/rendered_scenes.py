@@ -20,7 +20,7 @@ from scalarize.errors import RequestError, one_of
 from scalarize.models.dilated import dense_model
 from scalarize.recipe import OptimizerRecipe, Recipe
 from scalarize.tasks import Batch, Data, Domain, split_groups
-from scalarize.workloads import dense_tasks
+from scalarize.workloads import dense_tasks, sizes
 from scalarize.workloads.base import Workload
 
 TASKS = (dense_tasks.segmentation(len(rendered.CLASSES)), dense_tasks.depth(), dense_tasks.normals())
@@ -110,6 +110,7 @@ WORKLOADS = (
         ),
         load=load,
         build=build,
+        sizes=sizes.NARROW,
         missing=missing,
         get=get,
     ),

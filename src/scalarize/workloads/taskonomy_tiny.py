@@ -26,6 +26,7 @@ from scalarize.models.resnet import dense
 from scalarize.models.standardise import Standardise
 from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
 from scalarize.tasks import Batch, Data, Domain, Task
+from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 
 IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
@@ -115,6 +116,7 @@ WORKLOADS = (
         ),
         load=load,
         build=build,
+        sizes=sizes.DECODERS,
         missing=missing,
     ),
 )

@@ -15,9 +15,9 @@ from scalarize.analysis.statistics import said
 from scalarize.analysis.study_tables import Table
 from scalarize.policy import Policy
 from scalarize.studies import axes, runs
-from scalarize.studies.axes import Size
 from scalarize.studies.royer2023 import printed
 from scalarize.studies.study import Context, Found, Planned, Target
+from scalarize.workloads.sizes import Size
 
 SEEDS = {"domainnet": 2, "taskonomy-tiny": 2}
 FIGURE_4_RATES = (1.0, 10.0, 20.0)  # of CelebA's 5e-4: 5e-4, 5e-3, 1e-2
@@ -64,7 +64,7 @@ def _weights(context: Context) -> dict[str, Any]:
 
 
 def _sizes(context: Context) -> list[Size]:
-    found = axes.sizes(context.workload)
+    found = context.workload.sizes
     depths = context.budget.thin(list(dict.fromkeys(s.depth for s in found)))
     widths = context.budget.thin(list(dict.fromkeys(s.width for s in found)))
     return [s for s in found if s.depth in depths and s.width in widths]

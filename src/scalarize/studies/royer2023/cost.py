@@ -14,9 +14,9 @@ import torch
 from scalarize.analysis.study_tables import Table
 from scalarize.studies import axes
 from scalarize.studies import cost as measured
-from scalarize.studies.axes import Size
 from scalarize.studies.royer2023 import printed
 from scalarize.studies.study import Context, Found, Planned, Target
+from scalarize.workloads.sizes import Size
 
 METHODS = ("uniform", "uncertainty", "imtl-l", "cagrad", "graddrop", "pcgrad")
 SMALL_BATCH, LARGE_BATCH = 16, 128  # figure 1b
@@ -44,7 +44,7 @@ def measure(context: Context, size: Size, batch: int, n_tasks: int | None = None
 
 def memory(found: Found) -> list[Table]:
     """Figure 1b: the smallest model with batches of 16, the largest with batches of 128."""
-    context, known = found.context, axes.sizes(found.context.workload)
+    context, known = found.context, found.context.workload.sizes
     rows = measure(context, known[0], SMALL_BATCH) + measure(context, known[-1], LARGE_BATCH)
     note = "Rise of memory within a step, beyond the model; ``bare``: a plain loop; ``floor``: a backward a task."
     return [Table("memory", "Memory of a step", pd.DataFrame(rows), note)]
@@ -55,7 +55,7 @@ def by_tasks(found: Found) -> list[Table]:
     context = found.context
     own = len(context.data.names)
     wanted: Sequence[int] = sorted({t for t in TASKS if t < own} | {own})
-    size, batch = axes.largest(context.workload), context.problem.recipe(context.workload).batch_size
+    size, batch = context.workload.sizes[-1], context.problem.recipe(context.workload).batch_size
     rows = [row for t in context.budget.thin(wanted) for row in measure(context, size, batch, t)]
     for row in rows:
         passes = printed.COSTS.get(row["method"])

@@ -20,10 +20,10 @@ from scalarize.analysis.study_tables import Table
 from scalarize.errors import RequestError, one_of
 from scalarize.methods import Needs
 from scalarize.studies import axes, runs, searching
-from scalarize.studies.axes import Size
 from scalarize.studies.compare import choose_rates
 from scalarize.studies.royer2023 import printed
 from scalarize.studies.study import Context, Found, Planned, Target
+from scalarize.workloads.sizes import Size
 
 METHODS = ("uniform", "uncertainty", "imtl-l", "cagrad", "graddrop", "pcgrad")
 BALANCED = "inverse-constant"
@@ -56,7 +56,7 @@ TABLE_D = Protocol("table-D", ((9, 0.25), (9, 0.5), (9, 1.0)), CELEBA)
 
 def sizes_of(context: Context, wanted: Sequence[tuple[Any, float]]) -> list[Size]:
     """The paper's sizes where the workload's model has them, else as many of its own, the smallest and largest."""
-    known = axes.sizes(context.workload)
+    known = context.workload.sizes
     fitting = [s for s in known if (s.depth, s.width) in wanted]
     if not fitting:
         fitting = [known[-1]] if len(wanted) == 1 or len(known) == 1 else [known[0], known[-1]]
@@ -191,7 +191,7 @@ def comparison_frame(
 
 def policy_plan(context: Context) -> list[Planned]:
     """Figure F: PBT on the largest model, on a narrower and on a shallower one, and PB2 on the largest."""
-    known = axes.sizes(context.workload)
+    known = context.workload.sizes
     big = known[-1]
     narrow = min((s for s in known if s.depth == big.depth), key=lambda s: s.width)
     depths = list(dict.fromkeys(s.depth for s in known))

@@ -1,0 +1,38 @@
+"""The sizes in which a workload's model comes: what a study of capacity sweeps, stated by the workload itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Size:
+    """A model's depth and width as labels (width is a number), and the recipe's settings that make it."""
+
+    depth: Any
+    width: Any
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """A short label."""
+        return f"depth {self.depth}, width {self.width:g}"
+
+
+def _by_name(depths: Sequence[Any], widths: Sequence[float], depth: str = "depth") -> tuple[Size, ...]:
+    """All depths x widths, depth first, of a model whose settings are so named."""
+    return tuple(Size(d, w, {f"model.{depth}": d, "model.width": w}) for d in depths for w in widths)
+
+
+# Royer et al. 2023, section 3.3: the sweeps of its backbones.
+VIT = _by_name((3, 6, 9), (0.25, 0.5, 0.75, 1.0))
+RESNET = _by_name((26, 50, 101), (0.25, 0.5, 1.0))
+DECODERS = _by_name((4, 2, 0), (0.5, 1.0), "shared_decoder")  # the depth is how many decoder layers are shared
+# Our choices, for models that the papers do not sweep.
+WIDTHS = tuple(Size("default", w, {"model.width": w}) for w in (0.25, 0.5, 1.0))
+NARROW = tuple(Size("default", w, {"model.width": w}) for w in (0.0625, 0.125, 0.25))
+PERCEPTRON = tuple(Size(d, w, {"model.widths": [w] * d}) for d in (1, 2, 3) for w in (8, 32, 128))
+CHANNELS = tuple(Size(1, c, {"model.channels": c, "model.features": 6 * c}) for c in (4, 8, 16))
+ONLY = (Size("default", 1.0),)
