@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scalarize import gradients
+from scalarize import gradients, passes
 from scalarize.batch import Batch, read
 from scalarize.errors import DivergedError, RequestError, one_of
 from scalarize.evidence import Window
@@ -101,6 +101,8 @@ class Balancer:
         self.shared, self.level, self.heads = list(self._options.shared), level, self._options.heads
         self.on_nonfinite = on_nonfinite
         self.skipped_steps = 0
+        # Of a weighted sum of losses the weights are the objective's slopes too.
+        self._heads_in_sum = "own" if self.heads == "own" else "weighted"
         self._full = self._options.accumulate == "full"
         self._by_gradients = self.method.needs >= Needs.GRAMIAN
         self._weigher = Weigher(self.method, every, tasks, seed)
@@ -236,8 +238,9 @@ class Balancer:
         share = 1 / self._processes.sum(torch.ones_like(told))
         name = ("the mixed loss",)
         batch = Batch(name, name, name, [loss], told * share, None, None)
-        self._sweep(batch, share if scaler is None else scaler.scale(share))
-        if found := batch.culprits(self._shared_norms() if scaler is None else None, by_task=False):
+        by = share if scaler is None else scaler.scale(share)
+        passes.weighted_sum(batch, by, self.shared, self._heads_in_sum, self._processes)
+        if found := batch.culprits(passes.norms(self.shared) if scaler is None else None, by_task=False):
             self._stop(batch, *found)
             return Used(self.tasks, weights, skipped=True)
         if final or not self._full:
@@ -261,38 +264,21 @@ class Balancer:
         if weights is None:
             decision = self._weigher.decide(batch.index, batch.told, scale=scale)
         assert decision.weights is not None
-        self._sweep(batch, decision.weights)
+        passes.weighted_sum(batch, decision.weights, self.shared, self._heads_in_sum, self._processes)
         # A scaler looks for overflow itself.
-        if found := batch.culprits(self._shared_norms() if scale is None else None, by_task=False):
+        if found := batch.culprits(passes.norms(self.shared) if scale is None else None, by_task=False):
             return self._stop(batch, *found)
         if final:
             self._weigher.advance(decision, batch.index)
         return Used(batch.given, batch.arrange(decision.weights))
-
-    def _sweep(self, batch: Batch, weights: Tensor, heads_too: bool = True) -> None:
-        """One backward of ``sum_t weights[t] * losses[t]``; where heads keep their own gradient, a short one more."""
-        ones = torch.ones_like(batch.told, dtype=torch.float64) if batch.scales is None else batch.scales
-        by_weight = gradients.weighted(batch.losses, weights.to(ones) * ones)
-        same = self.heads != "own" or not self.shared  # here the objective's slopes are the weights
-        if same and heads_too and not self._processes.several:
-            torch.autograd.backward(*by_weight)
-            return
-        own = {id(p): p for ps in gradients.reach(batch.losses, without=self.shared).own for p in ps}
-        heads = list(own.values()) if heads_too else []
-        by_one = by_weight if same else gradients.weighted(batch.losses, ones)
-        grads = _grad(*by_one, heads, keep=True) if heads and not same else []
-        trained = self._trained(self.shared)
-        targets = [*heads, *trained]
-        grads += _grad(*by_weight, targets if same else trained, keep=False)
-        gradients.accumulate(targets, self._processes.sum_gradients(targets, grads))
 
     # --- gradients first: T rows, then the method's combination --------------------------------------------------
     def _from_rows(
         self, batch: Batch, given: list[Tensor], further: list[Batch], scale: Tensor | None, final: bool
     ) -> Used:
         window, deep = self._window, self.level == "parameters"
-        targets = self._trained(self.shared) if deep else [z for z in given if z.requires_grad]
-        source = self._trained(self._options.evidence_from) if self._options.evidence_from is not None else targets
+        targets = passes.trained(self.shared) if deep else [z for z in given if z.requires_grad]
+        source = passes.trained(self._options.evidence_from) if self._options.evidence_from is not None else targets
         if not source:
             raise RequestError("none of the parameters that gradients are compared on requires a gradient")
         own, keep = gradients.reach(batch.losses, () if deep else targets, self.shared if deep else targets)
@@ -333,33 +319,25 @@ class Balancer:
             combined = weights.to(rows) @ rows if decision.gradient is None else decision.gradient.to(rows)  # type: ignore[union-attr]
             combined = combined if scale is None else combined * scale.to(combined)
             shaped = zip(gradients.split(combined, targets), window.touched, strict=True)
-            self._place(targets, [g if hit else None for g, hit in shaped])
+            grads = [g if hit else None for g, hit in shaped]
+            if deep:
+                gradients.accumulate(targets, grads)
+            else:
+                passes.through(targets, grads, self._processes)
         if whole or self.heads != "weighted":
             by = {"own": None, "weighted": weights, "objective": decision.slopes}[self.heads]
-            params, grads = window.own_gradients(by)
-            gradients.accumulate(params, self._processes.sum_gradients(params, grads))
+            params, own_grads = window.own_gradients(by)
+            gradients.accumulate(params, self._processes.sum_gradients(params, own_grads))
         if not whole and weights is not None:
-            self._sweep(batch, weights, heads_too=self.heads == "weighted")
+            heads = "weighted" if self.heads == "weighted" else "none"
+            passes.weighted_sum(batch, weights, self.shared, heads, self._processes)
         window.clear()
         if found:
             return self._count_skip(batch)
-        if not whole and scale is None and (found := batch.culprits(self._shared_norms(), by_task=False)):
+        if not whole and scale is None and (found := batch.culprits(passes.norms(self.shared), by_task=False)):
             return self._stop(batch, *found)
         self._weigher.advance(decision, batch.index)
         return Used(batch.given, batch.arrange(weights), batch.arrange(gramian))
-
-    def _place(self, targets: list[Tensor], grads: gradients.Grads) -> None:
-        """Shared gradients where they belong: parameters keep them, a representation hands them to its encoder."""
-        if self.level == "parameters":
-            gradients.accumulate(targets, grads)
-            return
-        pairs = [(z, g.to(z.dtype)) for z, g in zip(targets, grads, strict=True) if g is not None]
-        roots, by = [z for z, _ in pairs], [g for _, g in pairs]
-        if not self._processes.several:
-            torch.autograd.backward(roots, by)
-            return
-        params = list({id(p): p for ps in gradients.reach(roots).own for p in ps}.values())
-        gradients.accumulate(params, self._processes.sum_gradients(params, _grad(roots, by, params, keep=False)))
 
     def _extra(self, batch: Batch, source: list[Tensor], scale: Tensor | None) -> Evidence:
         """Losses, Gramian and rows of a further batch."""
@@ -373,14 +351,6 @@ class Balancer:
     def _device(self, losses: Mapping[str, Tensor | None] | None = None) -> torch.device:
         tensors = [*self.shared[:1], *(x for x in (losses or {}).values() if x is not None)]
         return tensors[0].device if tensors else torch.device("cpu")
-
-    @staticmethod
-    def _trained(params: Sequence[Tensor]) -> list[Tensor]:
-        return [p for p in params if p.requires_grad]
-
-    def _shared_norms(self) -> Tensor | None:
-        grads = [p.grad for p in self.shared if p.grad is not None]
-        return torch.stack(torch._foreach_norm(grads)) if grads else None
 
     def _stop(self, batch: Batch, what: str, tasks: list[str]) -> Used:
         """Raise, or leave the step out: no ``.grad`` stays on anything that the losses reach."""
@@ -397,9 +367,3 @@ class Balancer:
         self._weigher.skip()
         self.skipped_steps += 1
         return Used(batch.given, torch.full((len(batch.given),), float("nan")), skipped=True)
-
-
-def _grad(roots: list[Tensor], by: list[Tensor], inputs: Sequence[Tensor], keep: bool) -> gradients.Grads:
-    if not roots or not inputs:
-        return [None] * len(inputs)
-    return list(torch.autograd.grad(roots, inputs, by, retain_graph=keep, allow_unused=True))
