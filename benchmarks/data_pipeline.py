@@ -103,13 +103,14 @@ def report(best: dict[str, float], rounds: int) -> str:
     """The table, and the factor of our best over torchvision's best."""
     theirs = max(v for k, v in best.items() if k.startswith("torchvision"))
     ours = max(v for k, v in best.items() if k.startswith("scalarize"))
-    cores = len(os.sched_getaffinity(0))
+    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[1]
     lines = [
         "# RandAugment at 32 pixels: images a second",
         "",
         f"`python benchmarks/data_pipeline.py --out results/data-pipeline.md` on {cores} cores ({platform.machine()}), "
         f"torch {torch.__version__}, torchvision {torchvision_version}; best of {rounds} alternating rounds. Crop, "
-        "flip, RandAugment (2 operations, magnitude 9) and standardising, batches of 256.",
+        "flip, RandAugment (2 operations, magnitude 9) and standardising, batches of 256. Load average over the last "
+        f"five minutes: {load:.1f}.",
         "",
         "| way | images/s |",
         "| --- | --- |",

@@ -159,7 +159,9 @@ class Table:
         return len(self.inputs)
 
     def batch(self, indices: Tensor) -> Batch:
-        return Batch(self.inputs[indices], {k: v[indices] for k, v in self.targets.items()})
+        # Whole samples are copied: many times faster than elements.
+        inputs = self.inputs.index_select(0, indices.to(self.inputs.device))
+        return Batch(inputs, {k: v[indices] for k, v in self.targets.items()})
 
     def select(self, indices: Tensor) -> Table:
         groups = None if self.groups is None else self.groups[indices]

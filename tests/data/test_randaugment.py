@@ -10,11 +10,11 @@ from torchvision.transforms import v2
 from scalarize.data.randaugment import OPERATIONS, SIGNED, RandAugment
 
 
-def pictures(count: int, side: int, seed: int = 0) -> torch.Tensor:
+def pictures(count: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
     """Smooth pictures, a dark one, a nearly flat one, a constant one: histograms of all kinds."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(count, 3, 4, 4, generator=generator) * 255
-    images = torch.nn.functional.interpolate(coarse, (side, side), mode="bicubic").clamp(0, 255).byte()
+    images = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 255).byte()
     images[0] = images[0] // 16
     images[1] = 100 + images[1] // 128
     images[2] = 77
@@ -33,9 +33,12 @@ def torchvision_draws(count: int, operations: int, seed: int) -> tuple[torch.Ten
     return torch.tensor(chosen).reshape(count, -1), torch.tensor(negative).reshape(count, -1)
 
 
-@pytest.mark.parametrize(("side", "magnitude", "bins", "operations"), [(32, 9, 31, 2), (33, 14, 31, 3), (64, 3, 11, 2)])
-def test_pixels_equal_torchvisions(side: int, magnitude: int, bins: int, operations: int) -> None:
-    images = pictures(160, side)
+@pytest.mark.parametrize(
+    ("height", "width", "magnitude", "bins", "operations"),
+    [(32, 32, 9, 31, 2), (33, 28, 14, 31, 3), (64, 64, 3, 11, 2)],
+)
+def test_pixels_equal_torchvisions(height: int, width: int, magnitude: int, bins: int, operations: int) -> None:
+    images = pictures(160, height, width)
     reference = transforms.RandAugment(operations, magnitude, bins)
     draws = torchvision_draws(len(images), operations, seed=7)
     torch.manual_seed(7)
@@ -50,7 +53,7 @@ def test_pixels_equal_torchvisions(side: int, magnitude: int, bins: int, operati
 @pytest.mark.parametrize("negative", [False, True])
 def test_each_operation_agrees_with_the_second_api(name: str, negative: bool) -> None:
     """torchvision.transforms.v2.RandAugment, told to use one operation; it rounds some of them otherwise."""
-    images = pictures(12, 32)
+    images = pictures(12, 32, 32)
     reference = v2.RandAugment(1, 9)
     only = {name: reference._AUGMENTATION_SPACE[name]}
     reference._AUGMENTATION_SPACE = only
@@ -75,7 +78,7 @@ def test_draws_are_uniform_independent_and_repeatable() -> None:
     assert (share - 1 / 14).abs().max() < 0.006
     assert abs(negative.float().mean() - 0.5) < 0.01
     assert (chosen[:, 0] == chosen[:, 1]).float().mean() == pytest.approx(1 / 14, abs=0.01)
-    images = pictures(32, 32)
+    images = pictures(32, 32, 32)
     first, again = (augment(images, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(first, again)
     assert not torch.equal(first, augment(images, torch.Generator().manual_seed(4)))

@@ -18,10 +18,11 @@ def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Ten
     count, _, height, width = images.shape
     padded = functional.pad(images, (padding,) * 4)
     shift = torch.randint(2 * padding + 1, (2, count), generator=generator, device=generator.device).to(images.device)
-    rows = shift[0, :, None] + torch.arange(height, device=images.device)
-    columns = shift[1, :, None] + torch.arange(width, device=images.device)
-    member = torch.arange(count, device=images.device)[:, None, None]
-    return padded.permute(0, 2, 3, 1)[member, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+    across = width + 2 * padding
+    rows, columns = torch.arange(height, device=images.device), torch.arange(width, device=images.device)
+    unshifted = (rows[:, None] * across + columns).flatten()
+    source = unshifted + (shift[0] * across + shift[1])[:, None]
+    return padded.flatten(2).gather(2, source[:, None].expand(-1, images.shape[1], -1)).view_as(images)
 
 
 def flips(count: int, generator: torch.Generator, device: torch.device) -> Tensor:
@@ -31,7 +32,9 @@ def flips(count: int, generator: torch.Generator, device: torch.device) -> Tenso
 
 def mirrored(images: Tensor, which: Tensor) -> Tensor:
     """Images (B, C, H, W), left and right exchanged where ``which`` (B,)."""
-    return torch.where(which[:, None, None, None], images.flip(-1), images)
+    columns = torch.arange(images.shape[-1], device=images.device)
+    source = torch.where(which[:, None], columns.flip(0), columns)
+    return images.gather(-1, source[:, None, None].expand(images.shape))
 
 
 def random_resized_crop(images: Tensor, generator: torch.Generator, smallest: float = 0.25) -> Tensor:

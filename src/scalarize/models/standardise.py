@@ -20,4 +20,4 @@ class Standardise(nn.Module):
         self.register_buffer("deviation", torch.tensor(deviation)[:, None, None])
 
     def forward(self, images: Tensor) -> Tensor:
-        return (images.float() - self.mean) / self.deviation
+        return (images.float() - self.mean).div_(self.deviation)
