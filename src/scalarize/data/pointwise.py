@@ -51,6 +51,7 @@ def _fixed(name: str, strength: float, device: torch.device) -> Tensor:
     """(256,): torchvision's own answer for an image that holds every value once."""
     from torchvision.transforms import functional
 
+    changed: Tensor
     every = torch.arange(256, dtype=torch.uint8).expand(3, 1, 256)
     if name == "Brightness":
         changed = functional.adjust_brightness(every, 1.0 + strength)
