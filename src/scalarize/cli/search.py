@@ -31,6 +31,7 @@ from scalarize.errors import RequestError
 @click.option("--ray-address", metavar="A", help="A Ray cluster to train on.")
 @click.option("--threads-per-member", "threads", type=int, help="Threads of torch a member.")
 @click.option("--gpus-per-member", "gpus", type=float, default=0.0, help="GPUs a member, may be a fraction.")
+@click.option("--checkpoints", metavar="DIR|URL", help="Where workers keep members' states, seen by all nodes.")
 @click.option("--asynchronous", is_flag=True, help="No barrier between generations: nobody waits for the slowest.")
 @click.option("--max-time", type=float, metavar="SECONDS", help="Stop cleanly with the best policy so far.")
 @seed_option
@@ -53,6 +54,7 @@ def search(
     ray_address: str | None,
     threads: int | None,
     gpus: float,
+    checkpoints: str | None,
     asynchronous: bool,
     max_time: float | None,
     seed: int,
@@ -102,9 +104,10 @@ def search(
         target,
         command_line(),
         resume,
-        executor=searching.cluster(workers, ray_address, threads, gpus),
+        executor=searching.cluster(workers, ray_address, threads, gpus, directory=checkpoints is not None),
         threads=threads,
         max_time=max_time,
+        checkpoints=checkpoints,
         progress=searching.reporter(show, request.algorithm),
     )
     text = (

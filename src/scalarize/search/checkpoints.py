@@ -6,14 +6,15 @@ from typing import Any
 
 from scalarize import files
 from scalarize.errors import RequestError
+from scalarize.search import places
 
 WORTH_A_SYNC = 1.0  # seconds of training from which on a checkpoint waits for the disk, to outlive a power cut
 FORMAT = "scalarize-member/1"
 
 
 def write(path: str, metrics: dict[str, float], seconds: float, state: dict[str, Any] | None) -> None:
-    """Write atomically. Raises RunError where the disk does not take it."""
-    files.write_bytes(path, to_bytes(metrics, seconds, state), sync=seconds >= WORTH_A_SYNC)
+    """Write the file at ``path``, a path or a URL. Raises RunError where it is not taken."""
+    places.write(path, to_bytes(metrics, seconds, state), sync=seconds >= WORTH_A_SYNC)
 
 
 def to_bytes(metrics: dict[str, float], seconds: float, state: dict[str, Any] | None) -> bytes:
@@ -26,7 +27,7 @@ def read(path: str, content: bytes | None = None) -> tuple[dict[str, float], dic
 
     Raises RequestError naming a file that is missing, cut short or something else.
     """
-    found = files.load_tensors(path, content)
+    found = files.load_tensors(path, places.read(path) if content is None else content)
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise RequestError(f"{path}: not a member's checkpoint")
     return found["metrics"], found["state"], found["seconds"]

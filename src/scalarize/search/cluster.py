@@ -11,9 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from scalarize import files
 from scalarize.errors import RequestError, RunError
-from scalarize.search import checkpoints, cluster_start
+from scalarize.search import checkpoints, cluster_start, places
 from scalarize.search.executor import Job, Jobs, LearnerFactory, Outcome, run_and_store, run_job
 
 Blob = NDArray[np.uint8]
@@ -61,7 +60,7 @@ class _Worker:
         return outcome, np.frombuffer(content, dtype=np.uint8)
 
     def train_and_store(self, job: Job) -> tuple[Outcome, None]:
-        """The outcome; its checkpoint is written here, into a directory that all nodes see."""
+        """The outcome; its checkpoint is written here, where all nodes see it."""
         return run_and_store(self.factory, job), None
 
 
@@ -72,7 +71,8 @@ class RayExecutor:
     cluster (``auto``, ``host:port``, ``ray://...``); default: one on this machine, started with the first job and
     stopped by ``close``. threads_per_member: of torch, and cores reserved. gpus_per_member: may be a fraction.
     through: ``objects`` hands states on through Ray's object store and has the driver write checkpoints;
-    ``directory`` has workers write and read them, for an ``out`` that all nodes see. dashboard: Ray's, off.
+    ``directory`` has workers write and read them, in a folder that all nodes see or behind a URL (the search's
+    ``checkpoints``). dashboard: Ray's, off.
 
     A worker that dies, with its node or alone, is replaced, and its job trained again from its checkpointed parent.
     Raises RequestError for impossible numbers; ``run`` raises what a learner raised, and RunError where a member ends
@@ -193,7 +193,7 @@ class RayExecutor:
             if isinstance(parent, _Stored):
                 parent = parent.reference
             elif parent is not None:
-                parent = np.frombuffer(files.read_bytes(parent), dtype=np.uint8)
+                parent = np.frombuffer(places.read(parent), dtype=np.uint8)
             outcome, blob = worker.train.options(num_returns=2).remote(replace(job, parent=None), parent)
         self._busy[outcome] = (worker, job, blob)
 
@@ -201,7 +201,7 @@ class RayExecutor:
         """The outcome once its checkpoint is on disk."""
         if self.through == "directory":
             return outcome
-        files.write_bytes(job.checkpoint, _get(blob).data)
+        places.write(job.checkpoint, _get(blob).data)
         return replace(outcome, handle=_Stored(blob, job.checkpoint) if job.keep else job.checkpoint)
 
     def _dismiss(self, worker: Any) -> None:

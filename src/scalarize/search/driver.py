@@ -70,6 +70,7 @@ def run_search(
     resume: bool = False,
     max_time: float | None = None,
     asynchronous: bool = False,
+    checkpoints: str | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> SearchResult:
     """Search to the end, or until ``max_time`` seconds have passed, and leave ``policy.json`` in ``out``.
@@ -78,14 +79,16 @@ def run_search(
     split: what members are scored on; share: of the training set that members train on (counts in ``trainings``);
     request: plain data that must be equal when a search is resumed and that goes into the policy's provenance
     (no paths, hosts or times); asynchronous: without a barrier between generations, see
-    :mod:`scalarize.search.asynchronous`; progress: called after every job.
+    :mod:`scalarize.search.asynchronous`; checkpoints: a folder or a URL that fsspec opens, under which members' states
+    lie in a folder of this search's own (default ``out/checkpoints``); progress: called after every job.
 
     Equal requests give equal bytes in ``lineage.jsonl`` and ``policy.json``, through any executor and any number of
     crashes and resumptions; without a barrier, and trained side by side, only where trainings end in an equal order.
     Time is looked at between jobs; a stopped search is continued by ``resume``.
 
     Raises RequestError where the algorithm cannot do without a barrier, or ``out`` holds a search and ``resume`` is not
-    set, holds another one, is damaged or in use; RunError where the disk is full or no member has a finite score.
+    set, holds another one, is damaged or in use, or has its checkpoints elsewhere; RunError where the disk is full or
+    no member has a finite score.
     """
     begun = time.monotonic()
     tasks = algorithm.setting.space.tasks
@@ -99,7 +102,7 @@ def run_search(
         full["asynchronous"] = True
     if reference is not None:
         full["reference"] = {t: float(reference[t]) for t in tasks if t in reference}
-    journal = Journal(Path(out))
+    journal = Journal(Path(out), checkpoints)
     if not resume:
         journal.refuse_overwrite()
     with contextlib.closing(executor), files.lock(out):
@@ -260,13 +263,13 @@ def _job(algorithm: Algorithm, journal: Journal, row: int, split: str, asked: Ge
         generation=asked.index,
         member=member,
         seed=sampling.training_seed(setting.seed, member, asked.index),
-        parent=None if parent == NO_PARENT else handle or str(journal.checkpoint(asked.index - 1, parent)),
+        parent=None if parent == NO_PARENT else handle or journal.checkpoint(asked.index - 1, parent),
         weights=dict(zip(setting.space.tasks, asked.weights[row].tolist(), strict=True)),
         extras={key: float(values[row]) for key, values in asked.extras.items()},
         until_epoch=asked.until_epoch,
         epochs=setting.epochs,
         split=split,
-        checkpoint=str(journal.checkpoint(asked.index, member)),
+        checkpoint=journal.checkpoint(asked.index, member),
         keep=asked.keep,
     )
 

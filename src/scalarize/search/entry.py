@@ -45,6 +45,7 @@ def search(
     resume: bool = False,
     max_time: float | None = None,
     asynchronous: bool = False,
+    checkpoints: str | None = None,
     executor: Executor | None = None,
     request: Mapping[str, Any] | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -62,7 +63,8 @@ def search(
     groups: tasks that share one weight. also: recipe numbers searched beside the weights,
     ``{"lr": "log:1e-4:1e-2"}``, handed to the factory. score, reference: see :mod:`scalarize.search.score`.
     split: what members are scored on. out: the directory (default: a temporary one, deleted in the end).
-    resume, max_time, asynchronous, share, request, progress: see :func:`~scalarize.search.driver.run_search`.
+    resume, max_time, asynchronous, checkpoints, share, request, progress: see
+    :func:`~scalarize.search.driver.run_search`.
     executor: default in this process.
 
     Raises RequestError for anything that cannot be searched, RunError where the search fails.
@@ -98,6 +100,7 @@ def search(
         "resume": resume,
         "max_time": max_time,
         "asynchronous": asynchronous,
+        "checkpoints": checkpoints,
         "progress": progress,
     }
     runner = executor or LocalExecutor(learner_factory)

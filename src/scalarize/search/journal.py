@@ -2,24 +2,24 @@
 
 ``search.json``: the request. ``decisions.jsonl``: the generation in progress, replaced whole before its training
 starts; its head holds length and SHA-256 of the lineage so far. ``lineage.jsonl``: the finished generations.
-``checkpoints/``: one file a finished job, of the generation in progress and of the parents it continues.
+``checkpoints/``: one file a finished job, of the generation in progress and of the parents it continues; or
+``checkpoints.json``: where they lie instead, in a folder of their own that no other search writes to.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
 import json
 import os
-import shutil
+import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from scalarize import files
 from scalarize.errors import RequestError, RunError
-from scalarize.search import lineage
+from scalarize.search import lineage, places
 from scalarize.search.algorithm import Generation, Told
 
 FORMAT = "scalarize-search/1"
@@ -31,8 +31,9 @@ class Journal:
     JSON writes and reads floats exactly, so a history read back leads to the same decisions.
     """
 
-    def __init__(self, out: Path) -> None:
-        self.out = out
+    def __init__(self, out: Path, checkpoints: str | None = None) -> None:
+        self.out, self._given = out, None if checkpoints is None else places.settle(checkpoints)
+        self._root = str(out / "checkpoints")
         self.lineage, self.decisions = out / "lineage.jsonl", out / "decisions.jsonl"
         self.history: list[Told] = []
         self.asked: Generation | None = None
@@ -57,11 +58,27 @@ class Journal:
             difference = _difference(held, wanted)
             if difference:
                 raise RequestError(f"{self.out}: holds another search: {difference}; choose another --out")
+            self._settle(begun=True)
             if decided:
                 self._read()
         else:
             self.refuse_overwrite()
+            self._settle(begun=False)
             files.write_json(path, wanted)
+
+    def _settle(self, begun: bool) -> None:
+        """Where the checkpoints lie: as the search began, so that none is lost or taken from another search."""
+        path = self.out / "checkpoints.json"
+        held = files.read_json(path) if path.exists() else None
+        if begun and held is None and self._given is not None:
+            raise RequestError(f"{self.out}: its checkpoints lie in it, not at {self._given}: leave --checkpoints out")
+        if held is not None and self._given is not None and held["place"] != self._given:
+            raise RequestError(f"{self.out}: its checkpoints lie at {held['place']}, not at {self._given}")
+        if held is None and self._given is not None:
+            held = {"place": self._given, "folder": uuid.uuid4().hex}
+            files.write_json(path, held)
+        if held is not None:
+            self._root = f"{places.settle(held['place'])}/{held['folder']}"
 
     # --- reading --------------------------------------------------------------------------------------------------
     def _read(self) -> None:
@@ -139,33 +156,31 @@ class Journal:
         files.write_text(self.lineage, "".join(json.dumps(row) + "\n" for row in rows))
 
     # --- checkpoints ----------------------------------------------------------------------------------------------
-    def checkpoint(self, generation: int, member: int) -> Path:
-        """The file of a member's finished job."""
-        return self.out / "checkpoints" / f"generation-{generation:05d}" / f"member-{member:05d}.pt"
+    def checkpoint(self, generation: int, member: int) -> str:
+        """The file of a member's finished job: a path or a URL."""
+        return f"{self._generation(generation)}/member-{member:05d}.pt"
 
-    def prune(self, whole: Collection[int] = (), parents: Collection[Path] = ()) -> None:
+    def _generation(self, generation: int) -> str:
+        return f"{self._root}/generation-{generation:05d}"
+
+    def prune(self, whole: Collection[int] = (), parents: Collection[str] = ()) -> None:
         """Delete every checkpoint but those of the generations ``whole`` and the files ``parents``."""
-        root = self.out / "checkpoints"
-        kept = {self.checkpoint(generation, 0).parent for generation in whole}
-        for folder in _entries(root):
-            if folder in kept:
-                continue
-            for path in _entries(folder):
-                if path not in parents:
-                    with contextlib.suppress(FileNotFoundError):
-                        path.unlink()
-            if not _entries(folder):
-                folder.rmdir()
         if not whole and not parents:
-            shutil.rmtree(root, ignore_errors=True)
+            places.remove(self._root)
+            return
+        kept = {self._generation(generation) for generation in whole}
+        used = {parent.rpartition("/")[0] for parent in parents}
+        for folder in places.inside(self._root):
+            if folder not in kept | used:
+                places.remove(folder)
+            elif folder not in kept:
+                for path in places.inside(folder):
+                    if path not in parents:
+                        places.remove(path)
 
 
 def _digest(rows: list[dict[str, Any]]) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
-def _entries(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def _difference(held: Any, wanted: Any, where: str = "") -> str:

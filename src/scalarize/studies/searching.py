@@ -124,6 +124,7 @@ def search(
     executor: Callable[[HoldoutFactory], Executor] | None = None,
     threads: int | None = None,
     max_time: float | None = None,
+    checkpoints: str | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> dict[str, Any]:
     """Search in ``out`` and return the result (the JSON of ``search``). A finished search is read, not repeated."""
@@ -157,6 +158,7 @@ def search(
         resume=True,
         max_time=max_time,
         asynchronous=request.asynchronous,
+        checkpoints=checkpoints,
         progress=progress,
     )
     result: dict[str, Any] = found.to_dict()
@@ -188,9 +190,12 @@ def reporter(say: Callable[[str], None] | None, label: str) -> Callable[[Progres
 
 
 def cluster(
-    workers: int | None, address: str | None, threads: int | None, gpus: float
+    workers: int | None, address: str | None, threads: int | None, gpus: float, directory: bool = False
 ) -> Callable[[HoldoutFactory], Executor] | None:
-    """The executor for ``--workers`` and ``--ray-address``; None where neither is given (this process)."""
+    """The executor for ``--workers`` and ``--ray-address``; None where neither is given (this process).
+
+    directory: workers write and read members' states themselves, where all nodes see them.
+    """
     if workers is None and address is None:
         return None
     if workers is not None and workers < 1:
@@ -198,5 +203,10 @@ def cluster(
     from scalarize.search.cluster import RayExecutor  # type: ignore[import-not-found,unused-ignore]
 
     return lambda factory: RayExecutor(
-        factory, workers=workers, address=address, threads_per_member=threads or 1, gpus_per_member=gpus
+        factory,
+        workers=workers,
+        address=address,
+        threads_per_member=threads or 1,
+        gpus_per_member=gpus,
+        through="directory" if directory else "objects",
     )
