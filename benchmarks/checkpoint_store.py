@@ -11,23 +11,29 @@ search does; through the object store the driver writes it, else the workers do.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import os
 import platform
-import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
+from scalarize.search import cluster_start
 from scalarize.search.cluster import RayExecutor
 from scalarize.search.executor import Job, Outcome
 from scalarize.search.simulated import SimulatedLearner, Timing
 
 WORKERS = 2
 STATES = {"small (1 kB)": 0.0, "ResNet-50 with momentum (205 MB)": Timing().checkpoint}
-WAYS = {"object store": ("objects", ""), "folder": ("directory", ""), "URL (file://)": ("directory", "file://")}
+WAYS: dict[str, tuple[Literal["objects", "directory"], str]] = {
+    "object store": ("objects", ""),
+    "folder": ("directory", ""),
+    "URL (file://)": ("directory", "file://"),
+}
 
 
 def jobs(generation: int, parents: Sequence[Outcome], members: int, place: str) -> list[Job]:
@@ -63,23 +69,22 @@ def seconds(executor: RayExecutor, members: int, place: str) -> float:
 
 
 def measure(members: int, rounds: int, states: Sequence[str]) -> dict[str, dict[str, list[float]]]:
-    """State -> way -> seconds of each round; a first round of each, which starts the workers, is not counted."""
+    """State -> way -> seconds of each round. All ways share one Ray; each has its own workers, started before."""
     found: dict[str, dict[str, list[float]]] = {}
+    cluster_start.start(None, cpus=WORKERS * len(WAYS))
     for state in states:
         factory = functools.partial(SimulatedLearner, ballast=STATES[state])
         found[state] = {way: [] for way in WAYS}
-        for way_round in range(rounds + 1):
-            for way, (through, scheme) in WAYS.items():
-                folder = Path(tempfile.mkdtemp(prefix="checkpoint-store-"))
-                executor = RayExecutor(factory, workers=WORKERS, through=through)  # type: ignore[arg-type]
-                try:
-                    list(executor.run(jobs(0, [], WORKERS, f"{scheme}{folder}/warm")))
-                    took = seconds(executor, members, f"{scheme}{folder}")
-                finally:
-                    executor.close()
-                    shutil.rmtree(folder)
-                if way_round:
-                    found[state][way].append(took)
+        with tempfile.TemporaryDirectory(prefix="checkpoint-store-") as folder, contextlib.ExitStack() as stack:
+            executors = {
+                way: stack.enter_context(contextlib.closing(RayExecutor(factory, workers=WORKERS, through=through)))
+                for way, (through, _) in WAYS.items()
+            }
+            for way, executor in executors.items():
+                list(executor.run(jobs(0, [], WORKERS, f"{WAYS[way][1]}{folder}/warm")))
+            for _ in range(rounds):
+                for way, executor in executors.items():
+                    found[state][way].append(seconds(executor, members, f"{WAYS[way][1]}{folder}/{WAYS[way][0]}"))
     return found
 
 

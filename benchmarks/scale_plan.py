@@ -172,8 +172,9 @@ driver's times, which are processor times on the (busy) machine that made this p
 A generation writes {traffic:.0f} GB, {rate:.0f} MB/s averaged over its training. Where trainings are uneven they
 arrive spread out and the last one waits for nobody. Where trainings are even they all arrive at once: the last is
 stored {slow_disk:.0f} s after the last training through one disk of 1.5 GB/s at the driver, {fast_disk:.0f} s into the
-file system. So on many nodes `--out` belongs on a directory that all of them see, with
-`RayExecutor(..., through="directory")`.
+file system. So on many nodes give `--checkpoints` a directory that all of them see, or a URL that fsspec opens: then
+workers read and write members' states there (in Python: `search(..., checkpoints=)` with
+`RayExecutor(..., through="directory")`), and only decisions and metrics pass through the driver.
 
 ## The barrier
 

@@ -116,6 +116,13 @@ def test_two_workers_give_the_bytes_of_one_process(shared_ray, tmp_path, expecte
 
 
 @pytest.mark.slow
+def test_workers_keep_states_behind_a_url(shared_ray, tmp_path, expected):
+    executor = RayExecutor(TwoTasks, workers=2, through="directory")
+    assert search(tmp_path / "out", executor, checkpoints=f"file://{tmp_path}/states") == expected
+    assert [path for path in (tmp_path / "states").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.slow
 def test_search_begun_in_one_process_goes_on_over_workers(shared_ray, tmp_path, expected):
     out = tmp_path / "out"
     done = []
