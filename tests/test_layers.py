@@ -38,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "reading": {"sampling", "tasks"},
     "optim": {"recipe"},
     "rows": {"tasks"},
-    "evaluation": {"tasks"},
+    "evaluation": {"tasks", "metrics"},
     "selection": {"tasks", "evaluation"},
     "models": {"methods"},
     "data": {"tasks", "metrics"},

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from scalarize.errors import RequestError
+from scalarize.metrics import Generative
 from scalarize.tasks import Data, Streaming, batches
 
 Seen = dict[str, dict[str, float]]
@@ -36,7 +37,8 @@ def measure(
     """Objective -> {"metric", "loss", "score"} and its further metrics by name; score is the first metric, negated
     where lower is better.
 
-    The loss is the mean over samples, NaN unless ``losses_too``. The model is in evaluation mode meanwhile. Raises
+    Measures for the test alone are there for the split ``test``. The loss is the mean over samples, or over what the
+    task counts (``units``), NaN unless ``losses_too``. The model is in evaluation mode meanwhile. Raises
     RequestError where the split is empty.
     """
     found: Seen = {}
@@ -45,8 +47,9 @@ def measure(
         objectives = [o for o in data.objectives if o.domain == name]
         meters = {o.name: {"metric": o.task.metric()} for o in objectives}
         for o in objectives:
-            meters[o.name] |= {m.name: m.metric() for m in o.task.further}
+            meters[o.name] |= {m.name: m.metric() for m in o.task.further if split == "test" or not m.test_only}
         losses = {o.name: torch.zeros((), dtype=torch.float64, device=device) for o in objectives}
+        counts: dict[str, Any] = {o.name: 0 for o in objectives}
         source = domain.splits[split]
         if not len(source):
             raise RequestError(f"the {split} split of {name!r} holds no samples: there is nothing to measure on")
@@ -57,12 +60,17 @@ def measure(
             for o in objectives:
                 prediction, target = predictions[o.task.name], batch.targets[o.task.name]
                 for meter in meters[o.name].values():
-                    meter.update(prediction, target)
+                    if isinstance(meter, Generative):
+                        meter.generate(model, batch.inputs, target)
+                    else:
+                        meter.update(prediction, target)
                 if losses_too:
-                    losses[o.name] += o.task.loss(prediction, target).double() * len(batch)
+                    count = len(batch) if o.task.units is None else o.task.units(target)
+                    losses[o.name] += o.task.loss(prediction, target).double() * count
+                    counts[o.name] += count
         for o in objectives:
             values = {key: meter.compute() for key, meter in meters[o.name].items()}
-            loss = float(losses[o.name]) / len(source) if losses_too else float("nan")
+            loss = float(losses[o.name]) / float(counts[o.name]) if losses_too else float("nan")
             values["score"] = values["metric"] if o.task.higher_is_better else -values["metric"]
             found[o.name] = values | {"loss": loss}
     model.train()

@@ -89,6 +89,7 @@ class SupervisedLearner:
         self.probes: list[Probe] = []
         self.optimizer: torch.optim.Optimizer | None = None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "float16")
+        self._units: dict[str, Any] = {}  # what the epoch's losses were means over, where a task counts it
         self._chosen: Policy | Method | None = None
         self._restored: dict[str, Any] | None = None
         self._blind = False  # the state loaded has views that only its method can give
@@ -163,7 +164,7 @@ class SupervisedLearner:
 
     def _train_epoch(self) -> None:
         assert self.balancer is not None
-        epoch, losses, weights = self.epoch, [], []
+        epoch, losses, weights, self._units = self.epoch, [], [], {}
         self.model.train()
         self.balancer.epoch = epoch
         self.balancer.reseed(derive(self.seed, "method", epoch))
@@ -177,8 +178,11 @@ class SupervisedLearner:
         self.epoch += 1
         if self.on_rows is not None:
             first = epoch * self.steps_per_epoch
-            probed = [row for p in self.probes for row in p.rows(first + self.steps_per_epoch, self.epoch)]
-            self.on_rows(rows.epoch_rows(self.data.objectives, first, epoch, losses, weights) + probed)
+            end = first + self.steps_per_epoch
+            probed = [row for p in self.probes for row in p.rows(end, self.epoch)]
+            units = [float(self._units.get(n, float("nan"))) for n in self.tasks]
+            counted = rows.tidy(self.data.objectives, end, self.epoch, "train", "units", units)
+            self.on_rows(rows.epoch_rows(self.data.objectives, first, epoch, losses, weights) + counted + probed)
 
     def _step(self, step: int, mixing: torch.Generator, augment: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """One update. Losses (T,), NaN for a domain that was not drawn, and weights (T,), both still on the device."""
@@ -255,7 +259,10 @@ class SupervisedLearner:
             predictions = decode(self.model, representation, names, self._view())
             for o in here:
                 at = places[o.domain] if len(places) > 1 else slice(None)
-                losses[o.name] = o.task.loss(predictions[o.task.name][at], batch.targets[o.task.name][at])
+                target = batch.targets[o.task.name][at]
+                losses[o.name] = o.task.loss(predictions[o.task.name][at], target)
+                if o.task.units is not None:
+                    self._units[o.name] = self._units.get(o.name, 0) + o.task.units(target)
         return losses, representation
 
     def _view(self) -> View | None:

@@ -5,7 +5,7 @@ All lie between 0 and 1 with higher better, save errors, whose task says ``highe
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,6 +16,15 @@ class Metric(Protocol):
     """Accumulates (prediction, target) batches and gives one number."""
 
     def update(self, prediction: Tensor, target: Tensor) -> None: ...
+
+    def compute(self) -> float: ...
+
+
+@runtime_checkable
+class Generative(Protocol):
+    """A metric of what a model produces freely: it is shown the model and its inputs in place of predictions."""
+
+    def generate(self, model: Any, inputs: Any, target: Tensor) -> None: ...
 
     def compute(self) -> float: ...
 

@@ -34,7 +34,9 @@ def measured(
     for o in objectives:
         row = {"step": step, "epoch": epoch, "split": split, "domain": o.domain, "task": o.name}
         rows += [row | {"metric": o.task.metric_name, "value": seen[o.name]["metric"]}]
-        rows += [row | {"metric": m.name, "value": seen[o.name][m.name]} for m in o.task.further]
+        rows += [
+            row | {"metric": m.name, "value": seen[o.name][m.name]} for m in o.task.further if m.name in seen[o.name]
+        ]
         rows += [row | {"metric": "loss", "value": seen[o.name]["loss"]}]
     return rows
 

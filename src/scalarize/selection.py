@@ -15,13 +15,16 @@ Criterion = Callable[[Seen], float]
 KEPT = ("epoch", "model", "position", "view", "method")  # of a learner's state: what measuring needs
 
 
-def measures(data: Data) -> dict[str, tuple[str, str, int]]:
+def measures(data: Data, every_epoch: bool = False) -> dict[str, tuple[str, str, int]]:
     """``TASK/METRIC`` -> the objective, the key under which evaluation finds the metric, and 1 or -1 where lower is
-    better; each objective's loss among them.
+    better; each objective's loss among them. every_epoch: without those that the test split alone is read for.
     """
     found = {}
     for o in data.objectives:
+        slow = {m.name for m in o.task.further if m.test_only} if every_epoch else set()
         for name, higher in o.task.measures.items():
+            if name in slow:
+                continue
             key = "metric" if name == o.task.metric_name else name
             found[f"{o.name}/{name}"] = (o.name, key, 1 if higher else -1)
         found[f"{o.name}/loss"] = (o.name, "loss", -1)
@@ -51,7 +54,7 @@ def criteria(kind: str, data: Data, baselines: Mapping[str, float] | None) -> di
     Raises RequestError where ``delta`` has no baselines, or one of an unknown metric or of value 0.
     """
     if kind == "delta":
-        known = measures(data)
+        known = measures(data, every_epoch=True)
         if not baselines:
             raise RequestError("selection=delta compares with single-task models: a study gives it their metrics")
         for name, base in baselines.items():
@@ -60,7 +63,7 @@ def criteria(kind: str, data: Data, baselines: Mapping[str, float] | None) -> di
         return {"delta": lambda seen: delta(seen, data, baselines)}
     found: dict[str, Criterion] = {"average": average}
     if kind == "per-metric":
-        for name, (objective, key, sign) in measures(data).items():
+        for name, (objective, key, sign) in measures(data, every_epoch=True).items():
             found[name] = lambda seen, o=objective, k=key, s=sign: s * seen[o][k]  # type: ignore[misc]
     return found
 

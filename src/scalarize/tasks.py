@@ -21,11 +21,15 @@ from scalarize.errors import RequestError, one_of
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric beside a task's first one: it is recorded and can be selected by, and enters no average."""
+    """A metric beside a task's first one: it is recorded and can be selected by, and enters no average.
+
+    test_only: too slow for every validation; it is taken when the test split is read, once, and nothing selects by it.
+    """
 
     name: str
     metric: Callable[[], metrics.Metric]
     higher_is_better: bool = True
+    test_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class Task:
 
     loss: (prediction, target) -> scalar, the mean over samples. metric: makes a fresh accumulator for a split.
     constant_loss: targets (N, ...) -> loss of the best constant predictor on them, or None where there is none.
-    further: other metrics, as dense tasks have.
+    further: other metrics, as dense tasks have. units: targets -> how many things (tokens) the loss is the mean over,
+    None for samples.
     """
 
     name: str
@@ -45,6 +50,7 @@ class Task:
     higher_is_better: bool = True
     constant_loss: Callable[[Tensor], float] | None = None
     further: tuple[Measure, ...] = ()
+    units: Callable[[Tensor], Tensor] | None = None
 
     @property
     def measures(self) -> dict[str, bool]:

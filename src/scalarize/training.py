@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -82,7 +82,8 @@ class TrainRequest(Problem):
 
     single: train on that task or domain alone. probe_every: count conflicting gradients at each k-th batch (None:
     never). norm_every: the norm of the summed gradient at each k-th batch. read_train: read the training split, too,
-    with the selected weights. baselines: ``TASK/METRIC`` -> value of a single-task model, for selection=delta.
+    with the selected weights, or with the "last" ones; of data that offer it, the split ``seen``, a sample of it.
+    baselines: ``TASK/METRIC`` -> value of a single-task model, for selection=delta.
     """
 
     method: str | None = None
@@ -93,7 +94,7 @@ class TrainRequest(Problem):
     seed: int = 0
     probe_every: int | None = Field(default=None, ge=1)
     norm_every: int | None = Field(default=None, ge=1)
-    read_train: bool | None = None
+    read_train: bool | Literal["last"] | None = None
     baselines: dict[str, float] | None = None
 
     def source(self, names: Sequence[str], epochs: int) -> Method:
@@ -147,7 +148,7 @@ def train(request: TrainRequest, out: Path, command: str, resume: bool = False, 
 def _run(
     request: TrainRequest, data: Data, recipe: Recipe, method: Method, out: Path, say: Progress | None
 ) -> dict[str, Any]:
-    started, spent, log = time.perf_counter(), 0.0, records.Records(out)
+    started, spent, trained, log = time.perf_counter(), 0.0, 0.0, records.Records(out)
     learner = make_learner(request, request.seed, log.append, data)
     learner.use(method)
     if request.norm_every is not None:
@@ -164,18 +165,20 @@ def _run(
         held = files.load_tensors(checkpoint)
         learner.load_state_dict(held["learner"])
         chosen.load_state_dict(held["selection"])
-        spent = held["seconds"]
+        spent, trained = held["seconds"], held.get("trained", 0.0)
         log.truncate(held["bytes"])
     else:
         log.truncate(0)
     while learner.epoch < recipe.epochs:
+        begun = time.perf_counter()
         learner.train(method, learner.epoch + 1)
+        trained += time.perf_counter() - begun
         seen = _validate(learner, split, log) if split else None
         state = learner.state_dict()
         chosen.offer(seen, state)
         if time.perf_counter() - saved > CHECKPOINT_SECONDS:
             saved = time.perf_counter()
-            content: dict[str, Any] = {"learner": state, "selection": chosen.state_dict()}
+            content: dict[str, Any] = {"learner": state, "selection": chosen.state_dict(), "trained": trained}
             content |= {"seconds": spent + saved - started, "bytes": log.size()}
             files.save_tensors(checkpoint, content)
         if say:
@@ -183,7 +186,14 @@ def _run(
             say(f"epoch {learner.epoch}/{recipe.epochs}{score}")
     label = method.name if request.single is None else "single"
     result: dict[str, Any] = {"out": str(out), "workload": request.label, "method": label, "seed": request.seed}
-    result |= _finish(learner, ("validation", "test", *(("train",) if request.read_train else ())), chosen, log)
+    trained_on = "seen" if data.has("seen") else "train"
+    splits = {"validation": "validation", "test": "test"} | (
+        {"train": trained_on} if request.read_train is True else {}
+    )
+    last = learner.measure(trained_on) if request.read_train == "last" else {}
+    result |= _finish(learner, splits, last, chosen, log)
+    units = sum(row["value"] for row in log.read() if row["metric"] == "units")
+    result |= {"units_per_second": units / trained} if units else {}
     result |= {"seconds": spent + time.perf_counter() - started}
     selected = chosen.state_of(chosen.primary)
     files.save_tensors(out / "checkpoints" / "selected.pt", selected["model"])
@@ -201,10 +211,14 @@ def _validate(learner: SupervisedLearner, split: str, log: records.Records) -> S
     return seen
 
 
-def _finish(learner: SupervisedLearner, splits: Sequence[str], chosen: Selection, log: records.Records) -> Any:
-    """Read the splits, the test split for the first time, with the selected weights: each metric with its own."""
+def _finish(
+    learner: SupervisedLearner, splits: Mapping[str, str], last: Seen, chosen: Selection, log: records.Records
+) -> Any:
+    """Read the splits (by the name that the result gives them), the test split for the first time, with the selected
+    weights: each metric with its own. last: what was read of the training split with the last weights, if anything.
+    """
     data, counts, epochs = learner.data, learner.counts(), chosen.epochs()
-    found = {s: _measured(learner, s, chosen) for s in splits}
+    found = {name: _measured(learner, s, chosen) for name, s in splits.items()} | ({"train": last} if last else {})
     learner.load_state_dict(chosen.state_of(chosen.primary))
     if found["test"]:
         log.append(rows.measured(data.objectives, learner.step, learner.epoch, "test", found["test"]))
@@ -231,6 +245,8 @@ def _measured(learner: SupervisedLearner, split: str, chosen: Selection) -> Seen
             learner.load_state_dict(state)
             at[epoch] = learner.measure(split)
         values = merged.setdefault(objective, {})
+        if key not in at[epoch][objective]:
+            continue  # of the test alone
         values[key] = at[epoch][objective][key]
         if key == "metric":
             values["score"] = sign * values[key]
@@ -241,7 +257,7 @@ def _by_task(data: Data, seen: Seen) -> dict[str, dict[str, float | None]]:
     """Task -> metric by its own name -> value, None where it is no number; the loss among them."""
     found: dict[str, dict[str, float | None]] = {}
     for name, (objective, key, _) in selection.measures(data).items():
-        value = seen[objective][key]
+        value = seen[objective].get(key, math.nan)
         found.setdefault(objective, {})[name.rpartition("/")[2]] = value if math.isfinite(value) else None
     return found
 

@@ -67,6 +67,7 @@ def data() -> None:
 def get(name: str, root: str | None, accept_licence: bool, settings: tuple[str, ...], as_json: bool) -> None:
     """Fetch, build, verify and cache the data set of a workload."""
     from scalarize import workloads as known
+    from scalarize.data import manifest
     from scalarize.recipe import parse_settings
 
     workload = known.get(name)
@@ -79,4 +80,6 @@ def get(name: str, root: str | None, accept_licence: bool, settings: tuple[str, 
         return
     say(f"getting {name} into {folder}")
     path = Path(workload.get(folder, {**parse_settings(list(settings)), "accept_licence": accept_licence}))
+    for line in manifest.said(path):
+        say(line)
     emit({"workload": name, "path": str(path)}, as_json, f"{name}: {path}")

@@ -34,6 +34,28 @@ def present(folder: Path, name: str) -> bool:
     return (folder / name).is_file() and (folder / "manifest.json").is_file()
 
 
+def check(folder: Path, remedy: str) -> dict[str, Any]:
+    """The manifest of a build of several plain files. Raises RequestError where one is missing or was changed."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise RequestError(f"{path}: not there: {remedy}")
+    recorded = files.read_json(path)
+    listed = recorded.get("files") if isinstance(recorded, dict) else None
+    if not isinstance(listed, dict) or not listed:
+        raise RequestError(f"{path}: damaged, it lists no files: {remedy}")
+    for name, digest in listed.items():
+        if not (folder / name).is_file() or sha256(folder / name) != digest:
+            raise RequestError(f"{folder / name}: missing or changed, its hash is not the one in {path}: {remedy}")
+    return recorded
+
+
+def said(path: Path) -> list[str]:
+    """What a build has to say of itself, by its file or folder; nothing where it has nothing to say."""
+    place = (path if path.is_dir() else path.parent) / "manifest.json"
+    content = files.read_json(place) if place.is_file() else {}
+    return [str(line) for line in content.get("said", [])]
+
+
 def load(folder: Path, name: str, remedy: str) -> Any:
     """The tensors of ``folder/name``. Raises RequestError with ``remedy`` where it is missing, damaged or changed."""
     path = folder / name

@@ -9,7 +9,7 @@ import pandas as pd
 
 from scalarize.analysis.study_tables import Table
 from scalarize.report.charts import Chart, Kind, Series
-from scalarize.report.figures import courses, optimisers, results
+from scalarize.report.figures import courses, optimisers, results, trade_offs
 from scalarize.report.figures.heat import heat_map
 from scalarize.report.figures.single import single_intervals
 
@@ -335,5 +335,7 @@ DRAWN: dict[str, Callable[[Table], list[Chart]]] = {
     "memory": _memory,
     "simplex-points": _tried,
     "cost": _cost,
+    "two-tasks": trade_offs.trade_off,
+    "utility": trade_offs.utility,
     **optimisers.DRAWN,
 }

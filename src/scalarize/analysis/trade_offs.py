@@ -1,0 +1,135 @@
+"""Trade-offs of two tasks: one way's front as a line, others beside it, and what these add to its hypervolume."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from scalarize.analysis import fronts, pareto, statistics
+
+Measured = tuple[str, str]
+
+
+def within(models: pd.DataFrame, directions: Sequence[bool]) -> pd.Series:
+    """Whether no other model of the same ``row`` dominates a model, in the plane of ``x`` and ``y``."""
+    kept = pd.Series(False, index=models.index)
+    for _, own in models.groupby("row", sort=False):
+        kept[own.index] = pareto.nondominated(own[["x", "y"]].to_numpy(), directions)
+    return kept
+
+
+def volumes(
+    models: pd.DataFrame, line: str, reference: tuple[float, float], directions: Sequence[bool]
+) -> pd.DataFrame:
+    """By row: what its models add to the hypervolume of ``line``'s, and that of ``line`` itself, mean over seeds.
+
+    models: with ``row``, ``seed``, ``x``, ``y``. reference: the worst corner, the same for all. Columns row, kind
+    ("hypervolume", of ``line``, or "added"), mean, low, high (Student's interval, NaN for one seed), seeds.
+    """
+    found: dict[tuple[str, str], list[float]] = {}
+    for _, own in models.groupby("seed", sort=False):
+        base = own[own["row"] == line][["x", "y"]].to_numpy()
+        held = pareto.hypervolume(base, reference, directions) if len(base) else 0.0
+        found.setdefault((line, "hypervolume"), []).append(held)
+        for row, more in own[own["row"] != line].groupby("row", sort=False):
+            both = np.concatenate([base, more[["x", "y"]].to_numpy()])
+            gain = pareto.hypervolume(both, reference, directions) - held
+            found.setdefault((str(row), "added"), []).append(gain)
+    rows = []
+    for (row, kind), values in found.items():
+        seen = statistics.t_interval(values)
+        rows.append({"row": row, "kind": kind, "mean": seen.mean, "low": seen.low, "high": seen.high, "seeds": seen.n})
+    return pd.DataFrame(rows)
+
+
+def added(table: pd.DataFrame) -> str:
+    """What the others add to the front, in a sentence."""
+    total = float(table.loc[table["kind"] == "hypervolume", "mean"].iloc[0])
+    others = table[table["kind"] == "added"]
+    if others.empty:
+        return f"Hypervolume of the front: {total:.4g}."
+    most = others.loc[others["mean"].idxmax()]
+    span = "" if math.isnan(most["low"]) else f", {most['low']:.3g} to {most['high']:.3g} over {most['seeds']} seeds"
+    share = 100 * most["mean"] / total if total else math.nan
+    said = f"Most is added by {most['row']}: {most['mean']:.3g} ({share:.1f} %{span})."
+    return f"Hypervolume of the front: {total:.4g}. {said}"
+
+
+def corner(models: pd.DataFrame, known: Mapping[str, float | None], directions: Sequence[bool]) -> tuple[float, float]:
+    """The worst corner: for ``x`` and ``y`` the ``known`` value of a model that has learned nothing, else the worst
+    that was seen.
+    """
+    found = []
+    for letter, higher in zip(("x", "y"), directions, strict=True):
+        given = known.get(letter)
+        worst = models[letter].min() if higher else models[letter].max()
+        found.append(float(worst if given is None else given))
+    return found[0], found[1]
+
+
+def weight_of_first(courses: pd.DataFrame, first: str) -> pd.DataFrame:
+    """By row and epoch the first task's share of the weights, mean over steps and then an interval over seeds.
+
+    courses: tidy records with ``row`` and ``seed``; weights stand where they change, and hold until they do. Shares
+    of weights that sum to nothing, or are negative, are left out. Columns row, kind, epoch, mean, low, high.
+    """
+    kept = courses[(courses["metric"] == "weight") & (courses["split"] == "train")]
+    wide = kept.pivot_table(index=["row", "seed", "epoch", "step"], columns="task", values="value")
+    total = wide.sum(axis=1)
+    share = (wide[first] / total.where(total > 0)).rename("share").reset_index()
+    share = share[(share["share"] >= 0) & (share["share"] <= 1)]
+    rows = []
+    for (row, epoch), own in share.groupby(["row", "epoch"], sort=False):
+        seen = statistics.t_interval(own.groupby("seed")["share"].mean().to_numpy())
+        rows.append({"row": row, "kind": "weights", "epoch": epoch + 1, "mean": seen.mean})
+        rows[-1] |= {"low": seen.low, "high": seen.high}
+    return pd.DataFrame(rows, columns=["row", "kind", "epoch", "mean", "low", "high"])
+
+
+def by_utility(models: pd.DataFrame, rows: Sequence[str], utilities: Sequence[float]) -> pd.DataFrame:
+    """The test utility ``(1 - u) y + u x`` of each row's best model by the same utility on validation, lower better.
+
+    models: row, x, y, x_validation, y_validation, seed. Columns row, u, test: the mean over seeds.
+    """
+    found = []
+    for u in utilities:
+        judged = models.assign(
+            validation=(1 - u) * models["y_validation"] + u * models["x_validation"],
+            test=(1 - u) * models["y"] + u * models["x"],
+        )
+        chosen = fronts.best(judged, ["row", "seed"])
+        means = chosen.groupby("row", sort=False)["test"].mean()
+        found += [{"row": row, "u": u, "test": float(means[row])} for row in rows if row in means]
+    return pd.DataFrame(found, columns=["row", "u", "test"])
+
+
+def rankings(table: pd.DataFrame) -> str:
+    """Who is best at which utility, in a sentence."""
+    leaders: dict[str, list[float]] = {}
+    for u, own in table.groupby("u"):
+        leaders.setdefault(str(own.loc[own["test"].idxmin(), "row"]), []).append(float(str(u)))
+    said = "; ".join(f"{row} at {', '.join(f'{u:g}' for u in us)}" for row, us in leaders.items())
+    return f"Best by the weight of the second task in the utility: {said}."
+
+
+def of_tunings(models: pd.DataFrame) -> pd.DataFrame:
+    """Deviations of the average test loss: over sparse grids, each with its best rate on validation, and over seeds.
+
+    models: row ("k = 1", ... or "seeds"), validation, test: averages over tasks. Columns row, kind, mean (the
+    deviation), low, high (its 95 % interval from chi-squared), runs.
+    """
+    from scipy import stats
+
+    grids = fronts.best(models[models["row"] != "seeds"], ["row"])["test"].dropna()
+    repeated = models.loc[models["row"] == "seeds", "test"].dropna()
+    rows = []
+    for name, values in (("sparse grids", grids), ("seeds", repeated)):
+        n, deviation = len(values), float(values.std())
+        low, high = (
+            deviation * math.sqrt((n - 1) / stats.chi2.ppf(q, n - 1)) if n > 1 else math.nan for q in (0.975, 0.025)
+        )
+        rows.append({"row": name, "kind": "deviation", "mean": deviation, "low": low, "high": high, "runs": n})
+    return pd.DataFrame(rows)

@@ -1,0 +1,185 @@
+"""An encoder-decoder Transformer (Vaswani et al. 2017) with the norm before each part (pre-LN, Xiong et al. 2020).
+
+Many-language translation in one model: all parameters are shared, the first symbol of the source says which language
+is wanted (Johnson et al. 2017).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+PAD = 0
+CHUNK = 16_384  # positions whose scores over the vocabulary are held at once
+
+
+def relu(x: Tensor) -> Tensor:
+    """A function of our own: with torch's, the layers take a fused path in evaluation whose sums differ."""
+    return functional.relu(x)
+
+
+@dataclass(frozen=True)
+class Read:
+    """What scores say about the labels of N positions: log p of the label, mean log p of all pieces, 1 where right."""
+
+    label: Tensor
+    mean: Tensor
+    right: Tensor
+
+
+class TokenScores:
+    """Scores over the vocabulary at every position, computed only where they are asked for.
+
+    states (B, T, d), table (V, d): the score is their product. Slices of the batch as a tensor has them.
+    """
+
+    def __init__(self, states: Tensor, table: Tensor) -> None:
+        self.states, self.table = states, table
+        self._seen: tuple[Tensor, Read] | None = None
+
+    def __getitem__(self, place: slice) -> TokenScores:
+        return TokenScores(self.states[place], self.table)
+
+    def read(self, labels: Tensor) -> Read:
+        """The labels (B, T' >= T), PAD left out, in nats, each (N,)."""
+        if self._seen is None or self._seen[0] is not labels:
+            wanted = labels[:, : self.states.shape[1]]
+            known = wanted != PAD
+            parts = zip(self.states[known].split(CHUNK), wanted[known].split(CHUNK), strict=True)
+            found = [self._read(states, label) for states, label in parts]
+            self._seen = labels, Read(*(torch.cat(p) for p in zip(*found, strict=True)))
+        return self._seen[1]
+
+    def _read(self, states: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        scores = functional.linear(states, self.table).float()
+        total = scores.logsumexp(-1)
+        label = scores.gather(-1, labels[:, None])[:, 0] - total
+        return label, scores.mean(-1) - total, scores.detach().argmax(-1) == labels
+
+
+@dataclass
+class Memory:
+    """What a decoder remembers of B sentences: keys and values (B, heads, length, width) a layer, of source and past.
+
+    hidden (B, 1, 1, S): 0 where there is a source, minus infinity where it is padded.
+    """
+
+    source: list[tuple[Tensor, Tensor]]
+    past: list[tuple[Tensor, Tensor]]
+    hidden: Tensor
+
+    def select(self, rows: Tensor) -> Memory:
+        """The memory of those sentences, in that order."""
+        source, past = ([(k[rows], v[rows]) for k, v in pairs] for pairs in (self.source, self.past))
+        return Memory(source, past, self.hidden[rows])
+
+
+class Translator(nn.Module):
+    """``encode`` gives the decoder's states, ``decode`` the scores of the next piece at every position.
+
+    vocabulary: pieces; width, hidden, heads, layers: of encoder and decoder each. tied: one table for source, target
+    and output, else three. Positions are sinusoids.
+    """
+
+    def __init__(
+        self, vocabulary: int, width: int, hidden: int, heads: int, layers: int, dropout: float, tied: bool = True
+    ) -> None:
+        super().__init__()
+        self.width, self.heads = width, heads
+        tables = [nn.Embedding(vocabulary, width, PAD) for _ in range(1 if tied else 3)]
+        self.tables = nn.ModuleList(tables)
+        self.dropout = nn.Dropout(dropout)
+        sizes = (width, heads, hidden, dropout, relu)
+        encoder = nn.TransformerEncoderLayer(*sizes, batch_first=True, norm_first=True)
+        decoder = nn.TransformerDecoderLayer(*sizes, batch_first=True, norm_first=True)
+        self.encoder = nn.TransformerEncoder(encoder, layers, nn.LayerNorm(width), enable_nested_tensor=False)
+        self.decoder = nn.TransformerDecoder(decoder, layers, nn.LayerNorm(width))
+        for parameter in [*self.encoder.parameters(), *self.decoder.parameters()]:
+            if parameter.ndim > 1:
+                nn.init.xavier_uniform_(parameter)  # torch copies one layer: all would begin alike
+        for table in tables:
+            nn.init.normal_(table.weight, std=width**-0.5)
+            with torch.no_grad():
+                table.weight[PAD].zero_()
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """All of them."""
+        return list(self.parameters())
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        """inputs (B, 2, length): source and what the decoder is given -> its states (B, T, width), T the longest."""
+        source, given = (trim(part) for part in inputs.unbind(1))
+        memory, padded = self.read(source)
+        ahead = torch.triu(torch.ones(given.shape[1], given.shape[1], dtype=torch.bool, device=given.device), 1)
+        # Padding stands behind every piece of the target, where the mask hides it already.
+        states: Tensor = self.decoder(
+            self.embed(given, -2), memory, tgt_mask=ahead, tgt_is_causal=True, memory_key_padding_mask=padded
+        )
+        return states
+
+    def decode(self, representation: Tensor, tasks: Sequence[str]) -> dict[str, TokenScores]:
+        """The same scores for each of ``tasks``: the source says which language is meant."""
+        return dict.fromkeys(tasks, TokenScores(representation, self.tables[-1].weight))
+
+    def read(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """The encoder's states (B, S, width) of a source (B, S), and where it is padded."""
+        padded = source == PAD
+        return self.encoder(self.embed(source, 0), src_key_padding_mask=padded), padded
+
+    def embed(self, pieces: Tensor, table: int, first: int = 0) -> Tensor:
+        """Vectors of pieces (B, T) that stand at ``first`` and after; table: 0 of the source, -2 of the target."""
+        found = self.tables[table if len(self.tables) > 1 else 0](pieces) * math.sqrt(self.width)
+        return self.dropout(found + sinusoids(first + pieces.shape[1], self.width, found)[first:])
+
+    # --- one piece at a time ------------------------------------------------------------------------------------
+    def remember(self, source: Tensor) -> Memory:
+        """What :meth:`step` begins with, for a source (B, length)."""
+        states, padded = self.read(trim(source))
+        hidden = torch.zeros(padded.shape, dtype=states.dtype, device=states.device).masked_fill(padded, -math.inf)
+        found, none = [], []
+        for layer in self.decoder.layers:
+            _, keys, values = self._project(layer.multihead_attn, states)
+            found.append((keys, values))
+            none.append((keys[:, :, :0], values[:, :, :0]))
+        return Memory(found, none, hidden[:, None, None, :])
+
+    def step(self, pieces: Tensor, memory: Memory) -> Tensor:
+        """Scores (B, V) of what follows ``pieces`` (B,), which are added to ``memory``; as ``encode`` would find."""
+        x = self.embed(pieces[:, None], -2, first=memory.past[0][0].shape[2])
+        for k, layer in enumerate(self.decoder.layers):
+            query, keys, values = self._project(layer.self_attn, layer.norm1(x))
+            keys, values = (torch.cat([old, new], 2) for old, new in zip(memory.past[k], (keys, values), strict=True))
+            memory.past[k] = keys, values
+            x = x + layer.self_attn.out_proj(_joined(functional.scaled_dot_product_attention(query, keys, values)))
+            query = self._project(layer.multihead_attn, layer.norm2(x))[0]
+            seen = functional.scaled_dot_product_attention(query, *memory.source[k], attn_mask=memory.hidden)
+            x = x + layer.multihead_attn.out_proj(_joined(seen))
+            x = x + layer.linear2(relu(layer.linear1(layer.norm3(x))))
+        return functional.linear(self.decoder.norm(x)[:, 0], self.tables[-1].weight)
+
+    def _project(self, attention: nn.MultiheadAttention, x: Tensor) -> list[Tensor]:
+        """Queries, keys and values (B, heads, T, width of a head)."""
+        found = functional.linear(x, attention.in_proj_weight, attention.in_proj_bias).chunk(3, -1)
+        return [part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in found]
+
+
+def _joined(heads: Tensor) -> Tensor:
+    return heads.transpose(1, 2).flatten(2)
+
+
+def trim(pieces: Tensor) -> Tensor:
+    """Without the last columns of (B, T) that are padding in every row; one column at least."""
+    longest = int((pieces != PAD).sum(1).max()) if len(pieces) else 0
+    return pieces[:, : max(1, longest)]
+
+
+def sinusoids(length: int, width: int, like: Tensor) -> Tensor:
+    """Positions (length, width): sines, then cosines, of wavelengths 2 pi to 10,000 times that."""
+    rates = torch.exp(torch.arange(width // 2, device=like.device) * (-math.log(1e4) / max(1, width // 2 - 1)))
+    angles = torch.arange(length, device=like.device)[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], dim=1).to(like)

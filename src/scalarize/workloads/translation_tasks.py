@@ -1,0 +1,103 @@
+"""Translation into one language as a task: smoothed cross-entropy a token; perplexity's log, token error and BLEU."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scalarize.data.subwords import END, PAD, REMEDY, Subwords
+from scalarize.errors import RequestError
+from scalarize.metrics import Mean
+from scalarize.models import decoding
+from scalarize.tasks import Measure, Task
+
+
+def translation(language: str, subwords: Subwords, smoothing: float, beams: int, limit: int) -> Task:
+    """Pieces (B, T) to come, PAD where there is none; :class:`~scalarize.models.transformer.TokenScores`.
+
+    The loss is the mean over tokens, in nats, of cross-entropy with label ``smoothing`` (Szegedy et al. 2016). Metrics:
+    cross-entropy without smoothing, the share of tokens that are not the likeliest, and BLEU by beam search, which is
+    taken once, at the end; beams = 0 leaves it out. limit: of a translation's pieces.
+    """
+    size = len(subwords)
+
+    def loss(prediction: Any, target: Tensor) -> Tensor:
+        read = prediction.read(target)
+        return -((1 - smoothing) * read.label + smoothing * read.mean).mean()
+
+    def constant(target: Tensor) -> float:
+        counts = torch.bincount(target[target != PAD], minlength=size).double()
+        shares = (1 - smoothing) * counts / counts.sum() + smoothing / size
+        return float(-(shares * shares.clamp_min(1e-300).log()).sum())
+
+    error = Measure("token-error", TokenError, higher_is_better=False)
+    bleu = Measure("bleu", lambda: Bleu(language, subwords, beams, limit), test_only=True)
+    return Task(
+        language,
+        size,
+        loss,
+        CrossEntropy,
+        "cross-entropy",
+        higher_is_better=False,
+        constant_loss=constant,
+        further=(error, bleu) if beams else (error,),
+        units=tokens,
+    )
+
+
+def tokens(target: Tensor) -> Tensor:
+    """How many tokens (B, T) holds."""
+    return (target != PAD).sum()
+
+
+class CrossEntropy(Mean):
+    """Mean over tokens of minus log p, in nats."""
+
+    def values(self, prediction: Any, target: Tensor) -> Tensor:
+        found: Tensor = -prediction.read(target).label
+        return found
+
+    def update(self, prediction: Any, target: Tensor) -> None:
+        values = self.values(prediction, target).detach()
+        self.total += float(values.double().sum())
+        self.count += values.numel()
+
+
+class TokenError(CrossEntropy):
+    """Share of tokens that are not the likeliest, given those before them."""
+
+    def values(self, prediction: Any, target: Tensor) -> Tensor:
+        found: Tensor = ~prediction.read(target).right
+        return found
+
+
+class Bleu:
+    """BLEU in points, 0 to 100, of whole texts (Papineni et al. 2002), as sacreBLEU counts it (Post 2018).
+
+    Translations by beam search. Chinese is cut into characters, other languages as mteval-v13a does.
+    """
+
+    def __init__(self, language: str, subwords: Subwords, beams: int, limit: int) -> None:
+        self.cut = "zh" if language == "zh" else "13a"
+        self.subwords, self.beams, self.limit = subwords, beams, limit
+        self.found: list[str] = []
+        self.wanted: list[str] = []
+
+    def generate(self, model: Any, inputs: Tensor, target: Tensor) -> None:
+        """Translate the sources of a batch, inputs (B, 2, length)."""
+        rows = decoding.beam(model, inputs[:, 0], self.limit, self.beams)
+        self.found += self.subwords.decode(rows)
+        self.wanted += self.subwords.decode([[n for n in row if n not in (PAD, END)] for row in target.tolist()])
+
+    def compute(self) -> float:
+        """NaN where nothing was translated."""
+        try:
+            import sacrebleu
+        except ImportError:
+            raise RequestError(f"BLEU needs sacrebleu: {REMEDY}, or --set data.beams=0 to leave it out") from None
+        if not self.found:
+            return math.nan
+        return float(sacrebleu.corpus_bleu(self.found, [self.wanted], tokenize=self.cut).score)
