@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scalarize.errors import RequestError
-from scalarize.metrics import Generative
+from scalarize.metrics import Generative, Metric
 from scalarize.tasks import Data, Streaming, batches
 
 Seen = dict[str, dict[str, float]]
@@ -45,7 +45,7 @@ def measure(
     model.eval()
     for name, domain in data.domains.items():
         objectives = [o for o in data.objectives if o.domain == name]
-        meters = {o.name: {"metric": o.task.metric()} for o in objectives}
+        meters: dict[str, dict[str, Metric | Generative]] = {o.name: {"metric": o.task.metric()} for o in objectives}
         for o in objectives:
             meters[o.name] |= {m.name: m.metric() for m in o.task.further if split == "test" or not m.test_only}
         losses = {o.name: torch.zeros((), dtype=torch.float64, device=device) for o in objectives}
@@ -65,7 +65,7 @@ def measure(
                     else:
                         meter.update(prediction, target)
                 if losses_too:
-                    count = len(batch) if o.task.units is None else o.task.units(target)
+                    count: Any = len(batch) if o.task.units is None else o.task.units(target)
                     losses[o.name] += o.task.loss(prediction, target).double() * count
                     counts[o.name] += count
         for o in objectives:

@@ -27,7 +27,7 @@ class Measure:
     """
 
     name: str
-    metric: Callable[[], metrics.Metric]
+    metric: Callable[[], metrics.Metric | metrics.Generative]
     higher_is_better: bool = True
     test_only: bool = False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from scalarize.analysis import fronts, pareto, statistics
 Measured = tuple[str, str]
 
 
-def within(models: pd.DataFrame, directions: Sequence[bool]) -> pd.Series:
+def within(models: pd.DataFrame, directions: Sequence[bool]) -> pd.Series[Any]:
     """Whether no other model of the same ``row`` dominates a model, in the plane of ``x`` and ``y``."""
     kept = pd.Series(False, index=models.index)
     for _, own in models.groupby("row", sort=False):

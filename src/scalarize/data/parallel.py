@@ -46,7 +46,7 @@ def pairs(folder: Path, target: str, split: str) -> Iterator[tuple[str, str]]:
         return
     for here, there in itertools.zip_longest(*map(_lines, paths)):
         if here is None or there is None:
-            longer, shorter = paths if there is None else reversed(paths)
+            longer, shorter = paths if there is None else paths[::-1]
             number = (here or there)[0]
             raise RequestError(f"{longer}: line {number} has no counterpart: {shorter} ends before it (misaligned)")
         if here[1].strip() and there[1].strip():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -92,7 +93,7 @@ class Translator(nn.Module):
         super().__init__()
         self.width, self.heads = width, heads
         tables = [nn.Embedding(vocabulary, width, PAD) for _ in range(1 if tied else 3)]
-        self.tables = nn.ModuleList(tables)
+        self.tables: Any = nn.ModuleList(tables)
         self.dropout = nn.Dropout(dropout)
         sizes = (width, heads, hidden, dropout, relu)
         encoder = nn.TransformerEncoderLayer(*sizes, batch_first=True, norm_first=True)
@@ -134,7 +135,8 @@ class Translator(nn.Module):
     def embed(self, pieces: Tensor, table: int, first: int = 0) -> Tensor:
         """Vectors of pieces (B, T) that stand at ``first`` and after; table: 0 of the source, -2 of the target."""
         found = self.tables[table if len(self.tables) > 1 else 0](pieces) * math.sqrt(self.width)
-        return self.dropout(found + sinusoids(first + pieces.shape[1], self.width, found)[first:])
+        placed: Tensor = self.dropout(found + sinusoids(first + pieces.shape[1], self.width, found)[first:])
+        return placed
 
     # --- one piece at a time ------------------------------------------------------------------------------------
     def remember(self, source: Tensor) -> Memory:
@@ -142,7 +144,7 @@ class Translator(nn.Module):
         states, padded = self.read(trim(source))
         hidden = torch.zeros(padded.shape, dtype=states.dtype, device=states.device).masked_fill(padded, -math.inf)
         found, none = [], []
-        for layer in self.decoder.layers:
+        for layer in self._layers:
             _, keys, values = self._project(layer.multihead_attn, states)
             found.append((keys, values))
             none.append((keys[:, :, :0], values[:, :, :0]))
@@ -150,8 +152,8 @@ class Translator(nn.Module):
 
     def step(self, pieces: Tensor, memory: Memory) -> Tensor:
         """Scores (B, V) of what follows ``pieces`` (B,), which are added to ``memory``; as ``encode`` would find."""
-        x = self.embed(pieces[:, None], -2, first=memory.past[0][0].shape[2])
-        for k, layer in enumerate(self.decoder.layers):
+        x: Any = self.embed(pieces[:, None], -2, first=memory.past[0][0].shape[2])
+        for k, layer in enumerate(self._layers):
             query, keys, values = self._project(layer.self_attn, layer.norm1(x))
             keys, values = (torch.cat([old, new], 2) for old, new in zip(memory.past[k], (keys, values), strict=True))
             memory.past[k] = keys, values
@@ -161,6 +163,10 @@ class Translator(nn.Module):
             x = x + layer.multihead_attn.out_proj(_joined(seen))
             x = x + layer.linear2(relu(layer.linear1(layer.norm3(x))))
         return functional.linear(self.decoder.norm(x)[:, 0], self.tables[-1].weight)
+
+    @property
+    def _layers(self) -> Any:
+        return self.decoder.layers
 
     def _project(self, attention: nn.MultiheadAttention, x: Tensor) -> list[Tensor]:
         """Queries, keys and values (B, heads, T, width of a head)."""

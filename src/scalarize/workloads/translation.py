@@ -83,8 +83,8 @@ def in_numbers(
                 ends[0].append(len(sources))
                 ends[1].append(len(targets))
                 groups.append(derive(english))
-    rows = (Ragged.of(flat, at) for flat, at in zip((sources, targets), ends, strict=True))
-    return Bitext(*rows, length, names, torch.tensor(groups, dtype=torch.long)), count - len(groups)
+    english_side, other_side = Ragged.of(sources, ends[0]), Ragged.of(targets, ends[1])
+    return Bitext(english_side, other_side, length, names, torch.tensor(groups, dtype=torch.long)), count - len(groups)
 
 
 def load_from(folder: Path, languages: tuple[str, ...], settings: Mapping[str, Any]) -> Data:

@@ -85,7 +85,7 @@ def plane(
     return [Table("two-tasks", title, shown, note, tuple(said)), *further]
 
 
-def _is(measures: pd.DataFrame, what: Measured) -> pd.Series:
+def _is(measures: pd.DataFrame, what: Measured) -> pd.Series[bool]:
     return (measures["task"] == what[0]) & (measures["metric"] == what[1])
 
 
@@ -163,7 +163,7 @@ def speed(found: Found) -> list[Table]:
     rows = []
     for name, settings, method in wanted:
         millions, second, units = steps_per_second(context, settings, method, steps)
-        row = {"row": name, "kind": "steps a second", "mean": second, "low": np.nan, "high": np.nan}
+        row: dict[str, Any] = {"row": name, "kind": "steps a second", "mean": second, "low": np.nan, "high": np.nan}
         row |= {"million parameters": millions, "units a second": units, **printed.TABLE_2.get(name, {})}
         rows.append(row)
     frame = pd.DataFrame(rows)
