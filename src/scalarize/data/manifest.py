@@ -39,7 +39,7 @@ def check(folder: Path, remedy: str) -> dict[str, Any]:
     path = folder / "manifest.json"
     if not path.is_file():
         raise RequestError(f"{path}: not there: {remedy}")
-    recorded = files.read_json(path)
+    recorded: dict[str, Any] = files.read_json(path)
     listed = recorded.get("files") if isinstance(recorded, dict) else None
     if not isinstance(listed, dict) or not listed:
         raise RequestError(f"{path}: damaged, it lists no files: {remedy}")

@@ -44,7 +44,7 @@ def beam(model: Any, source: Tensor, limit: int, beams: int = 4, alpha: float = 
     first = torch.arange(rows, device=source.device)[:, None] * width
     for _ in range(limit):
         scores = allowed(model.step(written[:, :, -1].flatten(), memory)).float().log_softmax(-1)
-        scores = scores.unflatten(0, (rows, width))
+        scores = scores.view(rows, width, -1)
         scores = scores.masked_fill(ended[:, :, None], -math.inf)
         scores[:, :, PAD] = scores[:, :, PAD].masked_fill(ended, 0.0)  # what has ended goes on with padding, at no cost
         sums = total[:, :, None] + scores
@@ -55,7 +55,7 @@ def beam(model: Any, source: Tensor, limit: int, beams: int = 4, alpha: float = 
         total, length = sums.flatten(1).gather(1, best), lengths.gather(1, parent)
         ended = ended.gather(1, parent) | (piece == END)
         places = (first + parent).flatten()
-        written = torch.cat([written.flatten(0, 1)[places].unflatten(0, (rows, width)), piece[:, :, None]], dim=2)
+        written = torch.cat([written.flatten(0, 1)[places].view(rows, width, -1), piece[:, :, None]], dim=2)
         if bool(ended.all()):
             break
         memory = memory.select(places)

@@ -51,7 +51,7 @@ class TokenScores:
         if self._seen is None or self._seen[0] is not labels:
             wanted = labels[:, : self.states.shape[1]]
             known = wanted != PAD
-            parts = zip(self.states[known].split(CHUNK), wanted[known].split(CHUNK), strict=True)
+            parts = zip(torch.split(self.states[known], CHUNK), torch.split(wanted[known], CHUNK), strict=True)
             found = [self._read(states, label) for states, label in parts]
             self._seen = labels, Read(*(torch.cat(p) for p in zip(*found, strict=True)))
         return self._seen[1]
@@ -162,16 +162,20 @@ class Translator(nn.Module):
             seen = functional.scaled_dot_product_attention(query, *memory.source[k], attn_mask=memory.hidden)
             x = x + layer.multihead_attn.out_proj(_joined(seen))
             x = x + layer.linear2(relu(layer.linear1(layer.norm3(x))))
-        return functional.linear(self.decoder.norm(x)[:, 0], self.tables[-1].weight)
+        return functional.linear(self._last(x)[:, 0], self.tables[-1].weight)
 
     @property
     def _layers(self) -> Any:
         return self.decoder.layers
 
+    @property
+    def _last(self) -> Any:
+        return self.decoder.norm
+
     def _project(self, attention: nn.MultiheadAttention, x: Tensor) -> list[Tensor]:
         """Queries, keys and values (B, heads, T, width of a head)."""
         found = functional.linear(x, attention.in_proj_weight, attention.in_proj_bias).chunk(3, -1)
-        return [part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in found]
+        return [part.view(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in found]
 
 
 def _joined(heads: Tensor) -> Tensor:

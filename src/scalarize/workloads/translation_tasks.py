@@ -26,7 +26,8 @@ def translation(language: str, subwords: Subwords, smoothing: float, beams: int,
 
     def loss(prediction: Any, target: Tensor) -> Tensor:
         read = prediction.read(target)
-        return -((1 - smoothing) * read.label + smoothing * read.mean).mean()
+        found: Tensor = -((1 - smoothing) * read.label + smoothing * read.mean).mean()
+        return found
 
     def constant(target: Tensor) -> float:
         counts = torch.bincount(target[target != PAD], minlength=size).double()
