@@ -52,7 +52,7 @@ def added(table: pd.DataFrame) -> str:
     others = table[table["kind"] == "added"]
     if others.empty:
         return f"Hypervolume of the front: {total:.4g}."
-    most = others.loc[others["mean"].idxmax()]
+    most = others.nlargest(1, "mean").iloc[0]
     span = "" if math.isnan(most["low"]) else f", {most['low']:.3g} to {most['high']:.3g} over {most['seeds']} seeds"
     share = 100 * most["mean"] / total if total else math.nan
     said = f"Most is added by {most['row']}: {most['mean']:.3g} ({share:.1f} %{span})."
@@ -85,7 +85,7 @@ def weight_of_first(courses: pd.DataFrame, first: str) -> pd.DataFrame:
     rows = []
     for (row, epoch), own in share.groupby(["row", "epoch"], sort=False):
         seen = statistics.t_interval(own.groupby("seed")["share"].mean().to_numpy())
-        rows.append({"row": row, "kind": "weights", "epoch": epoch + 1, "mean": seen.mean})
+        rows.append({"row": row, "kind": "weights", "epoch": int(str(epoch)) + 1, "mean": seen.mean})
         rows[-1] |= {"low": seen.low, "high": seen.high}
     return pd.DataFrame(rows, columns=["row", "kind", "epoch", "mean", "low", "high"])
 
@@ -111,7 +111,7 @@ def rankings(table: pd.DataFrame) -> str:
     """Who is best at which utility, in a sentence."""
     leaders: dict[str, list[float]] = {}
     for u, own in table.groupby("u"):
-        leaders.setdefault(str(own.loc[own["test"].idxmin(), "row"]), []).append(float(str(u)))
+        leaders.setdefault(str(own.nsmallest(1, "test")["row"].iloc[0]), []).append(float(str(u)))
     said = "; ".join(f"{row} at {', '.join(f'{u:g}' for u in us)}" for row, us in leaders.items())
     return f"Best by the weight of the second task in the utility: {said}."
 
