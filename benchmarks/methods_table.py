@@ -24,7 +24,8 @@ from scalarize.studies import compare as study
 from scalarize.studies import cost
 
 BASE = "uniform"
-BASELINES = ("single", "inverse-loss")
+FIXED = "inverse-loss"  # weights that a rule of thumb gives before the first step, at no cost
+BASELINES = ("single", FIXED)
 ENOUGH = 3  # seeds; fewer are an illustration
 
 
@@ -124,7 +125,7 @@ def section(out: Path, setting: Setting) -> str:
     kept = study.choose_rates(found)
     price = files.read_json(out / setting.workload / "cost.json")
     table = {row["method"]: row for row in comparison.rows(kept)}
-    verdicts = {v.second: v for v in comparison.compare(kept, BASE) if v.first == BASE}
+    verdicts = against(kept, BASE)
     scale = comparison.display_scale(kept)
     rates = {r["method"]: r["rate"] for r in kept}
     seeds = len({r["seed"] for r in kept})
@@ -148,10 +149,16 @@ def section(out: Path, setting: Setting) -> str:
         v = verdicts.get(name)
         cells += ["", "", ""] if v is None else [_gap(v, scale), _p(v.difference.p), _p(v.p)]
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", conclusion(verdicts, seeds, scale), ""])
+    said = ["- " + conclusion(against(kept, base), base, seeds, scale) for base in (BASE, FIXED)]
+    return "\n".join([*lines, "", *said, ""])
 
 
-def conclusion(verdicts: dict[str, comparison.Verdict], seeds: int, scale: float) -> str:
+def against(kept: list[dict[str, Any]], base: str) -> dict[str, comparison.Verdict]:
+    """The verdict on every other row beside ``base``, by its name."""
+    return {v.second: v for v in comparison.compare(kept, base) if v.first == base}
+
+
+def conclusion(verdicts: dict[str, comparison.Verdict], base: str, seeds: int, scale: float) -> str:
     """The plain sentence, from the verdicts alone."""
     better = [n for n, v in verdicts.items() if v.outcome == "loses"]
     worse = [n for n, v in verdicts.items() if v.outcome == "wins"]
@@ -163,7 +170,7 @@ def conclusion(verdicts: dict[str, comparison.Verdict], seeds: int, scale: float
             f"; in half of the rows a true difference below {scale * seen[len(seen) // 2]:.2f} would often be missed"
         )
     said = [
-        f"Of {len(verdicts)} rows, {len(better)} are better than {BASE} after Holm's correction"
+        f"Of {len(verdicts)} rows, {len(better)} are better than {base} after Holm's correction"
         + (f" ({', '.join(better)})" if better else ""),
         f"{len(worse)} are worse" + (f" ({', '.join(worse)})" if worse else ""),
         f"{rest}.",
