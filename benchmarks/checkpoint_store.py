@@ -16,6 +16,7 @@ import functools
 import os
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -85,6 +86,7 @@ def measure(members: int, rounds: int, states: Sequence[str]) -> dict[str, dict[
             for _ in range(rounds):
                 for way, executor in executors.items():
                     found[state][way].append(seconds(executor, members, f"{WAYS[way][1]}{folder}/{WAYS[way][0]}"))
+                    print(f"{state}, {way}: {found[state][way][-1]:.3f} s a member", file=sys.stderr, flush=True)
     return found
 
 
