@@ -43,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"methods"},
     "data": {"tasks", "metrics"},
     "records": set(),
+    "loggers": set(),
     "implied": {"records", "policy", "simplex"},
     "workloads": {"tasks", "data", "models", "recipe", "metrics"},
     "learner": {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from scalarize.errors import RequestError
 from scalarize.policy import Policy
 
 MOST_CLIPPED = 0.1
+MOST_STEPS = 10**8  # beyond it the records are taken for damaged
 
 
 def policy_of_run(directory: str | Path) -> tuple[Policy, float]:
@@ -26,7 +27,8 @@ def policy_of_run(directory: str | Path) -> tuple[Policy, float]:
     rows = records.Records(Path(directory)).read()
     tasks, schedule = epoch_means(rows, str(directory))
     clipped = np.maximum(schedule, 0.0)
-    share = float(1 - clipped.sum() / np.abs(schedule).sum())
+    total = float(np.abs(schedule).sum())
+    share = float(1 - clipped.sum() / total) if total > 0 else 0.0
     if share > MOST_CLIPPED:
         raise RequestError(
             f"{directory}: {share:.0%} of its weights are negative; above {MOST_CLIPPED:.0%} a policy would "
@@ -42,15 +44,28 @@ def policy_of_run(directory: str | Path) -> tuple[Policy, float]:
 
 def epoch_means(rows: Sequence[dict[str, Any]], where: str) -> tuple[list[str], np.ndarray]:
     """Tasks, and mean weights (epochs, T) from tidy rows, in which a weight holds until the next row."""
-    weights = [r for r in rows if r["metric"] == "weight" and r["split"] == "train"]
-    ends = [r for r in rows if r["metric"] == "loss" and r["split"] == "train"]
+    trained = [r for r in rows if r.get("split") == "train"]
+    weights = [r for r in trained if r.get("metric") == "weight" and _is_whole(r, where)]
+    ends = [r for r in trained if r.get("metric") == "loss" and _is_whole(r, where)]
     if not weights or not ends:
         raise RequestError(f"{where}: its records hold no task weights: its method has none, or no epoch was finished")
-    tasks = list(dict.fromkeys(r["task"] for r in weights))
-    steps = ends[-1]["step"] // ends[-1]["epoch"]
-    held = np.full((ends[-1]["step"], len(tasks)), np.nan)
+    tasks = list(dict.fromkeys(str(r["task"]) for r in weights))
+    last, epochs = ends[-1]["step"], ends[-1]["epoch"]
+    if epochs < 1 or last < 1 or last % epochs or last > MOST_STEPS:
+        raise RequestError(f"{where}: its records are damaged: {last} steps in {epochs} epochs")
+    steps = last // epochs
+    held = np.full((last, len(tasks)), np.nan)
     for row in weights:  # later rows overwrite earlier ones from their step on
-        held[row["step"] :, tasks.index(row["task"])] = row["value"]
+        held[max(row["step"], 0) :, tasks.index(str(row["task"]))] = row["value"]
     by_epoch = held.reshape(-1, steps, len(tasks))
     present = ~np.isnan(by_epoch)
     return tasks, np.where(present, by_epoch, 0.0).sum(axis=1) / np.maximum(present.sum(axis=1), 1)
+
+
+def _is_whole(row: Mapping[str, Any], where: str) -> bool:
+    """True, or RequestError where a number of ``row`` is none."""
+    whole = all(type(row.get(key)) is int for key in ("step", "epoch"))
+    value = row.get("value") if row["metric"] == "weight" else 0.0
+    if not whole or "task" not in row or not isinstance(value, int | float) or not abs(value) < 1e300:
+        raise RequestError(f"{where}: its records are damaged: {str(row)[:200]}")
+    return True

@@ -148,13 +148,8 @@ class Policy:
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise RequestError(f"{where}: not a policy: the field 'format' must be {FORMAT!r}")
         try:
-            segments = tuple(
-                Segment(
-                    _integer(s["from_epoch"]), tuple(_number(x) for x in s["weights"]), _number(s.get("scale", 1.0))
-                )
-                for s in content["segments"]
-            )
-            tasks = tuple(str(t) for t in content["tasks"])
+            segments = tuple(_segment(s) for s in content["segments"])
+            tasks = tuple(_name(t) for t in content["tasks"])
             return cls(tasks, _integer(content["epochs"]), segments, dict(content.get("provenance") or {}))
         except RequestError as error:
             raise RequestError(f"{where}: {error}") from None
@@ -174,6 +169,12 @@ class Policy:
 def _segment(content: Any) -> Segment:
     weights = tuple(_number(x) for x in content["weights"])
     return Segment(_integer(content["from_epoch"]), weights, _number(content.get("scale", 1.0)))
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no task's name")
+    return value
 
 
 def _number(value: Any) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
@@ -13,7 +13,10 @@ from scalarize.errors import RequestError, one_of
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+_Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class OptimizerRecipe(_Frozen):
@@ -23,7 +26,7 @@ class OptimizerRecipe(_Frozen):
     lr: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[_Share, _Share] = (0.9, 0.999)
 
 
 class ScheduleRecipe(_Frozen):
@@ -120,7 +123,7 @@ def parse_settings(items: list[str]) -> dict[str, Any]:
             raise RequestError(f"--set {item}: write key=value, as in --set optimizer.lr=0.001")
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none is a ValueError
             value = text
         if isinstance(value, str):  # YAML 1.1 reads 1e-4 as a word
             try:
@@ -143,6 +146,8 @@ def _keys(content: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 def _like(key: str, value: Any, default: Any) -> Any:
     """``value`` as the kind of ``default``; a whole number may stand for a real one, nothing else is converted."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RequestError(f"--set {key}={value}: expected a finite number")
     if default is None:
         return value
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):

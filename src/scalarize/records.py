@@ -6,10 +6,12 @@ step, epoch, split, domain, task, metric, value), ``checkpoints/`` and, once the
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from scalarize import files
 from scalarize.errors import RequestError
 
 FORMAT = "scalarize-run/1"
+PRODUCTS = ("result.json", "records.jsonl", "lineage.jsonl", "search.json", "policy.json")
 
 
 def digest(request: Mapping[str, Any]) -> str:
@@ -32,7 +35,7 @@ def claim(out: Path, kind: str, request: Mapping[str, Any], resume: bool, comman
     """Make ``out`` the directory of this request; True where it held the same request already.
 
     Raises RequestError, with nothing touched, where ``out`` holds a run and ``resume`` is not set, where it holds a
-    different request (naming the difference), or where it is no directory.
+    different request (naming the difference), where what it holds lost its config.yaml, or where it is no directory.
     """
     config = out / "config.yaml"
     check_directory(out)
@@ -41,13 +44,16 @@ def claim(out: Path, kind: str, request: Mapping[str, Any], resume: bool, comman
             raise RequestError(f"{out}: already holds a run; go on with --resume or choose another --out")
         held = read_config(out)
         wanted = json.loads(json.dumps({"kind": kind, **request}, default=str))
-        found = {"kind": held.get("kind"), **held.get("request", {})}
+        found = {"kind": held.get("kind"), **held["request"]}
         for key in sorted(set(wanted) | set(found)):
             if wanted.get(key) != found.get(key):
                 raise RequestError(
                     f"{out}: holds a different request: {key} was {found.get(key)!r}, now {wanted.get(key)!r}"
                 )
         return True
+    left = [name for name in PRODUCTS if (out / name).exists()]
+    if left:
+        raise RequestError(f"{out}: holds {left[0]} of a run whose config.yaml is missing; choose another --out")
     content: dict[str, Any] = {"format": FORMAT, "kind": kind, "command": command}
     content |= {"request": json.loads(json.dumps(request, default=str)), **more, "versions": versions()}
     files.write_text(config, yaml.safe_dump(content, sort_keys=False))
@@ -55,9 +61,13 @@ def claim(out: Path, kind: str, request: Mapping[str, Any], resume: bool, comman
 
 
 def check_directory(out: Path) -> None:
-    """Raise RequestError where ``out`` exists and is no directory."""
-    if out.exists() and not out.is_dir():
-        raise RequestError(f"{out}: is a file; choose another --out")
+    """Raise RequestError where ``out`` is no directory and cannot become one."""
+    try:
+        there = next(p for p in (out, *out.parents) if p.exists())
+    except OSError as error:
+        raise RequestError(f"--out {out}: {error.strerror}") from None
+    if not there.is_dir():
+        raise RequestError(f"{there}: is a file; choose another --out")
 
 
 def read_config(directory: str | Path) -> dict[str, Any]:
@@ -67,10 +77,14 @@ def read_config(directory: str | Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise RequestError(f"{directory}: holds no run (no config.yaml)") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise RequestError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+    except (OSError, yaml.YAMLError, RecursionError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RequestError(f"{path}: cannot be read: {reason}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise RequestError(f"{path}: not a run's configuration: 'format' must be {FORMAT!r}")
+    request = content.setdefault("request", {})
+    if not isinstance(request, dict) or not all(isinstance(key, str) for key in request):
+        raise RequestError(f"{path}: not a run's configuration: 'request' must hold names and values")
     return content
 
 
@@ -85,6 +99,27 @@ def versions() -> dict[str, str]:
     return found
 
 
+Row = dict[str, Any]
+Observer = Callable[[Path, Sequence[Row]], None]
+_OBSERVERS: ContextVar[tuple[Observer, ...]] = ContextVar("observers", default=())
+
+
+@contextlib.contextmanager
+def observed(*observers: Observer) -> Iterator[None]:
+    """Inside, every observer is told of each run's rows once they are written: (run's directory, rows)."""
+    before = _OBSERVERS.set(observers)
+    try:
+        yield
+    finally:
+        _OBSERVERS.reset(before)
+
+
+def tell(directory: Path, rows: Sequence[Row]) -> None:
+    """Tell those who observe of ``rows`` of the run in ``directory``."""
+    for observe in _OBSERVERS.get():
+        observe(directory, rows)
+
+
 class Records:
     """The append-only rows of one run; rows later than a checkpoint are dropped when the run goes on from it."""
 
@@ -94,6 +129,7 @@ class Records:
     def append(self, rows: list[dict[str, Any]]) -> None:
         """Add tidy rows, in one write."""
         files.append_lines(self.path, rows)
+        tell(self.path.parent, rows)
 
     def read(self) -> list[dict[str, Any]]:
         """All rows so far."""

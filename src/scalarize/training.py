@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import nn
 
 from scalarize import files, methods, records, rows, selection, workloads
-from scalarize.errors import RequestError
+from scalarize.errors import RequestError, ScalarizeError
 from scalarize.evaluation import Seen
 from scalarize.learner import SupervisedLearner
 from scalarize.methods import Method
@@ -24,6 +27,7 @@ from scalarize.tasks import Data
 from scalarize.workloads import Workload
 
 Progress = Callable[[str], None]
+MOST_REPEATED = 100_000  # a batch may hold a sample several times, up to this many in all
 CHECKPOINT_SECONDS = 5.0  # at most this much training is repeated after a crash, an epoch apart
 
 
@@ -41,6 +45,15 @@ class Problem(BaseModel):
     data: str | None = None
     device: str = "cpu"
     precision: str = "float32"
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any], where: str) -> Self:
+        """From plain data. Raises RequestError, beginning with ``where``, for anything damaged."""
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise RequestError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
     def resolve(self) -> Workload:
         """The workload, or the one made from the given table."""
@@ -62,8 +75,31 @@ class Problem(BaseModel):
 
     def load(self, workload: Workload, recipe: Recipe) -> Data:
         """The data, restricted to the tasks asked for."""
-        data = workload.load(recipe.data, workloads.data_root(self.data))
+        with self._blamed("data"):
+            data = workload.load(recipe.data, workloads.data_root(self.data))
+        samples = sum(len(domain.splits["train"]) for domain in data.domains.values())
+        if recipe.batch_size > max(samples, MOST_REPEATED):
+            raise RequestError(f"--set batch_size={recipe.batch_size}: there are {samples} samples to train on")
         return data.restrict(self.tasks) if self.tasks else data
+
+    def build(self, workload: Workload, recipe: Recipe, data: Data) -> nn.Module:
+        """A fresh model."""
+        with self._blamed("model"):
+            return workload.build(recipe.model, data)
+
+    @contextlib.contextmanager
+    def _blamed(self, part: str) -> Iterator[None]:
+        """Where the request changed settings of ``part``, what goes wrong inside is laid to them."""
+        given = [f"--set {key}={value}" for key, value in self.settings.items() if key.startswith(f"{part}.")]
+        try:
+            yield
+        except ScalarizeError:
+            raise
+        except Exception as error:
+            if not given:
+                raise
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise RequestError(f"{' '.join(given)}: {reason}") from error
 
     def check_device(self) -> None:
         """Raise RequestError for a device or precision that torch cannot serve here."""
@@ -72,8 +108,8 @@ class Problem(BaseModel):
         if self.precision not in ("float32", "bfloat16", "float16", "float64"):
             raise RequestError(f"--precision {self.precision}: choose float32, bfloat16, float16 or float64")
         try:
-            torch.zeros(1, device=self.device)
-        except (RuntimeError, AssertionError) as error:
+            torch.zeros(1, device=self.device).item()  # which a device without numbers (meta) refuses
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise RequestError(f"--device {self.device}: {str(error).splitlines()[0]}") from None
 
 
@@ -120,7 +156,7 @@ def make_learner(
     recipe = problem.recipe(workload)
     data = problem.load(workload, recipe) if data is None else data
     precision: Any = problem.precision
-    build = lambda: workload.build(recipe.model, data)  # noqa: E731
+    build = functools.partial(problem.build, workload, recipe, data)
     return SupervisedLearner(data, build, recipe, seed, problem.device, precision, on_rows)
 
 
@@ -162,11 +198,8 @@ def _run(
     checkpoint = out / "checkpoints" / "last.pt"
     saved = started
     if checkpoint.exists():
-        held = files.load_tensors(checkpoint)
-        learner.load_state_dict(held["learner"])
-        chosen.load_state_dict(held["selection"])
-        spent, trained = held["seconds"], held.get("trained", 0.0)
-        log.truncate(held["bytes"])
+        spent, trained, length = _go_on(learner, method, chosen, checkpoint)
+        log.truncate(length)
     else:
         log.truncate(0)
     while learner.epoch < recipe.epochs:
@@ -202,6 +235,19 @@ def _run(
     files.write_json(out / "result.json", result)
     checkpoint.unlink(missing_ok=True)
     return result
+
+
+def _go_on(learner: SupervisedLearner, method: Method, chosen: Selection, checkpoint: Path) -> tuple[float, float, int]:
+    """Load a checkpoint: seconds spent until then, those of training alone, and bytes of records. Raises RequestError where it is damaged."""
+    held = files.load_tensors(checkpoint)
+    try:
+        learner.load_state_dict(held["learner"])
+        learner.use(method)
+        chosen.load_state_dict(held["selection"])
+        return float(held["seconds"]), float(held["trained"]), max(0, int(held["bytes"]))
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RequestError(f"{checkpoint}: no checkpoint of this run: {type(error).__name__}: {reason}") from None
 
 
 def _validate(learner: SupervisedLearner, split: str, log: records.Records) -> Seen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def read(place: Path) -> list[State]:
 
 def bars(values: tuple[float, ...], width: int = 24) -> str:
     """The last ``width`` values as bars between their least and greatest."""
-    shown = [v for v in values[-width:] if v == v]
+    shown = [v for v in values[-width:] if math.isfinite(v)]
     if not shown:
         return ""
     low, high = min(shown), max(shown)
@@ -75,10 +76,10 @@ def _run(path: Path, config: Mapping[str, Any], finished: bool) -> State:
     seen: dict[int, list[float]] = {}
     for row in rows:
         if row.get("split") == "validation" and row.get("metric") == "loss" and isinstance(row.get("value"), float):
-            seen.setdefault(int(row["epoch"]), []).append(row["value"])
+            seen.setdefault(_count(row, "epoch"), []).append(row["value"])
     epochs = _epochs(config)
     course = tuple(sum(v) / len(v) for _, v in sorted(seen.items()))
-    epoch = max((int(row.get("epoch", 0)) for row in rows), default=0)
+    epoch = max((_count(row, "epoch") for row in rows), default=0)
     return State(path, "train", finished, epoch, epochs, course, "validation loss")
 
 
@@ -86,17 +87,24 @@ def _search(path: Path, config: Mapping[str, Any], finished: bool) -> State:
     best: dict[int, float] = {}
     epoch = 0
     for row in _lines(path / "lineage.jsonl"):
-        epoch = max(epoch, int(row.get("epoch") or 0))
-        if isinstance(row.get("score"), int | float):
-            at = int(row.get("generation") or 0)
-            best[at] = max(best.get(at, row["score"]), row["score"])
+        epoch = max(epoch, _count(row, "epoch"))
+        score = row.get("score")
+        if isinstance(score, float) and math.isfinite(score):
+            at = _count(row, "generation")
+            best[at] = max(best.get(at, score), score)
     asked = _yaml(path / "search.json") if (path / "search.json").is_file() else config
-    course = tuple(float(v) for _, v in sorted(best.items()))
+    course = tuple(v for _, v in sorted(best.items()))
     return State(path, "search", finished, epoch, _epochs(asked), course, "best score")
 
 
 def _comparison(path: Path, config: Mapping[str, Any], finished: bool) -> State:
     return State(path, "compare", finished, 0, None)
+
+
+def _count(row: Mapping[str, Any], key: str) -> int:
+    """A whole number; 0 where the row has none."""
+    value = row.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def _epochs(config: Mapping[str, Any]) -> int | None:
@@ -111,7 +119,7 @@ def _yaml(path: Path) -> dict[str, Any]:
     """A mapping in YAML (or JSON, which is YAML); empty where it cannot be read yet."""
     try:
         content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+    except (OSError, yaml.YAMLError, RecursionError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -126,7 +134,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     for line in text.splitlines():
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict):
             rows.append(row)

@@ -126,6 +126,8 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:  # a full disk, a place that may not be written to
+        _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 1, given)
 
 
 def _fail(message: str, status: int, given: list[str]) -> None:

@@ -8,7 +8,16 @@ from typing import Any
 import click
 
 from scalarize.cli import command_line, emit, show
-from scalarize.cli.options import json_option, out_options, problem_options, seed_option, take_problem, words
+from scalarize.cli.options import (
+    json_option,
+    log_option,
+    logged,
+    out_options,
+    problem_options,
+    seed_option,
+    take_problem,
+    words,
+)
 from scalarize.errors import RequestError
 
 
@@ -21,6 +30,7 @@ from scalarize.errors import RequestError
 @click.option("--searches", default=3, show_default=True, type=int, help="Repeats of the row random-search.")
 @click.option("--population", default=12, show_default=True, type=int, help="Trainings of each such search.")
 @seed_option
+@log_option
 @out_options
 def compare(
     methods: str | None,
@@ -30,6 +40,7 @@ def compare(
     searches: int,
     population: int,
     seed: int,
+    logs: tuple[str, ...],
     out: str | None,
     resume: bool,
     as_json: bool,
@@ -62,7 +73,8 @@ def compare(
         population=population,
     )
     target = Path(out or f"runs/compare-{request.label}-{records.digest(request.model_dump(mode='json'))}")
-    result = study.compare(request, target, command_line(), resume, show)
+    with logged(logs):
+        result = study.compare(request, target, command_line(), resume, show)
     emit(study.public(result), as_json, study.summary(result))
 
 
@@ -93,5 +105,8 @@ def report(directories: tuple[str, ...], out: str | None, as_json: bool) -> None
     for path in paths:
         if not path.is_dir():
             raise RequestError(f"{path}: no such directory")
-    page = build(paths if len(paths) > 1 else paths[0], Path(out) if out else paths[0] / "report.html")
+    target = Path(out) if out else paths[0] / "report.html"
+    if target.exists() and target.suffix != ".html":
+        raise RequestError(f"{target}: exists and is no page; choose another --out, as in --out report.html")
+    page = build(paths if len(paths) > 1 else paths[0], target)
     emit({"report": str(page)}, as_json, f"report: {page}")

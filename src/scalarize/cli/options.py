@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,7 +43,31 @@ out_options = _stack(
     json_option,
 )
 
+log_option = click.option(
+    "--log",
+    "logs",
+    multiple=True,
+    metavar="NAME",
+    help="Also show scalars in tensorboard (event files beside the records), wandb or mlflow; may be repeated.",
+)
 seed_option = click.option("--seed", default=0, show_default=True, type=int)
+
+
+@contextlib.contextmanager
+def logged(logs: tuple[str, ...]) -> Iterator[None]:
+    """What runs inside is shown in the places that ``--log`` names."""
+    from scalarize import loggers, records
+
+    open_ones = [
+        loggers.create(name, lambda run: records.read_config(run)["request"], lambda line: click.echo(line, err=True))
+        for name in dict.fromkeys(logs)
+    ]
+    try:
+        with records.observed(*open_ones):
+            yield
+    finally:
+        for logger in open_ones:
+            logger.close()
 
 
 def words(text: str | None) -> tuple[str, ...]:

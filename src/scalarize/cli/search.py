@@ -8,7 +8,16 @@ from typing import Any
 import click
 
 from scalarize.cli import command_line, emit, show
-from scalarize.cli.options import json_option, out_options, problem_options, seed_option, take_problem, words
+from scalarize.cli.options import (
+    json_option,
+    log_option,
+    logged,
+    out_options,
+    problem_options,
+    seed_option,
+    take_problem,
+    words,
+)
 from scalarize.errors import RequestError
 
 
@@ -35,6 +44,7 @@ from scalarize.errors import RequestError
 @click.option("--asynchronous", is_flag=True, help="No barrier between generations: nobody waits for the slowest.")
 @click.option("--max-time", type=float, metavar="SECONDS", help="Stop cleanly with the best policy so far.")
 @seed_option
+@log_option
 @out_options
 def search(
     algorithm: str,
@@ -58,6 +68,7 @@ def search(
     asynchronous: bool,
     max_time: float | None,
     seed: int,
+    logs: tuple[str, ...],
     out: str | None,
     resume: bool,
     as_json: bool,
@@ -99,17 +110,18 @@ def search(
         asynchronous=asynchronous,
     )
     target = Path(out or f"runs/search-{request.label}-{records.digest(request.model_dump(mode='json'))}")
-    result = searching.search(
-        request,
-        target,
-        command_line(),
-        resume,
-        executor=searching.cluster(workers, ray_address, threads, gpus, directory=checkpoints is not None),
-        threads=threads,
-        max_time=max_time,
-        checkpoints=checkpoints,
-        progress=searching.reporter(show, request.algorithm),
-    )
+    with logged(logs):
+        result = searching.search(
+            request,
+            target,
+            command_line(),
+            resume,
+            executor=searching.cluster(workers, ray_address, threads, gpus, directory=checkpoints is not None),
+            threads=threads,
+            max_time=max_time,
+            checkpoints=checkpoints,
+            progress=searching.reporter(show, request.algorithm),
+        )
     text = (
         f"{result['algorithm']}: score {result['score']:.4f} on the hold-out; {result['configurations']} "
         f"configurations explored by {round(result['trainings'], 1):g} trainings in {result['seconds']:.0f} s\n"
@@ -129,6 +141,7 @@ def search(
 @click.option("--device", help="Another device.")
 @click.option("--out", metavar="DIR", help="Where to write (default: <DIR>/retrain-<history>-<digest>).")
 @click.option("--resume", is_flag=True)
+@log_option
 @json_option
 def retrain(
     directory: str,
@@ -141,6 +154,7 @@ def retrain(
     device: str | None,
     out: str | None,
     resume: bool,
+    logs: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Retrain with the policy of a search, on the whole training set."""
@@ -148,16 +162,17 @@ def retrain(
     from scalarize.studies import retraining
 
     changes = {"epochs": epochs, "data": data, "device": device}
-    result = retraining.retrain(
-        Path(directory),
-        history,
-        seeds,
-        seed,
-        {k: v for k, v in changes.items() if v is not None},
-        parse_settings(list(settings)),
-        Path(out) if out else None,
-        command_line(),
-        resume,
-        show,
-    )
+    with logged(logs):
+        result = retraining.retrain(
+            Path(directory),
+            history,
+            seeds,
+            seed,
+            {k: v for k, v in changes.items() if v is not None},
+            parse_settings(list(settings)),
+            Path(out) if out else None,
+            command_line(),
+            resume,
+            show,
+        )
     emit(result, as_json, retraining.summary(result))

@@ -8,7 +8,16 @@ from typing import Any
 import click
 
 from scalarize.cli import command_line, emit, say, show
-from scalarize.cli.options import json_option, out_options, problem_options, seed_option, take_problem, weights_of
+from scalarize.cli.options import (
+    json_option,
+    log_option,
+    logged,
+    out_options,
+    problem_options,
+    seed_option,
+    take_problem,
+    weights_of,
+)
 from scalarize.errors import RequestError
 
 DEFAULT_METHOD = "uniform"
@@ -22,6 +31,7 @@ DEFAULT_METHOD = "uniform"
 @click.option("--policy", metavar="FILE", help="Replay a policy.json.")
 @click.option("--single", metavar="TASK", help="Train on one task or domain alone.")
 @seed_option
+@log_option
 @out_options
 def train(
     method: str | None,
@@ -30,6 +40,7 @@ def train(
     policy: str | None,
     single: str | None,
     seed: int,
+    logs: tuple[str, ...],
     out: str | None,
     resume: bool,
     as_json: bool,
@@ -56,7 +67,8 @@ def train(
     )
     target = Path(out or f"runs/train-{request.label}-{records.digest(request.model_dump(mode='json'))}")
     say(request.resolve().provenance)
-    result = training.train(request, target, command_line(), resume, show)
+    with logged(logs):
+        result = training.train(request, target, command_line(), resume, show)
     emit(result, as_json, training.summary(result))
 
 

@@ -92,14 +92,17 @@ class Journal:
                 raise ValueError("it differs from what the search wrote")
             length, digest, keep = int(head["lineage_bytes"]), str(head["lineage_sha256"]), bool(head["keep"])
             self.asked = lineage.generation_from(rows, keep) if rows else None
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise RequestError(f"{self.decisions}: is damaged: {error}") from None
         content = self.lineage.read_bytes() if self.lineage.exists() else b""
         if hashlib.sha256(content[:length]).hexdigest() != digest:
             files.read_lines(self.lineage)  # names the line where one cannot be read
             raise RequestError(f"{self.lineage}: is damaged: it differs from what the search wrote")
         done, tail = content[:length], content[length:]
-        self._absorb(done)
+        try:
+            self._absorb(done)
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+            raise RequestError(f"{self.lineage}: is damaged: {error}") from None
         self._restore_tail(tail)
 
     def _restore_tail(self, tail: bytes) -> None:

@@ -38,8 +38,9 @@ def retrain(
         raise RequestError(f"{directory}: holds a {config.get('kind')}, not a search")
     policy = Policy.load(directory / "policy.json").history(history)
     asked = {k: v for k, v in config["request"].items() if k in Problem.model_fields} | changes
-    asked["settings"] = dict(asked["settings"]) | settings
-    problem = Problem.model_validate(asked)
+    held = asked.get("settings", {})
+    asked["settings"] = held | settings if isinstance(held, dict) else held
+    problem = Problem.read(asked, f"{directory / 'config.yaml'}")
     row = "policy" if history == "full" else f"policy-{history}"
     plan = [
         PlannedRun(row, s, [runs.request_for(problem, seed=s, policy=policy.to_dict())])

@@ -66,7 +66,7 @@ class HoldoutFactory:
     def __call__(self, seed: int, **extras: Any) -> SupervisedLearner:
         workload, recipe, data = _prepared(self.problem.model_dump_json(), self.share)
         changed = recipe.override(_whole(recipe, extras) | ({"threads": self.threads} if self.threads else {}))
-        build = functools.partial(workload.build, changed.model, data)
+        build = functools.partial(self.problem.build, workload, changed, data)
         precision: Any = self.problem.precision
         return SupervisedLearner(data, build, changed, seed, self.problem.device, precision)
 
@@ -159,7 +159,7 @@ def search(
         max_time=max_time,
         asynchronous=request.asynchronous,
         checkpoints=checkpoints,
-        progress=progress,
+        progress=_observed(out, progress),
     )
     result: dict[str, Any] = found.to_dict()
     if found.finished:
@@ -173,6 +173,19 @@ def _content(request: SearchRequest) -> dict[str, Any]:
     if content["csv"]:
         content["csv"] = Path(content["csv"]).name
     return content
+
+
+def _observed(out: Path, progress: Callable[[Progress], None] | None) -> Callable[[Progress], None]:
+    """``progress``, whose numbers are also told to those who observe, as rows over the epochs trained by all."""
+
+    def tell(p: Progress) -> None:
+        row: dict[str, Any] = {"step": p.epochs_done, "epoch": p.epochs_done, "split": HOLDOUT, "domain": "all"}
+        values = {f"member-{p.member}": p.score, "best": p.best}
+        records.tell(out, [row | {"task": k, "metric": "score", "value": v} for k, v in values.items()])
+        if progress is not None:
+            progress(p)
+
+    return tell
 
 
 def reporter(say: Callable[[str], None] | None, label: str) -> Callable[[Progress], None] | None:

@@ -21,6 +21,7 @@ from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 
 MOST_CLASSES = 20
+LARGEST = 1e18  # its square is still far from the end of single precision
 SMALLEST = 50  # rows below which 60/20/20 leaves nothing to measure on
 
 
@@ -36,8 +37,8 @@ def infer(name: str, column: pd.Series[Any]) -> tuple[Task, np.ndarray]:
     if len(distinct) < 2:
         raise RequestError(f"target {name!r} is constant ({distinct[0] if distinct else 'empty'}): nothing to learn")
     numeric = pd.api.types.is_numeric_dtype(column)
-    if numeric and not np.isfinite(column.to_numpy(dtype="float64")).all():
-        raise RequestError(f"target {name!r} holds infinite values")
+    if numeric:
+        check_size(f"target {name!r}", column)
     codes = column.map({value: k for k, value in enumerate(distinct)})
     if len(distinct) == 2:
         return kinds.binary(name), codes.to_numpy(dtype="float32")
@@ -47,6 +48,15 @@ def infer(name: str, column: pd.Series[Any]) -> tuple[Task, np.ndarray]:
     if not numeric:
         raise RequestError(f"target {name!r} is text with {len(distinct)} distinct values: at most {MOST_CLASSES}")
     return kinds.regression(name), column.to_numpy(dtype="float32")
+
+
+def check_size(what: str, column: pd.Series[Any]) -> None:
+    """Raise RequestError for numbers that single precision cannot hold."""
+    values = np.abs(column.to_numpy(dtype="float64"))
+    if not np.isfinite(values).all():
+        raise RequestError(f"{what} holds infinite values")
+    if (values > LARGEST).any():
+        raise RequestError(f"{what} holds {values.max():.3g}: numbers above {LARGEST:g} cannot be trained on")
 
 
 def describe(inferred: Sequence[Task], inputs: Sequence[str], ignored: Sequence[str]) -> str:
@@ -87,8 +97,7 @@ def from_csv(path: Path, targets: Sequence[str]) -> Workload:
     if not inputs:
         raise RequestError(f"{path}: no numeric column is left as input beside the targets ({', '.join(ignored)})")
     for column in inputs:
-        if not np.isfinite(rest[column].dropna().to_numpy(dtype="float64")).all():
-            raise RequestError(f"{path}: column {column!r} holds infinite values")
+        check_size(f"{path}: column {column!r}", rest[column].dropna())
 
     def load(settings: Mapping[str, Any], root: Path) -> Data:
         whole = Table(torch.zeros(len(frame), 0), {})
