@@ -69,7 +69,7 @@ window.drawChart = (figure, spec) => {
     const last = spec.steps && list.length ? [list[0].x.at(-1) + 1] : [];
     const fit = { x: spec.x_range ? spec.x_range.map(tx) : extent([...xs, ...last], spec.kind === "lines" || spec.kind === "stack" ? 0 : 0.06) };
     fit.y = categories ? [names.length - 0.5, -0.5]
-      : spec.kind === "stack" ? [0, Math.max(1e-12, ...list.flatMap((s) => s.top))]
+      : spec.kind === "stack" ? [0, Math.max(1e-12, Math.round(1000 * Math.max(0, ...list.flatMap((s) => s.top))) / 1000)]
       : extent(list.flatMap((s) => [...s.y, ...(s.low || []), ...(s.high || [])]), 0.06);
     const [x0, x1] = zoom.x || fit.x, [y0, y1] = zoom.y || fit.y;
     const X = (v) => inner[0] + ((tx(v) - x0) / (x1 - x0)) * (inner[1] - inner[0]);
