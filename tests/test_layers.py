@@ -45,8 +45,11 @@ ALLOWED: dict[str, set[str]] = {
     "records": set(),
     "loggers": set(),
     "implied": {"records", "policy", "simplex"},
-    "workloads": {"tasks", "data", "models", "recipe", "metrics"},
+    "workloads": {"tasks", "data", "models", "recipe", "metrics", "rl"},  # a workload may bring its own learner
+    "protocols": {"evaluation", "methods", "policy", "probes", "recipe", "tasks"},
+    "rl": {"backward", "methods", "optim", "policy", "probes", "recipe", "rows", "tasks"},
     "learner": {
+        "protocols",
         "rows",
         "probes",
         "backward",

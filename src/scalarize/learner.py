@@ -1,10 +1,10 @@
-"""The Learner protocol: what a search or a study drives; and the supervised learner, the one honest mutable shell."""
+"""The supervised learner, the one honest mutable shell."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from scalarize.methods import Method, Needs
 from scalarize.optim import make_optimizer
 from scalarize.policy import Policy
 from scalarize.probes import Probe
+from scalarize.protocols import Learner, RunLearner
 from scalarize.reading import Reader
 from scalarize.recipe import Recipe
 from scalarize.rows import Row
@@ -24,33 +25,9 @@ from scalarize.sampling import Streams, equal_counts, multinomial_counts
 from scalarize.seeds import derive
 from scalarize.tasks import Data
 
+__all__ = ["Learner", "RunLearner", "SupervisedLearner"]
+
 Precision = Literal["float32", "bfloat16", "float16", "float64"]
-
-
-@runtime_checkable
-class Learner(Protocol):
-    """One training that can be continued, scored, saved and restored; four methods and two attributes.
-
-    ``tasks`` names what the weights are over (tasks or domains); ``epoch`` counts finished epochs. All randomness
-    of the training comes from the seed that the learner was made with and from ``epoch``, never from
-    ``state_dict``: so a clone made with another seed goes on differently from the same state.
-    """
-
-    tasks: Sequence[str]
-    epoch: int
-
-    def train(self, policy: Policy, until_epoch: int) -> None:
-        """Train with the weights of ``policy`` until ``until_epoch`` epochs are finished."""
-
-    def evaluate(self, split: str) -> dict[str, float]:
-        """One metric a task on ``split``; higher is better."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that training depends on (model, optimiser, schedule, method state, epoch), plain types and
-        tensors only."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``, which may come from another learner of the same kind."""
 
 
 class SupervisedLearner:

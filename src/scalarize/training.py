@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
 from scalarize import files, methods, records, rows, selection, workloads
-from scalarize.errors import RequestError, ScalarizeError
+from scalarize.errors import DivergedError, RequestError, ScalarizeError
 from scalarize.evaluation import Seen
-from scalarize.learner import SupervisedLearner
+from scalarize.learner import RunLearner, SupervisedLearner
 from scalarize.methods import Method
 from scalarize.policy import Policy
 from scalarize.probes import Conflicts, SummedGradient
@@ -150,20 +150,33 @@ class TrainRequest(Problem):
 
 def make_learner(
     problem: Problem, seed: int, on_rows: Callable[[list[Row]], None] | None = None, data: Data | None = None
-) -> SupervisedLearner:
+) -> RunLearner:
     """A fresh learner of the problem; ``data`` replaces the problem's own (a hold-out, one task alone)."""
     workload = problem.resolve()
     recipe = problem.recipe(workload)
     data = problem.load(workload, recipe) if data is None else data
-    precision: Any = problem.precision
+    return learner_of(problem, workload, data, recipe, seed, on_rows)
+
+
+def learner_of(
+    problem: Problem,
+    workload: Workload,
+    data: Data,
+    recipe: Recipe,
+    seed: int,
+    on_rows: Callable[[list[Row]], None] | None = None,
+) -> RunLearner:
+    """The learner that ``workload`` asks for, of this data and recipe."""
     build = functools.partial(problem.build, workload, recipe, data)
-    return SupervisedLearner(data, build, recipe, seed, problem.device, precision, on_rows)
+    make: Callable[..., RunLearner] = workload.learner or SupervisedLearner
+    return make(data, build, recipe, seed, problem.device, problem.precision, on_rows)
 
 
 def train(request: TrainRequest, out: Path, command: str, resume: bool = False, say: Progress | None = None) -> Any:
     """Run ``request`` in ``out`` and return its result (the JSON of ``train``). A finished run is read, not repeated.
 
-    Selection reads the validation split after each epoch; the test split is read once, at the end.
+    Selection reads the validation split after each epoch; the test split is read once, at the end. A training that
+    diverges after its first epoch ends there: its result has ``diverged``, and is that of what was selected before.
     """
     request.check_device()
     workload = request.resolve()
@@ -202,9 +215,16 @@ def _run(
         log.truncate(length)
     else:
         log.truncate(0)
+    diverged: dict[str, str] = {}
     while learner.epoch < recipe.epochs:
         begun = time.perf_counter()
-        learner.train(method, learner.epoch + 1)
+        try:
+            learner.train(method, learner.epoch + 1)
+        except DivergedError as error:
+            if not chosen.states:
+                raise  # no epoch was finished: there is nothing to report
+            diverged = {"diverged": f"epoch {learner.epoch}: {error}"}
+            break
         trained += time.perf_counter() - begun
         seen = _validate(learner, split, log) if split else None
         state = learner.state_dict()
@@ -227,7 +247,7 @@ def _run(
     result |= _finish(learner, splits, last, chosen, log)
     units = sum(row["value"] for row in log.read() if row["metric"] == "units")
     result |= {"units_per_second": units / trained} if units else {}
-    result |= {"seconds": spent + time.perf_counter() - started}
+    result |= {"seconds": spent + time.perf_counter() - started, **diverged}
     selected = chosen.state_of(chosen.primary)
     files.save_tensors(out / "checkpoints" / "selected.pt", selected["model"])
     if method.has_view:  # without it the model is not what was measured
@@ -237,8 +257,11 @@ def _run(
     return result
 
 
-def _go_on(learner: SupervisedLearner, method: Method, chosen: Selection, checkpoint: Path) -> tuple[float, float, int]:
-    """Load a checkpoint: seconds spent until then, those of training alone, and bytes of records. Raises RequestError where it is damaged."""
+def _go_on(learner: RunLearner, method: Method, chosen: Selection, checkpoint: Path) -> tuple[float, float, int]:
+    """Load a checkpoint: seconds spent until then, those of training alone, and bytes of records.
+
+    Raises RequestError where it is damaged.
+    """
     held = files.load_tensors(checkpoint)
     try:
         learner.load_state_dict(held["learner"])
@@ -250,7 +273,7 @@ def _go_on(learner: SupervisedLearner, method: Method, chosen: Selection, checkp
         raise RequestError(f"{checkpoint}: no checkpoint of this run: {type(error).__name__}: {reason}") from None
 
 
-def _validate(learner: SupervisedLearner, split: str, log: records.Records) -> Seen:
+def _validate(learner: RunLearner, split: str, log: records.Records) -> Seen:
     """Everything measured on ``split``, which is added to the records."""
     seen = learner.measure(split)
     log.append(rows.measured(learner.data.objectives, learner.step, learner.epoch, split, seen))
@@ -258,7 +281,7 @@ def _validate(learner: SupervisedLearner, split: str, log: records.Records) -> S
 
 
 def _finish(
-    learner: SupervisedLearner, splits: Mapping[str, str], last: Seen, chosen: Selection, log: records.Records
+    learner: RunLearner, splits: Mapping[str, str], last: Seen, chosen: Selection, log: records.Records
 ) -> Any:
     """Read the splits (by the name that the result gives them), the test split for the first time, with the selected
     weights: each metric with its own. last: what was read of the training split with the last weights, if anything.
@@ -278,7 +301,7 @@ def _finish(
     return result | ({"epochs": epochs} if len(epochs) > 1 else {}) | counts
 
 
-def _measured(learner: SupervisedLearner, split: str, chosen: Selection) -> Seen:
+def _measured(learner: RunLearner, split: str, chosen: Selection) -> Seen:
     """Every metric on ``split`` with the weights that its own criterion prefers; nothing where there is no split."""
     if not learner.data.has(split):
         return {}
@@ -313,4 +336,5 @@ def summary(result: dict[str, Any]) -> str:
     tested = result["test"] or result["validation"]
     lines = [f"{task:24s} {value:.4f}" for task, value in tested.items()]
     head = f"{result['workload']}, {result['method']}, seed {result['seed']}, epoch {result['epoch']}"
-    return "\n".join([head, *lines, f"written to {result['out']}"])
+    stopped = [f"diverged, {result['diverged']}; above: what was selected before"] if "diverged" in result else []
+    return "\n".join([head, *lines, *stopped, f"written to {result['out']}"])

@@ -22,7 +22,8 @@ from scalarize.training import Problem
 
 SMALL = ("--budget", "tiny", "--epochs", 1, "--set", "batch_size=2048")
 FAST = ("kurin2022/figure-12", "xin2022/figure-9")  # 3 and 8 runs
-NAMES = sorted(t.name for paper in ("kurin2022", "xin2022") for t in targets.papers()[paper])
+ACTING = {f"kurin2022/figure-{k}" for k in (4, 13, 16)}  # reinforcement learning: tests/rl
+NAMES = sorted({t.name for paper in ("kurin2022", "xin2022") for t in targets.papers()[paper]} - ACTING)
 
 
 def context(name: str, size: str = "full") -> Context:

@@ -28,6 +28,8 @@ def cost(methods: str | None, repeats: int, seed: int, as_json: bool, **options:
     if repeats < 1:
         raise RequestError(f"--repeats must be at least 1, got {repeats}")
     problem = training.Problem(**take_problem(options))
+    if problem.resolve().learner is not None:
+        raise RequestError(f"{problem.label}: its steps are no plain forward pass; a run's result.json holds its times")
     able = compare.all_methods(problem.resolve().kind)
     names = list(words(methods)) or able
     for name in names:
@@ -35,7 +37,7 @@ def cost(methods: str | None, repeats: int, seed: int, as_json: bool, **options:
             raise one_of("method", name, able, where=" for this workload")
     learner = training.make_learner(problem, seed)
     size = learner.recipe.batch_size
-    rows = costs.of_model(learner.model, learner.data, size, names, repeats, str(learner.device))
+    rows = costs.of_model(learner.model, learner.data, size, names, repeats, problem.device)
     body = [
         [
             r["method"],

@@ -70,6 +70,8 @@ def train(
     with logged(logs):
         result = training.train(request, target, command_line(), resume, show)
     emit(result, as_json, training.summary(result))
+    if "diverged" in result:
+        raise click.exceptions.Exit(1)
 
 
 @click.command()

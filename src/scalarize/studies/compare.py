@@ -76,7 +76,7 @@ def compare(request: CompareRequest, out: Path, command: str, resume: bool, say:
         result = {
             "out": str(out),
             "rows": comparison.rows(kept),
-            "verdicts": comparison.sentences(kept, focus, lower),
+            "verdicts": comparison.sentences(kept, focus, lower) + runs.diverged(kept),
             "workload": request.label,
             "lower_is_better": [*contest.data.names, "average"] if lower else [],
             "runs": [d for r in kept for d in r["directories"]],

@@ -12,6 +12,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from scalarize import files, records, training
+from scalarize.errors import DivergedError
 from scalarize.policy import Policy
 from scalarize.studies import searching
 from scalarize.studies.budget import Budget
@@ -66,7 +67,8 @@ class Found:
     results: a row a training and task (labels, run, task, sign, test, validation, train, parameters, seconds, epoch);
     sign is -1 where lower is better. measures: the same for every metric of a task and its loss (metric, sign, test,
     validation, train, epoch). courses: tidy records of trainings with a probe or a course, with labels. searches: a
-    row a search (labels, result). policies: by search.
+    row a search (labels, result). policies: by search. answers: every training's result by the run's name, for one
+    that diverged in its first epoch only ``diverged``, which says where.
     """
 
     context: Context
@@ -75,6 +77,13 @@ class Found:
     courses: pd.DataFrame
     searches: pd.DataFrame
     policies: Mapping[str, Policy]
+    answers: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def diverged(self) -> list[str]:
+        """A sentence a run that diverged."""
+        lost = {name: answer["diverged"] for name, answer in self.answers.items() if "diverged" in answer}
+        return [f"{name} diverged ({where})." for name, where in lost.items()]
 
 
 @dataclass
@@ -108,7 +117,11 @@ def execute(context: Context, plan: Sequence[Planned], root: Path, command: str,
             continue
         asked = _complete(planned, got)
         assert isinstance(asked, TrainRequest)
-        answer = training.train(asked, where, command, resume=True)
+        try:
+            answer = training.train(asked, where, command, resume=True)
+        except DivergedError as error:  # before its first epoch was over: there is nothing to measure
+            got.answers[planned.name] = {"diverged": f"epoch 0: {error}"}
+            continue
         got.answers[planned.name] = answer
         _gather(context, planned, answer, parameters(context, asked, known), got)
         if planned.course or request.probe_every is not None:
@@ -116,7 +129,7 @@ def execute(context: Context, plan: Sequence[Planned], root: Path, command: str,
             keep = _is_course if planned.course else _is_probed
             got.courses += [{**r, **planned.labels, "run": planned.name} for r in seen if keep(r)]
     results, measures, courses, searched = map(pd.DataFrame, (got.results, got.measures, got.courses, got.searches))
-    return Found(context, results, measures, courses, searched, got.policies)
+    return Found(context, results, measures, courses, searched, got.policies, got.answers)
 
 
 def _turn(planned: Planned) -> int:

@@ -62,7 +62,7 @@ def execute(plan: Sequence[PlannedRun], out: Path, command: str, say: Say | None
     """Run what is missing below ``out``/runs, read what is there; one record a planned run, in order.
 
     A record: {"method", "group", "seed", "rate", "test", "average", "validation", "trainings", "search_trainings",
-    "directories", "seconds"}.
+    "directories", "seconds", "diverged"}.
     """
     found = []
     total = sum(len(p.requests) for p in plan)
@@ -76,6 +76,20 @@ def execute(plan: Sequence[PlannedRun], out: Path, command: str, say: Say | None
             results.append(training.train(request, out / "runs" / name, command, resume=True))
         found.append(_record(planned, results))
     return found
+
+
+def diverged(found: Sequence[dict[str, Any]]) -> list[str]:
+    """A sentence a row whose runs diverged; empty where none did."""
+    lines = []
+    for row in dict.fromkeys(r["method"] for r in found):
+        own = [r for r in found if r["method"] == row]
+        lost = [r for r in own if r["diverged"]]
+        if lost:
+            first = lost[0]["diverged"][0]
+            lines.append(
+                f"{row}: {len(lost)} of {len(own)} diverged (first: {first}); counted as selected before that."
+            )
+    return lines
 
 
 def _record(planned: PlannedRun, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -95,4 +109,5 @@ def _record(planned: PlannedRun, results: Sequence[dict[str, Any]]) -> dict[str,
         "search_trainings": planned.search_trainings,
         "directories": [f"runs/{name}" for name in planned.directories()],
         "seconds": sum(r["seconds"] for r in results),
+        "diverged": [r["diverged"] for r in results if "diverged" in r],
     }

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from scalarize import files, records, simplex, training
 from scalarize.errors import RequestError
-from scalarize.learner import SupervisedLearner
+from scalarize.learner import RunLearner
 from scalarize.policy import Policy
 from scalarize.recipe import Recipe
 from scalarize.search import registry
@@ -34,9 +34,10 @@ class SearchRequest(training.Problem):
 
     split: share of the training set that members train on; they are scored on the rest of it. start: the content of
     a policy around whose mean weights the search begins, in place of the weights that equalise the losses of the
-    best constant predictor, and half as wide unless ``spread`` says how wide. also: recipe numbers searched beside the
-    weights; one member begins with the recipe's own where they lie in their ranges. groups: tasks that share a weight.
-    reference: single-task metrics, for the score ``gain``. asynchronous: without a barrier between generations.
+    best constant predictor (uniform where tasks have none), and half as wide unless ``spread`` says how wide. also:
+    recipe numbers searched beside the weights; one member begins with the recipe's own where they lie in their ranges.
+    groups: tasks that share a weight. reference: single-task metrics, for the score ``gain``. asynchronous: without
+    a barrier between generations.
     """
 
     algorithm: str
@@ -63,12 +64,10 @@ class HoldoutFactory:
     share: float
     threads: int | None = None
 
-    def __call__(self, seed: int, **extras: Any) -> SupervisedLearner:
+    def __call__(self, seed: int, **extras: Any) -> RunLearner:
         workload, recipe, data = _prepared(self.problem.model_dump_json(), self.share)
         changed = recipe.override(_whole(recipe, extras) | ({"threads": self.threads} if self.threads else {}))
-        build = functools.partial(self.problem.build, workload, changed, data)
-        precision: Any = self.problem.precision
-        return SupervisedLearner(data, build, changed, seed, self.problem.device, precision)
+        return training.learner_of(self.problem, workload, data, changed, seed)
 
 
 @functools.lru_cache(maxsize=4)
@@ -90,16 +89,20 @@ def algorithm_of(request: SearchRequest) -> Algorithm:
     if len(data.names) < 2:
         raise RequestError(f"a search needs at least two tasks or domains, got {', '.join(data.names)}")
     start = None if request.start is None else Policy.from_dict(request.start, "--start")
-    if start is None:
-        losses = data.constant_losses()
-        center = tuple(simplex.inverse([losses[n] for n in data.names]).tolist())
-    else:
-        center = center_of(start, data.names)
+    center = _balanced(data) if start is None else center_of(start, data.names)
     space = Space(tuple(data.names), center, request.groups, _ranges(request.also, recipe))
     spread = default_spread(start) if request.spread is None else Spread(width=request.spread)
     setting = Setting(space, recipe.epochs, request.population, request.ready, request.quantile, request.seed, spread)
     create_score(request.score, data.names, request.reference)
     return registry.create(request.algorithm, setting, **request.hyper)
+
+
+def _balanced(data: Data) -> tuple[float, ...]:
+    """Weights that equalise the losses of the best constant predictor; equal ones where a task knows none."""
+    if any(o.task.constant_loss is None for o in data.objectives):
+        return tuple(simplex.uniform(len(data.names)).tolist())
+    losses = data.constant_losses()
+    return tuple(simplex.inverse([losses[n] for n in data.names]).tolist())
 
 
 def _ranges(also: tuple[str, ...], recipe: Recipe) -> dict[str, Range]:

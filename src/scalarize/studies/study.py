@@ -107,7 +107,7 @@ def run(
             tables = target.tabulate(found)
             result["tables"] += [write(t, place, name) for t in tables]
             result["findings"] += [f"{name}: {line}" for t in tables for line in t.findings]
-            result["findings"] += [f"{name}: {line}" for line in detectable(found.results)]
+            result["findings"] += [f"{name}: {line}" for line in [*found.diverged, *detectable(found.results)]]
             result["runs"] += len(plan)
             result["seconds_runs"] += seconds(found)
             fewest = min(fewest, len({p.labels.get("seed", 0) for p in plan}) if plan else fewest)

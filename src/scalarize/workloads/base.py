@@ -27,6 +27,7 @@ class Workload:
     -> a model with ``encode``, ``decode``, ``shared_parameters``. missing: data root -> None where everything needed
     is there, else what is missing and how to get it. get: (data root, options) fetches or builds the data set.
     sizes: those in which the model comes, the largest last.
+    learner: (data, build, recipe, seed, device, precision, on_rows) -> what trains it; None: the supervised learner.
     """
 
     name: str
@@ -41,3 +42,4 @@ class Workload:
     get: Callable[[Path, Mapping[str, Any]], Path] | None = None
     reference: str | None = None
     sizes: tuple[Size, ...] = ONLY
+    learner: Callable[..., Any] | None = None

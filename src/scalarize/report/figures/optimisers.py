@@ -150,8 +150,16 @@ def by_rate(table: Table) -> list[Chart]:
     ]
 
 
+def update_times(table: Table) -> list[Chart]:
+    """Seconds of each row's updates, quartiles as bars."""
+    frame = table.frame.sort_values("seconds", kind="stable")
+    said = "Seconds for 10,000 updates"
+    return [single_intervals(table, frame, "method", "seconds", "low", "high", "seconds for 10,000 updates", said)]
+
+
 DRAWN: dict[str, Callable[[Table], list[Chart]]] = {
     "bands": bands,
+    "update-times": update_times,
     "ratios": ratios,
     "contrast": contrast,
     "onset": onset,

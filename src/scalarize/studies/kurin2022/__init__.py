@@ -1,7 +1,12 @@
-"""Kurin, De Palma, Kostrikov, Whiteson and Kumar, *In Defense of the Unitary Scalarization*, NeurIPS 2022: supervised
-part. Appendix figures are built by what the text says of them.
+"""Kurin, De Palma, Kostrikov, Whiteson and Kumar, *In Defense of the Unitary Scalarization*, NeurIPS 2022. Appendix
+figures are built by what the text says of them.
 """
 
-from scalarize.studies.kurin2022 import averages, courses
+from scalarize.studies.kurin2022 import acting, averages, courses
 
-TARGETS = tuple(sorted((*averages.TARGETS, *courses.TARGETS), key=lambda target: int(target.name.rpartition("-")[2])))
+TARGETS = tuple(
+    sorted(
+        (*averages.TARGETS, *courses.TARGETS, *acting.TARGETS),
+        key=lambda target: int(target.name.rpartition("-")[2]),
+    )
+)

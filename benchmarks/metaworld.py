@@ -1,0 +1,242 @@
+"""results/metaworld.md by one command: does multi-task soft actor-critic learn on Meta-World, and what do methods cost?
+
+    pip install 'scalarize[rl]'
+    python benchmarks/metaworld.py --out runs/metaworld --write results/metaworld.md
+
+Three parts, each resumable: finished runs and finished rounds are read. *learns*: reach-v3 alone and three easier tasks
+together, plain training, on 50 fixed test episodes a task, against the untrained policy on the same episodes.
+*methods*: MT10 and MT50 for a short budget under each method. *cost*: one update of each method beside one of plain
+training, in turns in one process, on a replay of random steps; ``rows`` is what any method that compares gradients
+must pay: the tasks' gradients as the rows of a matrix, and their inner products.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from scipy import stats
+
+from scalarize import files, methods, training
+from scalarize.errors import DivergedError
+from scalarize.methods import Method
+from scalarize.records import digest
+from scalarize.training import TrainRequest
+
+EASY = ("reach-v3", "drawer-close-v3", "window-close-v3")
+GROUPS = {"reach-v3 alone": EASY[:1], "three easier tasks": EASY}
+METHODS = ("unitary", "pcgrad", "mgda", "graddrop", "imtl", "rlw")
+LEARNS = {  # our choice, for a short training; episodes of 200 steps
+    "epochs": 20,
+    "settings": {
+        **{"data.steps": 1000, "data.initial_steps": 1000, "data.horizon": 200, "data.validation": 5},
+        **{"data.discount": 0.97, "data.target_rate": 0.01, "data.replay": 50_000, "model.temperature": 0.2},
+        **{"optimizer.lr": 1e-3, "optimizer.weight_decay": 0.0, "model.widths": [256, 256]},
+    },
+}
+SHORT = {"data.goals": 10, "data.test": 5, "data.horizon": 200, "data.replay": 20_000, "data.target_clip": 1000.0}
+BUDGETS = {"mt10": (3, 400, 200), "mt50": (2, 200, 100)}  # epochs, steps an epoch, random steps before the first update
+
+
+def learning(group: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
+    """One training, its result, and the untrained policy's success on the same test episodes."""
+    shape = {"workload": "mt10", "tasks": GROUPS[group], "epochs": given.epochs or LEARNS["epochs"]}
+    request = TrainRequest(**shape, settings=LEARNS["settings"], method="unitary", seed=seed)
+    out = Path(given.out) / f"learns-{group.replace(' ', '-')}-seed{seed}-{digest(request.model_dump())}"
+    before = out.with_name(out.name + "-untrained.json")
+    if not before.exists():
+        seen = training.make_learner(request, seed).evaluate("test")
+        files.write_json(before, seen)
+    return {"result": run(request, out), "before": files.read_json(before), "out": out}
+
+
+def short(workload: str, method: str, given: argparse.Namespace) -> dict[str, Any]:
+    """One training of all tasks of ``workload`` for its short budget."""
+    epochs, steps, random = BUDGETS[workload]
+    settings = {**SHORT, "data.steps": given.steps or steps, "data.initial_steps": min(random, given.steps or random)}
+    request = TrainRequest(workload=workload, epochs=epochs, settings=settings, method=method, seed=0)
+    return run(request, Path(given.out) / f"methods-{workload}-{method}-{digest(request.model_dump())}")
+
+
+def run(request: TrainRequest, out: Path) -> dict[str, Any]:
+    """Train or read; a run that diverges in its first epoch has only ``diverged``."""
+    try:
+        told = functools.partial(say, out)
+        found: dict[str, Any] = training.train(request, out, "benchmarks/metaworld.py", True, told)
+    except DivergedError as error:
+        return {"diverged": f"epoch 0: {error}"}
+    return found
+
+
+def say(out: Path, line: str) -> None:
+    """Progress, on stderr."""
+    print(out.name, line, file=sys.stderr)
+
+
+def rows_alone() -> Method:
+    """Equal weights, after looking at the Gramian."""
+    return methods.from_function(lambda gramian: torch.ones(len(gramian), dtype=gramian.dtype))
+
+
+def cost(workload: str, given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Rows {method, seconds, ratio, low, high}: of one update, medians and quartiles of rounds against plain training
+    in the same round."""
+    store = Path(given.out) / f"cost-{workload}.json"
+    rounds: list[dict[str, float]] = files.read_json(store) if store.exists() else []
+    if len(rounds) < given.rounds:
+        makers = {name: functools.partial(methods.create, name) for name in METHODS} | {"rows": rows_alone}
+        problem = training.Problem(workload=workload, settings={**SHORT, "data.goals": 1, "data.test": 1})
+        learners: dict[str, Any] = {}
+        for name, make in makers.items():
+            learners[name] = learner = training.make_learner(problem, 0)
+            learner.use(make())
+            learner.fill(40, at_random=True)
+        draw = torch.Generator().manual_seed(0)
+        for learner in learners.values():
+            learner.update(draw)  # what is made once is made here
+        while len(rounds) < given.rounds:
+            taken = {}
+            for name, learner in list(learners.items())[:: 1 if len(rounds) % 2 else -1]:
+                begun = time.perf_counter()
+                learner.update(draw)
+                taken[name] = time.perf_counter() - begun
+            rounds.append(taken)
+            files.write_json(store, rounds)
+    return [row_of(name, rounds) for name in rounds[0]]
+
+
+def row_of(name: str, rounds: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Median and quartiles of one method."""
+    ratios = [r[name] / r["unitary"] for r in rounds]
+    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
+    seconds = statistics.median(r[name] for r in rounds)
+    return {"method": name, "seconds": seconds, "ratio": middle, "low": low, "high": high}
+
+
+def interval(rate: float, episodes: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a success rate over ``episodes``."""
+    found = stats.binomtest(round(rate * episodes), episodes).proportion_ci(method="wilson")
+    return found.low, found.high
+
+
+def speed(result: Mapping[str, Any]) -> dict[str, float]:
+    """Environment steps and updates a second, and seconds for 10,000 updates."""
+    acting, updating = (sum(t[key] for t in result["times"]) for key in ("acting", "updating"))
+    updates = max(result["updates"], 1)
+    return {
+        "steps": result["environment_steps"] / acting,
+        "updates": updates / updating,
+        "per 10,000": 10_000 * updating / updates,
+    }
+
+
+def said(rate: float, episodes: int) -> str:
+    """A rate with its interval."""
+    low, high = interval(rate, episodes)
+    return f"{rate:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def learns_section(found: Mapping[str, Sequence[Mapping[str, Any]]], episodes: int) -> list[str]:
+    """Tables of success before and after, and the course of validation."""
+    lines = ["", f"## Does it learn? {episodes} fixed test episodes a task", ""]
+    lines += [f"Settings: `{LEARNS['settings']}`, {LEARNS['epochs']} epochs. Wilson's 95 % intervals over episodes."]
+    for group, seeds in found.items():
+        head = ["task", "seed", "untrained", "trained", "above", "minutes", "environment steps/s", "updates/s"]
+        lines += ["", f"### {group[0].upper()}{group[1:]}", "", *table_head(head)]
+        for seed, one in enumerate(seeds):
+            result, before = one["result"], one["before"]
+            if "test" not in result:
+                lines.append(f"| all | {seed} | | diverged: {result['diverged']} | | | | |")
+                continue
+            fast, minutes = speed(result), result["seconds"] / 60
+            for task, value in before.items():
+                after = result["test"][task]
+                above = "yes" if interval(after, episodes)[0] > interval(value, episodes)[1] else "no"
+                lines.append(
+                    f"| {task} | {seed} | {said(value, episodes)} | {said(after, episodes)} | {above} "
+                    f"| {minutes:.0f} | {fast['steps']:.0f} | {fast['updates']:.1f} |"
+                )
+        lines += ["", "Course of seed 0, mean over tasks and the epoch's validation episodes:", ""]
+        lines += course(seeds[0]["out"])
+    return lines
+
+
+def course(out: Path) -> list[str]:
+    """Success and return on validation over epochs."""
+    kept: dict[int, dict[str, list[float]]] = {}
+    for row in files.read_lines(out / "records.jsonl"):
+        if row["split"] == "validation" and row["metric"] in ("success", "return"):
+            kept.setdefault(row["epoch"], {}).setdefault(row["metric"], []).append(row["value"])
+    means = {e: {m: sum(v) / len(v) for m, v in own.items()} for e, own in kept.items()}
+    body = [f"| {epoch} | {own['success']:.2f} | {own['return']:.1f} |" for epoch, own in sorted(means.items())]
+    return [*table_head(["epoch", "success", "return"]), *body]
+
+
+def methods_section(
+    found: Mapping[str, Mapping[str, Any]], costs: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[str]:
+    """What each method's short run and each update cost."""
+    lines = []
+    for workload, by_method in found.items():
+        lines += ["", f"## {workload.upper()}, a short budget", ""]
+        lines += table_head(["method", "updates", "test success", "seconds for 10,000 updates", "environment steps/s"])
+        for method, result in by_method.items():
+            if "test" not in result:
+                lines.append(f"| {method} | | diverged: {result['diverged']} | | |")
+                continue
+            fast = speed(result)
+            stopped = f" (diverged: {result['diverged']})" if "diverged" in result else ""
+            success = f"{result['test']['average']:.2f}{stopped}"
+            lines.append(
+                f"| {method} | {result['updates']} | {success} | {fast['per 10,000']:.0f} | {fast['steps']:.0f} |"
+            )
+        lines += ["", "One update beside one of plain training, in turns; `rows`: gradients of tasks alone.", ""]
+        lines += table_head(["method", "ms", "to unitary", "quartiles"])
+        for row in costs[workload]:
+            between = f"{row['low']:.2f} to {row['high']:.2f}"
+            lines.append(f"| {row['method']} | {1e3 * row['seconds']:.0f} | {row['ratio']:.2f} | {between} |")
+    return lines
+
+
+def table_head(columns: Sequence[str]) -> list[str]:
+    """The first two lines of a table in Markdown."""
+    return ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run what is asked for, and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", default="runs/metaworld")
+    parser.add_argument("--write")
+    parser.add_argument("--parts", default="learns,methods,cost")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, help="of the trainings that are to learn")
+    parser.add_argument("--steps", type=int, help="an epoch of the methods' short budgets")
+    parser.add_argument("--rounds", type=int, default=20, help="of the cost of an update")
+    given = parser.parse_args(words)
+    parts = given.parts.split(",")
+    Path(given.out).mkdir(parents=True, exist_ok=True)
+    lines = ["# Meta-World: soft actor-critic on several tasks", ""]
+    lines += [f"    python benchmarks/metaworld.py --out {given.out} --write {given.write}", ""]
+    lines += ["metaworld 3.1.1, one process, one thread. Test goals are seen neither in training nor in selection."]
+    if "learns" in parts:
+        found = {g: [learning(g, seed, given) for seed in range(given.seeds)] for g in GROUPS}
+        lines += learns_section(found, 50)
+    if "methods" in parts or "cost" in parts:
+        runs = {w: {m: short(w, m, given) for m in METHODS} if "methods" in parts else {} for w in BUDGETS}
+        lines += methods_section(runs, {w: cost(w, given) if "cost" in parts else [] for w in BUDGETS})
+    text = "\n".join(lines) + "\n"
+    print(text, end="")
+    if given.write:
+        files.write_text(given.write, text)
+
+
+if __name__ == "__main__":
+    main()

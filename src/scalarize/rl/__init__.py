@@ -1,0 +1,1 @@
+"""Multi-task reinforcement learning: soft actor-critic under every method, as one more learner."""

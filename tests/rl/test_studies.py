@@ -1,0 +1,80 @@
+"""The figures of reinforcement learning: plans with the paper's settings, and each run to its end on two tasks."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from scalarize import workloads
+from scalarize.rl.environments import Goals, played
+from scalarize.studies import budget
+from scalarize.studies.execution import Context
+from scalarize.studies.kurin2022 import acting
+from scalarize.tasks import Data, Domain, Objective
+from scalarize.training import Problem
+
+
+def context(name: str) -> Context:
+    """A workload's context without its simulator."""
+    workload = workloads.get(name)
+    names = workload.objectives
+    domains = {n: Domain(n, {"train": Goals(torch.arange(2))}) for n in names}
+    data = Data(tuple(Objective(n, played(n, 4), n) for n in names), domains, 10)
+    return Context(Problem(workload=name), workload, data, budget.parse("full"))
+
+
+def test_the_papers_settings() -> None:
+    here = context("mt10")
+    recipe = functools.partial(lambda planned: planned.request.recipe(here.workload))
+    runs = acting.compared(here)
+    assert len(runs) == 6 * 10
+    decay = {p.labels["row"]: recipe(p).optimizer.weight_decay for p in runs}
+    rlw = dict.fromkeys(("unitary", "rlw-dirichlet", "rlw-normal"), 3e-4)
+    assert decay == {**rlw, "mgda": 0.0, "graddrop": 1e-4, "pcgrad": 1e-4}
+    imtl = [p for p in acting.unstable(here) if p.labels["row"] == "imtl"]
+    assert {(p.request.method, recipe(p).optimizer.lr, recipe(p).data["target_clip"]) for p in imtl} == {
+        ("imtl", 3e-4, 1000.0)
+    }
+    many = [p for p in acting.unstable(context("mt50")) if p.labels["row"] == "imtl"]
+    assert {(p.request.method, p.request.recipe(workloads.get("mt50")).optimizer.lr) for p in many} == {
+        ("imtl-g", pytest.approx(3e-5))
+    }
+    assert len(acting.scalings(here)) == 4 * 10
+
+
+@pytest.mark.usefixtures("points")
+@pytest.mark.parametrize("number", [4, 13, 16])
+def test_a_figure_runs_to_its_end(number: int, command: Any, tmp_path: Path) -> None:
+    small = ("--set", "data.steps=8", "--set", "data.initial_steps=2", "--set", "batch_size=4")
+    words = ("reproduce", f"kurin2022/figure-{number}", "--workload", "points", "--budget", "tiny")
+    answer = command(*words, *small, "--out", "o", "--json")
+    assert answer.status == 0, answer.err
+    tables = {t["title"]: pd.read_csv(tmp_path / answer.json["out"] / t["file"]) for t in answer.json["tables"]}
+    assert all(len(frame) for frame in tables.values())
+    if number == 4:
+        times = tables["Time of 10,000 updates"].set_index("method")
+        assert times.loc["unitary", "ratio"] == 1
+        assert (times["seconds"] > 0).all()
+        assert set(times.index) == {row.name for row in acting.ROWS}
+    pictures = list((tmp_path / answer.json["out"] / "figures").glob("*.png"))
+    assert len(pictures) >= len(tables)
+
+
+@pytest.mark.usefixtures("points")
+def test_a_run_that_diverges_is_said_in_the_findings(command: Any) -> None:
+    words = ("reproduce", "kurin2022/figure-13", "--workload", "broken", "--budget", "tiny", "--epochs", 4)
+    answer = command(*words, "--set", "data.rewards=none", "--set", "data.steps=12", "--out", "o", "--json")
+    assert answer.status == 0, answer.err
+    lost = [line for line in answer.json["findings"] if "diverged" in line]
+    assert any("imtl" in line and "'mirrored' is not finite" in line for line in lost)
+
+
+def test_supervised_workloads_are_refused(command: Any) -> None:
+    answer = command("reproduce", "kurin2022/figure-4", "--workload", "rand-hie", "--budget", "tiny", "--out", "o")
+    assert answer.status == 2
+    assert "learned by acting" in answer.err
