@@ -47,7 +47,7 @@ def test_it_learns_two_tasks_that_contradict_each_other() -> None:
     trained.train(methods.create("unitary"), 3)
     after = trained.measure("test")
     for task in TASKS:  # an untrained policy solves 1 in 10
-        assert after[task]["metric"] >= 0.5 > 0.2 > before[task]["metric"]
+        assert after[task]["metric"] >= 0.5 > 0.3 > before[task]["metric"]
         assert after[task]["return"] > 0.6 * before[task]["return"]  # both are negative
 
 

@@ -102,7 +102,7 @@ def play(
 
 def check(tasks: Sequence[str], what: str, values: Array) -> None:
     """Raise RunError naming the tasks whose ``values`` (T, ...) are not all finite."""
-    fine = np.isfinite(values).reshape(len(tasks), -1).all(axis=1)
-    if not fine.all():
-        names = " or ".join(repr(t) for t, ok in zip(tasks, fine, strict=True) if not ok)
+    wrong = [task for task, own in zip(tasks, values, strict=True) if not np.isfinite(own).all()]
+    if wrong:
+        names = " or ".join(map(repr, wrong))
         raise RunError(f"the environment of task {names} gave {what} that is not finite")

@@ -1,0 +1,47 @@
+"""results/metaworld.md: its intervals and tables from known numbers, without a simulator."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from scalarize import files
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> ModuleType:
+    path = Path(__file__).parents[2] / "benchmarks" / "metaworld.py"
+    spec = importlib.util.spec_from_file_location("benchmark_metaworld", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_learning_is_judged_by_intervals_that_do_not_touch(benchmark: ModuleType, tmp_path: Path) -> None:
+    times = [{"acting": 10.0, "updating": 20.0}]
+    result = {"times": times, "updates": 400, "environment_steps": 1000, "seconds": 60.0}
+    rows = [
+        {"split": "validation", "epoch": 1, "metric": m, "value": v} for m, v in (("success", 0.4), ("return", 7.0))
+    ]
+    files.append_lines(tmp_path / "records.jsonl", rows)
+    seeds = [
+        {"before": {"a": 0.1}, "result": {**result, "test": {"a": after}}, "out": tmp_path} for after in (0.9, 0.12)
+    ]
+    lost = {"before": {"a": 0.1}, "result": {"diverged": "epoch 0: step 3"}, "out": tmp_path}
+    lines = benchmark.learns_section({"one": [*seeds, lost]}, 50)
+    # Wilson's interval of 5 in 50 ends at 0.214
+    assert "| a | 0 | 0.10 [0.04, 0.21] | 0.90 [0.79, 0.96] | yes | 1 | 100 | 20.0 |" in lines
+    assert any(line.startswith("| a | 1 |") and "| no |" in line for line in lines)
+    assert any("diverged: epoch 0: step 3" in line for line in lines)
+    assert "| 1 | 0.40 | 7.0 |" in lines
+
+
+def test_the_cost_is_within_rounds(benchmark: ModuleType) -> None:
+    rounds = [{"unitary": s, "pcgrad": 3 * s} for s in (1.0, 10.0, 2.0)]  # a machine that is slow in between
+    row = benchmark.row_of("pcgrad", rounds)
+    assert (row["ratio"], row["low"], row["high"], row["seconds"]) == (3, 3, 3, 6)
