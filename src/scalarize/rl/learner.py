@@ -231,13 +231,14 @@ class ActorCriticLearner:
         own = self.settings
         noise = self._noise(self.recipe.batch_size, draw)
         wanted = sac.critic_targets(self.model, batch, noise, own.discount, own.target_clip)
-        parts = [x.split(1 if apart else len(x)) for x in (self.model.told(batch.observations), batch.actions, wanted)]
+        inputs = (self.model.told(batch.observations), batch.actions, wanted)
+        parts = [torch.split(x, 1 if apart else len(x)) for x in inputs]
         return [x for part in zip(*parts, strict=True) for x in sac.critic_losses(self.model, *part).unbind()]
 
     def _actor_losses(self, batch: Transitions, draw: torch.Generator, apart: bool) -> tuple[list[Tensor], Tensor]:
         temperature = self.model.temperature().detach()
         inputs = (self.model.told(batch.observations), self._noise(self.recipe.batch_size, draw), temperature)
-        parts = [x.split(1 if apart else len(x)) for x in inputs]
+        parts = [torch.split(x, 1 if apart else len(x)) for x in inputs]
         found = [sac.actor_losses(self.model, *part) for part in zip(*parts, strict=True)]
         return [x for losses, _ in found for x in losses.unbind()], torch.cat([density for _, density in found])
 
@@ -270,10 +271,10 @@ class ActorCriticLearner:
         return torch.randn(shape, generator=draw).to(self.device, self.dtype)
 
     def _batch(self, draw: torch.Generator) -> Transitions:
-        drawn = self.replay.sample(self.recipe.batch_size, draw)
-        kept = (drawn.observations, drawn.actions, drawn.rewards, drawn.successors)
-        moved = (x.to(self.device, self.dtype) for x in kept)
-        return Transitions(*moved, drawn.terminated.to(self.device))
+        seen = self.replay.sample(self.recipe.batch_size, draw)
+        kept = (seen.observations, seen.actions, seen.rewards, seen.successors)
+        observations, actions, rewards, successors = (x.to(self.device, self.dtype) for x in kept)
+        return Transitions(observations, actions, rewards, successors, seen.terminated.to(self.device))
 
     def _empty(self) -> Replay:
         own, info = self.settings, self.data.info

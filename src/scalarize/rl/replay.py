@@ -26,11 +26,6 @@ class Transitions:
     successors: Tensor
     terminated: Tensor
 
-    def split(self) -> list[Transitions]:
-        """The same, a task each, with the leading axis kept."""
-        parts = zip(*(getattr(self, f.name).split(1) for f in fields(self)), strict=True)
-        return [Transitions(*p) for p in parts]
-
 
 class Replay:
     """The last ``capacity`` transitions of each of ``n_tasks`` tasks. Memory is taken as it fills.

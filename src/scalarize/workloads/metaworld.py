@@ -79,9 +79,12 @@ def environments(tasks: tuple[str, ...], goals: int, seed: int, horizon: int) ->
                 disable_env_checker=True,
             )
         env.get_wrapper_attr("toggle_sample_tasks_on_reset")(False)
-        drawn, place = env.get_wrapper_attr("tasks"), env.unwrapped
-        named.append(Named(task, env, lambda goal, drawn=drawn, place=place: place.set_task(drawn[goal])))
+        named.append(Named(task, env, functools.partial(_begin, env.unwrapped, env.get_wrapper_attr("tasks"))))
     return GymnasiumEnvironments(named)
+
+
+def _begin(env: Any, goals: Any, number: int) -> None:
+    env.set_task(goals[number])
 
 
 def _load(settings: Mapping[str, Any], root: Path, names: tuple[str, ...]) -> Data:
@@ -93,7 +96,7 @@ def _load(settings: Mapping[str, Any], root: Path, names: tuple[str, ...]) -> Da
     for split, count in counts.items():
         if count < 1:
             raise RequestError(f"--set data.{'goals' if split == 'train' else split}={count}: at least 1 is needed")
-    parts = torch.arange(sum(counts.values())).split(list(counts.values()))
+    parts = torch.split(torch.arange(sum(counts.values())), list(counts.values()))
     splits = {split: Goals(part) for split, part in zip(counts, parts, strict=True)}
     make = functools.partial(
         environments, goals=sum(counts.values()), seed=settings["goal_seed"], horizon=settings["horizon"]
