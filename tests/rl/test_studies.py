@@ -62,13 +62,16 @@ def test_a_figure_runs_to_its_end(number: int, command: Any, tmp_path: Path) -> 
     assert len(pictures) >= len(tables)
 
 
+FEW = ("--set", "data.steps=12", "--set", "data.initial_steps=6", "--set", "batch_size=8")
+
+
 @pytest.mark.usefixtures("points")
 def test_a_run_that_diverges_is_said_in_the_findings(command: Any) -> None:
     words = ("reproduce", "kurin2022/figure-13", "--workload", "broken", "--budget", "tiny", "--epochs", 4)
-    answer = command(*words, "--set", "data.rewards=none", "--set", "data.steps=12", "--out", "o", "--json")
+    answer = command(*words, "--set", "data.rewards=none", *FEW, "--out", "o", "--json")
     assert answer.status == 0, answer.err
     lost = [line for line in answer.json["findings"] if "diverged" in line]
-    assert any("imtl" in line and "'mirrored' is not finite" in line for line in lost)
+    assert any("unitary" in line and "'mirrored' is not finite" in line for line in lost)  # IMTL's targets are clipped
 
 
 def test_supervised_workloads_are_refused(command: Any) -> None:
