@@ -106,7 +106,7 @@ def times(found: Found, to: str) -> Table:
     frame = pd.DataFrame(rows)
     base = float(frame.loc[frame["method"] == to, "seconds"].iloc[0])
     frame["ratio"] = frame["seconds"] / base
-    slowest = frame.loc[frame["ratio"].idxmax()]
+    slowest = frame.nlargest(1, "ratio").iloc[0]
     said = f"Slowest update: {slowest['method']}, {slowest['ratio']:.2f} times {to}'s."
     note = "Updates alone, without acting; by the clock, of runs that came one after the other."
     return Table("update-times", "Time of 10,000 updates", frame, note, (said,))
