@@ -280,9 +280,7 @@ def _validate(learner: RunLearner, split: str, log: records.Records) -> Seen:
     return seen
 
 
-def _finish(
-    learner: RunLearner, splits: Mapping[str, str], last: Seen, chosen: Selection, log: records.Records
-) -> Any:
+def _finish(learner: RunLearner, splits: Mapping[str, str], last: Seen, chosen: Selection, log: records.Records) -> Any:
     """Read the splits (by the name that the result gives them), the test split for the first time, with the selected
     weights: each metric with its own. last: what was read of the training split with the last weights, if anything.
     """
