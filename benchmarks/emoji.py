@@ -19,7 +19,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from scalarize import training, workloads
+from scalarize import requests, training, workloads
 from scalarize.analysis import statistics
 from scalarize.data import images
 from scalarize.tasks import Data
@@ -73,7 +73,7 @@ def one_seed(seed: int, protocol: str, settings: Sequence[str], root: str | None
     """Row -> vendor -> test accuracy."""
     chosen = dict(s.split("=", 1) for s in (*PROTOCOLS[protocol], *settings)) | {"data.split_seed": str(seed)}
     parsed = {key: yaml.safe_load(value) for key, value in chosen.items()}
-    request = training.TrainRequest(workload="emoji", data=root, settings=parsed, method="uniform", seed=seed)
+    request = requests.TrainRequest(workload="emoji", data=root, settings=parsed, method="uniform", seed=seed)
     workload = workloads.get("emoji")
     data = request.load(workload, request.recipe(workload))
     out = store / f"{protocol.split(',')[0].replace(' ', '-')}-{seed}"

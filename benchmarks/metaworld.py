@@ -24,11 +24,11 @@ from typing import Any
 import torch
 from scipy import stats
 
-from scalarize import files, methods, training
+from scalarize import files, methods, requests, training
 from scalarize.errors import DivergedError
 from scalarize.methods import Method
 from scalarize.records import digest
-from scalarize.training import TrainRequest
+from scalarize.requests import TrainRequest
 
 EASY = ("reach-v3", "drawer-close-v3", "window-close-v3")
 GROUPS = {"reach-v3 alone": EASY[:1], "three easier tasks": EASY}
@@ -52,7 +52,7 @@ def learning(group: str, seed: int, given: argparse.Namespace) -> dict[str, Any]
     out = Path(given.out) / f"learns-{group.replace(' ', '-')}-seed{seed}-{digest(request.model_dump())}"
     before = out.with_name(out.name + "-untrained.json")
     if not before.exists():
-        seen = training.make_learner(request, seed).evaluate("test")
+        seen = requests.make_learner(request, seed).evaluate("test")
         files.write_json(before, seen)
     return {"result": run(request, out), "before": files.read_json(before), "out": out}
 
@@ -92,10 +92,10 @@ def cost(workload: str, given: argparse.Namespace) -> list[dict[str, Any]]:
     rounds: list[dict[str, float]] = files.read_json(store) if store.exists() else []
     if len(rounds) < given.rounds:
         makers = {name: functools.partial(methods.create, name) for name in METHODS} | {"rows": rows_alone}
-        problem = training.Problem(workload=workload, settings={**SHORT, "data.goals": 1, "data.test": 1})
+        problem = requests.Problem(workload=workload, settings={**SHORT, "data.goals": 1, "data.test": 1})
         learners: dict[str, Any] = {}
         for name, make in makers.items():
-            learners[name] = learner = training.make_learner(problem, 0)
+            learners[name] = learner = requests.make_learner(problem, 0)
             learner.use(make())
             learner.fill(40, at_random=True)
         draw = torch.Generator().manual_seed(0)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scalarize import files, training
+from scalarize import files, requests
 from scalarize.analysis import comparison
 from scalarize.studies import compare as study
 from scalarize.studies import cost
@@ -102,7 +102,7 @@ def run(out: Path, order: list[tuple[str, int]]) -> None:
 
 def prices(setting: Setting) -> dict[str, float]:
     """CPU time of a step of each method to that of the bare loop beside it, median of 5."""
-    learner = training.make_learner(setting.request(0), 0)
+    learner = requests.make_learner(setting.request(0), 0)
     names, shared = study.all_methods(), list(learner.model.shared_parameters())
     candidates = cost.balancers(names, shared, learner.data.names)
     forward = cost.forward_of(learner.model, learner.data, learner.recipe.batch_size)

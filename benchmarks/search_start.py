@@ -16,9 +16,9 @@ from typing import Any
 from scalarize import files
 from scalarize.analysis import statistics, tables
 from scalarize.policy import Policy
+from scalarize.requests import Problem
 from scalarize.studies import runs, searching
 from scalarize.studies.runs import PlannedRun
-from scalarize.training import Problem
 
 SMALL = {"model.widths": [16]}
 SMALL_EPOCHS, EPOCHS = 6, 12

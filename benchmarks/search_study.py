@@ -23,9 +23,9 @@ import numpy as np
 from scalarize import files
 from scalarize.analysis import comparison, pareto, statistics, tables
 from scalarize.policy import Policy
+from scalarize.requests import Problem
 from scalarize.studies import runs, searching
 from scalarize.studies.runs import PlannedRun
-from scalarize.training import Problem
 
 RETRAINS = 3
 REFERENCE = 0.5  # of every metric, in the hypervolume: what a model that knows nothing reaches; fixed beforehand

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from scalarize import files, training
+from scalarize import files, requests, training
 from scalarize.probes import Conflicts, SummedGradient
 
 
@@ -53,7 +53,7 @@ def test_the_norm_is_that_of_the_sum_over_tasks() -> None:
 
 @pytest.mark.parametrize("workload", ["rand-hie", "rand-hie-sites"])
 def test_a_probe_changes_no_number(workload: str, tmp_path: Path) -> None:
-    plain = training.TrainRequest(workload=workload, epochs=2, method="uniform", settings={"batch_size": 1024})
+    plain = requests.TrainRequest(workload=workload, epochs=2, method="uniform", settings={"batch_size": 1024})
     probed = plain.model_copy(update={"probe_every": 2, "norm_every": 3, "read_train": True})
     a = training.train(plain, tmp_path / "a", "test")
     b = training.train(probed, tmp_path / "b", "test")

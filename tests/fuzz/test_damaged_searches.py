@@ -12,7 +12,7 @@ import torch
 
 import scalarize
 from damage import amounts, damaged, damaged_bytes, damaged_file, fuzz, one_line, snapshot
-from scalarize import training
+from scalarize import requests, training
 from scalarize.learner import SupervisedLearner
 from scalarize.search.problems import Stationary
 
@@ -80,7 +80,7 @@ def packed(content: Any) -> bytes:
 def test_a_training(tmp_path: Path, examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
     table = tmp_path / "mine.csv"
     table.write_text("a,b,x\n" + "".join(f"{k % 2},{k * 7 % 10 / 3},{k * 3 % 11}\n" for k in range(60)))
-    request = training.TrainRequest(csv=str(table), targets=("a", "b"), epochs=3, method="uncertainty")
+    request = requests.TrainRequest(csv=str(table), targets=("a", "b"), epochs=3, method="uncertainty")
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
     place, original = tmp_path / "run", SupervisedLearner.train
 

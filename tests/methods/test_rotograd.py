@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import scalarize
-from scalarize import methods, training
+from scalarize import methods, requests, training
 from scalarize.errors import RequestError
 from scalarize.methods import Method, create
 
@@ -205,10 +205,10 @@ def test_the_hook_serves_any_method_and_the_others_leave_the_representation_alon
 
 def test_a_run_tests_the_selected_epoch_through_its_rotations(tmp_path):
     settings = {"batch_size": 2048, "optimizer.lr": 0.02}
-    request = training.TrainRequest(workload="rand-hie", method="rotograd", epochs=3, settings=settings)
+    request = requests.TrainRequest(workload="rand-hie", method="rotograd", epochs=3, settings=settings)
     result = training.train(request, tmp_path / "run", "")
     kept = tmp_path / "run" / "checkpoints"
-    learner = training.make_learner(request, request.seed)
+    learner = requests.make_learner(request, request.seed)
     learner.model.load_state_dict(torch.load(kept / "selected.pt", weights_only=True))
     bare = learner.evaluate("test")
     learner.use(create("rotograd"))

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from scalarize import workloads
+from scalarize.requests import Problem
 from scalarize.rl.environments import Goals, played
 from scalarize.studies import budget
 from scalarize.studies.execution import Context
 from scalarize.studies.kurin2022 import acting
 from scalarize.tasks import Data, Domain, Objective
-from scalarize.training import Problem
 
 
 def context(name: str) -> Context:

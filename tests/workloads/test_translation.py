@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from scalarize import files, training, workloads
+from scalarize import files, requests, training, workloads
 from scalarize.data import parallel
 from scalarize.errors import RequestError
 from scalarize.models import decoding
@@ -47,9 +47,9 @@ def write(root: Path, count: int = 60) -> Path:
     return folder
 
 
-def request(root: Path, **more: Any) -> training.TrainRequest:
+def request(root: Path, **more: Any) -> requests.TrainRequest:
     settings = SMALL | {"model.dropout": more.pop("dropout", 0.1)}
-    return training.TrainRequest(workload=NAME, data=str(root), settings=settings, **{"weights": EVEN, **more})
+    return requests.TrainRequest(workload=NAME, data=str(root), settings=settings, **{"weights": EVEN, **more})
 
 
 EVEN = {"fr": 0.5, "zh": 0.5}

@@ -49,8 +49,8 @@ def compare(
     """Compare methods and policies over seeds, in one table with 95 % intervals."""
     from scalarize import records
     from scalarize.policy import Policy
+    from scalarize.requests import Problem
     from scalarize.studies import compare as study
-    from scalarize.training import Problem
 
     for name, value in (("--seeds", seeds), ("--searches", searches), ("--population", population)):
         if value < 1:

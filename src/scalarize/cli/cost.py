@@ -19,7 +19,7 @@ from scalarize.errors import RequestError
 @json_option
 def cost(methods: str | None, repeats: int, seed: int, as_json: bool, **options: Any) -> None:
     """Seconds and memory a step of every method, beside a bare loop."""
-    from scalarize import training
+    from scalarize import requests
     from scalarize.analysis import tables
     from scalarize.errors import one_of
     from scalarize.studies import compare
@@ -27,7 +27,7 @@ def cost(methods: str | None, repeats: int, seed: int, as_json: bool, **options:
 
     if repeats < 1:
         raise RequestError(f"--repeats must be at least 1, got {repeats}")
-    problem = training.Problem(**take_problem(options))
+    problem = requests.Problem(**take_problem(options))
     if problem.resolve().learner is not None:
         raise RequestError(f"{problem.label}: its steps are no plain forward pass; a run's result.json holds its times")
     able = compare.all_methods(problem.resolve().kind)
@@ -35,7 +35,7 @@ def cost(methods: str | None, repeats: int, seed: int, as_json: bool, **options:
     for name in names:
         if name not in able:
             raise one_of("method", name, able, where=" for this workload")
-    learner = training.make_learner(problem, seed)
+    learner = requests.make_learner(problem, seed)
     size = learner.recipe.batch_size
     rows = costs.of_model(learner.model, learner.data, size, names, repeats, problem.device)
     body = [

@@ -52,11 +52,11 @@ def train(
     ]
     if len(given) > 1:
         raise RequestError(f"{' and '.join(given)} exclude each other: name one source of weights")
-    from scalarize import records, training
+    from scalarize import records, requests, training
     from scalarize.policy import Policy
     from scalarize.recipe import parse_settings
 
-    request = training.TrainRequest(
+    request = requests.TrainRequest(
         **take_problem(options),
         method=method or (None if weights or policy else DEFAULT_METHOD),
         weights=weights_of(weights) if weights else None,

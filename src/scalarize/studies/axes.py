@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from scalarize.errors import RequestError
-from scalarize.training import Problem
+from scalarize.requests import Problem
 from scalarize.workloads import Workload
 from scalarize.workloads.sizes import Size
 

@@ -12,10 +12,10 @@ from scalarize import files, methods, records
 from scalarize.analysis import comparison, tables
 from scalarize.errors import RequestError, one_of
 from scalarize.policy import Policy
+from scalarize.requests import Problem
 from scalarize.studies import contenders, runs, searching
 from scalarize.studies.contenders import OF_POLICIES, SPECIAL, Contest
 from scalarize.studies.runs import PlannedRun, Say
-from scalarize.training import Problem
 
 
 class CompareRequest(Problem):

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from scalarize.policy import Policy
+from scalarize.requests import Problem
 from scalarize.studies import runs, searching
 from scalarize.studies.runs import PlannedRun, Say
 from scalarize.tasks import Data
-from scalarize.training import Problem
 
 Searched = tuple[Policy, float]  # a policy, and the trainings that its search cost
 

@@ -14,12 +14,12 @@ from pydantic import BaseModel
 from scalarize import files, records, training
 from scalarize.errors import DivergedError
 from scalarize.policy import Policy
+from scalarize.requests import Problem, TrainRequest
 from scalarize.studies import searching
 from scalarize.studies.budget import Budget
 from scalarize.studies.runs import Say
 from scalarize.studies.searching import SearchRequest
 from scalarize.tasks import Data
-from scalarize.training import Problem, TrainRequest
 from scalarize.workloads import Workload
 
 

@@ -13,10 +13,10 @@ from scalarize import methods
 from scalarize.analysis.study_tables import Table
 from scalarize.backward import Balancer
 from scalarize.methods import Needs
+from scalarize.requests import Problem, TrainRequest
 from scalarize.studies import axes, runs
 from scalarize.studies import cost as measured
 from scalarize.studies.execution import Context
-from scalarize.training import Problem, TrainRequest
 
 REPEATS = 10
 

@@ -9,9 +9,9 @@ from scalarize import files, records
 from scalarize.analysis import comparison, tables
 from scalarize.errors import RequestError
 from scalarize.policy import Policy
+from scalarize.requests import Problem
 from scalarize.studies import runs
 from scalarize.studies.runs import PlannedRun, Say
-from scalarize.training import Problem
 
 
 def retrain(

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scalarize import simplex, training
+from scalarize import requests, simplex, training
 from scalarize.policy import Policy
-from scalarize.training import Problem, TrainRequest
+from scalarize.requests import Problem, TrainRequest
 
 Say = Callable[[str], None]
 
@@ -49,7 +49,7 @@ def request_for(problem: Problem, **more: Any) -> TrainRequest:
 
 def initial_losses(problem: Problem, seed: int) -> dict[str, float]:
     """Each objective's training loss before the first step, for the model that ``seed`` makes."""
-    learner = training.make_learner(problem, seed)
+    learner = requests.make_learner(problem, seed)
     return {name: seen["loss"] for name, seen in learner.measure("train").items()}
 
 

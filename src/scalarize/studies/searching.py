@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from scalarize import files, records, simplex, training
+from scalarize import files, records, requests, simplex
 from scalarize.errors import RequestError
 from scalarize.learner import RunLearner
 from scalarize.policy import Policy
@@ -29,7 +29,7 @@ from scalarize.workloads import Workload
 HOLDOUT = "holdout"
 
 
-class SearchRequest(training.Problem):
+class SearchRequest(requests.Problem):
     """A problem and how its weights are searched. Defaults: Royer et al. 2023, section 5 and table C.
 
     split: share of the training set that members train on; they are scored on the rest of it. start: the content of
@@ -60,27 +60,27 @@ class SearchRequest(training.Problem):
 class HoldoutFactory:
     """Makes learners that train on a share of the training set; picklable, and loads the data once a process."""
 
-    problem: training.Problem
+    problem: requests.Problem
     share: float
     threads: int | None = None
 
     def __call__(self, seed: int, **extras: Any) -> RunLearner:
         workload, recipe, data = _prepared(self.problem.model_dump_json(), self.share)
         changed = recipe.override(_whole(recipe, extras) | ({"threads": self.threads} if self.threads else {}))
-        return training.learner_of(self.problem, workload, data, changed, seed)
+        return requests.learner_of(self.problem, workload, data, changed, seed)
 
 
 @functools.lru_cache(maxsize=4)
 def _prepared(problem: str, share: float) -> tuple[Workload, Recipe, Data]:
-    asked = training.Problem.model_validate_json(problem)
+    asked = requests.Problem.model_validate_json(problem)
     workload = asked.resolve()
     recipe = asked.recipe(workload)
     return workload, recipe, asked.load(workload, recipe).with_holdout(share)
 
 
-def problem_of(request: training.Problem) -> training.Problem:
+def problem_of(request: requests.Problem) -> requests.Problem:
     """The problem alone, without what was asked to be done with it."""
-    return training.Problem(**{name: getattr(request, name) for name in training.Problem.model_fields})
+    return requests.Problem(**{name: getattr(request, name) for name in requests.Problem.model_fields})
 
 
 def algorithm_of(request: SearchRequest) -> Algorithm:

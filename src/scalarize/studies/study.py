@@ -16,11 +16,11 @@ from scalarize import files, records, workloads
 from scalarize.analysis import statistics
 from scalarize.analysis.study_tables import Table, write
 from scalarize.errors import RequestError
+from scalarize.requests import Problem
 from scalarize.studies import budget
 from scalarize.studies.execution import Context, Found, Planned, execute, seconds
 from scalarize.studies.runs import Say
 from scalarize.studies.searching import SearchRequest
-from scalarize.training import Problem
 
 __all__ = ["Context", "Found", "Planned", "StudyRequest", "Target", "run", "summary"]
 
