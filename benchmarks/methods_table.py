@@ -149,7 +149,9 @@ def section(out: Path, setting: Setting) -> str:
         v = verdicts.get(name)
         cells += ["", "", ""] if v is None else [_gap(v, scale), _p(v.difference.p), _p(v.p)]
         lines.append("| " + " | ".join(cells) + " |")
-    said = ["- " + conclusion(against(kept, base), base, seeds, scale) for base in (BASE, FIXED)]
+    edges = [sum(r == edge for r in rates.values()) for edge in (min(setting.rates), max(setting.rates))]
+    note = f"- {edges[1]} rows chose the largest rate that was tried, {edges[0]} the smallest: these may want others."
+    said = [note, *("- " + conclusion(against(kept, base), base, seeds, scale) for base in (BASE, FIXED))]
     return "\n".join([*lines, "", *said, ""])
 
 

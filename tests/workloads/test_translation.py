@@ -15,6 +15,7 @@ import torch
 from scalarize import files, requests, training, workloads
 from scalarize.data import parallel
 from scalarize.errors import RequestError
+from scalarize.learner import SupervisedLearner
 from scalarize.models import decoding
 from scalarize.tasks import Batch
 
@@ -101,7 +102,7 @@ def test_a_training_learns_measures_and_continues_exactly(tmp_path: Path, monkey
     assert not any(r["metric"] == "bleu" for r in rows if r["split"] == "validation")
 
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
-    learn, stopped = training.SupervisedLearner.train, RuntimeError("killed")
+    learn, stopped = SupervisedLearner.train, RuntimeError("killed")
 
     def killed(self: Any, policy: Any, until: int) -> None:
         if until == 3:
@@ -109,7 +110,7 @@ def test_a_training_learns_measures_and_continues_exactly(tmp_path: Path, monkey
         learn(self, policy, until)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.SupervisedLearner, "train", killed)
+        patch.setattr(SupervisedLearner, "train", killed)
         with pytest.raises(RuntimeError, match="killed"):
             training.train(asked, tmp_path / "resumed", "test")
     again = training.train(asked, tmp_path / "resumed", "test", resume=True)
