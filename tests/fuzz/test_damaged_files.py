@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import strategies as st
 
 import fake_runs
@@ -200,7 +201,7 @@ def test_own_tables(tmp_path: Path, examples: int) -> None:
         with one_line():
             workload = from_csv(file, ("a", "b"))
             data = workload.load(workload.recipe.data, tmp_path)
-            batch = data.domains["mine"].splits["train"].batch(list(range(5)))
+            batch = data.domains["mine"].splits["train"].batch(torch.arange(5))
             assert batch.inputs.isfinite().all()
             assert all(t.isfinite().all() for t in batch.targets.values())
 
