@@ -136,11 +136,12 @@ def test_wandb_offline(table: str, tmp_path: Path) -> None:
         assert name.encode() in content, name
 
 
-def test_mlflow_on_this_machine(table: str, tmp_path: Path) -> None:
+def test_mlflow_on_this_machine(table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed("mlflow")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     own = ["train", "--csv", table, "--targets", "a,b", "--epochs", "2", "--out", "r", "--log", "mlflow"]
     uri = f"sqlite:///{tmp_path}/mlflow.db" if installed_too("sqlalchemy") else (tmp_path / "mlruns").as_uri()
-    in_a_process(own, tmp_path, MLFLOW_TRACKING_URI=uri, MLFLOW_ALLOW_FILE_STORE="true")
+    in_a_process(own, tmp_path, MLFLOW_TRACKING_URI=uri)
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(uri)

@@ -71,7 +71,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         if (ROOT / name).is_file() and not name.startswith(("tests/", "results/")):
             (place / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, place / "copy" / name)
-    code = "import setuptools.build_meta as b, sys; b.build_wheel(sys.argv[1]); b.build_sdist(sys.argv[1])"
+    # setuptools writes arguments of its own into sys.argv.
+    code = "import setuptools.build_meta as b, sys; to = sys.argv[1]; b.build_wheel(to); b.build_sdist(to)"
     line = [sys.executable, "-c", code, str(place)]
     subprocess.run(line, cwd=place / "copy", capture_output=True, check=True, timeout=600)
     return next(place.glob("*.whl")), next(place.glob("*.tar.gz"))
