@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from scalarize import files
 from scalarize.search import cluster_start
 from scalarize.search.cluster import RayExecutor
 from scalarize.search.executor import Job, Outcome
@@ -128,8 +129,7 @@ def main() -> None:
     text = report(measure(members, max(given.rounds, 1), states), members)
     print(text, end="")
     if given.out is not None:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(text)
+        files.write_text(given.out, text)
 
 
 if __name__ == "__main__":

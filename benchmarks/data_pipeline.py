@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import __version__ as torchvision_version
 from torchvision import transforms
 
+from scalarize import files
 from scalarize.data.augment import Augment
 from scalarize.data.randaugment import RandAugment
 from scalarize.models.standardise import Standardise
@@ -132,8 +133,7 @@ def main() -> None:
     text = report(measure(max(given.images, 2 * BATCH), given.rounds), given.rounds)
     print(text, end="")
     if given.out is not None:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(text)
+        files.write_text(given.out, text)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from scalarize import requests, training, workloads
+from scalarize import files, requests, training, workloads
 from scalarize.analysis import statistics
 from scalarize.data import images
 from scalarize.tasks import Data
@@ -126,8 +126,7 @@ def main() -> None:
     text = report(found, " ".join([*words, f"--seeds {given.seeds}", "--out results/emoji.md"]))
     print(text, end="")
     if given.out is not None:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(text)
+        files.write_text(given.out, text)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from scalarize import files
+from scalarize.report import markdown
 from scalarize.report import study as page
 from scalarize.studies import study, targets
 
@@ -30,6 +31,13 @@ QUESTIONS = {
 DENSE = {"figure-3": "Heterogeneous tasks: each metric, and Delta_m over single-task models"}
 SETTINGS = {"data.share": 0.05, "batch_size": 128}
 DENSE_SETTINGS = {"batch_size": 32}
+
+HEAD = """\
+# Kurin et al. 2022: specialised optimisers against plain training with regularisation
+
+Written by `python benchmarks/kurin2022.py`; every number is that of the command above it. Stand-ins for the
+paper's data, much smaller and shorter than its runs: see *scaled*. Intervals: Student's t, 95 %, over seeds;
+p-values corrected for the comparisons of their table (Holm)."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -77,44 +85,17 @@ def run(
 
 def document(found: Sequence[Mapping[str, Any]]) -> str:
     """The page: an answer in the studies' own sentences, the tables of averages and times, what was scaled."""
-    lines = [
-        "# Kurin et al. 2022: specialised optimisers against plain training with regularisation",
-        "",
-        "Written by `python benchmarks/kurin2022.py`; every number is that of the command above it. Stand-ins for the",
-        "paper's data, much smaller and shorter than its runs: see *scaled*. Intervals: Student's t, 95 %, over seeds;",
-        "p-values corrected for the comparisons of their table (Holm).",
-    ]
-    if any(result["illustration"] for result in found):
-        lines += ["", "**Illustration**: fewer than 3 seeds; nothing here can be judged by."]
-    for result in found:
-        lines += ["", f"## {result['question']}", "", f"    {result['command']}", ""]
-        lines += [f"- {line.partition(': ')[2] or line}" for line in result["findings"]]
-        for table in result["tables"]:
-            frame = pd.read_csv(Path(result["out"]) / table["file"])
-            if table["kind"] in ("comparison", "ratios", "contrast"):
-                lines += ["", f"{table['title']}. {table['note']}".rstrip(), "", *as_text(table["kind"], frame)]
-        lines += ["", "Scaled: " + "; ".join(line.partition(": ")[2] for line in result["scaled"]) + "."]
-        lines += [f"{result['runs']} runs, {result['seconds_runs']:.0f} s of trainings by the clock."]
-    return "\n".join(lines) + "\n"
+    return markdown.document(HEAD.splitlines(), found, choose)
 
 
-def as_text(kind: str, frame: pd.DataFrame) -> list[str]:
-    """The columns that matter, as a table in Markdown."""
+def choose(kind: str, frame: pd.DataFrame) -> pd.DataFrame | None:
+    """The rows and columns that matter."""
     if kind == "comparison":
-        frame = frame[frame["task"] == "average"][["method", "mean", "low", "high", "seeds", "paper"]]
-    elif kind == "ratios":
+        return frame[frame["task"] == "average"][["method", "mean", "low", "high", "seeds", "paper"]]
+    if kind == "ratios":
         frame = frame[["method", "to_bare", "to_bare_low", "to_bare_high", "paper"]]
-        frame = frame.rename(columns={"to_bare": "ratio", "to_bare_low": "low", "to_bare_high": "high"})
-    frame = frame.dropna(axis=1, how="all").drop(columns="deviation", errors="ignore")
-    head = [" | ".join(["", *map(str, frame.columns), ""]).strip(), "|" + " --- |" * len(frame.columns)]
-    return [*head, *(" | ".join(["", *map(cell, row), ""]).strip() for row in frame.itertuples(index=False))]
-
-
-def cell(value: Any) -> str:
-    """A number to four digits; nothing where there is none."""
-    if isinstance(value, float):
-        return "" if pd.isna(value) else f"{value:.4g}"
-    return str(value)
+        return frame.rename(columns={"to_bare": "ratio", "to_bare_low": "low", "to_bare_high": "high"})
+    return frame.drop(columns="deviation", errors="ignore") if kind == "contrast" else None
 
 
 if __name__ == "__main__":

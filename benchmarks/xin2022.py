@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from scalarize import files
+from scalarize.report import markdown
 from scalarize.report import study as page
 from scalarize.studies import study, targets
 
@@ -40,6 +41,14 @@ SHOWN = {
     "two-tasks": ["row", "weight", "rate", "seed", "x", "y", "line"],
     "utility": ["row", "u", "test"],
 }
+
+HEAD = """\
+# Xin et al. 2022: optimisers against proportional sampling, on messages of programs
+
+Written by `python benchmarks/xin2022.py`; every number is that of the command above it. The text is that of
+gettext (`scalarize data get gettext`), not WMT: models, data and trainings are far smaller than the paper's,
+see *scaled*. Test: the best epoch on validation; train: the last epoch, on a sample of the training pairs.
+Learning rates are in the paper's units, 0.5 its best; intervals are Student's, 95 %, over seeds."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -83,42 +92,12 @@ def run(workload: str, name: str, question: str, asked: argparse.Namespace) -> d
 
 def document(found: Sequence[Mapping[str, Any]]) -> str:
     """The page: the studies' own sentences, their tables, and what was scaled."""
-    lines = [
-        "# Xin et al. 2022: optimisers against proportional sampling, on messages of programs",
-        "",
-        "Written by `python benchmarks/xin2022.py`; every number is that of the command above it. The text is that of",
-        "gettext (`scalarize data get gettext`), not WMT: models, data and trainings are far smaller than the paper's,",
-        "see *scaled*. Test: the best epoch on validation; train: the last epoch, on a sample of the training pairs.",
-        "Learning rates are in the paper's units, 0.5 its best; intervals are Student's, 95 %, over seeds.",
-    ]
-    if any(result["illustration"] for result in found):
-        lines += ["", "**Illustration**: fewer than 3 seeds; nothing here can be judged by."]
-    for result in found:
-        lines += ["", f"## {result['question']}", "", f"    {result['command']}", ""]
-        lines += [f"- {line.partition(': ')[2] or line}" for line in result["findings"]]
-        for table in result["tables"]:
-            frame = pd.read_csv(Path(result["out"]) / table["file"])
-            if table["kind"] in SHOWN:
-                shown = frame[[c for c in SHOWN[table["kind"]] if c in frame]]
-                lines += ["", f"{table['title']}. {table['note']}".rstrip(), "", *as_text(shown)]
-        if result["scaled"]:
-            lines += ["", "Scaled: " + "; ".join(line.partition(": ")[2] for line in result["scaled"]) + "."]
-        lines += ["", f"{result['runs']} runs, {result['seconds_runs']:.0f} s of trainings by the clock."]
-    return "\n".join(lines) + "\n"
+    return markdown.document(HEAD.splitlines(), found, choose)
 
 
-def as_text(frame: pd.DataFrame) -> list[str]:
-    """A table in Markdown, without columns that hold nothing."""
-    frame = frame.dropna(axis=1, how="all")
-    head = [" | ".join(["", *map(str, frame.columns), ""]).strip(), "|" + " --- |" * len(frame.columns)]
-    return [*head, *(" | ".join(["", *map(cell, row), ""]).strip() for row in frame.itertuples(index=False))]
-
-
-def cell(value: Any) -> str:
-    """A number to four digits; nothing where there is none."""
-    if isinstance(value, float):
-        return "" if pd.isna(value) else f"{value:.4g}"
-    return str(value)
+def choose(kind: str, frame: pd.DataFrame) -> pd.DataFrame | None:
+    """The columns that matter."""
+    return frame[[c for c in SHOWN[kind] if c in frame]] if kind in SHOWN else None
 
 
 if __name__ == "__main__":

@@ -1,0 +1,47 @@
+"""Findings and tables of several studies as one page in Markdown: what ``results/`` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+Choose = Callable[[str, pd.DataFrame], pd.DataFrame | None]
+
+
+def document(head: Sequence[str], found: Sequence[Mapping[str, Any]], choose: Choose) -> str:
+    """``head``, then each study under its question: its command, findings, tables, and what was scaled.
+
+    found: results of studies (``result.json``) with ``question`` and ``command``. choose: (kind of a table, its frame)
+    -> what of it is shown, None for nothing. Below 3 seeds the page says *illustration*.
+    """
+    lines = list(head)
+    if any(result["illustration"] for result in found):
+        lines += ["", "**Illustration**: fewer than 3 seeds; nothing here can be judged by."]
+    for result in found:
+        lines += ["", f"## {result['question']}", "", f"    {result['command']}", ""]
+        lines += [f"- {line.partition(': ')[2] or line}" for line in result["findings"]]
+        for entry in result["tables"]:
+            shown = choose(entry["kind"], pd.read_csv(Path(result["out"]) / entry["file"]))
+            if shown is not None:
+                lines += ["", f"{entry['title']}. {entry['note']}".rstrip(), "", *table(shown)]
+        if result["scaled"]:
+            lines += ["", "Scaled: " + "; ".join(line.partition(": ")[2] for line in result["scaled"]) + "."]
+        lines += ["", f"{result['runs']} runs, {result['seconds_runs']:.0f} s of trainings by the clock."]
+    return "\n".join(lines) + "\n"
+
+
+def table(frame: pd.DataFrame) -> list[str]:
+    """The lines of a table, without columns that hold nothing."""
+    frame = frame.dropna(axis=1, how="all")
+    head = [" | ".join(["", *map(str, frame.columns), ""]).strip(), "|" + " --- |" * len(frame.columns)]
+    return [*head, *(" | ".join(["", *map(_cell, row), ""]).strip() for row in frame.itertuples(index=False))]
+
+
+def _cell(value: Any) -> str:
+    """A number to four digits; nothing where there is none."""
+    if isinstance(value, float):
+        return "" if pd.isna(value) else f"{value:.4g}"
+    return str(value)
