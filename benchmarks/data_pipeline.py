@@ -26,7 +26,7 @@ from scalarize import files
 from scalarize.data.augment import Augment
 from scalarize.data.randaugment import RandAugment
 from scalarize.models.standardise import Standardise
-from scalarize.tasks import Table
+from scalarize.samples import Table
 
 SIDE, BATCH = 32, 256
 MEAN, DEVIATION = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]

@@ -32,22 +32,24 @@ ALLOWED: dict[str, set[str]] = {
     "passes": {"batch", "gradients", "processes"},
     "backward": {"methods", "options", "weigher", "gradients", "processes", "batch", "evidence", "passes"},
     "metrics": set(),
-    "tasks": {"metrics"},
+    "samples": set(),
+    "tasks": {"metrics", "samples"},
     "recipe": set(),
     "sampling": set(),
-    "reading": {"sampling", "tasks"},
+    "reading": {"samples", "sampling", "tasks"},
     "optim": {"recipe"},
     "rows": {"tasks"},
-    "evaluation": {"tasks", "metrics"},
+    "evaluation": {"samples", "tasks", "metrics"},
     "selection": {"tasks", "evaluation"},
     "models": {"methods"},
-    "data": {"tasks", "metrics"},
+    "data": {"samples", "tasks", "metrics"},
     "records": set(),
     "loggers": set(),
     "implied": {"records", "policy", "simplex"},
-    "workloads": {"tasks", "data", "models", "recipe", "metrics", "rl"},  # a workload may bring its own learner
+    # A workload may bring its own learner.
+    "workloads": {"samples", "tasks", "data", "models", "recipe", "metrics", "rl"},
     "protocols": {"evaluation", "methods", "policy", "probes", "recipe", "tasks"},
-    "rl": {"backward", "methods", "optim", "policy", "probes", "recipe", "rows", "tasks"},
+    "rl": {"backward", "methods", "optim", "policy", "probes", "recipe", "rows", "samples", "tasks"},
     "learner": {
         "protocols",
         "rows",
@@ -81,7 +83,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"analysis", "records", "policy", "simplex"},
     "studies": {
         *("search", "requests", "training", "learner", "workloads", "tasks", "recipe", "records", "policy", "simplex"),
-        *("methods", "analysis", "implied", "backward", "models", "evaluation"),
+        *("methods", "analysis", "implied", "backward", "models", "evaluation", "samples"),
     },
 }
 HEAVY = {"analysis": {"torch"}, "simplex": {"torch"}, "policy": {"torch"}, "report": {"torch"}}

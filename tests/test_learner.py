@@ -14,8 +14,9 @@ from scalarize.learner import Learner, SupervisedLearner
 from scalarize.models.mlp import multi_head_mlp
 from scalarize.policy import Policy
 from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.samples import Batch, Table
 from scalarize.seeds import derive
-from scalarize.tasks import Batch, Data, Domain, Table, binary, regression
+from scalarize.tasks import Data, Domain, binary, regression
 
 
 def table(n: int, seed: int, shift: float = 0.0) -> Table:

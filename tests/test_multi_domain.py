@@ -16,7 +16,8 @@ from scalarize.methods import Method
 from scalarize.models.multihead import SharedHead
 from scalarize.policy import Policy
 from scalarize.recipe import OptimizerRecipe, Recipe
-from scalarize.tasks import Batch, Data, Domain, Table, regression
+from scalarize.samples import Batch, Table
+from scalarize.tasks import Data, Domain, regression
 
 SIZES = {"reference": 90, "small": 7, "large": 400}
 RECIPE = Recipe(optimizer=OptimizerRecipe(name="sgd", lr=1e-3, momentum=0.0), epochs=2, batch_size=24)

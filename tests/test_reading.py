@@ -18,8 +18,9 @@ from scalarize.learner import SupervisedLearner
 from scalarize.models.mlp import multi_head_mlp
 from scalarize.reading import Reader
 from scalarize.recipe import OptimizerRecipe, Recipe
+from scalarize.samples import Batch, Source, Table
 from scalarize.sampling import Streams
-from scalarize.tasks import Batch, Data, Domain, Source, Table, regression
+from scalarize.tasks import Data, Domain, regression
 
 RECIPE = Recipe(optimizer=OptimizerRecipe(lr=1e-2), epochs=3, batch_size=20)
 SIZES = {"big": 90, "small": 13}

@@ -9,8 +9,9 @@ import pytest
 
 from scalarize import metrics, selection
 from scalarize.errors import RequestError
+from scalarize.samples import Table
 from scalarize.selection import Selection
-from scalarize.tasks import Data, Domain, Measure, Table, Task, multiclass
+from scalarize.tasks import Data, Domain, Measure, Task, multiclass
 
 DEPTH = Task(
     "depth",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from scalarize.tasks import Data, Domain, Table, multiclass, split_indices
+from scalarize.samples import Table, split_indices
+from scalarize.tasks import Data, Domain, multiclass
 
 
 def domain(name: str, groups: list[int] | None, n: int) -> Domain:

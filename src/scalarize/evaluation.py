@@ -10,7 +10,8 @@ from torch import Tensor
 
 from scalarize.errors import RequestError
 from scalarize.metrics import Generative, Metric
-from scalarize.tasks import Data, Streaming, batches
+from scalarize.samples import Streaming, batches
+from scalarize.tasks import Data
 
 Seen = dict[str, dict[str, float]]
 View = Callable[[Tensor, str], Tensor]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from scalarize.samples import Batch, Source, Streaming
 from scalarize.sampling import Streams
-from scalarize.tasks import Batch, Source, Streaming
 
 
 class Reader:

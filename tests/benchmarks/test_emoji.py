@@ -9,7 +9,8 @@ from types import ModuleType
 import pytest
 import torch
 
-from scalarize.tasks import Data, Domain, Table, multiclass
+from scalarize.samples import Table
+from scalarize.tasks import Data, Domain, multiclass
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import torch
 
 from scalarize.data.augment import Augment, flips, mirrored, random_crop, random_resized_crop
 from scalarize.data.randaugment import RandAugment
-from scalarize.tasks import Batch
+from scalarize.samples import Batch
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -15,10 +15,11 @@ from scalarize import tasks, workloads
 from scalarize.errors import RequestError
 from scalarize.report.figures import studies as figures
 from scalarize.requests import Problem
+from scalarize.samples import Table
 from scalarize.studies import budget, targets
 from scalarize.studies.execution import Context, Found
 from scalarize.studies.xin2022 import pairs, translation
-from scalarize.tasks import Data, Domain, Objective, Table
+from scalarize.tasks import Data, Domain, Objective
 
 NAME = "nmt-en-fr-zh"
 

@@ -14,11 +14,12 @@ from scalarize import workloads
 from scalarize.analysis import fronts, outcomes, overfitting
 from scalarize.errors import RequestError
 from scalarize.requests import Problem
+from scalarize.samples import Table
 from scalarize.studies import budget, targets
 from scalarize.studies.execution import Context
 from scalarize.studies.kurin2022 import protocol
 from scalarize.studies.xin2022 import grids
-from scalarize.tasks import Data, Domain, Table
+from scalarize.tasks import Data, Domain
 
 SMALL = ("--budget", "tiny", "--epochs", 1, "--set", "batch_size=2048")
 FAST = ("kurin2022/figure-12", "xin2022/figure-9")  # 3 and 8 runs

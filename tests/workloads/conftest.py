@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from scalarize import workloads
-from scalarize.tasks import Batch, Data
+from scalarize.samples import Batch
+from scalarize.tasks import Data
 
 Overfit = Callable[..., dict[str, float]]
 

@@ -11,7 +11,8 @@ import torch
 
 from scalarize import workloads
 from scalarize.errors import RequestError
-from scalarize.tasks import Data, Streaming
+from scalarize.samples import Streaming
+from scalarize.tasks import Data
 
 WORKLOAD = workloads.get("domainnet")
 

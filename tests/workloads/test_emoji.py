@@ -13,7 +13,8 @@ import torch
 from scalarize import workloads
 from scalarize.data import emoji
 from scalarize.errors import RequestError
-from scalarize.tasks import Data, Table
+from scalarize.samples import Table
+from scalarize.tasks import Data
 
 
 def sibling(path: str) -> ModuleType:

@@ -11,7 +11,7 @@ import torch
 
 from scalarize import workloads
 from scalarize.errors import RequestError
-from scalarize.tasks import Table
+from scalarize.samples import Table
 from scalarize.workloads.overlaid import overlay
 
 

@@ -11,7 +11,8 @@ import torch
 
 from scalarize import workloads
 from scalarize.errors import RequestError
-from scalarize.tasks import Data, Table
+from scalarize.samples import Table
+from scalarize.tasks import Data
 from scalarize.workloads import rand_hie
 
 

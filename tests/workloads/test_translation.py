@@ -17,7 +17,7 @@ from scalarize.data import parallel
 from scalarize.errors import RequestError
 from scalarize.learner import SupervisedLearner
 from scalarize.models import decoding
-from scalarize.tasks import Batch
+from scalarize.samples import Batch
 
 pytest.importorskip("sentencepiece", reason="pip install 'scalarize[nmt]'")
 pytest.importorskip("sacrebleu", reason="pip install 'scalarize[nmt]'")

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from scalarize.data.randaugment import RandAugment
-from scalarize.tasks import Batch
+from scalarize.samples import Batch
 
 
 def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:

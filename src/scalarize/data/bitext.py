@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scalarize.data.subwords import BEGIN, END, PAD
-from scalarize.tasks import Batch
+from scalarize.samples import Batch
 
 
 @dataclass(frozen=True)

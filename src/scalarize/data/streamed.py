@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from scalarize.errors import ScalarizeError
-from scalarize.tasks import Batch
+from scalarize.samples import Batch
 
 Sample = tuple[Tensor, Mapping[str, Tensor]]
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scalarize.errors import RequestError, RunError
-from scalarize.tasks import Batch, Measure, Task
+from scalarize.samples import Batch
+from scalarize.tasks import Measure, Task
 
 Array = NDArray[Any]
 

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from scalarize import methods
 from scalarize.backward import Balancer
 from scalarize.evaluation import View, decode
-from scalarize.tasks import Batch, Data
+from scalarize.samples import Batch
+from scalarize.tasks import Data
 
 Forward = Callable[..., tuple[dict[str, Tensor], Tensor]]  # takes a view where a candidate has one
 Backward = Callable[[dict[str, Tensor], Tensor], object]

@@ -25,7 +25,8 @@ from scalarize.data.randaugment import RandAugment
 from scalarize.errors import RequestError
 from scalarize.models.backbone import classifier
 from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.tasks import Data, Domain, Table, Task
+from scalarize.samples import Table
+from scalarize.tasks import Data, Domain, Task
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 

@@ -20,7 +20,8 @@ from scalarize.models.multihead import MultiHead
 from scalarize.models.small_resnet import features, small_resnet
 from scalarize.models.standardise import Standardise
 from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.tasks import Data, Domain, Table
+from scalarize.samples import Table
+from scalarize.tasks import Data, Domain
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 from scalarize.workloads.celeba import ATTRIBUTES, PROVENANCE, attributes_task, missing, read

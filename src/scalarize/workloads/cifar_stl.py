@@ -21,7 +21,8 @@ from scalarize.data.augment import Augment
 from scalarize.data.randaugment import RandAugment
 from scalarize.models.backbone import classifier
 from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.tasks import Data, Domain, Table, multiclass
+from scalarize.samples import Table
+from scalarize.tasks import Data, Domain, multiclass
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 

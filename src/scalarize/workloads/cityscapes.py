@@ -21,7 +21,8 @@ from scalarize.data.streamed import Streamed
 from scalarize.errors import RequestError
 from scalarize.models.dilated import dense_model
 from scalarize.recipe import OptimizerRecipe, Recipe
-from scalarize.tasks import Data, Domain, split_groups
+from scalarize.samples import split_groups
+from scalarize.tasks import Data, Domain
 from scalarize.workloads import dense_tasks, sizes
 from scalarize.workloads.base import Workload
 

@@ -20,7 +20,8 @@ from scalarize.data.randaugment import RandAugment
 from scalarize.errors import RequestError, one_of
 from scalarize.models.backbone import classifier
 from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.tasks import Data, Domain, Table, multiclass, split_groups
+from scalarize.samples import Table, split_groups
+from scalarize.tasks import Data, Domain, multiclass
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 

@@ -21,7 +21,8 @@ from scalarize.models.lenet import lenet, lenet_head
 from scalarize.models.multihead import MultiHead, SharedHead
 from scalarize.models.standardise import Standardise
 from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.tasks import Data, Domain, Table, binary, multiclass
+from scalarize.samples import Table
+from scalarize.tasks import Data, Domain, binary, multiclass
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 

@@ -22,7 +22,8 @@ from scalarize.models.lenet import lenet, lenet_head
 from scalarize.models.multihead import MultiHead
 from scalarize.models.standardise import Standardise
 from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.tasks import Data, Domain, Table, multiclass
+from scalarize.samples import Table
+from scalarize.tasks import Data, Domain, multiclass
 from scalarize.workloads.base import Workload
 
 SIDE = 36

@@ -16,7 +16,8 @@ from scalarize.data.tables import numeric_inputs
 from scalarize.errors import RequestError, one_of
 from scalarize.models.mlp import multi_head_mlp
 from scalarize.recipe import OptimizerRecipe, Recipe
-from scalarize.tasks import Data, Domain, Table, Task, split_indices
+from scalarize.samples import Table, split_indices
+from scalarize.tasks import Data, Domain, Task
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 

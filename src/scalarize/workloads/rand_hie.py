@@ -20,7 +20,8 @@ from scalarize.data.tables import numeric_inputs
 from scalarize.errors import RequestError
 from scalarize.models.mlp import multi_head_mlp
 from scalarize.recipe import OptimizerRecipe, Recipe
-from scalarize.tasks import Data, Domain, Table, binary, regression, split_indices
+from scalarize.samples import Table, split_indices
+from scalarize.tasks import Data, Domain, binary, regression
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 

@@ -19,7 +19,8 @@ from scalarize.data import images, manifest, rendered
 from scalarize.errors import RequestError, one_of
 from scalarize.models.dilated import dense_model
 from scalarize.recipe import OptimizerRecipe, Recipe
-from scalarize.tasks import Batch, Data, Domain, split_groups
+from scalarize.samples import Batch, split_groups
+from scalarize.tasks import Data, Domain
 from scalarize.workloads import dense_tasks, sizes
 from scalarize.workloads.base import Workload
 

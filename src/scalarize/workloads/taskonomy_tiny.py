@@ -25,7 +25,8 @@ from scalarize.models.multihead import MultiHead
 from scalarize.models.resnet import dense
 from scalarize.models.standardise import Standardise
 from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.tasks import Batch, Data, Domain, Task
+from scalarize.samples import Batch
+from scalarize.tasks import Data, Domain, Task
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 
