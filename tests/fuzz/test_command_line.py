@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from calling import call, furnish, inside
 from damage import amounts, fuzz, snapshot
 from scalarize import cli
+from scalarize.report import images
 
 NUMBERS = ["0", "1", "2", "-1", "0.5", "1e3", "nan", "inf", "-inf", "1e400", "", "x", "1_0", "٣", "9" * 30]
 
@@ -78,6 +79,9 @@ def words(draw: st.DrawFn) -> list[str]:
 def test_any_words(tmp_path: Path, examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
     furnish(tmp_path)
     monkeypatch.setenv("SCALARIZE_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(
+        images, "files", lambda chart: {}
+    )  # matplotlib would take most of the time; tests/report has it
     known = snapshot(tmp_path)
     made = {tmp_path / "held/run/policy.json"}  # `policy RUN` adds it; `report` adds a page to what it reads
 

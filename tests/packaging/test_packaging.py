@@ -100,6 +100,8 @@ def test_it_installs_and_answers_in_an_empty_environment(built: tuple[Path, Path
     site = next((tmp_path / "env" / "lib").glob("python*/site-packages"))
     lent = Path(importlib.metadata.distribution("torch").locate_file(""))
     (site / "lent.pth").write_text(f"{lent}\n")
+    # Python 3.11 puts a setuptools there that is too old to build with, and it would hide the one that is lent.
+    subprocess.run([python, "-m", "pip", "uninstall", "--quiet", "-y", "setuptools"], check=True, timeout=300)
     install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", built[which]]
     subprocess.run(install, check=True, timeout=900, cwd=tmp_path)
     place = subprocess.run(

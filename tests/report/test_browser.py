@@ -62,6 +62,23 @@ def test_the_pointer_names_the_point(opened):
     assert opened.run("return document.querySelector('.tip').style.display") == "none"
 
 
+@pytest.mark.parametrize("width", [390, 1200])
+def test_points_of_equal_cost_and_their_names_hide_nothing(opened, width):
+    opened.look(width, 900)
+    time.sleep(0.3)  # the resize observer redraws
+    boxes = opened.run("""const f = [...document.querySelectorAll('figure')].find((f) => f.querySelector('.bracket'));
+        const box = (n) => { const b = n.getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom]; };
+        const all = (kind) => [...f.querySelectorAll(`.plot svg :is(${kind})`)].map(box);
+        return [all("circle, g path"), all(".name")];
+        """)
+    assert len(boxes[0]) == 6
+    assert len(boxes[1]) >= 4
+    every = [*boxes[0], *boxes[1]]
+    for k, a in enumerate(every):
+        for b in every[:k]:
+            assert a[2] <= b[0] + 1 or b[2] <= a[0] + 1 or a[3] <= b[1] + 1 or b[3] <= a[1] + 1, (a, b)
+
+
 def test_a_series_hides_and_returns(opened):
     marks = "return document.querySelector('figure .plot svg').querySelectorAll('circle, g path').length"
     press = (

@@ -50,3 +50,21 @@ def test_intervals_are_ordered_by_what_is_better():
     assert results.intervals(rows).rows == ("y", "x")
     assert results.intervals(rows, lower_is_better=True).rows == ("x", "y")
     assert results.cost_against_quality(rows).to_dict()["series"][1]["y"] == [70.0]
+
+
+def test_rows_of_about_equal_cost_stand_side_by_side_best_first():
+    rows = [
+        {
+            "method": name,
+            "average": {"mean": mean, "low": mean - 0.1, "high": mean + 0.1},
+            "tasks": {},
+            "trainings": cost,
+        }
+        for name, mean, cost in (("x", 0.5, 3), ("y", 0.7, 3), ("z", 0.6, 3.05), ("far", 0.6, 90))
+    ]
+    chart = results.cost_against_quality(rows)
+    assert [s.aside for s in chart.series] == [[0.0], [-1.0], [1.0], [0.0]]
+    (axes,) = images.draw(chart).axes
+    assert axes.get_xlim()[0] < 3 < 90 < axes.get_xlim()[1]
+    assert axes.get_ylim()[0] < 40 < 80 < axes.get_ylim()[1]
+    assert results.side_by_side([], []) == []

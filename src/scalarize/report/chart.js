@@ -33,7 +33,7 @@ window.drawChart = (figure, spec) => {
         const v = p + Math.log10(m);
         if (v >= low - 1e-9 && v <= high + 1e-9) found.push(v);
       }
-    return found;
+    return found.length > 1 ? found : ticks(10 ** low, 10 ** high, 4).map(Math.log10);
   };
   const tx = (v) => known(v) && spec.log_x ? (v > 0 ? Math.log10(v) : null) : v;
   const extent = (values, pad) => {
@@ -60,7 +60,7 @@ window.drawChart = (figure, spec) => {
     const left = categories ? Math.min(Math.round(width * 0.4), 16 + longest * 7) : 58, right = 14, top = 10;
     const slanted = spec.kind === "heat" && Math.max(...spec.columns.map((c) => c.length)) * 7 > (width - left - right) / spec.columns.length;
     const bottom = slanted ? 30 + 5.2 * Math.max(...spec.columns.map((c) => c.length)) : 44;
-    const height = categories ? top + bottom + names.length * (spec.kind === "heat" ? (narrow ? 28 : 34) : 28) : narrow ? 260 : 300;
+    const height = categories ? top + bottom + names.length * (spec.kind === "heat" ? (narrow ? 28 : 34) : 28) : (narrow ? 260 : 300) + (spec.named ? 80 : 0);
     plot.querySelector("svg")?.remove();
     const svg = add(plot, "svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": figure.dataset.alt, "font-size": 12 });
     const inner = [left, width - right, top, height - bottom];
@@ -68,15 +68,19 @@ window.drawChart = (figure, spec) => {
     const xs = list.flatMap((s) => [...s.x, ...(s.x_low || []), ...(s.x_high || [])].map(tx));
     const last = spec.steps && list.length ? [list[0].x.at(-1) + 1] : [];
     const fit = { x: spec.x_range ? spec.x_range.map(tx) : extent([...xs, ...last], spec.kind === "lines" || spec.kind === "stack" ? 0 : 0.06) };
+    const place = list.some((s) => s.aside) ? placeWidth(list, inner) : 0;
+    if (place) fit.x = roomForGroups(list, inner, place);
     fit.y = categories ? [names.length - 0.5, -0.5]
       : spec.kind === "stack" ? [0, Math.max(1e-12, Math.round(1000 * Math.max(0, ...list.flatMap((s) => s.top))) / 1000)]
-      : extent(list.flatMap((s) => [...s.y, ...(s.low || []), ...(s.high || [])]), 0.06);
+      : extent(list.flatMap((s) => [...s.y, ...(s.low || []), ...(s.high || [])]), spec.named ? 0.15 : 0.06);
     const [x0, x1] = zoom.x || fit.x, [y0, y1] = zoom.y || fit.y;
-    const X = (v) => inner[0] + ((tx(v) - x0) / (x1 - x0)) * (inner[1] - inner[0]);
+    const onAxis = (v) => inner[0] + ((tx(v) - x0) / (x1 - x0)) * (inner[1] - inner[0]);
     const Y = (v) => inner[3] - ((v - y0) / (y1 - y0)) * (inner[3] - inner[2]);
+    const X = (v, s, i) => onAxis(v) + (s?.aside ? s.aside[i] * place : 0);
     const clip = `clip-${figure.dataset.chart}`;
     add(add(svg, "clipPath", { id: clip }), "rect", { x: inner[0], y: inner[2] - 4, width: inner[1] - inner[0], height: inner[3] - inner[2] + 8 });
-    for (const v of spec.log_x ? logTicks(x0, x1) : ticks(x0, x1, narrow ? 4 : 7)) {
+    if (place) groupTicks(svg, list, X, inner);
+    else for (const v of spec.log_x ? logTicks(x0, x1) : ticks(x0, x1, narrow ? 4 : 7)) {
       const at = inner[0] + ((v - x0) / (x1 - x0)) * (inner[1] - inner[0]);
       add(svg, "line", { class: "grid", x1: at, x2: at, y1: inner[2], y2: inner[3] });
       add(svg, "text", { class: "tick", x: at, y: inner[3] + 16, "text-anchor": "middle" }, show(spec.log_x ? 10 ** v : v));
@@ -92,7 +96,56 @@ window.drawChart = (figure, spec) => {
     if (!categories) add(svg, "text", { transform: `translate(12 ${(inner[2] + inner[3]) / 2}) rotate(-90)`, "text-anchor": "middle" }, spec.y_label);
     const area = add(svg, "g", { "clip-path": `url(#${clip})` });
     for (const s of list) series(area, s, X, Y);
+    if (spec.named) nameThem(area, list, X, Y, inner);
     interact(svg, list, X, Y, inner, [x0, x1, y0, y1]);
+  };
+
+  // Points of one group stand ``place`` pixels apart: as wide as all points leave room for, at most a marker and a gap.
+  const placeWidth = (list, [l, r]) => Math.min(15, (r - l) / (2 + list.reduce((n, s) => n + s.x.length, 0)));
+  // The range of x in which the outermost groups lie whole.
+  const roomForGroups = (list, [l, r], place) => {
+    const at = list.flatMap((s) => s.x.map((x, i) => [tx(x), Math.abs(s.aside?.[i] || 0)])).filter(([x]) => known(x));
+    const [low, high] = extent(at.map(([x]) => x), 0), span = high - low;
+    const reach = (edge) => place * (0.8 + Math.max(0, ...at.filter(([x]) => Math.abs(x - edge) <= 0.03 * span).map(([, k]) => k)));
+    const before = reach(low), after = reach(high), unit = span / Math.max(20, r - l - before - after);
+    return [low - before * unit, high + after * unit];
+  };
+  // Where points stand side by side, a bracket below spans those of one x, and the axis names only these.
+  const groupTicks = (svg, list, X, [l, r, , b]) => {
+    const groups = new Map();
+    let free = -Infinity;
+    for (const s of list) s.x.forEach((x, i) => { if (known(tx(x))) groups.set(x, [...(groups.get(x) || []), X(x, s, i)]); });
+    for (const [x, at] of [...groups].sort((p, q) => p[0] - q[0])) {
+      const low = Math.min(...at), high = Math.max(...at), middle = (low + high) / 2, text = show(x);
+      if (high < l || low > r) continue;
+      add(svg, "path", { class: "bracket", d: `M${Math.max(l, low - 5)} ${b + 1}v4H${Math.min(r, high + 5)}v-4` });
+      if (middle - 4 * text.length < free || middle < l || middle > r) continue;
+      add(svg, "text", { class: "tick", x: middle, y: b + 19, "text-anchor": "middle" }, text);
+      free = middle + 4 * text.length + 4;
+    }
+  };
+  // Names beside their points: the first of six positions that covers no point, no bar and no other name; else none.
+  const nameThem = (parent, list, X, Y, [l, r, t, b]) => {
+    const taken = [], points = [], size = 11;
+    for (const s of list) s.x.forEach((x, i) => {
+      if (!known(tx(x)) || !known(s.y[i])) return;
+      const at = X(x, s, i), y = Y(s.y[i]), bar = s.low && known(s.low[i]) && known(s.high[i]);
+      const high = bar ? Math.min(Y(s.high[i]), y - 6) : y - 6, low = bar ? Math.max(Y(s.low[i]), y + 6) : y + 6;
+      taken.push([at - 6, y - 6, at + 6, y + 6], [at - 2, high, at + 2, low]);
+      points.push({ name: s.name, at, y, high, low });
+    });
+    const free = (box) => box[0] >= l && box[2] <= r && box[1] >= t && box[3] <= b
+      && taken.every((o) => box[2] <= o[0] || box[0] >= o[2] || box[3] <= o[1] || box[1] >= o[3]);
+    for (const { name, at, y, high, low } of points) {
+      const text = add(parent, "text", { class: "name", "font-size": size }, name), w = text.getComputedTextLength(), h = size + 1;
+      const boxes = [[at + 8, y - h / 2], [at - 8 - w, y - h / 2], [at - w / 2, high - 2 - h], [at - w / 2, low + 2]].map(([x, top]) => [x, top, x + w, top + h]);
+      const upright = [high - 3 - w, low + 3].map((top) => [at - h / 2, top, at + h / 2, top + w]);
+      const box = [...boxes, ...upright].find(free);
+      if (!box) { text.remove(); continue; }
+      taken.push(box);
+      if (upright.includes(box)) text.setAttribute("transform", `translate(${at + 4} ${box[3]}) rotate(-90)`);
+      else { text.setAttribute("x", box[0]); text.setAttribute("y", box[3] - 3); }
+    }
   };
 
   const path = (xs, ys, X, Y) => {
@@ -136,9 +189,9 @@ window.drawChart = (figure, spec) => {
     s.x.forEach((x, i) => {
       if (!known(tx(x)) || !known(s.y[i])) return;
       const bar = { stroke: colour(s.k), "stroke-width": 2 };
-      if (s.low && known(s.low[i]) && known(s.high[i])) add(parent, "line", { x1: X(x), x2: X(x), y1: Y(s.low[i]), y2: Y(s.high[i]), ...bar });
+      if (s.low && known(s.low[i]) && known(s.high[i])) add(parent, "line", { x1: X(x, s, i), x2: X(x, s, i), y1: Y(s.low[i]), y2: Y(s.high[i]), ...bar });
       if (s.x_low && known(s.x_low[i]) && known(s.x_high[i])) add(parent, "line", { x1: X(s.x_low[i]), x2: X(s.x_high[i]), y1: Y(s.y[i]), y2: Y(s.y[i]), ...bar });
-      marker(parent, s.k, X(x), Y(s.y[i]), s.sizes ? 2.5 + 6 * Math.sqrt(Math.max(0, s.sizes[i]) / largest) : 5);
+      marker(parent, s.k, X(x, s, i), Y(s.y[i]), s.sizes ? 2.5 + 6 * Math.sqrt(Math.max(0, s.sizes[i]) / largest) : 5);
     });
   };
 
@@ -202,7 +255,7 @@ window.drawChart = (figure, spec) => {
       for (const s of list) s.x.forEach((x, i) => {
         if (!known(s.y[i]) || !known(tx(x))) return;
         const inside = spec.kind === "stack" ? py <= Y(s.low[i]) && py >= Y(s.top[i]) : true;
-        const dx = X(spec.steps ? x + 0.5 : x) - px, dy = spec.kind === "stack" ? 0 : Y(s.y[i]) - py, distance = dx * dx + dy * dy;
+        const dx = X(spec.steps ? x + 0.5 : x, s, i) - px, dy = spec.kind === "stack" ? 0 : Y(s.y[i]) - py, distance = dx * dx + dy * dy;
         if (inside && (!near || distance < near.distance)) near = { distance, s, i };
       });
       if (near && (spec.kind === "stack" || near.distance < 2500)) say(e, words(near.s, near.i)); else hush();

@@ -20,7 +20,8 @@ MARKERS = ("circle", "square", "triangle", "diamond")
 @dataclass(frozen=True)
 class Series:
     """One entry of the legend. x, y, and optionally low, high (a band, or error bars), labels (N,) for the pointer,
-    sizes (N,) as marker areas, x_low and x_high. NaN breaks a line. ``joined``: points connected in order.
+    sizes (N,) as marker areas, x_low and x_high. NaN breaks a line. ``joined``: points connected in order. aside (N,):
+    how many places to the right of x each point is drawn (negative: left), a place being about a marker wide.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Series:
     x_high: Sequence[float] | None = None
     labels: Sequence[str] | None = None
     sizes: Sequence[float] | None = None
+    aside: Sequence[float] | None = None
     joined: bool = False
 
 
@@ -41,6 +43,7 @@ class Chart:
 
     ``rows`` names the y categories of ``intervals`` and of ``heat``, ``columns`` the x categories of ``heat``, whose
     ``cells`` (rows x columns) replace the series. ``steps``: values hold from one x to the next. ``log_x``: powers.
+    ``named``: the series' names stand beside their points where there is room.
     """
 
     title: str
@@ -57,6 +60,7 @@ class Chart:
     note: str = ""
     x_range: tuple[float, float] | None = None
     diverging: bool = field(default=False)
+    named: bool = False
 
     @property
     def name(self) -> str:
@@ -72,7 +76,7 @@ class Chart:
         series = []
         for s in self.series:
             entry: dict[str, Any] = {"name": s.name, "x": numbers(s.x), "y": numbers(s.y)}
-            for key in ("low", "high", "x_low", "x_high", "sizes"):
+            for key in ("low", "high", "x_low", "x_high", "sizes", "aside"):
                 values = getattr(s, key)
                 if values is not None:
                     entry[key] = numbers(values)
@@ -85,7 +89,7 @@ class Chart:
         content |= {"x_label": self.x_label, "y_label": self.y_label}
         content |= {k: list(getattr(self, k)) for k in ("rows", "columns") if getattr(self, k)}
         content |= {"cells": [numbers(row) for row in self.cells]} if self.cells else {}
-        content |= {k: True for k in ("steps", "log_x", "diverging") if getattr(self, k)}
+        content |= {k: True for k in ("steps", "log_x", "diverging", "named") if getattr(self, k)}
         content |= {"x_range": list(self.x_range)} if self.x_range else {}
         return content
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,13 +16,16 @@ if TYPE_CHECKING:
 
 MARKS = ("o", "s", "^", "D")
 DPI = 110
+PLACE = 7 / 72  # inches between points that stand side by side
 
 
 def draw(chart: Chart) -> Figure:
     """A matplotlib figure of ``chart``, bound to no window and no global state."""
     from matplotlib.figure import Figure
 
-    height = 3.6 if chart.kind != "heat" else max(2.4, 0.4 * len(chart.rows) + 1.2)
+    height = max(3.6, 0.16 * len(chart.series) + 0.6)  # a legend has a line a series
+    if chart.kind == "heat":
+        height = max(2.4, 0.4 * len(chart.rows) + 1.2)
     figure = Figure(figsize=(6.4, height), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(chart.title, fontsize=10)
@@ -32,7 +36,7 @@ def draw(chart: Chart) -> Figure:
         _heat(figure, axes, chart)
         return figure
     if chart.log_x:
-        axes.set_xscale("log")
+        _log_axis(axes)
     if chart.kind == "stack":
         _stack(axes, chart)
     else:
@@ -44,6 +48,8 @@ def draw(chart: Chart) -> Figure:
     elif len(chart.series) > 1:
         axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     axes.grid(alpha=0.25, linewidth=0.6)
+    if any(series.aside is not None for series in chart.series):
+        _room_for_groups(axes, chart.series)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -91,16 +97,51 @@ def _points(axes: Axes, chart: Chart, series: Series, k: int) -> None:
     colour, dash = _style(k)
     mark = MARKS[k % len(MARKS)]
     x, y = np.asarray(series.x, dtype=float), np.asarray(series.y, dtype=float)
+    moved = _aside(axes, series)
     if series.joined:
         axes.plot(x, y, color=colour, linestyle=dash, linewidth=1)
     for low, high, vertical in ((series.low, series.high, True), (series.x_low, series.x_high, False)):
         if low is not None and high is not None:
             draw_bars = axes.vlines if vertical else axes.hlines
-            draw_bars(x if vertical else y, low, high, color=colour, linewidth=1.6)
+            draw_bars(x if vertical else y, low, high, color=colour, linewidth=1.6, **moved)
     sizes = np.full(len(x), 30.0)
     if series.sizes is not None:
         sizes = 10 + 120 * np.asarray(series.sizes, dtype=float) / max(float(np.nanmax(series.sizes)), 1e-12)
-    axes.scatter(x, y, s=sizes, color=colour, marker=mark, label=series.name, zorder=3)
+    axes.scatter(x, y, s=sizes, color=colour, marker=mark, label=series.name, zorder=3, **moved)
+
+
+def _aside(axes: Axes, series: Series) -> dict[str, Any]:
+    """Where a point is drawn that others would hide, as arguments of what draws it."""
+    from matplotlib.transforms import ScaledTranslation
+
+    if series.aside is None:
+        return {}
+    right = PLACE * float(series.aside[0])
+    return {"transform": axes.transData + ScaledTranslation(right, 0, axes.figure.dpi_scale_trans)}
+
+
+def _room_for_groups(axes: Axes, series: Sequence[Series]) -> None:
+    """Limits in which every point and bar lies (matplotlib counts none that is moved), and ticks at their x alone."""
+    x = np.log10([value for s in series for value in s.x])
+    reach = PLACE * max(abs(place) for s in series for place in s.aside or [0.0]) + 0.15
+    unit = max(float(np.ptp(x)), 0.1) / max(4.0 - 2 * reach, 1.0)  # the axes are about 4 inches wide
+    axes.set_xlim(10 ** (x.min() - reach * unit), 10 ** (x.max() + reach * unit))
+    axes.set_xticks(sorted({value for s in series for value in s.x}))
+    axes.minorticks_off()
+    axes.xaxis.grid(False)
+    y = np.array([value for s in series for part in (s.y, s.low or [], s.high or []) for value in part], dtype=float)
+    low, high = float(np.nanmin(y)), float(np.nanmax(y))
+    pad = 0.06 * (high - low) or 0.5
+    axes.set_ylim(low - pad, high + pad)
+
+
+def _log_axis(axes: Axes) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _heat(figure: Figure, axes: Axes, chart: Chart) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -57,16 +58,18 @@ def cost_against_quality(rows: Sequence[Row]) -> Chart:
     """Trainings that a row cost against its average."""
     scale = scale_of(rows)
     known = [row for row in rows if row["average"]["mean"] is not None]
+    places = side_by_side([float(row["trainings"]) for row in known], [-row["average"]["mean"] for row in known])
     series = tuple(
         Series(
             row["method"],
             [float(row["trainings"])],
             [scale * row["average"]["mean"]],
+            aside=[place],
             low=[_scaled(row["average"]["low"], scale)],
             high=[_scaled(row["average"]["high"], scale)],
             labels=[row["method"]],
         )
-        for row in known
+        for row, place in zip(known, places, strict=True)
     )
     said = "; ".join(f"{r['method']} {r['trainings']:g} trainings" for r in known)
     return Chart(
@@ -77,8 +80,35 @@ def cost_against_quality(rows: Sequence[Row]) -> Chart:
         y_label=unit(scale),
         series=series,
         log_x=True,
-        note="Further up is better, further left is cheaper. Bars: 95 % interval.",
+        named=True,
+        note="Further up is better, further left is cheaper. Bars: 95 % interval. Rows of equal cost stand side by "
+        "side over one bracket; a name that finds no room is in the legend and under the pointer.",
     )
+
+
+def side_by_side(cost: Sequence[float], order: Sequence[float], near: float = 0.03) -> list[float]:
+    """How many places aside each point goes, so that points of about equal cost do not hide each other.
+
+    cost (N,), positive; order (N,) sorts points of one cost from left to right. near: the share of the logarithmic axis
+    below which two costs count as equal. Each group keeps its middle.
+
+    >>> side_by_side([3.0, 3.0, 90.0, 3.0], [2, 1, 0, 3])
+    [0.0, -1.0, 0.0, 1.0]
+    """
+    logs = [math.log(max(value, 1e-12)) for value in cost]
+    ranked = sorted(range(len(logs)), key=lambda k: (logs[k], order[k]))
+    reach = near * (max(logs) - min(logs)) if logs else 0.0
+    groups: list[list[int]] = []
+    for k in ranked:
+        if groups and logs[k] - logs[groups[-1][-1]] <= reach:
+            groups[-1].append(k)
+        else:
+            groups.append([k])
+    places = [0.0] * len(logs)
+    for group in groups:
+        for place, k in enumerate(group):
+            places[k] = place - (len(group) - 1) / 2
+    return places
 
 
 def trade_off(
