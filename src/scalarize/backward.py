@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scalarize import gradients, passes
+from scalarize import comparing, gradients, passes
 from scalarize.batch import Batch, read
 from scalarize.errors import DivergedError, RequestError, one_of
 from scalarize.evidence import Window
-from scalarize.methods import Evidence, Method, Needs, create
+from scalarize.methods import Method, Needs, create
 from scalarize.options import Options
 from scalarize.processes import Processes, refuse_wrapped
 from scalarize.weigher import Decision, Weigher
@@ -276,76 +276,32 @@ class Balancer:
     def _from_rows(
         self, batch: Batch, given: list[Tensor], further: list[Batch], scale: Tensor | None, final: bool
     ) -> Used:
-        window, deep = self._window, self.level == "parameters"
-        targets = passes.trained(self.shared) if deep else [z for z in given if z.requires_grad]
-        source = passes.trained(self._options.evidence_from) if self._options.evidence_from is not None else targets
-        if not source:
-            raise RequestError("none of the parameters that gradients are compared on requires a gradient")
-        own, keep = gradients.reach(batch.losses, () if deep else targets, self.shared if deep else targets)
-        if not deep and (past := {id(p) for ps in own for p in ps} & {id(p) for p in self.shared}):
-            raise RequestError(f"{len(past)} shared tensors are reached past representation=: it must hold all paths")
-        parts = gradients.blocks(source, self._options.blocks)
-        whole = self._options.evidence_from is None and len(parts) == 1
-        if not whole:
-            keep = [True] * len(keep)
-            own = own if self.heads != "weighted" else [[] for _ in own]
-        gramian = None
+        window, options, processes = self._window, self._options, self._processes
+        plan = comparing.plan(batch.losses, given, options)
         if not self._full:
             window.clear()
-        for k, part in enumerate(parts):
-            window.add(batch, part, own if k == 0 else [[] for _ in own], keep)
-            if not final:
-                return Used(batch.given, None)
-            rows = window.matrix(self._processes, deep, scale)
-            gramian = rows @ rows.T if gramian is None else gramian + rows @ rows.T
-            if k + 1 < len(parts):
-                window.batch = None
-        assert gramian is not None
-        assert window.batch is not None
-        batch = window.batch
-        gramian = gramian if deep else self._processes.sum(gramian)
-        found = batch.culprits(window.norms(gramian, self._processes), by_task=True)
+        gathered = comparing.gather(plan, batch, window, processes, scale, final)
+        if gathered is None:
+            return Used(batch.given, None)
+        batch, gramian = gathered.batch, gathered.gramian
+        found = batch.culprits(window.norms(gramian, processes), by_task=True)
         if found and (scale is None or found[0] == "loss"):
             return self._stop(batch, *found)
         if found:  # an overflow: the scaler is to see it, and skips the step
             decision = Decision(torch.ones_like(batch.told))
         else:
-            evidence = tuple(self._extra(x, source, scale) for x in further)
-            jacobian = rows if self.method.needs == Needs.JACOBIAN else None
-            width = None if deep or len(targets) > 1 else targets[0].shape[-1]
+            evidence = tuple(comparing.evidence(x, plan, options, processes, scale) for x in further)
+            jacobian = gathered.rows if self.method.needs == Needs.JACOBIAN else None
+            width = None if plan.deep or len(plan.targets) > 1 else plan.targets[0].shape[-1]
             decision = self._weigher.decide(batch.index, batch.told, gramian, jacobian, evidence, scale, width)
-        weights = decision.weights
-        if whole:
-            combined = weights.to(rows) @ rows if decision.gradient is None else decision.gradient.to(rows)  # type: ignore[union-attr]
-            combined = combined if scale is None else combined * scale.to(combined)
-            shaped = zip(gradients.split(combined, targets), window.touched, strict=True)
-            grads = [g if hit else None for g, hit in shaped]
-            if deep:
-                gradients.accumulate(targets, grads)
-            else:
-                passes.through(targets, grads, self._processes)
-        if whole or self.heads != "weighted":
-            by = {"own": None, "weighted": weights, "objective": decision.slopes}[self.heads]
-            params, own_grads = window.own_gradients(by)
-            gradients.accumulate(params, self._processes.sum_gradients(params, own_grads))
-        if not whole and weights is not None:
-            heads = "weighted" if self.heads == "weighted" else "none"
-            passes.weighted_sum(batch, weights, self.shared, heads, self._processes)
+        comparing.write(plan, gathered, window, decision, options, processes, scale)
         window.clear()
         if found:
             return self._count_skip(batch)
-        if not whole and scale is None and (found := batch.culprits(passes.norms(self.shared), by_task=False)):
+        if not plan.whole and scale is None and (found := batch.culprits(passes.norms(self.shared), by_task=False)):
             return self._stop(batch, *found)
         self._weigher.advance(decision, batch.index)
-        return Used(batch.given, batch.arrange(weights), batch.arrange(gramian))
-
-    def _extra(self, batch: Batch, source: list[Tensor], scale: Tensor | None) -> Evidence:
-        """Losses, Gramian and rows of a further batch."""
-        window = Window(self._window.chunk)
-        own, keep = gradients.reach(batch.losses, without=self.shared)
-        window.add(batch, source, [[] for _ in own], keep)
-        rows = window.matrix(self._processes, True, scale)
-        return Evidence(losses=batch.told, gramian=rows @ rows.T, jacobian=rows)
+        return Used(batch.given, batch.arrange(decision.weights), batch.arrange(gramian))
 
     # --- small things --------------------------------------------------------------------------------------------
     def _device(self, losses: Mapping[str, Tensor | None] | None = None) -> torch.device:

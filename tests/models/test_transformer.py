@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scalarize.models.decoding import BEGIN, END, PAD, allowed, beam, greedy
-from scalarize.models.transformer import TokenScores, Translator
+from scalarize.models.transformer import TokenScores, Translator, alike
 
 V, LIMIT = 13, 7
 
@@ -103,6 +103,26 @@ def test_padding_and_batch_composition_change_no_state(model: Translator, traini
         with torch.no_grad():
             alone = model.encode(inputs[k : k + 1])
         torch.testing.assert_close(alone[0, :length], together[k, :length], rtol=0, atol=1e-12)
+
+
+def test_sentences_read_by_length_have_the_states_and_gradients_of_one_padded_batch(model: Translator) -> None:
+    generator = torch.Generator().manual_seed(0)
+    lengths = [(3, 5), (20, 2), (1, 1), (9, 30), (10, 4), (16, 17)]
+    inputs = torch.zeros(len(lengths), 2, 40, dtype=torch.long)
+    for k, both in enumerate(lengths):
+        for side, length in enumerate(both):
+            inputs[k, side, :length] = torch.randint(4, V, (length,), generator=generator)
+    assert len(alike(*inputs.unbind(1))) == 3
+    found = {}
+    for name, groups in (("by length", alike), ("one batch", lambda source, given: [torch.arange(len(source))])):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("scalarize.models.transformer.alike", groups)
+            states = model.encode(inputs)
+        known = (inputs[:, 1] != PAD)[:, : states.shape[1]]
+        grads = torch.autograd.grad(states[known].pow(2).sum(), list(model.encoder.parameters()))
+        found[name] = [states[known], *grads]
+    for a, b in zip(*found.values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
 
 
 def test_no_position_sees_what_is_still_to_come(model: Translator) -> None:

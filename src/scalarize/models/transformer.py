@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 PAD = 0
+SHORT = 8  # pieces: shorter sentences are read together
 CHUNK = 16_384  # positions whose scores over the vocabulary are held at once
 
 
@@ -113,8 +114,20 @@ class Translator(nn.Module):
         return list(self.parameters())
 
     def encode(self, inputs: Tensor) -> Tensor:
-        """inputs (B, 2, length): source and what the decoder is given -> its states (B, T, width), T the longest."""
+        """inputs (B, 2, length): source and what the decoder is given -> its states (B, T, width), T the longest.
+
+        Sentences of about the same length are read together: in a batch drawn at random most of the work would be
+        padding.
+        """
         source, given = (trim(part) for part in inputs.unbind(1))
+        groups = alike(source, given)
+        if len(groups) <= 1:
+            return self._states(source, given)
+        parts = [self._states(trim(source[rows]), trim(given[rows])) for rows in groups]
+        wide = [functional.pad(part, (0, 0, 0, given.shape[1] - part.shape[1])) for part in parts]
+        return torch.cat(wide)[torch.cat(groups).argsort()]
+
+    def _states(self, source: Tensor, given: Tensor) -> Tensor:
         memory, padded = self.read(source)
         ahead = torch.triu(torch.ones(given.shape[1], given.shape[1], dtype=torch.bool, device=given.device), 1)
         # Padding stands behind every piece of the target, where the mask hides it already.
@@ -186,6 +199,13 @@ def trim(pieces: Tensor) -> Tensor:
     """Without the last columns of (B, T) that are padding in every row; one column at least."""
     longest = int((pieces != PAD).sum(1).max()) if len(pieces) else 0
     return pieces[:, : max(1, longest)]
+
+
+def alike(source: Tensor, given: Tensor) -> list[Tensor]:
+    """The rows of both (B, length) in groups, by the longer of their two lengths: at most 8, 16, 32, ... pieces."""
+    longest = torch.maximum((source != PAD).sum(1), (given != PAD).sum(1))
+    size = longest.clamp_min(SHORT).sub(1).float().log2().floor()
+    return [torch.nonzero(size == s).flatten() for s in size.unique()]
 
 
 def sinusoids(length: int, width: int, like: Tensor) -> Tensor:
