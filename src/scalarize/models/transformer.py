@@ -205,7 +205,7 @@ def alike(source: Tensor, given: Tensor) -> list[Tensor]:
     """The rows of both (B, length) in groups, by the longer of their two lengths: at most 8, 16, 32, ... pieces."""
     longest = torch.maximum((source != PAD).sum(1), (given != PAD).sum(1))
     size = longest.clamp_min(SHORT).sub(1).float().log2().floor()
-    return [torch.nonzero(size == s).flatten() for s in size.unique()]
+    return [torch.nonzero(size == s).flatten() for s in torch.unique(size)]
 
 
 def sinusoids(length: int, width: int, like: Tensor) -> Tensor:
