@@ -1,10 +1,12 @@
 """Charts say what their numbers say, and draw as images."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from scalarize.errors import RequestError
 from scalarize.report import images
+from scalarize.report.charts import Chart, Series
 from scalarize.report.figures import heat, results
 
 
@@ -16,6 +18,23 @@ def test_heat_map_names_its_extremes_and_keeps_gaps():
     assert "nothing measured" in heat.heat_map("x", ["a"], ["b"], [[np.nan]]).alt
     with pytest.raises(RequestError, match="2 rows and 1 columns"):
         heat.heat_map("x", ["a", "b"], ["c"], [[1.0]])
+
+
+def test_a_matrix_of_pairs_is_mirrored_and_its_axes_are_named():
+    frame = pd.DataFrame({"a": ["x", "x", "y"], "b": ["y", "z", "z"], "share": [0.1, 0.2, 0.3]})
+    chart = heat.matrix(frame, "share", "Conflicts", "task", note="n")
+    assert chart.to_dict()["cells"] == [[None, 0.1, 0.2], [0.1, None, 0.3], [0.2, 0.3, None]]
+    assert (chart.x_label, chart.y_label, chart.note) == ("task", "task", "n")
+    assert chart.rows == chart.columns == ("x", "y", "z")
+
+
+def test_whole_numbers_have_no_ticks_between_them():
+    def ticks(x):
+        figure = images.draw(Chart("t", "lines", "a", series=(Series("s", x, [1.0, 2.0]),)))
+        return [float(tick) for tick in figure.axes[0].get_xticks()]
+
+    assert all(tick.is_integer() for tick in ticks([1, 2]))
+    assert not all(tick.is_integer() for tick in ticks([1.0, 2.5]))
 
 
 def test_conflicts():

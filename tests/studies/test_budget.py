@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from scalarize import workloads
 from scalarize.errors import RequestError
-from scalarize.studies import budget
+from scalarize.requests import Problem
+from scalarize.studies import axes, budget, study, targets
+from scalarize.tasks import Data
 
 
 def test_thinning_keeps_the_ends() -> None:
@@ -38,3 +41,29 @@ def test_what_was_scaled_is_said() -> None:
     assert budget.scaled(full, full) == []
     said = budget.scaled(full, full[:1])
     assert said == ["runs: 6 -> 1", "seed: 3 values -> 1", "width: 2 values (8, 16) -> 1 (8)"]
+    assert budget.scaled([{"p": 0.0}, {"p": None}, {}], [{"p": 0.0}]) == ["runs: 3 -> 1"]
+
+
+def context(**settings: object) -> study.Context:
+    problem = Problem(workload="rand-hie", settings=settings)
+    return study.Context(problem, workloads.get("rand-hie"), Data((), {}, 1), budget.parse("tiny"))
+
+
+def test_a_setting_that_fixes_the_size_is_not_swept_over() -> None:
+    assert len(context().sizes) == 9
+    fixed = context(**{"model.widths": [32, 32]})
+    assert [s.name for s in fixed.sizes] == ["depth 2, width 32"]
+    assert [s.name for s in context(**{"model.widths": [5]}).sizes] == ["depth as set, width 1"]
+    with pytest.raises(RequestError, match="--set fixes the size"):
+        axes.several_sizes(fixed)
+
+
+def test_a_study_can_be_restricted_to_tasks() -> None:
+    (target,) = targets.get("royer2023/figure-3")
+    tasks = ("any-mental", "visits-other")
+    request = study.StudyRequest(target=target.name, workload="rand-hie", tasks=tasks, budget="tiny")
+    ((full, here),) = study.contexts(target, request)
+    assert full.data.names == here.data.names == list(tasks)
+    plan = target.plan(here)
+    assert {p.request.tasks for p in plan} == {tasks}
+    assert {p.labels["pair"] for p in plan} == {"any-mental|visits-other"}

@@ -98,12 +98,14 @@ def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
     return table
 
 
-def difference(first: Mapping[Unit, float], second: Mapping[Unit, float]) -> Difference:
+def difference(
+    first: Mapping[Unit, float], second: Mapping[Unit, float], confidence: float = statistics.CONFIDENCE
+) -> Difference:
     """first - second: paired over common units where one side's units all occur on the other (2 at least)."""
     common = [unit for unit in first if unit in second]
     if len(common) >= 2 and len(common) == min(len(first), len(second)):
-        return statistics.paired_difference([first[u] for u in common], [second[u] for u in common])
-    return statistics.welch_difference(list(first.values()), list(second.values()))
+        return statistics.paired_difference([first[u] for u in common], [second[u] for u in common], confidence)
+    return statistics.welch_difference(list(first.values()), list(second.values()), confidence)
 
 
 def compare(runs: Sequence[Run], focus: str | None = None, lower_is_better: bool = False) -> list[Verdict]:

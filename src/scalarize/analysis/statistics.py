@@ -39,6 +39,15 @@ class Interval:
         """Half the length of the interval, NaN where it is unknown."""
         return (self.high - self.low) / 2
 
+    def at(self, confidence: float) -> Interval:
+        """The same values' interval at another confidence."""
+        from scipy import stats
+
+        if self.n < 2 or math.isnan(self.deviation):
+            return self
+        half = float(stats.t.ppf((1 + confidence) / 2, self.n - 1)) * self.deviation / math.sqrt(self.n)
+        return Interval(self.mean, self.mean - half, self.mean + half, self.deviation, self.n)
+
     def to_dict(self) -> dict[str, float | None]:
         """mean, low, high, deviation; unknown numbers are None, which JSON can hold."""
         numbers = {"mean": self.mean, "low": self.low, "high": self.high, "deviation": self.deviation}
@@ -76,13 +85,8 @@ def _moments(values: Values) -> tuple[NDArray[np.float64], float, float]:
 
 def t_interval(values: Values, confidence: float = CONFIDENCE) -> Interval:
     """Student's interval of the mean: mean +- t(n - 1) * deviation / sqrt(n)."""
-    from scipy import stats
-
     array, mean, deviation = _moments(values)
-    if math.isnan(deviation):
-        return Interval(mean, math.nan, math.nan, deviation, array.size)
-    half = float(stats.t.ppf((1 + confidence) / 2, array.size - 1)) * deviation / math.sqrt(array.size)
-    return Interval(mean, mean - half, mean + half, deviation, array.size)
+    return Interval(mean, math.nan, math.nan, deviation, array.size).at(confidence)
 
 
 def bootstrap_interval(values: Values, confidence: float = CONFIDENCE, seed: int = 0) -> Interval:
@@ -190,6 +194,6 @@ def units_needed(deviation: float, difference: float, paired: bool = False, most
 def said(interval: Interval, digits: int = 4, unit: str = "seeds") -> str:
     """``0.0123 (95 % interval 0.0100 to 0.0146, 5 seeds)``."""
     if interval.n < 2 or math.isnan(interval.low):
-        return f"{interval.mean:.{digits}f} ({interval.n} of {unit}, no interval)"
+        return f"{interval.mean:.{digits}f} ({interval.n} {unit if interval.n != 1 else unit[:-1]}, no interval)"
     low, high = (f"{x:.{digits}f}" for x in (interval.low, interval.high))
     return f"{interval.mean:.{digits}f} (95 % interval {low} to {high}, {interval.n} {unit})"

@@ -15,6 +15,7 @@ from scalarize.cli.options import out_options, words
 @click.argument("name", metavar="PAPER[/TARGET]", required=False)
 @click.option("--list", "listed", is_flag=True, help="The targets, one a line.")
 @click.option("--workload", metavar="W", help="Run the study on other data than the paper's.")
+@click.option("--tasks", metavar="A,B", help="Only these tasks or domains.")
 @click.option("--budget", default="full", show_default=True, help="tiny, small, full, or a share of the paper's.")
 @click.option("--seeds", type=int, help="Seeds a setting, in place of the budget's.")
 @click.option("--epochs", type=int, help="Length of a training, in place of the budget's.")
@@ -27,6 +28,7 @@ def reproduce(
     name: str | None,
     listed: bool,
     workload: str | None,
+    tasks: str | None,
     budget: str,
     seeds: int | None,
     epochs: int | None,
@@ -69,6 +71,7 @@ def reproduce(
         "epochs": epochs,
         "methods": words(methods),
     }
+    asked |= {"tasks": words(tasks)} if tasks else {}
     asked |= {"settings": parse_settings(list(settings)), "data": data, "device": device}
     paper = chosen[0].name.partition("/")[0]
     place = Path(out or f"runs/reproduce-{workload or paper}-{records.digest({'paper': paper, **asked})}")

@@ -17,11 +17,12 @@ window.drawChart = (figure, spec) => {
   };
   const known = (v) => v !== null && v !== undefined;
   const show = (v) => !known(v) ? "unknown" : v === 0 ? "0" : Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3 ? v.toExponential(2) : String(Number(v.toPrecision(4)));
+  const whole = spec.series.every((s) => s.x.every((v) => !known(v) || Number.isInteger(v))); // epochs, members, tasks
   const shown = () => spec.series.map((s, k) => ({ ...s, k })).filter((s) => !hidden.has(s.k));
   const categories = spec.kind === "intervals" || spec.kind === "heat";
 
-  const ticks = (low, high, count) => {
-    const raw = (high - low) / Math.max(count, 1), power = 10 ** Math.floor(Math.log10(raw));
+  const ticks = (low, high, count, whole = false) => {
+    const raw = Math.max(whole ? 1 : 0, (high - low) / Math.max(count, 1)), power = 10 ** Math.floor(Math.log10(raw));
     const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999);
     const first = Math.ceil(low / step - 1e-9), last = Math.floor(high / step + 1e-9);
     return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
@@ -57,11 +58,19 @@ window.drawChart = (figure, spec) => {
     const width = Math.max(280, Math.round(plot.clientWidth)), narrow = width < 460;
     const names = categories ? spec.rows : [];
     const longest = Math.max(0, ...names.map((n) => n.length));
-    const left = categories ? Math.min(Math.round(width * 0.4), 16 + longest * 7) : 58, right = 14, top = 10;
+    const titled = spec.kind === "heat" && spec.y_label ? 16 : 0;
+    const fitY = categories ? [names.length - 0.5, -0.5]
+      : spec.kind === "stack" ? [0, Math.max(1e-12, Math.round(1000 * Math.max(0, ...list.flatMap((s) => s.top))) / 1000)]
+      : extent(list.flatMap((s) => [...s.y, ...(s.low || []), ...(s.high || [])]), spec.named ? 0.15 : 0.06);
+    const [y0, y1] = zoom.y || fitY;
+    const beside = categories ? 0 : Math.max(...ticks(y0, y1, 5).map((v) => show(v).length)); // letters left of the axis
+    const left = categories ? Math.min(Math.round(width * 0.4), 16 + longest * 7) + titled : 28 + 7 * Math.max(4, beside);
+    const right = categories ? 14 : 22, top = 10;
     const slanted = spec.kind === "heat" && Math.max(...spec.columns.map((c) => c.length)) * 7 > (width - left - right) / spec.columns.length;
     const bottom = slanted ? 30 + 5.2 * Math.max(...spec.columns.map((c) => c.length)) : 44;
     const height = categories ? top + bottom + names.length * (spec.kind === "heat" ? (narrow ? 28 : 34) : 28) : (narrow ? 260 : 300) + (spec.named ? 80 : 0);
     plot.querySelector("svg")?.remove();
+    plot.style.minHeight = 0;
     const svg = add(plot, "svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": figure.dataset.alt, "font-size": 12 });
     const inner = [left, width - right, top, height - bottom];
     if (spec.kind === "heat") { heat(svg, inner, slanted); return; }
@@ -70,17 +79,14 @@ window.drawChart = (figure, spec) => {
     const fit = { x: spec.x_range ? spec.x_range.map(tx) : extent([...xs, ...last], spec.kind === "lines" || spec.kind === "stack" ? 0 : 0.06) };
     const place = list.some((s) => s.aside) ? placeWidth(list, inner) : 0;
     if (place) fit.x = roomForGroups(list, inner, place);
-    fit.y = categories ? [names.length - 0.5, -0.5]
-      : spec.kind === "stack" ? [0, Math.max(1e-12, Math.round(1000 * Math.max(0, ...list.flatMap((s) => s.top))) / 1000)]
-      : extent(list.flatMap((s) => [...s.y, ...(s.low || []), ...(s.high || [])]), spec.named ? 0.15 : 0.06);
-    const [x0, x1] = zoom.x || fit.x, [y0, y1] = zoom.y || fit.y;
+    const [x0, x1] = zoom.x || fit.x;
     const onAxis = (v) => inner[0] + ((tx(v) - x0) / (x1 - x0)) * (inner[1] - inner[0]);
     const Y = (v) => inner[3] - ((v - y0) / (y1 - y0)) * (inner[3] - inner[2]);
     const X = (v, s, i) => onAxis(v) + (s?.aside ? s.aside[i] * place : 0);
     const clip = `clip-${figure.dataset.chart}`;
     add(add(svg, "clipPath", { id: clip }), "rect", { x: inner[0], y: inner[2] - 4, width: inner[1] - inner[0], height: inner[3] - inner[2] + 8 });
     if (place) groupTicks(svg, list, X, inner);
-    else for (const v of spec.log_x ? logTicks(x0, x1) : ticks(x0, x1, narrow ? 4 : 7)) {
+    else for (const v of spec.log_x ? logTicks(x0, x1) : ticks(x0, x1, narrow ? 4 : 7, whole)) {
       const at = inner[0] + ((v - x0) / (x1 - x0)) * (inner[1] - inner[0]);
       add(svg, "line", { class: "grid", x1: at, x2: at, y1: inner[2], y2: inner[3] });
       add(svg, "text", { class: "tick", x: at, y: inner[3] + 16, "text-anchor": "middle" }, show(spec.log_x ? 10 ** v : v));
@@ -218,6 +224,7 @@ window.drawChart = (figure, spec) => {
       add(svg, "text", slanted ? { transform: `translate(${x + 4} ${y}) rotate(-38)`, "text-anchor": "end" } : { x, y, "text-anchor": "middle" }, column);
     });
     add(svg, "text", { x: (l + r) / 2, y: svg.viewBox.baseVal.height - 6, "text-anchor": "middle" }, spec.x_label);
+    add(svg, "text", { transform: `translate(12 ${(t + b) / 2}) rotate(-90)`, "text-anchor": "middle" }, spec.y_label);
   };
   const ramp = (share) => {
     const stops = spec.diverging ? style.diverging : style.sequential, at = Math.min(Math.max(share, 0), 1) * (stops.length - 1);

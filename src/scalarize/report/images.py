@@ -47,6 +47,9 @@ def draw(chart: Chart) -> Figure:
         axes.invert_yaxis()
     elif len(chart.series) > 1:
         axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    if chart.kind in ("lines", "points") and not chart.log_x:
+        whole = all(float(x).is_integer() for series in chart.series for x in series.x)
+        axes.locator_params(axis="x", integer=whole)  # epochs, members, tasks
     axes.grid(alpha=0.25, linewidth=0.6)
     if any(series.aside is not None for series in chart.series):
         _room_for_groups(axes, chart.series)

@@ -7,15 +7,18 @@ from typing import Any
 
 from scalarize.errors import RequestError
 from scalarize.requests import Problem
+from scalarize.studies.execution import Context
 from scalarize.workloads import Workload
 from scalarize.workloads.sizes import Size
 
 
-def several_sizes(workload: Workload) -> Sequence[Size]:
-    """The workload's sizes. Raises RequestError where there is only one."""
-    if len(workload.sizes) < 2:
-        raise RequestError(f"--workload {workload.name}: its model has no setting for depth or width to sweep")
-    return workload.sizes
+def several_sizes(context: Context) -> Sequence[Size]:
+    """The sizes to sweep. Raises RequestError where there is only one."""
+    if len(context.workload.sizes) < 2:
+        raise RequestError(f"--workload {context.workload.name}: its model has no setting for depth or width to sweep")
+    if len(context.sizes) < 2:
+        raise RequestError("--set fixes the size of the model, and this target sweeps it")
+    return context.sizes
 
 
 def pairs(workload: Workload, names: list[str]) -> list[tuple[str, str]]:

@@ -71,14 +71,16 @@ def parse(text: str) -> Budget:
 
 
 def scaled(full: Sequence[Mapping[str, Any]], here: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What differs between the labels of two lists of runs, one sentence each; empty where nothing does.
+    """What differs between the labels of two lists of runs, one sentence each; empty where nothing does. A label that a
+    run does not have, or has empty, counts for nothing.
 
     >>> scaled([{"seed": 0, "width": 8}, {"seed": 1, "width": 16}], [{"seed": 0, "width": 8}])
     ['runs: 2 -> 1', 'seed: 2 values -> 1', 'width: 2 values (8, 16) -> 1 (8)']
     """
     lines = [f"runs: {len(full)} -> {len(here)}"] if len(full) != len(here) else []
     for key in dict.fromkeys(k for labels in full for k in labels):
-        before, after = (list(dict.fromkeys(_text(labels.get(key)) for labels in side)) for side in (full, here))
+        named = ([labels.get(key) for labels in side] for side in (full, here))
+        before, after = (list(dict.fromkeys(_text(v) for v in values if v not in (None, ""))) for values in named)
         if before != after:
             shown = [f"({', '.join(v)})" if key != "seed" and len(v) <= 12 else "" for v in (before, after)]
             lines.append(f"{key}: {len(before)} values {shown[0]}".rstrip() + f" -> {len(after)} {shown[1]}".rstrip())

@@ -21,6 +21,7 @@ from scalarize.studies.runs import Say
 from scalarize.studies.searching import SearchRequest
 from scalarize.tasks import Data
 from scalarize.workloads import Workload
+from scalarize.workloads.sizes import Size
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,14 @@ class Context:
     def epochs(self) -> int:
         """Length of a training."""
         return self.problem.recipe(self.workload).epochs
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """The model's sizes that agree with the settings asked for; where none does, the one asked for."""
+        asked = self.problem.settings
+        known = self.workload.sizes
+        fitting = tuple(s for s in known if all(asked.get(k, v) == v for k, v in s.settings.items()))
+        return fitting or (Size("as set", 1.0),)
 
     def seeds_of(self, paper: int) -> list[int]:
         """0, 1, ... : as many as asked for, else as the paper's number at this budget."""

@@ -28,14 +28,15 @@ FEWEST_SEEDS = 3  # below this a study is an illustration
 
 
 class StudyRequest(BaseModel):
-    """What is asked of a target. workload: in place of the paper's; seeds, epochs, settings: in place of the
-    budget's and the recipe's; methods: further rows of tables of methods.
+    """What is asked of a target. workload: in place of the paper's; tasks: only these, None for all; seeds, epochs,
+    settings: in place of the budget's and the recipe's; methods: further rows of tables of methods.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     target: str
     workload: str | None = None
+    tasks: tuple[str, ...] | None = None
     budget: str = "full"
     seeds: int | None = Field(default=None, ge=1)
     epochs: int | None = Field(default=None, ge=1)
@@ -66,7 +67,9 @@ def contexts(target: Target, request: StudyRequest) -> list[tuple[Context, Conte
         if missing:
             raise RequestError(f"{target.name}: the data of {name} are not here: {missing}")
         settings = dict(request.settings)
-        whole = Problem(workload=name, settings=settings, data=request.data, device=request.device)
+        whole = Problem(
+            workload=name, tasks=request.tasks or (), settings=settings, data=request.data, device=request.device
+        )
         recipe = whole.recipe(workload)
         epochs = request.epochs or size.count(recipe.epochs, size.epochs)
         problem = whole.model_copy(update={"epochs": epochs}) if epochs != recipe.epochs else whole

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from scalarize.errors import RequestError
@@ -19,6 +21,7 @@ def heat_map(
     x_label: str = "",
     gains: bool = False,
     note: str = "",
+    y_label: str = "",
 ) -> Chart:
     """A number for each row and column (NaN: not measured). gains: 0 is the middle of a scale of two colours.
 
@@ -35,8 +38,41 @@ def heat_map(
         alt = f"{title}: from {least} to {most}."
     content = tuple(tuple(row) for row in table.tolist())
     return Chart(
-        title, "heat", alt, x_label, rows=tuple(rows), columns=tuple(columns), cells=content, diverging=gains, note=note
+        title=title,
+        kind="heat",
+        alt=alt,
+        x_label=x_label,
+        y_label=y_label,
+        rows=tuple(rows),
+        columns=tuple(columns),
+        cells=content,
+        diverging=gains,
+        note=note,
     )
+
+
+def heat_of(
+    frame: pd.DataFrame, rows: str, columns: str, value: str, title: str, labels: tuple[str, str], **more: Any
+) -> Chart:
+    """A heat map of the column ``value``, in order of appearance; cells without a row are empty. labels: of the x and
+    the y axis; more: as :func:`heat_map`.
+    """
+    row_names, column_names = (list(dict.fromkeys(frame[k])) for k in (rows, columns))
+    table = frame.groupby([rows, columns])[value].mean()
+    cells = [[float(table.get((r, c), np.nan)) for c in column_names] for r in row_names]
+    x_label, y_label = labels
+    return heat_map(title, [*map(str, row_names)], [*map(str, column_names)], cells, x_label, y_label=y_label, **more)
+
+
+def matrix(frame: pd.DataFrame, value: str, title: str, label: str, **more: Any) -> Chart:
+    """``value`` for each pair (a, b) of ``frame``, mirrored; the diagonal is empty. label: what a and b are."""
+    mirrored = pd.concat([frame, frame.rename(columns={"a": "b", "b": "a"})], ignore_index=True)
+    names = list(dict.fromkeys([*frame["a"], *frame["b"]]))
+    mirrored = mirrored.assign(
+        place=mirrored["a"].map(names.index) * len(names) + mirrored["b"].map(names.index)
+    ).sort_values("place")
+    order = pd.DataFrame({"a": names, "b": names, value: np.nan})
+    return heat_of(pd.concat([order, mirrored]), "a", "b", value, title, (label, label), **more)
 
 
 def conflict_matrix(tasks: Sequence[str], shares: ArrayLike, title: str = "Conflicts by pair") -> Chart:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from scalarize.analysis import capacity
+from scalarize.analysis import capacity, claims
 from scalarize.analysis.statistics import said
 from scalarize.analysis.study_tables import Table
 from scalarize.studies import axes, runs
@@ -24,7 +24,7 @@ def plan(context: Context, one_pair: bool = False) -> list[Planned]:
     pairs = axes.pairs(context.workload, context.data.names)
     shown = SHOWN.get(context.workload.name)
     pairs = [shown] if one_pair and shown else context.budget.first(pairs[:1] if one_pair else pairs)
-    sizes = axes.several_sizes(context.workload)
+    sizes = axes.several_sizes(context)
     depths = context.budget.thin(list(dict.fromkeys(s.depth for s in sizes)))
     widths = context.budget.thin(list(dict.fromkeys(s.width for s in sizes)))
     inner = context.budget.thin(INNER, finer=2)  # the order of weights is what is asked about
@@ -57,7 +57,7 @@ def one_pair(context: Context) -> list[Planned]:
 
 
 def tabulate(found: Found, *wanted: str) -> list[Table]:
-    """The tables asked for: gains, trade-off, grid, agreement, discrepancy."""
+    """The tables asked for: gains, trade-off, grid, agreement, transfer, discrepancy, claims."""
     table = capacity.points(found.results)
     made: dict[str, Callable[[pd.DataFrame], Table]] = {
         "gains": _gains,
@@ -66,6 +66,7 @@ def tabulate(found: Found, *wanted: str) -> list[Table]:
         "agreement": _agreement,
         "transfer": _transfer,
         "discrepancy": _discrepancy,
+        "claims": _claims,
     }
     return [made[name](table) for name in wanted]
 
@@ -121,11 +122,27 @@ def _discrepancy(table: pd.DataFrame) -> Table:
     return Table("discrepancy", "Gain on training and on test data", found, "At p*, a point a seed.", findings)
 
 
+def _claims(table: pd.DataFrame) -> Table:
+    """C1: gains grow with size. C2: the weights matter, sizes agree on them, a small model's serve larger ones."""
+    rows = capacity.transfer(table)
+    agree = capacity.over_seeds(capacity.agreement(table).dropna(), "correlation")
+    gained = {key: capacity.over_seeds(rows, key) for key in ("gain_own", "gain_transferred")}
+    parts = {
+        ("C1", ""): {"average gain, change when the parameters double": capacity.trend(capacity.gains(table)).at},
+        ("C2", ""): {
+            "best weight on validation minus even weight, larger models": gained["gain_own"].at,
+            "rank correlation of weights between sizes": agree.at,
+            "smallest model's best weight minus even weight, larger models": gained["gain_transferred"].at,
+        },
+    }
+    return claims.table(parts)
+
+
 def _tables(*wanted: str) -> Callable[[Found], list[Table]]:
     return lambda found: tabulate(found, *wanted)
 
 
-_FIGURE_2 = ("gains", "agreement", "transfer")
+_FIGURE_2 = ("gains", "agreement", "transfer", "claims")
 TARGETS = (
     Target("royer2023/figure-2", "Gains over single-task models by size", EVERYTHING, plan, _tables(*_FIGURE_2)),
     Target(
@@ -133,7 +150,7 @@ TARGETS = (
         "Trade-off over the weight, at every size",
         ("domainnet", "taskonomy-tiny"),
         one_pair,
-        _tables("trade-off", "gains", "agreement", "transfer"),
+        _tables("trade-off", *_FIGURE_2),
     ),
     Target("royer2023/figure-B", "Trade-off on CIFAR and STL", ("cifar-stl",), one_pair, _tables("grid")),
     Target("royer2023/figure-C", "Trade-off of two dense tasks", ("taskonomy-tiny",), one_pair, _tables("grid")),

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scalarize import simplex
-from scalarize.analysis import conflicts, statistics
+from scalarize.analysis import claims, conflicts, statistics
 from scalarize.analysis.statistics import said
 from scalarize.analysis.study_tables import Table
 from scalarize.policy import Policy
@@ -64,7 +64,7 @@ def _weights(context: Context) -> dict[str, Any]:
 
 
 def _sizes(context: Context) -> list[Size]:
-    found = context.workload.sizes
+    found = context.sizes
     depths = context.budget.thin(list(dict.fromkeys(s.depth for s in found)))
     widths = context.budget.thin(list(dict.fromkeys(s.width for s in found)))
     return [s for s in found if s.depth in depths and s.width in widths]
@@ -97,11 +97,14 @@ def courses(found: Found) -> list[Table]:
     by_run = conflicts.per_run(epochs, LABELS)
     change = statistics.t_interval((by_run["end"] - by_run["start"]).groupby(by_run["seed"]).mean().tolist())
     findings = [f"C3: the share of conflicting pairs changes from first to last epoch by {said(change)}."]
+    grows: dict[str, claims.Measured] = {}
     for method, own in by_run.groupby("method", sort=False):
+        rise = statistics.t_interval((own["end"] - own["start"]).groupby(own["seed"]).mean().tolist())
+        grows[f"share of conflicts with {method}, last minus first epoch"] = rise.at
         mean = statistics.t_interval(own.groupby("seed")["share"].mean().tolist())
         findings.append(f"C3: share of conflicting pairs with {method}: {said(mean)}.")
     course = Table("conflict-course", "Conflicting pairs over epochs", shown, "Means over seeds.", tuple(findings))
-    return [course, _against_accuracy(found, by_run)]
+    return [course, _against_accuracy(found, by_run), claims.table({("C3, towards the end", ""): grows})]
 
 
 def _against_accuracy(found: Found, by_run: pd.DataFrame) -> Table:
@@ -128,6 +131,7 @@ def what_changes_them(found: Found) -> list[Table]:
     by_run = conflicts.per_run(conflicts.per_epoch(found.courses, LABELS), LABELS)
     variances = conflicts.axis_variance(by_run, axes_here)
     rows, findings = [], []
+    parts: dict[str, claims.Measured] = {}
     for axis, own in variances.groupby("axis", sort=False):
         interval = statistics.t_interval(own["variance"].tolist())
         row = {"axis": axis, "variance x 1e4": 1e4 * interval.mean, "low": 1e4 * interval.low}
@@ -136,6 +140,7 @@ def what_changes_them(found: Found) -> list[Table]:
     for updates in (a for a in ("rate", "batch") if a in axes_here):
         for other in (a for a in ("width", "depth", "weights") if a in axes_here):
             gap = conflicts.ratio(variances, updates, other)
+            parts[f"log10 of the variance along {updates} over that along {other}"] = gap.at
             findings.append(f"C3: log10 of the variance along {updates} over that along {other}: {said(gap, 2)}.")
     notes = (
         "Variance of the share of conflicts along one axis with the others fixed, median over settings; seed: chance."
@@ -143,7 +148,8 @@ def what_changes_them(found: Found) -> list[Table]:
     tables = [Table("conflict-axes", "What changes the share of conflicts", pd.DataFrame(rows), notes, tuple(findings))]
     tables.append(Table("conflict-pairs", "Conflicts by pair", conflicts.pairs(found.courses), "Median over epochs."))
     layers = conflicts.layers(found.courses, ["rate", "depth", "width"])
-    return [*tables, Table("conflict-layers", "Conflicts by layer", layers, "Mean over pairs, epochs and runs.")]
+    tables.append(Table("conflict-layers", "Conflicts by layer", layers, "Mean over pairs, epochs and runs."))
+    return [*tables, claims.table({("C3", ""): parts})]
 
 
 def _plan(factors: Sequence[float], *methods: str) -> Callable[[Context], list[Planned]]:

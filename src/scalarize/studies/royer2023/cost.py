@@ -21,6 +21,7 @@ from scalarize.workloads.sizes import Size
 METHODS = ("uniform", "uncertainty", "imtl-l", "cagrad", "graddrop", "pcgrad")
 SMALL_BATCH, LARGE_BATCH = 16, 128  # figure 1b
 REPEATS = 10
+UNIT = "time of a step over that of a bare loop"
 TASKS = (2, 4, 8, 16, 40)  # as far as the workload has them, and all of its own
 
 
@@ -44,10 +45,19 @@ def measure(context: Context, size: Size, batch: int, n_tasks: int | None = None
 
 def memory(found: Found) -> list[Table]:
     """Figure 1b: the smallest model with batches of 16, the largest with batches of 128."""
-    context, known = found.context, found.context.workload.sizes
+    context, known = found.context, found.context.sizes
     rows = measure(context, known[0], SMALL_BATCH) + measure(context, known[-1], LARGE_BATCH)
-    note = "Rise of memory within a step, beyond the model; ``bare``: a plain loop; ``floor``: a backward a task."
-    return [Table("memory", "Memory of a step", pd.DataFrame(rows), note)]
+    note = "Rise of memory within a step, beyond the model; bare: a plain loop; floor: a backward a task."
+    frame = pd.DataFrame(rows)
+    return [Table("memory", "Memory of a step", frame, note, _said(frame, "megabytes", "MB"))]
+
+
+def _said(frame: pd.DataFrame, column: str, unit: str) -> tuple[str, ...]:
+    """What each method costs in the last setting measured, as a sentence."""
+    last = frame[(frame["size"] == frame["size"].iloc[-1]) & (frame["tasks"] == frame["tasks"].iloc[-1])]
+    where = f"{last['tasks'].iloc[0]} tasks, {last['size'].iloc[0]}, batches of {last['batch'].iloc[0]}"
+    each = ", ".join(f"{m} {v:.3g}" for m, v in zip(last["method"], last[column], strict=True))
+    return (f"{where}, {unit}: {each}.",)
 
 
 def by_tasks(found: Found) -> list[Table]:
@@ -55,7 +65,7 @@ def by_tasks(found: Found) -> list[Table]:
     context = found.context
     own = len(context.data.names)
     wanted: Sequence[int] = sorted({t for t in TASKS if t < own} | {own})
-    size, batch = context.workload.sizes[-1], context.problem.recipe(context.workload).batch_size
+    size, batch = context.sizes[-1], context.problem.recipe(context.workload).batch_size
     rows = [row for t in context.budget.thin(wanted) for row in measure(context, size, batch, t)]
     for row in rows:
         passes = printed.COSTS.get(row["method"])
@@ -65,8 +75,9 @@ def by_tasks(found: Found) -> list[Table]:
         dict(zip(("row", "forward", "backward", "further", "storage"), (name, *counts), strict=True))
         for name, counts in printed.COSTS.items()
     ]
+    frame = pd.DataFrame(rows)
     theory = Table("theory", "Theoretical costs as printed", pd.DataFrame(searches), "N: members; T: tasks.")
-    return [Table("cost", "Cost of a step by number of tasks", pd.DataFrame(rows), note), theory]
+    return [Table("cost", "Cost of a step by number of tasks", frame, note, _said(frame, "to_bare", UNIT)), theory]
 
 
 TARGETS = (

@@ -1,4 +1,4 @@
-"""Search against the others: tables 1, 2, B, C and D, and the policies of figure F.
+"""Search against the others: tables 1, 2, B, C and D.
 
 Every row is trained at three learning rates; the rate is chosen on validation (the paper: "the best metric is
 reported"). Rows of searches: each search's policy is retrained on the whole training set; the unit is the search.
@@ -15,9 +15,9 @@ from typing import Any
 import pandas as pd
 
 from scalarize import methods
-from scalarize.analysis import comparison, curves
+from scalarize.analysis import claims, comparison
 from scalarize.analysis.study_tables import Table
-from scalarize.errors import RequestError, one_of
+from scalarize.errors import one_of
 from scalarize.methods import Needs
 from scalarize.studies import axes, runs, searching
 from scalarize.studies.compare import choose_rates
@@ -37,6 +37,7 @@ class Protocol:
     """One table: which sizes, which searches (row -> settings), and the accumulation of its gradient methods."""
 
     table: str
+    workload: str
     sizes: tuple[tuple[Any, float], ...]
     searches: dict[str, dict[str, Any]]
     accumulate: int = 1
@@ -47,16 +48,16 @@ CELEBA = {
     "pbt": {"algorithm": "pbt", "population": 12, "ready": 3, "quantile": 0.40},
     "pb2": {"algorithm": "pb2", "population": 8, "ready": 3, "quantile": 0.40},
 }
-TABLE_1 = Protocol("table-1", ((26, 0.25), (26, 1.0)), DOMAINNET, accumulate=4)
-TABLE_B = Protocol("table-B", ((50, 0.25), (50, 1.0)), DOMAINNET, accumulate=4)
-TABLE_2 = Protocol("table-2", ((6, 1.0), (9, 1.0)), CELEBA)
-TABLE_C = Protocol("table-C", ((6, 0.25), (6, 0.5), (6, 1.0)), CELEBA)
-TABLE_D = Protocol("table-D", ((9, 0.25), (9, 0.5), (9, 1.0)), CELEBA)
+TABLE_1 = Protocol("table-1", "domainnet", ((26, 0.25), (26, 1.0)), DOMAINNET, accumulate=4)
+TABLE_B = Protocol("table-B", "domainnet", ((50, 0.25), (50, 1.0)), DOMAINNET, accumulate=4)
+TABLE_2 = Protocol("table-2", "celeba-8", ((6, 1.0), (9, 1.0)), CELEBA)
+TABLE_C = Protocol("table-C", "celeba-8", ((6, 0.25), (6, 0.5), (6, 1.0)), CELEBA)
+TABLE_D = Protocol("table-D", "celeba-8", ((9, 0.25), (9, 0.5), (9, 1.0)), CELEBA)
 
 
 def sizes_of(context: Context, wanted: Sequence[tuple[Any, float]]) -> list[Size]:
     """The paper's sizes where the workload's model has them, else as many of its own, the smallest and largest."""
-    known = context.workload.sizes
+    known = context.sizes
     fitting = [s for s in known if (s.depth, s.width) in wanted]
     if not fitting:
         fitting = [known[-1]] if len(wanted) == 1 or len(known) == 1 else [known[0], known[-1]]
@@ -156,19 +157,53 @@ def tabulate(found: Found, protocol: Protocol) -> list[Table]:
     """One table a size: mean and interval of every row beside the paper's average, its trials and trainings."""
     everything = run_records(found)
     lower = bool((found.results["sign"] < 0).all())
-    tables = []
-    for size in dict.fromkeys(r["size"] for r in everything):
+    tables: list[Table] = []
+    trials: dict[tuple[str, str], dict[str, claims.Measured]] = {}
+    sizes = list(dict.fromkeys(r["size"] for r in everything))
+    for size in sizes:
         own = [r for r in everything if r["size"] == size]
         kept = choose_rates(own)
-        beside = printed.AVERAGES[protocol.table].get(size, {})
+        paper, beside = _printed(protocol.table, size, sizes)
         focus = next(iter(protocol.searches))
         verdicts = comparison.compare(kept, focus, lower)
         against = [v.sentence for v in verdicts if focus in (v.first, v.second)]
         title = f"Search against methods, {size}"
         note = f"Learning rate of each row chosen on validation among {len({r['rate'] for r in own})}."
+        note += f" The paper's column: {protocol.workload}, {paper}."
         frame = comparison_frame(kept, own, beside)
         tables.append(Table("comparison", title, frame, note, tuple(f"C4, {size}: {s}" for s in against)))
-    return tables
+        trials |= _trials(kept, list(protocol.searches), size, lower)
+    return [*tables, claims.table(trials)]
+
+
+def _printed(table: str, size: str, sizes: Sequence[str]) -> tuple[str, dict[str, float]]:
+    """The paper's size to stand beside ours, and its averages: the same one, else the smallest beside the smallest of
+    several, and the largest beside the others.
+    """
+    known = printed.AVERAGES[table]
+    first, *_, last = known
+    paper = size if size in known else first if len(sizes) > 1 and size == sizes[0] else last
+    return paper, known[paper]
+
+
+def _trials(
+    kept: Sequence[dict[str, Any]], searches: Sequence[str], size: str, lower: bool
+) -> dict[tuple[str, str], dict[str, claims.Measured]]:
+    """C4 for each search: over even weights and each of the paper's methods; and, beyond the paper, over as many
+    trainings at random and over the weights that searches begin around.
+    """
+    values = {row: comparison.units(kept, row) for row in comparison.methods_of(kept)}
+
+    def over(search: str, other: str) -> claims.Measured:
+        first, second = (other, search) if lower else (search, other)
+        return lambda confidence: comparison.difference(values[first], values[second], confidence)
+
+    beyond = ("random-search", BALANCED)
+    return {
+        (claim, size): {f"{search} over {row}": over(search, row) for row in rows}
+        for search in searches
+        for claim, rows in ((f"C4, {search}", METHODS), (f"C4, {search}, beyond the paper", beyond))
+    }
 
 
 def comparison_frame(
@@ -189,52 +224,16 @@ def comparison_frame(
     return pd.DataFrame(rows)
 
 
-def policy_plan(context: Context) -> list[Planned]:
-    """Figure F: PBT on the largest model, on a narrower and on a shallower one, and PB2 on the largest."""
-    known = context.workload.sizes
-    big = known[-1]
-    narrow = min((s for s in known if s.depth == big.depth), key=lambda s: s.width)
-    depths = list(dict.fromkeys(s.depth for s in known))
-    shallow_depth = depths[-2] if len(depths) > 1 else big.depth
-    shallow = next(s for s in known if s.depth == shallow_depth and s.width == big.width)
-    planned: list[Planned] = []
-    for row, size in (("pbt", big), ("pbt", narrow), ("pbt", shallow), ("pb2", big)):
-        problem = axes.with_settings(context.problem, size.settings)
-        found = search_rows(context, problem, size.name, row, CELEBA[row], retrain=False)
-        planned += [p for p in found if p.name not in {q.name for q in planned}]
-    return planned
-
-
-def policies(found: Found) -> list[Table]:
-    """The policies epoch by epoch, and how alike the last weights of searches are."""
-    if not found.policies:
-        raise RequestError("no search was run")
-    frames = []
-    for name, policy in found.policies.items():
-        wide = curves.policy_weights(policy).reset_index()
-        frames.append(wide.melt("epoch", var_name="task", value_name="weight").assign(search=name))
-    last = {name: curves.policy_weights(policy).iloc[-1] for name, policy in found.policies.items()}
-    rows = [
-        {"a": a, "b": b, "correlation": float(last[a].rank().corr(last[b].rank()))} for a in last for b in last if a < b
-    ]
-    note = "The policy of the best member, traced back."
-    tables = [Table("policies", "Policies that searches found", pd.concat(frames), note)]
-    alike = pd.DataFrame(rows, columns=["a", "b", "correlation"])
-    text = (f"Rank correlation of the last weights between searches: median {alike['correlation'].median():.2f}.",)
-    return [*tables, Table("alike", "How alike the last weights are", alike, "Spearman over tasks.", text)]
-
-
-def _target(protocol: Protocol, workload: str, title: str) -> Target:
+def _target(protocol: Protocol, title: str) -> Target:
     make: Callable[[Context], list[Planned]] = lambda context: plan(context, protocol)  # noqa: E731
     show: Callable[[Found], list[Table]] = lambda found: tabulate(found, protocol)  # noqa: E731
-    return Target(f"royer2023/{protocol.table}", title, (workload,), make, show)
+    return Target(f"royer2023/{protocol.table}", title, (protocol.workload,), make, show)
 
 
 TARGETS = (
-    _target(TABLE_1, "domainnet", "Six domains: search, methods, uniform; ResNet-26"),
-    _target(TABLE_2, "celeba-8", "Eight tasks: search, methods, uniform; full width"),
-    _target(TABLE_B, "domainnet", "As table 1 with ResNet-50"),
-    _target(TABLE_C, "celeba-8", "As table 2 with 6 layers, three widths"),
-    _target(TABLE_D, "celeba-8", "As table 2 with 9 layers, three widths"),
-    Target("royer2023/figure-F", "Policies that PBT and PB2 find", ("celeba-8",), policy_plan, policies),
+    _target(TABLE_1, "Six domains: search, methods, uniform; ResNet-26"),
+    _target(TABLE_2, "Eight tasks: search, methods, uniform; full width"),
+    _target(TABLE_B, "As table 1 with ResNet-50"),
+    _target(TABLE_C, "As table 2 with 6 layers, three widths"),
+    _target(TABLE_D, "As table 2 with 9 layers, three widths"),
 )

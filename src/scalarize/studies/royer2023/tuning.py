@@ -22,7 +22,8 @@ SEEDS = 1  # the paper states none
 
 def plan(context: Context) -> list[Planned]:
     """The reference domain (else the first task) alone, at each learning rate and length."""
-    alone = context.workload.reference or context.data.names[0]
+    names = context.data.names
+    alone = context.workload.reference if context.workload.reference in names else names[0]
     base = context.problem.recipe(context.workload).optimizer.lr
     rates = context.budget.thin(axes.rates(base, RATES))
     lengths = context.budget.thin([context.epochs * k for k in LENGTHS])
@@ -65,8 +66,10 @@ def imbalance(found: Found) -> list[Table]:
             counts.update(target.long().tolist() if is_class else [0] * len(target))
         rows += [{"domain": o.name, "class": c, "count": n} for c, n in sorted(counts.items())]
     frame = pd.DataFrame(rows)
-    sums = frame.groupby("domain", sort=False)["count"].sum()
-    finding = f"Largest over smallest: {sums.max() / sums.min():.2f} by domain."
+    by_domain = frame.groupby("domain", sort=False)["count"]
+    sums, within = by_domain.sum(), by_domain.max() / by_domain.min()
+    finding = f"Training samples of the largest over the smallest domain: {sums.max() / sums.min():.2f}; of the "
+    finding += f"largest over the smallest class: {within.max():.2f} ({within.idxmax()}, where it is most)."
     return [Table("imbalance", "Training samples by class", frame, "", (finding,))]
 
 

@@ -128,5 +128,5 @@ def deeper(context: Context) -> list[Planned]:
 
 def depths(context: Context) -> Sequence[Size]:
     """The depths of this workload's model, everything else alike. Raises RequestError where it has one only."""
-    found = {size.depth: size for size in axes.several_sizes(context.workload)}
+    found = {size.depth: size for size in axes.several_sizes(context)}
     return context.budget.thin(sorted(found.values(), key=lambda size: str(size.depth)))

@@ -1,0 +1,61 @@
+"""A claim on trial: numbers that lie above 0 if it is true, their intervals, and a verdict by one rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import pandas as pd
+
+from scalarize.analysis.statistics import ALPHA, Difference, Interval
+from scalarize.analysis.study_tables import Table
+
+Measured = Callable[[float], Interval | Difference]  # confidence -> mean with its interval
+Verdict = Literal["supported", "not supported", "undecided"]
+
+# All parts must be above 0 for the first verdict, so nothing is corrected there; any one below 0 does for the second.
+RULE = (
+    "Each part of a claim is a number that lies above 0 if the claim is true. Supported: the 95 % intervals of all its "
+    "parts lie above 0. Not supported: the interval of at least one part lies below 0, each at 95 % for all parts "
+    "together (Bonferroni). Undecided: neither."
+)
+COLUMNS = ("claim", "where", "part", "mean", "low", "high", "upper", "units", "verdict")
+
+
+def table(claims: Mapping[tuple[str, str], Mapping[str, Measured]]) -> Table:
+    """``claims``: (claim, where it was tried) -> part -> its number. A row a part, and a sentence a claim.
+
+    ``low`` and ``high``: the 95 % interval; ``upper``: its upper end at the confidence corrected for all parts.
+    """
+    rows: list[dict[str, Any]] = []
+    findings = []
+    for (claim, where), parts in claims.items():
+        own: list[dict[str, Any]] = []
+        for name, measured in parts.items():
+            found, corrected = measured(1 - ALPHA), measured(1 - ALPHA / len(parts))
+            units = found.n if isinstance(found.n, int) else min(found.n)
+            row = {"claim": claim, "where": where, "part": name, "mean": found.mean, "low": found.low}
+            own.append(row | {"high": found.high, "upper": corrected.high, "units": units})
+        decided = verdict(own)
+        rows += [row | {"verdict": decided} for row in own]
+        findings.append(f"{claim}{f', {where}' if where else ''}: {decided}.")
+    return Table("claims", "Claims on trial", pd.DataFrame(rows, columns=list(COLUMNS)), RULE, tuple(findings))
+
+
+def verdict(parts: Sequence[Mapping[str, Any]]) -> Verdict:
+    """By ``RULE``, from ``low`` and ``upper`` of each part. NaN (too few units) decides nothing."""
+    if parts and all(part["low"] > 0 for part in parts):
+        return "supported"
+    return "not supported" if any(part["upper"] < 0 for part in parts) else "undecided"
+
+
+def together(verdicts: Sequence[str]) -> Verdict:
+    """Over several data sets: one verdict where all that are decided say it and, to be supported, all are decided.
+
+    >>> together(["supported", "undecided"])
+    'undecided'
+    """
+    decided = set(verdicts) - {"undecided"}
+    if decided == {"supported"} and "undecided" not in verdicts:
+        return "supported"
+    return "not supported" if decided == {"not supported"} else "undecided"

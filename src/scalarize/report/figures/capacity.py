@@ -1,0 +1,99 @@
+"""Figures of two tasks at several model sizes: gains over single-task models, trade-offs, training against test."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from scalarize.analysis.study_tables import Table
+from scalarize.report.charts import Chart, Series
+from scalarize.report.figures.heat import heat_of, matrix
+from scalarize.report.figures.titles import of
+
+AXES = ("pair of tasks", "size of the model")
+MARKS = (
+    "Scores are metrics, negated where lower is better: further up and right is better. Lines join the weights of one "
+    "size in order. Larger marks: more parameters. A single-task mark stands for two models, one a task."
+)
+
+
+def gains(table: Table) -> list[Chart]:
+    """The best weight, and the gains at it, by pair and size (Royer et al. 2023, figure 2)."""
+    frame = table.frame.assign(pair=table.frame["pair"].str.replace("|", " + ", regex=False))
+    frame = frame.sort_values("parameters", kind="stable")
+    titles = {
+        "p_star": "Best weight of the first task",
+        "gain_first": "Gain of the first task in its metric",
+        "gain_second": "Gain of the second task in its metric",
+        "gain_average": "Average gain in the metrics",
+    }
+    where = of(table)
+    return [
+        heat_of(frame, "size", "pair", key, f"{title}, {where}", AXES, gains=key != "p_star", note=table.note)
+        for key, title in titles.items()
+    ]
+
+
+def trade_off(table: Table, apart: bool) -> list[Chart]:
+    """Scores of two tasks over the weight, sizes in one figure or each in its own (figures 3, B and C there)."""
+    found = []
+    for pair, own in table.frame.groupby("pair", sort=False):
+        first, second = str(pair).split("|")
+        groups = list(own.groupby("size", sort=False))
+        parts = [(f", {size}", [(str(size), rows)]) for size, rows in groups] if apart else [("", groups)]
+        for suffix, kept in parts:
+            drawn = [_path(str(size), rows) for size, rows in kept] + [_alone([rows for _, rows in kept])]
+            found.append(
+                Chart(
+                    title=f"{first} against {second}{suffix}, {of(table)}",
+                    kind="points",
+                    alt=f"Test score of {first} and {second} over the weight, {len(drawn)} series. "
+                    + " ".join(table.findings),
+                    x_label=f"test score of {first}",
+                    y_label=f"test score of {second}",
+                    series=tuple(drawn),
+                    note=MARKS,
+                )
+            )
+    return found
+
+
+def _path(size: str, rows: pd.DataFrame) -> Series:
+    rows = rows.sort_values("p", kind="stable")
+    area = rows["parameters"].tolist()
+    labels = [
+        f"{size}, p = {p:g}" + (", beats both" if b else "") for p, b in zip(rows["p"], rows["beats_both"], strict=True)
+    ]
+    first, second = rows["first_test"].tolist(), rows["second_test"].tolist()
+    return Series(size, first, second, labels=labels, sizes=area, joined=True)
+
+
+def _alone(sizes: list[pd.DataFrame]) -> Series:
+    heads = pd.concat([rows.iloc[:1] for rows in sizes])
+    first, second = heads["base_first_test"].tolist(), heads["base_second_test"].tolist()
+    labels = [f"{size}, single-task" for size in heads["size"]]
+    return Series("single-task models", first, second, labels=labels, sizes=heads["parameters"].tolist())
+
+
+def agreement(table: Table) -> list[Chart]:
+    """How alike two sizes order the weights."""
+    title = f"Rank correlation of weights between sizes, {of(table)}"
+    return [matrix(table.frame, "correlation", title, "size of the model", gains=True, note=table.note)]
+
+
+def discrepancy(table: Table) -> list[Chart]:
+    """Gains on training data against gains on test data, a point a seed (figure D there)."""
+    series = [
+        Series(str(size), (own["train_gain_average"]).tolist(), own["gain_average"].tolist())
+        for size, own in table.frame.groupby("size", sort=False)
+    ]
+    return [
+        Chart(
+            title=table.title,
+            kind="points",
+            alt="Average gain on the training split against that on the test split. " + " ".join(table.findings),
+            x_label="average gain on training data",
+            y_label="average gain on test data",
+            series=tuple(series),
+            note=table.note,
+        )
+    ]
