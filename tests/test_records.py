@@ -24,7 +24,7 @@ def test_claim_refuses_resumes_and_names_the_difference(tmp_path: Path) -> None:
         records.claim(out, "train", {"a": 1}, False, "cmd")
     with pytest.raises(RequestError, match="a was 1, now 2"):
         records.claim(out, "train", {"a": 2}, True, "cmd")
-    with pytest.raises(RequestError, match="kind was 'train', now 'search'"):
+    with pytest.raises(RequestError, match="holds a training, not a search"):
         records.claim(out, "search", {"a": 1}, True, "cmd")
     (tmp_path / "file").write_text("x")
     with pytest.raises(RequestError, match="is a file"):

@@ -14,6 +14,12 @@ from typing import Any
 from scalarize.errors import RequestError, RunError
 
 
+def refusal(path: str | Path, error: OSError) -> RequestError:
+    """Why the file at ``path`` cannot be read, in words."""
+    words = {FileNotFoundError: "no such file", IsADirectoryError: "is a directory, not a file"}
+    return RequestError(f"{path}: {words.get(type(error), f'cannot be read: {error.strerror}')}")
+
+
 def read_bytes(path: str | Path) -> bytes:
     """The content of ``path``. Raises RequestError naming a missing file."""
     try:
@@ -56,7 +62,9 @@ def read_json(path: str | Path) -> Any:
     """The JSON in ``path``. Raises RequestError naming the file where it is missing or damaged."""
     try:
         return json.loads(Path(path).read_text())
-    except (OSError, ValueError, RecursionError) as error:  # among the latter: no UTF-8, no JSON, endless digits
+    except OSError as error:
+        raise refusal(path, error) from None
+    except (ValueError, RecursionError) as error:  # among the latter: no UTF-8, no JSON, endless digits
         raise RequestError(f"{path}: cannot be read as JSON: {error}") from None
 
 
@@ -98,8 +106,12 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
 def lock(directory: str | Path) -> Iterator[None]:
     """Hold ``directory`` for this process. Raises RequestError where another process works on it."""
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    with open(directory / ".lock", "a") as handle:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = open(directory / ".lock", "a")  # noqa: SIM115
+    except OSError as error:
+        raise RequestError(f"{directory}: cannot be written: {error.strerror}; choose another --out") from None
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -24,6 +24,10 @@ def policy_of_run(directory: str | Path) -> tuple[Policy, float]:
     weights, or where more than 10 % would be clipped, since the policy would misrepresent the run.
     """
     config = records.read_config(directory)
+    if config.get("kind") == "search":
+        raise RequestError(f"{directory}: holds a search; its policy is {Path(directory) / 'policy.json'}")
+    if config.get("kind") == "compare":
+        raise RequestError(f"{directory}: holds a comparison; name one of its runs, below {Path(directory) / 'runs'}")
     rows = records.Records(Path(directory)).read()
     tasks, schedule = epoch_means(rows, str(directory))
     clipped = np.maximum(schedule, 0.0)

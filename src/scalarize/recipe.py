@@ -114,13 +114,16 @@ class Recipe(_Frozen):
             raise RequestError(f"--set {where}={first['input']}: {first['msg']}") from None
 
 
-def parse_settings(items: list[str]) -> dict[str, Any]:
-    """``["optimizer.lr=1e-4"]`` as a dict; values are read as YAML scalars. Raises RequestError without ``=``."""
+def parse_settings(items: list[str], option: str = "--set") -> dict[str, Any]:
+    """``["optimizer.lr=1e-4"]`` as a dict; values are read as YAML scalars. Raises RequestError, naming the ``option``
+    that they were given by, without ``=``.
+    """
     settings = {}
     for item in items:
         key, equals, text = item.partition("=")
         if not equals or not key.strip():
-            raise RequestError(f"--set {item}: write key=value, as in --set optimizer.lr=0.001")
+            example = "optimizer.lr=0.001" if option == "--set" else "c=0.4"
+            raise RequestError(f"{option} {item}: write key=value, as in {option} {example}")
         try:
             value = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none is a ValueError

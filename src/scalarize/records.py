@@ -22,6 +22,7 @@ from scalarize import files
 from scalarize.errors import RequestError
 
 FORMAT = "scalarize-run/1"
+KINDS = {"train": "a training", "search": "a search", "compare": "a comparison"}
 PRODUCTS = ("result.json", "records.jsonl", "lineage.jsonl", "search.json", "policy.json")
 
 
@@ -44,7 +45,9 @@ def claim(out: Path, kind: str, request: Mapping[str, Any], resume: bool, comman
             raise RequestError(f"{out}: already holds a run; go on with --resume or choose another --out")
         held = read_config(out)
         wanted = json.loads(json.dumps({"kind": kind, **request}, default=str))
-        found = {"kind": held.get("kind"), **held["request"]}
+        if (there := held.get("kind")) != kind:
+            raise RequestError(f"{out}: holds {kind_in_words(there)}, not {kind_in_words(kind)}; choose another --out")
+        found = {"kind": there, **held["request"]}
         for key in sorted(set(wanted) | set(found)):
             if wanted.get(key) != found.get(key):
                 raise RequestError(
@@ -70,13 +73,21 @@ def check_directory(out: Path) -> None:
         raise RequestError(f"{there}: is a file; choose another --out")
 
 
+def kind_in_words(kind: Any) -> str:
+    """``a search``, say."""
+    return KINDS.get(str(kind), f"{kind!r}")
+
+
 def read_config(directory: str | Path) -> dict[str, Any]:
     """The content of ``config.yaml``. Raises RequestError where there is none or it is damaged."""
     path = Path(directory) / "config.yaml"
     try:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError:
-        raise RequestError(f"{directory}: holds no run (no config.yaml)") from None
+        known = "holds no run (no config.yaml)" if Path(directory).is_dir() else "no such directory"
+        raise RequestError(f"{directory}: {known}") from None
+    except NotADirectoryError:
+        raise RequestError(f"{directory}: is a file; name the directory of a run") from None
     except (OSError, yaml.YAMLError, RecursionError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RequestError(f"{path}: cannot be read: {reason}") from None

@@ -68,8 +68,14 @@ class Problem(BaseModel):
 
     def load(self, workload: Workload, recipe: Recipe) -> Data:
         """The data, restricted to the tasks asked for."""
-        with self._blamed("data"):
-            data = workload.load(recipe.data, workloads.data_root(self.data))
+        root = workloads.data_root(self.data)
+        try:
+            with self._blamed("data"):
+                data = workload.load(recipe.data, root)
+        except RequestError:
+            if (missing := workload.missing(root)) is None:
+                raise
+            raise RequestError(missing) from None  # says what to put there, or what fetches it
         samples = sum(len(domain.splits["train"]) for domain in data.domains.values())
         if recipe.batch_size > max(samples, MOST_REPEATED):
             raise RequestError(f"--set batch_size={recipe.batch_size}: there are {samples} samples to train on")
@@ -92,7 +98,7 @@ class Problem(BaseModel):
             if not given:
                 raise
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise RequestError(f"{' '.join(given)}: {reason}") from error
+            raise RequestError(f"{' '.join(given)}: no {part} can be made with this: {reason}") from error
 
     def check_device(self) -> None:
         """Raise RequestError for a device or precision that torch cannot serve here."""

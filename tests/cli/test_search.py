@@ -117,9 +117,9 @@ def test_retrain_spends_a_policy(history: str, command: Any, tmp_path: Path) -> 
 
 
 def test_retrain_refuses_what_is_no_search(command: Any) -> None:
-    assert "holds no run" in command("retrain", "nothing").err
+    assert "nothing: no such directory" in command("retrain", "nothing").err
     command("train", "rand-hie-sites", "--epochs", 1, "--out", "r")
-    assert "holds a train, not a search" in command("retrain", "r").err
+    assert "holds a training, not a search" in command("retrain", "r").err
 
 
 def test_compare_makes_one_table(command: Any, tmp_path: Path) -> None:

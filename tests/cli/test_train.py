@@ -10,6 +10,9 @@ import pytest
 import torch
 import yaml
 
+import fake_runs
+from scalarize.policy import Policy
+
 SHORT = ("--epochs", 2, "--set", "batch_size=1024")
 
 
@@ -88,6 +91,23 @@ WRONG = {
     "unknown method": (("train", "rand-hie", "--method", "pcgrd"), "did you mean 'pcgrad'"),
     "unknown option": (("train", "rand-hie", "--methd", "x"), "--methd"),
     "unknown command": (("trian", "rand-hie"), "did you mean 'train'"),
+    "two problems": (("train", "rand-hie", "--csv", "x.csv"), "exclude each other"),
+    "a row of compare": (("train", "rand-hie", "--method", "inverse-loss"), "a row of `scalarize compare`"),
+    "policy without a file": (("train", "rand-hie", "--method", "policy"), "--policy"),
+    "empty weights": (("train", "rand-hie-sites", "--weights", ""), "'site-1' is not named"),
+    "hyper without value": (("train", "rand-hie", "--hyper", "c"), "--hyper c: write key=value"),
+    "a directory for a policy": (("train", "rand-hie", "--policy", "."), ".: is a directory"),
+    "absent data": (("train", "cifar-stl", "--data", "none"), "none/cifar-10-batches-py/data_batch_1: put"),
+    "no place to write": (("train", "rand-hie-sites", "--out", "/proc/none"), "/proc/none: cannot be written"),
+    "threads 0": (("search", "rand-hie", "--threads-per-member", "0"), "--threads-per-member"),
+    "a policy that no row uses": (
+        ("compare", "rand-hie", "--methods", "uniform", "--policy", "p.json"),
+        "is for the rows",
+    ),
+    "no learning rate": (("compare", "rand-hie", "--methods", "uniform", "--learning-rates", ""), "--learning-rates"),
+    "a report in a file": (("report", ".", "--out", "p.json/x.html"), "p.json: is a file"),
+    "a file to watch": (("watch", "p.json"), "p.json: is a file"),
+    "a file to retrain": (("retrain", "p.json"), "p.json: is a file"),
     "two sources": (("train", "rand-hie", "--method", "mgda", "--single", "any-mental"), "exclude each other"),
     "unknown setting": (("train", "rand-hie", "--set", "optimizer.rate=1"), "unknown setting"),
     "setting of a wrong kind": (("train", "rand-hie", "--set", "epochs=many"), "epochs"),
@@ -110,6 +130,7 @@ WRONG = {
 @pytest.mark.parametrize("as_json", [False, True])
 def test_wrong_requests_end_with_status_2_and_one_line(kind: str, as_json: bool, command: Any, tmp_path: Path) -> None:
     words, expected = WRONG[kind]
+    Policy.constant(dict.fromkeys("abcdefg", 1.0)).save(tmp_path / "p.json")
     answer = command(*words, *(["--json"] if as_json else []))
     assert answer.status == 2
     if as_json:
@@ -120,6 +141,13 @@ def test_wrong_requests_end_with_status_2_and_one_line(kind: str, as_json: bool,
         assert expected in answer.err.strip().splitlines()[-1]
         assert answer.err.count("\n") <= 2
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("words", "expected"), [((), "name a command: workloads, methods"), (("data",), ": get (")])
+def test_no_command_is_one_line(words: tuple[str, ...], expected: str, command: Any) -> None:
+    answer = command(*words)
+    assert (answer.status, answer.out, answer.err.count("\n")) == (2, "", 1)
+    assert expected in answer.err
 
 
 NEGATIVE = ",".join(f"site-{k}=-1" for k in range(1, 7))
@@ -142,6 +170,19 @@ def test_policy_closes_the_circle(command: Any, tmp_path: Path) -> None:
     again = json.loads((tmp_path / "again/result.json").read_text())
     first = json.loads((tmp_path / "r/result.json").read_text())
     assert again["test"]["average"] == pytest.approx(first["test"]["average"], abs=0.02)
+
+
+def test_what_is_unfinished_or_of_another_kind_is_named(command: Any, tmp_path: Path) -> None:
+    fake_runs.search(tmp_path / "s")
+    fake_runs.training(tmp_path / "r", "uniform", 0, 0.7)
+    assert "s: holds a search; its policy is s/policy.json" in command("policy", "s").err
+    held = command("search", "rand-hie", "--out", "r", "--resume")
+    assert (held.status, "r: holds a training, not a search" in held.err) == (2, True)
+    (tmp_path / "s/policy.json").unlink()
+    for words in (("report", "s"), ("retrain", "s")):
+        answer = command(*words)
+        assert answer.status == 2
+        assert "s/policy.json: missing (is the search finished? go on with --resume)" in answer.err
 
 
 def test_a_method_without_weights_has_no_policy(command: Any) -> None:

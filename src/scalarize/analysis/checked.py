@@ -10,6 +10,14 @@ from scalarize import files
 from scalarize.errors import RequestError
 
 
+def check_place(place: Path) -> None:
+    """Raise RequestError unless ``place`` is a directory."""
+    if not place.is_dir():
+        raise RequestError(
+            f"{place}: {'is a file; name a directory of runs' if place.exists() else 'no such directory'}"
+        )
+
+
 def read_yaml(path: Path) -> Mapping[str, Any]:
     """A YAML mapping (plain types only). Raises RequestError naming a missing or damaged file."""
     import yaml

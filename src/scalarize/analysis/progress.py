@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from scalarize.errors import RequestError
+from scalarize.analysis import checked
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -46,8 +46,7 @@ def read(place: Path) -> list[State]:
     Lines that are half written, and files that are not there yet, count as not there. Raises RequestError where
     ``place`` is no directory.
     """
-    if not place.is_dir():
-        raise RequestError(f"{place}: no such directory")
+    checked.check_place(place)
     return list(_states(place))
 
 

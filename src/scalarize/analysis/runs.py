@@ -73,8 +73,7 @@ def read(directories: Sequence[str | Path]) -> Found:
     """
     places = [Path(d) for d in directories]
     for place in places:
-        if not place.is_dir():
-            raise RequestError(f"{place}: no such directory")
+        checked.check_place(place)
     comparisons: list[Comparison] = []
     searches: list[Search] = []
     runs: list[Run] = []
@@ -136,6 +135,8 @@ def read_run(path: Path, method: str | None = None) -> Run:
 
 def read_search(path: Path) -> Search:
     """A search. Raises RequestError naming what is missing or damaged."""
+    if not (path / "policy.json").is_file():
+        raise RequestError(f"{path / 'policy.json'}: missing (is the search finished? go on with --resume)")
     policy = Policy.load(path / "policy.json")
     lineage = files.read_lines(path / "lineage.jsonl")
     width = len(policy.tasks)

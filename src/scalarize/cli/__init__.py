@@ -44,6 +44,10 @@ SUMMARIES = {
 }
 
 
+# What click raises for a group without a command (older ones print the help).
+NO_WORDS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
 class _Lazy(click.Group):
     """A group whose commands are imported when they are called; their one-line summaries are at hand."""
 
@@ -117,6 +121,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(stop.exit_code)
     except click.Abort:
         _fail("interrupted", 1, given)
+    except NO_WORDS as error:
+        known = ", ".join(error.ctx.command.list_commands(error.ctx))
+        _fail(f"name a command: {known} (--help says what each does)", 2, given)
     except click.ClickException as error:
         _fail(error.format_message(), 2, given)
     except ScalarizeError as error:

@@ -62,6 +62,8 @@ def compare(
         rates = tuple(float(x) for x in words(learning_rates))
     except ValueError:
         raise RequestError(f"--learning-rates {learning_rates}: write numbers, as in 0.001,0.003") from None
+    if learning_rates is not None and not rates:
+        raise RequestError("--learning-rates: write numbers, as in 0.001,0.003")
     request = study.CompareRequest(
         **problem.model_dump(),
         rows=tuple(dict.fromkeys(rows)),
@@ -99,14 +101,16 @@ def demo(workload: str | None, out: str | None, resume: bool, as_json: bool) -> 
 @json_option
 def report(directories: tuple[str, ...], out: str | None, as_json: bool) -> None:
     """One self-contained page of what the given directories hold."""
+    from scalarize import records
+    from scalarize.analysis import checked
     from scalarize.report import build  # type: ignore[attr-defined,unused-ignore]
 
     paths = [Path(d) for d in directories]
     for path in paths:
-        if not path.is_dir():
-            raise RequestError(f"{path}: no such directory")
+        checked.check_place(path)
     target = Path(out) if out else paths[0] / "report.html"
     if target.exists() and target.suffix != ".html":
         raise RequestError(f"{target}: exists and is no page; choose another --out, as in --out report.html")
+    records.check_directory(target.parent)
     page = build(paths if len(paths) > 1 else paths[0], target)
     emit({"report": str(page)}, as_json, f"report: {page}")

@@ -89,7 +89,9 @@ def problem_fields(
     """The shared options as fields of a Problem. Raises RequestError where neither workload nor table is given."""
     from scalarize.recipe import parse_settings
 
-    if bool(workload) == bool(csv):
+    if workload and csv:
+        raise RequestError(f"{workload} and --csv {csv} exclude each other: name a workload or a table")
+    if not workload and not csv:
         raise RequestError("name a workload (see `scalarize workloads`), or a table with --csv FILE --targets A,B")
     if targets and not csv:
         raise RequestError("--targets names columns of a table: give it with --csv FILE")

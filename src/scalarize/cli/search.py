@@ -81,6 +81,10 @@ def search(
     from scalarize.recipe import parse_settings
     from scalarize.studies import searching
 
+    if threads is not None and threads < 1:
+        raise RequestError(f"--threads-per-member must be at least 1, got {threads}")
+    if not gpus >= 0:
+        raise RequestError(f"--gpus-per-member must be at least 0, got {gpus:g}")
     if table is not None:
         if algorithm != "regression":
             raise RequestError(f"--runs is read by --algorithm regression, not by {algorithm}")
@@ -95,7 +99,7 @@ def search(
     request = searching.SearchRequest(
         **take_problem(options),
         algorithm=algorithm,
-        hyper=parse_settings(list(hyper)),
+        hyper=parse_settings(list(hyper), "--hyper"),
         population=population,
         ready=ready,
         quantile=quantile,

@@ -48,20 +48,28 @@ def train(
 ) -> None:
     """Train one model with a method, with fixed weights, with a policy, or on a single task."""
     given = [
-        f"--{k}" for k, v in {"method": method, "weights": weights, "policy": policy, "single": single}.items() if v
+        f"--{k}"
+        for k, v in {"method": method, "weights": weights, "policy": policy, "single": single}.items()
+        if v is not None
     ]
     if len(given) > 1:
         raise RequestError(f"{' and '.join(given)} exclude each other: name one source of weights")
     from scalarize import records, requests, training
     from scalarize.policy import Policy
     from scalarize.recipe import parse_settings
+    from scalarize.studies import contenders
 
+    if method in contenders.SPECIAL:
+        raise RequestError(
+            f"--method {method}: that is a row of `scalarize compare`; a training takes one of `scalarize methods`, "
+            "or --weights, --policy or --single"
+        )
     request = requests.TrainRequest(
         **take_problem(options),
-        method=method or (None if weights or policy else DEFAULT_METHOD),
-        weights=weights_of(weights) if weights else None,
-        hyper=parse_settings(list(hyper)),
-        policy=Policy.load(policy).to_dict() if policy else None,
+        method=DEFAULT_METHOD if method is weights is policy is None else method,
+        weights=None if weights is None else weights_of(weights),
+        hyper=parse_settings(list(hyper), "--hyper"),
+        policy=None if policy is None else Policy.load(policy).to_dict(),
         single=single,
         seed=seed,
     )

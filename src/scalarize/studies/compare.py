@@ -46,6 +46,8 @@ class CompareRequest(Problem):
                 raise one_of("method", row, [*all_methods(), *SPECIAL])
             if row in OF_POLICIES and not self.policies:
                 raise RequestError(f"the row {row!r} needs --policy FILE (several are one row over searches)")
+        if self.policies and not set(self.rows) & set(OF_POLICIES):
+            raise RequestError(f"--policy is for the rows {', '.join(OF_POLICIES)}: add one of them to --methods")
         for row in all_methods():
             if row in self.rows and row not in all_methods(self.resolve().kind):
                 raise RequestError(f"{row} compares tasks sample by sample: it cannot weigh domains")

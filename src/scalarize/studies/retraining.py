@@ -35,7 +35,9 @@ def retrain(
         raise RequestError(f"--seeds must be at least 1, got {seeds}")
     config = records.read_config(directory)
     if config.get("kind") != "search":
-        raise RequestError(f"{directory}: holds a {config.get('kind')}, not a search")
+        raise RequestError(f"{directory}: holds {records.kind_in_words(config.get('kind'))}, not a search")
+    if not (directory / "policy.json").is_file():
+        raise RequestError(f"{directory / 'policy.json'}: missing (is the search finished? go on with --resume)")
     policy = Policy.load(directory / "policy.json").history(history)
     asked = {k: v for k, v in config["request"].items() if k in Problem.model_fields} | changes
     held = asked.get("settings", {})

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from scalarize import files
 from scalarize import tasks as kinds
 from scalarize.data.tables import numeric_inputs
 from scalarize.errors import RequestError, one_of
@@ -78,9 +79,11 @@ def from_csv(path: Path, targets: Sequence[str]) -> Workload:
     """
     try:
         frame = pd.read_csv(path)
-    except FileNotFoundError:
-        raise RequestError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise files.refusal(path, error) from None
+    except UnicodeDecodeError:
+        raise RequestError(f"{path}: cannot be read as CSV: it is not UTF-8; save it so") from None
+    except ValueError as error:
         raise RequestError(f"{path}: cannot be read as CSV: {str(error).splitlines()[0]}") from None
     if not targets:
         raise RequestError(f"--csv {path} needs --targets: name columns of {', '.join(map(str, frame.columns))}")
@@ -96,7 +99,8 @@ def from_csv(path: Path, targets: Sequence[str]) -> Workload:
     inputs = [c for c in rest.columns if pd.api.types.is_numeric_dtype(rest[c]) and not rest[c].isna().all()]
     ignored = [str(c) for c in rest.columns if c not in inputs]
     if not inputs:
-        raise RequestError(f"{path}: no numeric column is left as input beside the targets ({', '.join(ignored)})")
+        why = f"{', '.join(ignored)} are not numeric" if ignored else "every column is a target"
+        raise RequestError(f"{path}: no numeric column is left as input: {why}")
     for column in inputs:
         check_size(f"{path}: column {column!r}", rest[column].dropna())
 
