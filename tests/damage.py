@@ -9,6 +9,7 @@ import contextlib
 import copy
 import json
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,10 @@ def fuzz(check: Callable[..., None], examples: int, *strategies: st.SearchStrate
         suppress_health_check=list(HealthCheck),
         phases=[Phase.explicit, Phase.generate, Phase.shrink],
     )
-    chosen(given(*strategies)(check))()
+    with warnings.catch_warnings():
+        # Else the length of a failing input would hide the failure.
+        warnings.filterwarnings("ignore", message="Generating overly large repr")
+        chosen(given(*strategies)(check))()
 
 
 def amounts(few: int, many: int) -> Any:
@@ -80,13 +84,16 @@ def damaged(draw: st.DrawFn, content: Any, most: int = 2) -> Any:
     for _ in range(draw(st.integers(1, most))):
         *path, last = draw(st.sampled_from([p for p in places(result) if p] or [("x",)]))
         if last == "x":
-            return draw(st.sampled_from(WRONG))
+            return copy.deepcopy(draw(st.sampled_from(WRONG)))
         holder = result
         for key in path:
             holder = holder[key]
         action = draw(st.sampled_from(["replace", "replace", "drop", "double", "rename"]))
         if action == "replace" or (action != "drop" and isinstance(holder, list) is (action == "rename")):
-            holder[last] = draw(st.sampled_from(WRONG) | st.floats() | st.integers() | st.text(max_size=8))
+            # A copy: what is put in may be damaged in turn.
+            holder[last] = copy.deepcopy(
+                draw(st.sampled_from(WRONG) | st.floats() | st.integers() | st.text(max_size=8))
+            )
         elif action == "drop":
             del holder[last]
         elif action == "rename":

@@ -43,6 +43,7 @@ def measure(
     RequestError where the split is empty.
     """
     found: Seen = {}
+    double = next(model.parameters()).dtype == torch.float64
     model.eval()
     for name, domain in data.domains.items():
         objectives = [o for o in data.objectives if o.domain == name]
@@ -57,6 +58,7 @@ def measure(
         size = max(1, batch_size // 4) if isinstance(source, Streaming) else batch_size  # several are read ahead
         for read in batches(source, torch.split(torch.arange(len(source)), size)):
             batch = read.to(device)
+            batch = batch.doubled() if double else batch
             predictions = decode(model, model.encode(batch.inputs), [o.task.name for o in objectives], view)
             for o in objectives:
                 prediction, target = predictions[o.task.name], batch.targets[o.task.name]

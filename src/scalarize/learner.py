@@ -226,6 +226,7 @@ class SupervisedLearner:
             batch = self.reader.take(name, count).to(self.device)
             parts.append(domain.augment(batch, augment) if domain.augment else batch)
         batch = type(parts[0]).concat(parts)
+        batch = batch.doubled() if self.precision == "float64" else batch
         ends = torch.tensor(list(counts.values())).cumsum(0).tolist()
         places = {name: slice(end - counts[name], end) for name, end in zip(counts, ends, strict=True)}
         here = [o for o in self.data.objectives if o.domain in places]

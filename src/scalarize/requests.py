@@ -72,10 +72,11 @@ class Problem(BaseModel):
         try:
             with self._blamed("data"):
                 data = workload.load(recipe.data, root)
-        except RequestError:
-            if (missing := workload.missing(root)) is None:
+        except RequestError as error:
+            missing = workload.missing(root) or ""
+            if missing.partition(": ")[0] != str(error).partition(": ")[0]:
                 raise
-            raise RequestError(missing) from None  # says what to put there, or what fetches it
+            raise RequestError(missing) from None  # the same file, and what to put there or what fetches it
         samples = sum(len(domain.splits["train"]) for domain in data.domains.values())
         if recipe.batch_size > max(samples, MOST_REPEATED):
             raise RequestError(f"--set batch_size={recipe.batch_size}: there are {samples} samples to train on")

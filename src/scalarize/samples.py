@@ -25,6 +25,12 @@ class Batch:
         targets = {k: v.to(device, non_blocking=True) for k, v in self.targets.items()}
         return replace(self, inputs=self.inputs.to(device, non_blocking=True), targets=targets)
 
+    def doubled(self) -> Batch:
+        """The batch in double precision; whole numbers stay what they are."""
+        targets = {k: v.double() if v.is_floating_point() else v for k, v in self.targets.items()}
+        real = isinstance(self.inputs, Tensor) and self.inputs.is_floating_point()
+        return replace(self, inputs=self.inputs.double() if real else self.inputs, targets=targets)
+
     def __len__(self) -> int:
         return len(next(iter(self.targets.values())))
 

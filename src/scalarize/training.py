@@ -62,7 +62,7 @@ def _run(
     checkpoint = out / "checkpoints" / "last.pt"
     saved = started
     if checkpoint.exists():
-        spent, trained, length = _go_on(learner, method, chosen, checkpoint)
+        spent, trained, length = _go_on(learner, method, chosen, checkpoint, recipe.epochs)
         log.truncate(length)
     else:
         log.truncate(0)
@@ -108,7 +108,9 @@ def _run(
     return result
 
 
-def _go_on(learner: RunLearner, method: Method, chosen: Selection, checkpoint: Path) -> tuple[float, float, int]:
+def _go_on(
+    learner: RunLearner, method: Method, chosen: Selection, checkpoint: Path, epochs: int
+) -> tuple[float, float, int]:
     """Load a checkpoint: seconds spent until then, those of training alone, and bytes of records.
 
     Raises RequestError where it is damaged.
@@ -116,6 +118,8 @@ def _go_on(learner: RunLearner, method: Method, chosen: Selection, checkpoint: P
     held = files.load_tensors(checkpoint)
     try:
         learner.load_state_dict(held["learner"])
+        if not 0 <= learner.epoch <= epochs:
+            raise ValueError(f"it is of epoch {learner.epoch}, the run has {epochs}")
         learner.use(method)
         chosen.load_state_dict(held["selection"])
         return float(held["seconds"]), float(held["trained"]), max(0, int(held["bytes"]))

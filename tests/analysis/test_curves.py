@@ -7,6 +7,7 @@ import pytest
 import fake_runs
 from scalarize.analysis import curves, runs
 from scalarize.analysis.runs import Run
+from scalarize.errors import RequestError
 from scalarize.policy import Policy
 
 
@@ -26,6 +27,17 @@ def test_a_weight_holds_until_the_next_and_is_averaged_over_steps(tmp_path):
     assert weights["a"].tolist() == pytest.approx([0.2, 0.4, 0.6])
     assert weights["b"].tolist() == pytest.approx([0.8, 0.6, 0.4])
     assert weights.index.tolist() == [0, 1, 2]
+
+
+def test_steps_may_be_written_as_floats_and_absurd_ones_are_refused(tmp_path):
+    row = fake_runs.row
+    rows = [row(0.0, 0, "train", "a", "weight", 0.2), row(10.0, 1, "train", "a", "loss", 1.0)]
+    assert curves.weights(run_of(tmp_path / "floats", rows))["a"].tolist() == pytest.approx([0.2])
+    rows.append(row(9e12, 0, "train", "a", "weight", 0.5))
+    with pytest.raises(RequestError, match=r"records\.jsonl: damaged: 900,000,000,000 epochs"):
+        curves.weights(run_of(tmp_path / "absurd", rows))
+    with pytest.raises(RequestError, match="cannot be drawn"):
+        curves.policy_weights(Policy.constant({"a": 1.0, "b": 1.0}, epochs=10**12))
 
 
 def test_domains_are_the_objectives_where_the_task_is_shared(tmp_path):

@@ -13,6 +13,7 @@ import torch
 import scalarize
 from damage import amounts, damaged, damaged_bytes, damaged_file, fuzz, one_line, snapshot
 from scalarize import requests, training
+from scalarize.errors import RequestError
 from scalarize.learner import SupervisedLearner
 from scalarize.search.problems import Stationary
 
@@ -76,8 +77,8 @@ def packed(content: Any) -> bytes:
     return buffer.getvalue()
 
 
-@amounts(12, 300)
-def test_a_training(tmp_path: Path, examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[requests.TrainRequest, Path, Path]:
+    """A training of three epochs that crashed in the last one: its request, its directory and its checkpoint."""
     table = tmp_path / "mine.csv"
     table.write_text("a,b,x\n" + "".join(f"{k % 2},{k * 7 % 10 / 3},{k * 3 % 11}\n" for k in range(60)))
     request = requests.TrainRequest(csv=str(table), targets=("a", "b"), epochs=3, method="uncertainty")
@@ -93,8 +94,24 @@ def test_a_training(tmp_path: Path, examples: int, monkeypatch: pytest.MonkeyPat
     with pytest.raises(Crash):
         training.train(request, place, "scalarize train")
     monkeypatch.setattr(SupervisedLearner, "train", original)
+    return request, place, place / "checkpoints" / "last.pt"
+
+
+@pytest.mark.parametrize("epoch", [-1, -1e300, 4])
+def test_a_checkpoint_of_no_such_epoch_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: float
+) -> None:
+    request, place, file = cut_short(tmp_path, monkeypatch)
+    held = torch.load(file, weights_only=True)
+    file.write_bytes(packed(held | {"learner": held["learner"] | {"epoch": epoch}}))
+    with pytest.raises(RequestError, match=r"last.pt: no checkpoint of this run: .* the run has 3"):
+        training.train(request, place, "scalarize train", resume=True)
+
+
+@amounts(12, 300)
+def test_a_training(tmp_path: Path, examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    request, place, file = cut_short(tmp_path, monkeypatch)
     known = snapshot(place)
-    file = place / "checkpoints" / "last.pt"
     held = torch.load(file, weights_only=True)
 
     def check(content: bytes) -> None:

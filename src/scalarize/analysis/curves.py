@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 
 from scalarize.analysis.runs import Run
+from scalarize.errors import RequestError
 from scalarize.policy import Policy
+
+MOST_EPOCHS = 100_000  # beyond it a file is taken for damaged: a course is drawn epoch by epoch
 
 
 def objectives(records: pd.DataFrame) -> pd.Series[str]:
@@ -40,7 +43,8 @@ def _by_epoch(rows: pd.DataFrame) -> pd.DataFrame:
 def weights(run: Run) -> pd.DataFrame:
     """Epoch x objective: weights in use, averaged over each epoch's steps; a recorded row holds until the next.
 
-    Index k is the epoch from k to k + 1. Empty for a run that recorded no weights.
+    Index k is the epoch from k to k + 1. Empty for a run that recorded no weights. Raises RequestError where the
+    records would have more epochs than any run.
     """
     records = run.records
     rows = records[(records["split"] == "train") & (records["metric"] == "weight")]
@@ -48,12 +52,14 @@ def weights(run: Run) -> pd.DataFrame:
         return pd.DataFrame()
     per_epoch = _steps_per_epoch(records)
     epochs = max(1, round(records["step"].max() / per_epoch))
+    if epochs > MOST_EPOCHS:
+        raise RequestError(f"{run.path / 'records.jsonl'}: damaged: {epochs:,} epochs")
     bounds = np.arange(epochs + 1) * per_epoch
     rows = rows.assign(objective=objectives(rows))
     columns = {}
     for name, own in rows.groupby("objective", sort=False):
         own = own.sort_values("step", kind="stable").drop_duplicates("step", keep="last")
-        start = own["step"].to_numpy(dtype=np.float64)
+        start = np.array(own["step"], dtype=np.float64)
         value = own["value"].to_numpy(dtype=np.float64)
         start[0] = 0.0
         ends = np.append(start[1:], max(bounds[-1], start[-1]))
@@ -75,7 +81,12 @@ def shares(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def policy_weights(policy: Policy) -> pd.DataFrame:
-    """Epoch x task: the simplex weights of a policy; index k is the epoch from k to k + 1."""
+    """Epoch x task: the simplex weights of a policy; index k is the epoch from k to k + 1.
+
+    Raises RequestError for a policy with more epochs than any training.
+    """
+    if policy.epochs > MOST_EPOCHS:
+        raise RequestError(f"a policy over {policy.epochs} epochs cannot be drawn: {MOST_EPOCHS} at most")
     table = [policy.weights_at(epoch) for epoch in range(policy.epochs)]
     return pd.DataFrame(np.array(table), columns=list(policy.tasks), index=pd.RangeIndex(policy.epochs, name="epoch"))
 
