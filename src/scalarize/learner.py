@@ -102,7 +102,7 @@ class SupervisedLearner:
         """Go on from ``state``. Optimiser and method are restored when training goes on, or at once for views."""
         self.model.load_state_dict(state["model"])
         self.epoch = int(state["epoch"])
-        self.streams.position = dict(state["position"])
+        self.streams.go_to(state["position"])
         self.reader.close()
         self._restored = _copy(state) if "method" in state else None
         self._blind = bool(state.get("view"))

@@ -27,6 +27,13 @@ class Streams:
         self.position = dict.fromkeys(sizes, 0)  # samples drawn so far
         self._order: dict[str, tuple[int, Tensor]] = {}
 
+    def go_to(self, position: Mapping[str, int]) -> None:
+        """Go on from ``position``. Raises ValueError where it is not one of these domains."""
+        known = isinstance(position, dict) and set(position) == set(self.sizes)
+        if not known or not all(type(drawn) is int and drawn >= 0 for drawn in position.values()):
+            raise ValueError(f"no numbers of samples drawn from {', '.join(self.sizes)}: {str(position)[:80]}")
+        self.position = dict(position)
+
     def _permutation(self, name: str, turn: int) -> Tensor:
         if self._order.get(name, (-1,))[0] != turn:
             generator = torch.Generator().manual_seed(derive(self.seed, "order", name, turn))
