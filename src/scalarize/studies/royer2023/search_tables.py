@@ -163,7 +163,7 @@ def tabulate(found: Found, protocol: Protocol) -> list[Table]:
     for size in sizes:
         own = [r for r in everything if r["size"] == size]
         kept = choose_rates(own)
-        paper, beside = _printed(protocol.table, size, sizes)
+        paper, beside = paper_beside(protocol.table, size, sizes)
         focus = next(iter(protocol.searches))
         verdicts = comparison.compare(kept, focus, lower)
         against = [v.sentence for v in verdicts if focus in (v.first, v.second)]
@@ -171,12 +171,22 @@ def tabulate(found: Found, protocol: Protocol) -> list[Table]:
         note = f"Learning rate of each row chosen on validation among {len({r['rate'] for r in own})}."
         note += f" The paper's column: {protocol.workload}, {paper}."
         frame = comparison_frame(kept, own, beside)
-        tables.append(Table("comparison", title, frame, note, tuple(f"C4, {size}: {s}" for s in against)))
+        tables.append(
+            Table("comparison", title, frame, note, (*(f"C4, {size}: {s}" for s in against), edges(kept, own)))
+        )
         trials |= _trials(kept, list(protocol.searches), size, lower)
     return [*tables, claims.table(trials)]
 
 
-def _printed(table: str, size: str, sizes: Sequence[str]) -> tuple[str, dict[str, float]]:
+def edges(kept: Sequence[dict[str, Any]], everything: Sequence[dict[str, Any]]) -> str:
+    """How many rows chose the largest or the smallest rate tried: these may want others."""
+    chosen = {r["method"]: r["rate"] for r in kept}
+    tried = [r["rate"] for r in everything]
+    most, least = (sum(rate == edge for rate in chosen.values()) for edge in (max(tried), min(tried)))
+    return f"Of {len(chosen)} rows, {most} chose the largest learning rate tried, {least} the smallest."
+
+
+def paper_beside(table: str, size: str, sizes: Sequence[str]) -> tuple[str, dict[str, float]]:
     """The paper's size to stand beside ours, and its averages: the same one, else the smallest beside the smallest of
     several, and the largest beside the others.
     """
@@ -231,9 +241,9 @@ def _target(protocol: Protocol, title: str) -> Target:
 
 
 TARGETS = (
-    _target(TABLE_1, "Six domains: search, methods, uniform; ResNet-26"),
-    _target(TABLE_2, "Eight tasks: search, methods, uniform; full width"),
-    _target(TABLE_B, "As table 1 with ResNet-50"),
-    _target(TABLE_C, "As table 2 with 6 layers, three widths"),
-    _target(TABLE_D, "As table 2 with 9 layers, three widths"),
+    _target(TABLE_1, "Search, methods, even weights (paper: six domains, ResNet-26)"),
+    _target(TABLE_2, "Search, methods, even weights (paper: eight tasks, full width)"),
+    _target(TABLE_B, "As table 1 (paper: ResNet-50)"),
+    _target(TABLE_C, "As table 2 (paper: 6 layers, three widths)"),
+    _target(TABLE_D, "As table 2 (paper: 9 layers, three widths)"),
 )
