@@ -104,6 +104,7 @@ WRONG = {
         ("compare", "rand-hie", "--methods", "uniform", "--policy", "p.json"),
         "is for the rows",
     ),
+    "cost on no device": (("cost", "rand-hie-sites", "--device", "cpu:x"), "--device cpu:x"),
     "no learning rate": (("compare", "rand-hie", "--methods", "uniform", "--learning-rates", ""), "--learning-rates"),
     "a report in a file": (("report", ".", "--out", "p.json/x.html"), "p.json: is a file"),
     "a file to watch": (("watch", "p.json"), "p.json: is a file"),

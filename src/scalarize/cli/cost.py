@@ -35,6 +35,7 @@ def cost(methods: str | None, repeats: int, seed: int, as_json: bool, **options:
     for name in names:
         if name not in able:
             raise one_of("method", name, able, where=" for this workload")
+    problem.check_device()
     learner = requests.make_learner(problem, seed)
     size = learner.recipe.batch_size
     rows = costs.of_model(learner.model, learner.data, size, names, repeats, problem.device)
