@@ -171,6 +171,10 @@ def document(found: Sequence[Mapping[str, Any]]) -> str:
         lines.append(f"| {result['target']} | {result['data']} | {result['minutes']} | {spent:.1f} |")
     total, spent = sum(r["minutes"] for r in found), sum(r["seconds_runs"] for r in found) / 60
     lines.append(f"| together | | {total} | {spent:.1f} |")
+    there = {(result["target"], result["data"]) for result in found}
+    absent = [t for t in PLAN if (f"royer2023/{t.target}", t.data) not in there]
+    if absent:
+        lines += ["", "Planned and not run: " + "; ".join(f"{t.target} on {t.data}" for t in absent) + "."]
     return markdown.document(lines, sorted(found, key=lambda result: str(result["question"])), choose)
 
 
@@ -187,6 +191,8 @@ def on_trial(found: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 def choose(kind: str, frame: pd.DataFrame) -> pd.DataFrame | None:
     """The rows and columns that matter; a comparison also as differences to even weights, ours and the paper's."""
+    if "pair" in frame:
+        frame = frame.assign(pair=frame["pair"].str.replace("|", " + ", regex=False))  # which would end a cell
     if kind != "comparison":
         return frame[[c for c in SHOWN[kind] if c in frame]] if kind in SHOWN else None
     frame = frame[frame["task"] == "average"].copy()

@@ -64,6 +64,7 @@ def test_the_page_holds_verdicts_differences_and_times(script: ModuleType, tmp_p
     assert "| together | | 10 | 4.0 |" in text
     assert "| pbt | 72 | 71 | 73 | 2 | 48.01 | 1.23 |" in text
     assert "| uniform | 70 | 69 | 71 | 0 | 46.78 | 0 |" in text
+    assert "Planned and not run: table-2 on rand-hie; figure-5 on rand-hie-sites;" in text
     assert "left" not in text
     assert text.index("| pbt | 72") < text.index("| uniform | 70")
 
@@ -74,6 +75,11 @@ def test_each_trial_is_a_request_that_can_be_planned(script: ModuleType) -> None
     for trial in script.PLAN:
         assert trial.seeds >= study.FEWEST_SEEDS
         assert targets.get(f"royer2023/{trial.target}")
+
+
+def test_pairs_do_not_end_the_cells_of_a_table(script: ModuleType) -> None:
+    shown = script.choose("gains", pd.DataFrame({"pair": ["a|b"], "size": ["s"], "p_star": [0.5]}))
+    assert shown.to_dict("records") == [{"pair": "a + b", "size": "s", "p_star": 0.5}]
 
 
 @pytest.mark.slow
