@@ -34,6 +34,7 @@ def test_a_target_runs_to_its_end(command: Any, tmp_path: Path, target: str, wor
     assert result["illustration"] is (result["runs"] > 0)
     assert any("illustration" in line for line in result["findings"]) is (result["runs"] > 0)
     assert result["runs"] == 0 or any("runs:" in line for line in result["scaled"])
+    assert any(line.startswith(f"{workload}: data: ") and line.endswith(f" -> {workload}") for line in result["scaled"])
     tables = [pd.read_csv(tmp_path / result["out"] / t["file"]) for t in result["tables"]]
     assert tables
     assert all(len(t) for t in tables)

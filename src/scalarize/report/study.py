@@ -48,7 +48,7 @@ def _head(result: Mapping[str, Any]) -> str:
     scaled = "".join(f"<li>{escape(line)}</li>" for line in result["scaled"])
     text = f"<h2>What it says</h2><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
     text += f"<p>{result['runs']} runs.</p>" + (html.command(str(config["command"])) if "command" in config else "")
-    return text + (f"<h2>Scaled down from the paper</h2><ul>{scaled}</ul>" if scaled else "")
+    return text + (f"<h2>Other than in the paper</h2><ul>{scaled}</ul>" if scaled else "")
 
 
 def _table(table: study_tables.Table) -> str:

@@ -74,5 +74,5 @@ def times(context: Context, rows: Sequence[Row], printed: Mapping[str, str]) -> 
     slowest = max(found, key=lambda row: row["to_bare"])
     said = f"Slowest step: {slowest['method']}, {slowest['to_bare']:.2f} times plain training"
     beside = f" (the paper: {printed[slowest['method']]})." if slowest["method"] in printed else "."
-    note = f"Median and quartiles of {repeats} rounds, each row against ``bare`` in the same; {len(data.names)} tasks."
+    note = f"Median and quartiles of {repeats} rounds, each row against plain training; {len(data.names)} tasks."
     return Table("ratios", "Time of a step", frame, note, (said + beside,))

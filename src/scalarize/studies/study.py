@@ -144,7 +144,13 @@ def detectable(results: pd.DataFrame) -> list[str]:
 
 
 def _scaled(target: Target, full: Context, here: Context, plan: Sequence[Planned]) -> list[str]:
-    return budget.scaled([_sizes(p) for p in target.plan(full)], [_sizes(p) for p in plan])
+    """What was scaled down, and what else is not the paper's: its data, and settings that were asked for."""
+    lines = budget.scaled([_sizes(p) for p in target.plan(full)], [_sizes(p) for p in plan])
+    if here.workload.name not in target.workloads:
+        lines.append(f"data: {', '.join(target.workloads)} -> {here.workload.name}")
+    if here.problem.settings:
+        lines.append("settings: " + ", ".join(f"{key}={value}" for key, value in here.problem.settings.items()))
+    return lines
 
 
 def _sizes(planned: Planned) -> dict[str, Any]:
