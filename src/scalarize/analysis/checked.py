@@ -8,6 +8,7 @@ from typing import Any
 
 from scalarize import files
 from scalarize.errors import RequestError
+from scalarize.policy import Policy
 
 
 def check_place(place: Path) -> None:
@@ -16,6 +17,14 @@ def check_place(place: Path) -> None:
         raise RequestError(
             f"{place}: {'is a file; name a directory of runs' if place.exists() else 'no such directory'}"
         )
+
+
+def search_policy(directory: Path) -> Policy:
+    """The policy that the search in ``directory`` found. Raises RequestError where it is missing or damaged."""
+    path = directory / "policy.json"
+    if not path.is_file():
+        raise RequestError(f"{path}: missing (is the search finished? go on with --resume)")
+    return Policy.load(path)
 
 
 def read_yaml(path: Path) -> Mapping[str, Any]:

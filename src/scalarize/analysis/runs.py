@@ -135,9 +135,7 @@ def read_run(path: Path, method: str | None = None) -> Run:
 
 def read_search(path: Path) -> Search:
     """A search. Raises RequestError naming what is missing or damaged."""
-    if not (path / "policy.json").is_file():
-        raise RequestError(f"{path / 'policy.json'}: missing (is the search finished? go on with --resume)")
-    policy = Policy.load(path / "policy.json")
+    policy = checked.search_policy(path)
     lineage = files.read_lines(path / "lineage.jsonl")
     width = len(policy.tasks)
     for number, row in enumerate(lineage, start=1):

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from scalarize import files, records
-from scalarize.analysis import comparison, tables
+from scalarize.analysis import checked, comparison, tables
 from scalarize.errors import RequestError
-from scalarize.policy import Policy
 from scalarize.requests import Problem
 from scalarize.studies import runs
 from scalarize.studies.runs import PlannedRun, Say
@@ -36,9 +35,7 @@ def retrain(
     config = records.read_config(directory)
     if config.get("kind") != "search":
         raise RequestError(f"{directory}: holds {records.kind_in_words(config.get('kind'))}, not a search")
-    if not (directory / "policy.json").is_file():
-        raise RequestError(f"{directory / 'policy.json'}: missing (is the search finished? go on with --resume)")
-    policy = Policy.load(directory / "policy.json").history(history)
+    policy = checked.search_policy(directory).history(history)
     asked = {k: v for k, v in config["request"].items() if k in Problem.model_fields} | changes
     held = asked.get("settings", {})
     asked["settings"] = held | settings if isinstance(held, dict) else held

@@ -95,16 +95,19 @@ def courses(found: Found) -> list[Table]:
     keys = ["method", "rate", "depth", "width", "epoch"]
     shown = epochs.groupby(keys, sort=False)[["share", "loss"]].mean().reset_index()
     by_run = conflicts.per_run(epochs, LABELS)
-    change = statistics.t_interval((by_run["end"] - by_run["start"]).groupby(by_run["seed"]).mean().tolist())
-    findings = [f"C3: the share of conflicting pairs changes from first to last epoch by {said(change)}."]
+    findings = [f"C3: the share of conflicting pairs changes from first to last epoch by {said(_rise(by_run))}."]
     grows: dict[str, claims.Measured] = {}
     for method, own in by_run.groupby("method", sort=False):
-        rise = statistics.t_interval((own["end"] - own["start"]).groupby(own["seed"]).mean().tolist())
-        grows[f"share of conflicts with {method}, last minus first epoch"] = rise.at
+        grows[f"share of conflicts with {method}, last minus first epoch"] = _rise(own).at
         mean = statistics.t_interval(own.groupby("seed")["share"].mean().tolist())
         findings.append(f"C3: share of conflicting pairs with {method}: {said(mean)}.")
     course = Table("conflict-course", "Conflicting pairs over epochs", shown, "Means over seeds.", tuple(findings))
     return [course, _against_accuracy(found, by_run), claims.table({("C3, towards the end", ""): grows})]
+
+
+def _rise(by_run: pd.DataFrame) -> statistics.Interval:
+    """By how much the share grows from the first epoch to the last, over seeds."""
+    return statistics.t_interval((by_run["end"] - by_run["start"]).groupby(by_run["seed"]).mean().tolist())
 
 
 def _against_accuracy(found: Found, by_run: pd.DataFrame) -> Table:
