@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -178,3 +179,9 @@ def test_no_benchmark_is_named_in_a_model() -> None:
     for path in (ROOT / "models").glob("*.py"):
         words = {w for text in strings(ast.parse(path.read_text())) for w in text.split()}
         assert not words & set(workloads.names()), path
+
+
+@pytest.mark.parametrize("script", sorted((ROOT.parents[1] / "benchmarks").glob("*.py")), ids=lambda p: p.stem)
+def test_no_benchmark_hides_a_package(script: Path) -> None:
+    # `python benchmarks/x.py` puts its folder first: `import x` would find the benchmark itself
+    assert importlib.util.find_spec(script.stem) is None

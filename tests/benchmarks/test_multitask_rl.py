@@ -13,8 +13,8 @@ from scalarize import files
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "metaworld.py"
-    spec = importlib.util.spec_from_file_location("benchmark_metaworld", path)
+    path = Path(__file__).parents[2] / "benchmarks" / "multitask_rl.py"
+    spec = importlib.util.spec_from_file_location("benchmark_multitask_rl", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -1,7 +1,7 @@
 """results/metaworld.md by one command: does multi-task soft actor-critic learn on Meta-World, and what do methods cost?
 
     pip install 'scalarize[rl]'
-    python benchmarks/metaworld.py --out runs/metaworld --write results/metaworld.md
+    python benchmarks/multitask_rl.py --out runs/metaworld --write results/metaworld.md
 
 Three parts, each resumable: finished runs and finished rounds are read. *learns*: reach-v3 alone and three easier tasks
 together, plain training, on 50 fixed test episodes a task, against the untrained policy on the same episodes.
@@ -69,7 +69,7 @@ def run(request: TrainRequest, out: Path) -> dict[str, Any]:
     """Train or read; a run that diverges in its first epoch has only ``diverged``."""
     try:
         told = functools.partial(say, out)
-        found: dict[str, Any] = training.train(request, out, "benchmarks/metaworld.py", True, told)
+        found: dict[str, Any] = training.train(request, out, "benchmarks/multitask_rl.py", True, told)
     except DivergedError as error:
         return {"diverged": f"epoch 0: {error}"}
     return found
@@ -224,7 +224,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parts = given.parts.split(",")
     Path(given.out).mkdir(parents=True, exist_ok=True)
     lines = ["# Meta-World: soft actor-critic on several tasks", ""]
-    lines += [f"    python benchmarks/metaworld.py --out {given.out} --write {given.write}", ""]
+    lines += [f"    python benchmarks/multitask_rl.py --out {given.out} --write {given.write}", ""]
     lines += ["metaworld 3.1.1, one process, one thread. Test goals are seen neither in training nor in selection."]
     if "learns" in parts:
         found = {g: [learning(g, seed, given) for seed in range(given.seeds)] for g in GROUPS}
