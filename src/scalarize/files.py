@@ -102,6 +102,16 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
     return rows
 
 
+def check_directory(path: Path, option: str = "--out") -> None:
+    """Raise RequestError where ``path``, given as ``option``, is no directory and cannot become one."""
+    try:
+        there = next(p for p in (path, *path.parents) if p.exists())
+    except OSError as error:
+        raise RequestError(f"{option} {path}: {error.strerror}") from None
+    if not there.is_dir():
+        raise RequestError(f"{there}: is a file; choose another {option}")
+
+
 @contextlib.contextmanager
 def lock(directory: str | Path) -> Iterator[None]:
     """Hold ``directory`` for this process. Raises RequestError where another process works on it."""

@@ -39,7 +39,7 @@ def claim(out: Path, kind: str, request: Mapping[str, Any], resume: bool, comman
     different request (naming the difference), where what it holds lost its config.yaml, or where it is no directory.
     """
     config = out / "config.yaml"
-    check_directory(out)
+    files.check_directory(out)
     if config.exists():
         if not resume:
             raise RequestError(f"{out}: already holds a run; go on with --resume or choose another --out")
@@ -61,16 +61,6 @@ def claim(out: Path, kind: str, request: Mapping[str, Any], resume: bool, comman
     content |= {"request": json.loads(json.dumps(request, default=str)), **more, "versions": versions()}
     files.write_text(config, yaml.safe_dump(content, sort_keys=False))
     return False
-
-
-def check_directory(out: Path) -> None:
-    """Raise RequestError where ``out`` is no directory and cannot become one."""
-    try:
-        there = next(p for p in (out, *out.parents) if p.exists())
-    except OSError as error:
-        raise RequestError(f"--out {out}: {error.strerror}") from None
-    if not there.is_dir():
-        raise RequestError(f"{there}: is a file; choose another --out")
 
 
 def kind_in_words(kind: Any) -> str:

@@ -110,7 +110,10 @@ class Problem(BaseModel):
         try:
             torch.zeros(1, device=self.device).item()  # which a device without numbers (meta) refuses
         except (RuntimeError, AssertionError, NotImplementedError) as error:
-            raise RequestError(f"--device {self.device}: {str(error).splitlines()[0]}") from None
+            there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+            usable = "cpu" if there is None else f"cpu or {there.type}"
+            reason = str(error).splitlines()[0].split(". ")[0].rstrip(".")
+            raise RequestError(f"--device {self.device}: choose {usable} here; torch says: {reason}") from None
 
 
 class TrainRequest(Problem):

@@ -37,7 +37,7 @@ def train(request: TrainRequest, out: Path, command: str, resume: bool = False, 
         data = data.restrict([request.single])
     method = request.source(data.names, recipe.epochs)
     asked = request.model_dump(mode="json")
-    records.check_directory(out)
+    files.check_directory(out)
     with files.lock(out):
         held = records.claim(out, "train", asked, resume, command, recipe=recipe.model_dump(mode="json"))
         if held and (out / "result.json").exists():

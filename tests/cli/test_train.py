@@ -121,7 +121,9 @@ WRONG = {
     "missing policy": (("train", "rand-hie", "--policy", "none.json"), "none.json"),
     "epochs 0": (("train", "rand-hie", "--epochs", "0"), "--epochs"),
     "epochs text": (("train", "rand-hie", "--epochs", "ten"), "--epochs"),
-    "unknown device": (("train", "rand-hie", "--device", "tpu9"), "--device tpu9"),
+    "unknown device": (("train", "rand-hie", "--device", "tpu9"), "--device tpu9: choose cpu"),
+    "a device without numbers": (("train", "rand-hie", "--device", "meta"), "--device meta: choose cpu"),
+    "data in a file": (("data", "get", "emoji", "--data", "p.json/x"), "p.json: is a file; choose another --data"),
     "unknown precision": (("train", "rand-hie", "--precision", "half"), "--precision half"),
     "hyper-parameter": (("train", "rand-hie", "--method", "cagrad", "--hyper", "d=1"), "hyper-parameter"),
 }

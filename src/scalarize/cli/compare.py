@@ -101,7 +101,7 @@ def demo(workload: str | None, out: str | None, resume: bool, as_json: bool) -> 
 @json_option
 def report(directories: tuple[str, ...], out: str | None, as_json: bool) -> None:
     """One self-contained page of what the given directories hold."""
-    from scalarize import records
+    from scalarize import files
     from scalarize.analysis import checked
     from scalarize.report import build  # type: ignore[attr-defined,unused-ignore]
 
@@ -111,6 +111,6 @@ def report(directories: tuple[str, ...], out: str | None, as_json: bool) -> None
     target = Path(out) if out else paths[0] / "report.html"
     if target.exists() and target.suffix != ".html":
         raise RequestError(f"{target}: exists and is no page; choose another --out, as in --out report.html")
-    records.check_directory(target.parent)
+    files.check_directory(target.parent)
     page = build(paths if len(paths) > 1 else paths[0], target)
     emit({"report": str(page)}, as_json, f"report: {page}")

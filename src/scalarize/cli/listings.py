@@ -66,6 +66,7 @@ def data() -> None:
 @json_option
 def get(name: str, root: str | None, accept_licence: bool, settings: tuple[str, ...], as_json: bool) -> None:
     """Fetch, build, verify and cache the data set of a workload."""
+    from scalarize import files
     from scalarize import workloads as known
     from scalarize.data import manifest
     from scalarize.recipe import parse_settings
@@ -78,6 +79,7 @@ def get(name: str, root: str | None, accept_licence: bool, settings: tuple[str, 
             raise RequestError(f"{name} cannot be fetched: {missing}")
         emit({"workload": name, "path": None}, as_json, f"{name}: its data is present, nothing to get")
         return
+    files.check_directory(folder, "--data")
     say(f"getting {name} into {folder}")
     path = Path(workload.get(folder, {**parse_settings(list(settings)), "accept_licence": accept_licence}))
     for line in manifest.said(path):

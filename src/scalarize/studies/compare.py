@@ -67,7 +67,7 @@ def compare(request: CompareRequest, out: Path, command: str, resume: bool, say:
     """Run the comparison in ``out`` and return its result (the JSON of ``compare``, and ``found``: every run)."""
     request.check()
     request.check_device()
-    records.check_directory(out)
+    files.check_directory(out)
     contest = _contest(request, out, command, say)
     with files.lock(out):
         records.claim(out, "compare", request.model_dump(mode="json"), resume, command)

@@ -47,7 +47,7 @@ def retrain(
     ]
     request = {"policy": policy.to_dict(), "problem": problem.model_dump(mode="json"), "seeds": seeds, "seed": seed}
     target = out or directory / f"retrain-{history}-{records.digest(request)}"
-    records.check_directory(target)
+    files.check_directory(target)
     with files.lock(target):
         records.claim(target, "compare", request, resume, command)
         found = runs.execute(plan, target, command, say)

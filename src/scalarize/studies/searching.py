@@ -134,7 +134,7 @@ def search(
     from scalarize.search.local import LocalExecutor
 
     request.check_device()
-    records.check_directory(out)
+    files.check_directory(out)
     if max_time is not None and not max_time > 0:
         raise RequestError(f"--max-time must be a positive number of seconds, got {max_time}")
     algorithm = algorithm_of(request)

@@ -91,7 +91,7 @@ def run(
     """
     prepared = contexts(target, request)
     place = out / target.name.rpartition("/")[2]
-    records.check_directory(place)
+    files.check_directory(place)
     started = time.perf_counter()
     plans = [(full, here, target.plan(here)) for full, here in prepared]
     with files.lock(out):
