@@ -34,11 +34,12 @@ EASY = ("reach-v3", "drawer-close-v3", "window-close-v3")
 GROUPS = {"reach-v3 alone": EASY[:1], "three easier tasks": EASY}
 METHODS = ("unitary", "pcgrad", "mgda", "graddrop", "imtl", "rlw")
 LEARNS = {  # our choice, for a short training: small networks, episodes of 100 steps
-    "epochs": 15,
+    "epochs": 12,
     "settings": {
         **{"data.steps": 1000, "data.initial_steps": 1000, "data.horizon": 100, "data.validation": 10},
         **{"data.discount": 0.95, "data.target_rate": 0.01, "data.replay": 50_000, "model.temperature": 0.2},
         **{"optimizer.lr": 1e-3, "optimizer.weight_decay": 0.0, "model.widths": [128, 128]},
+        **{"model.observation_scale": 5.0},
     },
 }
 SHORT = {"data.goals": 10, "data.test": 5, "data.horizon": 200, "data.replay": 20_000, "data.target_clip": 1000.0}

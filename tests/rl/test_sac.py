@@ -90,3 +90,10 @@ def test_targets_follow_and_the_task_is_told() -> None:
     assert all(torch.allclose(p, q + 0.25) for p, q in zip(made.targets.parameters(), before, strict=True))
     assert made.told(normal(T, B, D))[:, :, D:].tolist() == [[[1.0, 0.0]] * B, [[0.0, 1.0]] * B]
     assert math.isclose(sum(1 for _ in made.shared_parameters()), 3 * 6)
+
+
+def test_observations_are_scaled_and_the_task_is_not() -> None:
+    seen = normal(T, B, D)
+    told, scaled = model().told(seen), model(scale=5.0).told(seen)
+    assert torch.equal(scaled[:, :, :D], 5 * told[:, :, :D])
+    assert torch.equal(scaled[:, :, D:], told[:, :, D:])

@@ -14,7 +14,8 @@ from scalarize.recipe import Recipe
 class Settings(BaseModel):
     """Counts of steps are steps of all tasks' environments together, T environment steps each.
 
-    widths: of actor and critics. temperature: at the beginning; temperatures: one for all tasks or one a task.
+    widths: of actor and critics; observation_scale: multiplies what both see. temperature: at the beginning;
+    temperatures: one for all tasks or one a task.
     initial_steps: acted at random before the first update. updates: a step. replay: transitions of each task that are
     kept; save_replay: whether checkpoints hold them (else a training that goes on first fills it again, with
     ``initial_steps`` of the policy's). rewards, reward_rate: see :class:`scalarize.rl.replay.Replay`. discount,
@@ -24,6 +25,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     widths: tuple[PositiveInt, ...] = (400, 400, 400)
+    observation_scale: float = Field(default=1.0, gt=0)
     temperature: float = Field(default=1.0, gt=0)
     temperatures: Literal["shared", "per-task"] = "shared"
     initial_steps: NonNegativeInt = 1500

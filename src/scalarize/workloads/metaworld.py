@@ -109,9 +109,9 @@ def _load(settings: Mapping[str, Any], root: Path, names: tuple[str, ...]) -> Da
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     """Actor and critics that are told the task as a one-hot vector."""
     own = Settings.of(settings, {})
-    return ActorCritic(
-        len(data.names), data.info["observation"], ACTIONS, own.widths, own.temperature, own.temperatures == "per-task"
-    )
+    per_task = own.temperatures == "per-task"
+    seen, tasks = data.info["observation"], len(data.names)
+    return ActorCritic(tasks, seen, ACTIONS, own.widths, own.temperature, per_task, own.observation_scale)
 
 
 def _recipe(capacity: int) -> Recipe:
@@ -120,7 +120,10 @@ def _recipe(capacity: int) -> Recipe:
         optimizer=OptimizerRecipe(name="adam", lr=3e-4, weight_decay=3e-4),
         epochs=200,
         batch_size=128,
-        model={"widths": [400, 400, 400], "temperature": 1.0, "temperatures": "shared"},
+        model={
+            **{"widths": [400, 400, 400], "observation_scale": 1.0},
+            **{"temperature": 1.0, "temperatures": "shared"},
+        },
         data={
             **{"steps": 10_000, "initial_steps": 1500, "updates": 1, "replay": capacity, "save_replay": True},
             **{"rewards": "sampling", "reward_rate": 1e-3, "discount": 0.99, "target_rate": 0.005, "target_clip": None},
