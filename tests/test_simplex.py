@@ -38,7 +38,6 @@ def test_draws_and_perturbations_stay_on_the_simplex(center: list[float], seed: 
     rng = np.random.default_rng(seed)
     n = len(center)
     assert on_simplex(simplex.sample_dirichlet(rng, center, 2.0))
-    assert on_simplex(simplex.sample_lognormal(rng, center, 1.0))
     floor = 0.1 / n
     moved = simplex.perturb(rng, center, floor=floor)
     assert on_simplex(moved)

@@ -103,12 +103,6 @@ def sample_dirichlet(rng: np.random.Generator, center: ArrayLike, concentration:
     return normalise(np.exp(log_gamma - log_gamma.max()))
 
 
-def sample_lognormal(rng: np.random.Generator, center: ArrayLike, sigma: float) -> Weights:
-    """``center`` times independent log-normal factors exp(N(0, sigma^2)), normalised."""
-    c = normalise(center)
-    return normalise(c * np.exp(sigma * rng.standard_normal(c.size)))
-
-
 def perturb(
     rng: np.random.Generator, weights: ArrayLike, factors: Sequence[float] = (0.8, 1.2), floor: float = 0.0
 ) -> Weights:

@@ -37,16 +37,9 @@ def test_whole_numbers_have_no_ticks_between_them():
     assert not all(tick.is_integer() for tick in ticks([1.0, 2.5]))
 
 
-def test_conflicts():
-    given = np.array([[1.0, 0.3], [0.3, 1.0]])
-    chart = heat.conflict_matrix(["a", "b"], given)
-    assert chart.to_dict()["cells"] == [[None, 0.3], [0.3, None]]
-    assert given[0, 0] == 1.0
-    with pytest.raises(RequestError, match="3 tasks"):
-        heat.conflict_matrix(["a", "b", "c"], given)
-    course = heat.conflict_course({"lr 0.01": [(1, 0.5), (2, 0.25)]})
-    assert "lr 0.01 from 0.50 to 0.25" in course.alt
-    assert images.files(course)["pdf"].startswith(b"%PDF")
+def test_a_matrix_of_pairs_is_mirrored_and_its_diagonal_empty():
+    frame = pd.DataFrame({"a": ["x"], "b": ["y"], "share": [0.3]})
+    assert heat.matrix(frame, "share", "Conflicts", "task").to_dict()["cells"] == [[None, 0.3], [0.3, None]]
 
 
 def test_trade_off_marks_the_front_by_the_given_corner():
@@ -58,6 +51,7 @@ def test_trade_off_marks_the_front_by_the_given_corner():
     assert list(lower.series[-1].x) == [1.0]
     assert "No run" in results.trade_off(("a", "b"), {}).note
     assert images.files(chart)["png"] == images.files(chart)["png"]
+    assert images.files(chart)["pdf"].startswith(b"%PDF")
 
 
 def test_intervals_are_ordered_by_what_is_better():

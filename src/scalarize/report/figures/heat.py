@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from scalarize.errors import RequestError
-from scalarize.report.charts import Chart, Series
+from scalarize.report.charts import Chart
 
 
 def heat_map(
@@ -73,28 +73,3 @@ def matrix(frame: pd.DataFrame, value: str, title: str, label: str, **more: Any)
     ).sort_values("place")
     order = pd.DataFrame({"a": names, "b": names, value: np.nan})
     return heat_of(pd.concat([order, mirrored]), "a", "b", value, title, (label, label), **more)
-
-
-def conflict_matrix(tasks: Sequence[str], shares: ArrayLike, title: str = "Conflicts by pair") -> Chart:
-    """Share of steps at which the gradients of two tasks have a negative cosine, (T, T), median over epochs (Royer
-    et al. 2023, figure 5b). The diagonal is left empty.
-    """
-    table = np.array(shares, dtype=np.float64)
-    if table.shape != (len(tasks), len(tasks)):
-        raise RequestError(f"{title}: {len(tasks)} tasks for a matrix of shape {table.shape}")
-    np.fill_diagonal(table, np.nan)
-    note = "Share of steps with a negative cosine between the two gradients, median over epochs."
-    return heat_map(title, tasks, tasks, table, note=note)
-
-
-def conflict_course(
-    shares: Mapping[str, Sequence[tuple[float, float]]], title: str = "Conflicting pairs over epochs"
-) -> Chart:
-    """Share of pairs in conflict by epoch, a line a setting (Royer et al. 2023, figure 4). shares: name -> (epoch,
-    share) in order.
-    """
-    series = tuple(Series(name, [p[0] for p in own], [p[1] for p in own]) for name, own in shares.items())
-    said = "; ".join(f"{s.name} from {s.y[0]:.2f} to {s.y[-1]:.2f}" for s in series if s.y)
-    return Chart(
-        title, "lines", f"Share of pairs with a negative cosine: {said}.", "epoch", "share of pairs in conflict", series
-    )
