@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from scalarize import files
-from scalarize.analysis import comparison, pareto, statistics, tables
+from scalarize.analysis import claims, comparison, pareto, statistics, tables
+from scalarize.analysis.study_tables import Table
 from scalarize.policy import Policy
 from scalarize.requests import Problem
 from scalarize.studies import runs, searching
@@ -72,7 +73,14 @@ POPULATIONS = [
     for e in (3, 5)
     if (n, e) != (12, 3)
 ]
-WITHOUT_EXPLOITATION = "random"  # the same first generation, trained to the end: pbt without exploitation
+# C4, what it leaves open, and what of pbt is to be credited; `random` is pbt's first generation, trained to the end.
+TRIALS = {
+    "C4: searched weights over even ones": [("pbt", "uniform"), ("pb2", "uniform")],
+    "Beyond the paper: over weights that need no search": [("pbt", "inverse-loss"), ("pbt", "inverse-constant")],
+    "Credit: exploitation over as many trainings at random": [("pbt", "random")],
+    "Credit: exploration over exploitation alone": [("pbt", "pbt without exploration")],
+    "Credit: the course of the weights over the last": [("pbt", "pbt, last weights")],
+}
 
 
 def units(splits: list[int], searches: int) -> Iterator[tuple[int, int, int]]:
@@ -166,17 +174,33 @@ def hypervolumes(out: Path, name: str, found: list[dict[str, Any]]) -> list[floa
     return values
 
 
-def quarter(out: Path, found: list[dict[str, Any]]) -> list[float]:
-    """Per unit: best hold-out score of pbt, minus that of a random search of four times its trainings."""
-    gaps = []
+def trials(found: list[dict[str, Any]]) -> Table:
+    """Each of ``TRIALS`` whose rows are there, judged by the rule of all claims."""
+    values = {name: comparison.units(found, name) for name in comparison.methods_of(found)}
+
+    def over(first: str, second: str) -> claims.Measured:
+        return lambda confidence: comparison.difference(values[first], values[second], confidence)
+
+    return claims.table(
+        {
+            (claim, ""): {f"{a} over {b}": over(a, b) for a, b in pairs}
+            for claim, pairs in TRIALS.items()
+            if all(name in values for pair in pairs for name in pair)
+        }
+    )
+
+
+def quarter(out: Path, found: list[dict[str, Any]]) -> list[tuple[float, float]]:
+    """Per unit: best hold-out scores of pbt and of a random search of four times its trainings."""
+    scores = []
     for unit in sorted({r["group"] for r in found if r["method"] == "pbt"}):
         best = []
         for name in ("pbt", "random x 4"):
             rows = lineage(out, name, unit // 100, unit % 100)
             end = max(r["epoch"] for r in rows)
             best.append(max(r["score"] for r in rows if r["epoch"] == end and r["score"] is not None))
-        gaps.append(best[0] - best[1])
-    return gaps
+        scores.append((best[0], best[1]))
+    return scores
 
 
 def table(args: argparse.Namespace) -> None:
@@ -189,7 +213,10 @@ def table(args: argparse.Namespace) -> None:
         n_units = len({r["group"] for r in found})
         print(f"## {workload}\n\n{n_units} searches a row over {len({r['group'] // 100 for r in found})} splits.\n")
         print("```\n" + tables.comparison_table(comparison.rows(found), comparison.display_scale(found)) + "\n```\n")
-        print("Against `pbt`, paired over searches, Holm-corrected:\n")
+        print(f"{claims.RULE}\n")
+        for finding in trials(found).findings:
+            print(f"- {finding}")
+        print("\nAgainst `pbt`, paired over searches, Holm-corrected:\n")
         for verdict in comparison.compare(found, focus="pbt"):
             if verdict.first == "pbt":
                 print(f"- {verdict.sentence}")
@@ -201,11 +228,13 @@ def table(args: argparse.Namespace) -> None:
                 i = statistics.t_interval(hypervolumes(out, name, found))
                 print(f"- {name}: {1e6 * i.mean:.2f} [{1e6 * i.low:.2f}, {1e6 * i.high:.2f}]")
         if {"pbt", "random x 4"} <= set(named):
-            i = statistics.t_interval(quarter(out, found))
-            print(
-                f"\nBest hold-out score of pbt minus that of random search with four times its trainings, x 100: "
-                f"{100 * i.mean:+.2f} [{100 * i.low:+.2f}, {100 * i.high:+.2f}] ({i.n} searches)."
-            )
+            scores = np.array(quarter(out, found))
+            gap = statistics.t_interval(scores[:, 0] - scores[:, 1])
+            share = statistics.t_interval(scores[:, 0] / scores[:, 1])
+            part = f"{100 * share.mean:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+            less = f"{100 * gap.mean:+.2f} [{100 * gap.low:+.2f}, {100 * gap.high:+.2f}]"
+            print("\nAt a quarter of the trainings of `random x 4`, pbt's best hold-out score is")
+            print(f"{part} of that search's; difference x 100: {less} ({gap.n} searches).")
         study = [r for r in found if r["method"] == "pbt"] + read(out, POPULATIONS)
         if len({r["method"] for r in study}) > 1:
             print("\nPopulation study (the row `pbt` is N = 12, E_ready = 3):\n")
