@@ -46,8 +46,8 @@ LEARNS = {  # our choice, for a short training: small networks, episodes of 100 
 }
 SHORT = {"data.goals": 10, "data.test": 5, "data.horizon": 200, "data.replay": 20_000, "data.target_clip": 1000.0}
 BUDGETS: dict[str, dict[str, Any]] = {  # the paper's networks; MT50 draws fewer than the paper's 128 transitions a task
-    "mt10": {"epochs": 2, "steps": 100, "random": 50, "settings": {}, "methods": METHODS},
-    "mt50": {"epochs": 2, "steps": 150, "random": 100, "settings": {"batch_size": 32}, "methods": METHODS[:2]},
+    "mt10": {"epochs": 2, "steps": 60, "random": 20, "settings": {}, "methods": METHODS},
+    "mt50": {"epochs": 2, "steps": 110, "random": 20, "settings": {"batch_size": 32}, "methods": METHODS[:2]},
 }
 
 
