@@ -245,7 +245,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, help="of the trainings that are to learn")
     parser.add_argument("--steps", type=int, help="an epoch of the methods' short budgets")
-    parser.add_argument("--rounds", type=int, default=10, help="of the cost of an update")
+    parser.add_argument("--rounds", type=int, default=6, help="of the cost of an update")
     given = parser.parse_args(words)
     parts = given.parts.split(",")
     Path(given.out).mkdir(parents=True, exist_ok=True)
