@@ -3,7 +3,8 @@
     pip install 'scalarize[rl]'
     python benchmarks/multitask_rl.py --out runs/metaworld --write results/metaworld.md
 
-Three parts, each resumable: finished runs and finished rounds are read. *learns*: reach-v3 alone and three easier tasks
+Three parts, each resumable: finished runs and finished rounds are read (``--finished``: only those, and what is missing
+is named). *learns*: reach-v3 alone and three easier tasks
 together, plain training, on 50 fixed test episodes a task, against the untrained policy on the same episodes.
 *methods*: MT10 and MT50 for a short budget under each method. *cost*: one update of each method beside one of plain
 training, in turns in one process, on a replay of random steps; ``rows`` is what any method that compares gradients
@@ -51,26 +52,34 @@ BUDGETS: dict[str, dict[str, Any]] = {  # the paper's networks; MT50 draws fewer
 }
 
 
-def learning(group: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
+def learning(group: str, seed: int, given: argparse.Namespace) -> dict[str, Any] | None:
     """One training, its result, and the untrained policy's success on the same test episodes."""
     own = GROUPS[group]
     shape = own | {"epochs": given.epochs or own["epochs"], "settings": LEARNS | own["settings"]}
     request = TrainRequest(**shape, method="unitary", seed=seed)
     out = Path(given.out) / f"learns-{group.replace(' ', '-')}-seed{seed}-{digest(request.model_dump())}"
     before = out.with_name(out.name + "-untrained.json")
+    if left_out(out, given):
+        return None
     if not before.exists():
         seen = requests.make_learner(request, seed).evaluate("test")
         files.write_json(before, seen)
-    return {"result": run(request, out), "before": files.read_json(before), "out": out}
+    return {"seed": seed, "result": run(request, out), "before": files.read_json(before), "out": out}
 
 
-def short(workload: str, method: str, given: argparse.Namespace) -> dict[str, Any]:
+def left_out(out: Path, given: argparse.Namespace) -> bool:
+    """Whether the run in ``out`` is to be left out, being unfinished."""
+    return given.finished and not (out / "result.json").exists()
+
+
+def short(workload: str, method: str, given: argparse.Namespace) -> dict[str, Any] | None:
     """One training of all tasks of ``workload`` for its short budget."""
     budget = BUDGETS[workload]
     steps, random = given.steps or budget["steps"], budget["random"]
     settings = {**SHORT, **budget["settings"], "data.steps": steps, "data.initial_steps": min(random, steps)}
     request = TrainRequest(workload=workload, epochs=budget["epochs"], settings=settings, method=method, seed=0)
-    return run(request, Path(given.out) / f"methods-{workload}-{method}-{digest(request.model_dump())}")
+    out = Path(given.out) / f"methods-{workload}-{method}-{digest(request.model_dump())}"
+    return None if left_out(out, given) else run(request, out)
 
 
 def run(request: TrainRequest, out: Path) -> dict[str, Any]:
@@ -98,7 +107,7 @@ def cost(workload: str, given: argparse.Namespace) -> list[dict[str, Any]]:
     in the same round."""
     store = Path(given.out) / f"cost-{workload}.json"
     rounds: list[dict[str, float]] = files.read_json(store) if store.exists() else []
-    if len(rounds) < given.rounds:
+    if len(rounds) < given.rounds and not given.finished:
         makers = {name: functools.partial(methods.create, name) for name in METHODS} | {"rows": rows_alone}
         settings = {**SHORT, **BUDGETS[workload]["settings"], "data.goals": 1, "data.test": 1}
         problem = requests.Problem(workload=workload, settings=settings)
@@ -118,7 +127,7 @@ def cost(workload: str, given: argparse.Namespace) -> list[dict[str, Any]]:
                 taken[name] = time.perf_counter() - begun
             rounds.append(taken)
             files.write_json(store, rounds)
-    return [row_of(name, rounds) for name in rounds[0]]
+    return [row_of(name, rounds) for name in rounds[0]] if rounds else []
 
 
 def row_of(name: str, rounds: Sequence[Mapping[str, float]]) -> dict[str, Any]:
@@ -160,8 +169,8 @@ def learns_section(found: Mapping[str, Sequence[Mapping[str, Any]]], episodes: i
     for group, seeds in found.items():
         head = ["task", "seed", "untrained", "trained", "above", "minutes", "environment steps/s", "updates/s"]
         lines += ["", f"### {group[0].upper()}{group[1:]}", "", *table_head(head)]
-        for seed, one in enumerate(seeds):
-            result, before = one["result"], one["before"]
+        for one in seeds:
+            seed, result, before = one["seed"], one["result"], one["before"]
             if "test" not in result:
                 lines.append(f"| all | {seed} | | diverged: {result['diverged']} | | | | |")
                 continue
@@ -177,20 +186,20 @@ def learns_section(found: Mapping[str, Sequence[Mapping[str, Any]]], episodes: i
                     f"| {minutes:.0f} | {fast['steps']:.0f} | {fast['updates']:.1f} |"
                 )
         lines += ["", "Validation over epochs, success (return), mean over tasks and episodes:", ""]
-        lines += courses([one["out"] for one in seeds])
+        lines += courses({f"seed {one['seed']}": one["out"] for one in seeds})
     return lines
 
 
-def courses(outs: Sequence[Path]) -> list[str]:
+def courses(outs: Mapping[str, Path]) -> list[str]:
     """Success and return on validation over epochs, a column a seed."""
-    kept: dict[int, list[dict[str, list[float]]]] = {}
-    for seed, out in enumerate(outs):
+    kept: dict[int, dict[str, dict[str, list[float]]]] = {}
+    for seed, out in outs.items():
         for row in files.read_lines(out / "records.jsonl") if (out / "records.jsonl").exists() else []:
             if row["split"] == "validation" and row["metric"] in ("success", "return"):
-                own = kept.setdefault(row["epoch"], [{} for _ in outs])[seed]
+                own = kept.setdefault(row["epoch"], {name: {} for name in outs})[seed]
                 own.setdefault(row["metric"], []).append(row["value"])
-    body = [f"| {epoch} | " + " | ".join(map(in_words, seen)) + " |" for epoch, seen in sorted(kept.items())]
-    return [*table_head(["epoch", *(f"seed {seed}" for seed in range(len(outs)))]), *body]
+    body = [f"| {epoch} | " + " | ".join(map(in_words, seen.values())) + " |" for epoch, seen in sorted(kept.items())]
+    return [*table_head(["epoch", *outs]), *body]
 
 
 def in_words(seen: Mapping[str, Sequence[float]]) -> str:
@@ -231,6 +240,12 @@ def short_settings(workload: str) -> str:
     return told + f"Settings: `{SHORT | budget['settings']}`. Success is too early to compare: times are what counts."
 
 
+def there(asked: Mapping[str, dict[str, Any] | None], missing: list[str]) -> list[dict[str, Any]]:
+    """What was run; the names of the rest go to ``missing``."""
+    missing += [name for name, one in asked.items() if one is None]
+    return [one for one in asked.values() if one is not None]
+
+
 def table_head(columns: Sequence[str]) -> list[str]:
     """The first two lines of a table in Markdown."""
     return ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
@@ -246,20 +261,27 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, help="of the trainings that are to learn")
     parser.add_argument("--steps", type=int, help="an epoch of the methods' short budgets")
     parser.add_argument("--rounds", type=int, default=6, help="of the cost of an update")
+    parser.add_argument("--finished", action="store_true", help="train nothing; name what is missing")
     given = parser.parse_args(words)
     parts = given.parts.split(",")
     Path(given.out).mkdir(parents=True, exist_ok=True)
     lines = ["# Meta-World: soft actor-critic on several tasks", ""]
-    lines += [f"    python benchmarks/multitask_rl.py --out {given.out} --write {given.write}", ""]
+    more = " --finished" if given.finished else ""
+    lines += [f"    python benchmarks/multitask_rl.py --out {given.out} --write {given.write}{more}", ""]
     lines += ["metaworld 3.1.1, one process, one thread. Test goals are seen neither in training nor in selection."]
+    missing: list[str] = []
     if "learns" in parts:
-        found = {g: [learning(g, seed, given) for seed in range(given.seeds)] for g in GROUPS}
-        lines += learns_section(found, 50)
+        asked = {g: {f"{g}, seed {k}": learning(g, k, given) for k in range(given.seeds)} for g in GROUPS}
+        lines += learns_section({g: there(own, missing) for g, own in asked.items()}, 50)
     if "methods" in parts or "cost" in parts:
-        runs = {
-            w: {m: short(w, m, given) for m in b["methods"]} if "methods" in parts else {} for w, b in BUDGETS.items()
-        }
-        lines += methods_section(runs, {w: cost(w, given) if "cost" in parts else [] for w in BUDGETS})
+        shorts: dict[str, dict[str, Any]] = {w: {} for w in BUDGETS}
+        for w, budget in BUDGETS.items() if "methods" in parts else ():
+            runs = {m: short(w, m, given) for m in budget["methods"]}
+            missing += [f"{m} on {w}" for m, one in runs.items() if one is None]
+            shorts[w] = {m: one for m, one in runs.items() if one is not None}
+        lines += methods_section(shorts, {w: cost(w, given) if "cost" in parts else [] for w in BUDGETS})
+    if missing:
+        lines += ["", f"Not run yet: {'; '.join(missing)}."]
     text = "\n".join(lines) + "\n"
     print(text, end="")
     if given.write:

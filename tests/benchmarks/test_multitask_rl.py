@@ -30,9 +30,10 @@ def test_learning_is_judged_by_intervals_that_do_not_touch(benchmark: ModuleType
     ]
     files.append_lines(tmp_path / "records.jsonl", rows)
     seeds = [
-        {"before": {"a": 0.1}, "result": {**result, "test": {"a": after}}, "out": tmp_path} for after in (0.9, 0.12)
+        {"seed": seed, "before": {"a": 0.1}, "result": {**result, "test": {"a": after}}, "out": tmp_path}
+        for seed, after in enumerate((0.9, 0.12))
     ]
-    lost = {"before": {"a": 0.1}, "result": {"diverged": "epoch 0: step 3"}, "out": tmp_path / "lost"}
+    lost = {"seed": 2, "before": {"a": 0.1}, "result": {"diverged": "epoch 0: step 3"}, "out": tmp_path / "lost"}
     lines = benchmark.learns_section({"one": [*seeds, lost]}, 50)
     # Wilson's interval of 5 in 50 ends at 0.214
     assert "| a | 0 | 0.10 [0.04, 0.21] | 0.90 [0.79, 0.96] | yes | 1 | 100 | 20.0 |" in lines
@@ -43,7 +44,12 @@ def test_learning_is_judged_by_intervals_that_do_not_touch(benchmark: ModuleType
 
 def test_several_tasks_are_judged_together_too(benchmark: ModuleType, tmp_path: Path) -> None:
     result = {"times": [{"acting": 1.0, "updating": 1.0}], "updates": 1, "environment_steps": 1, "seconds": 60.0}
-    one = {"before": {"a": 0.0, "b": 0.2}, "result": {**result, "test": {"a": 0.1, "b": 0.5}}, "out": tmp_path}
+    one = {
+        "seed": 0,
+        "before": {"a": 0.0, "b": 0.2},
+        "result": {**result, "test": {"a": 0.1, "b": 0.5}},
+        "out": tmp_path,
+    }
     lines = benchmark.learns_section({"two": [one]}, 50)
     # 10 and 30 of 100 episodes: Wilson's intervals touch neither
     assert any(line.startswith("| all | 0 | 0.10 [0.06, 0.17] | 0.30 [0.22, 0.40] | yes |") for line in lines)
@@ -54,3 +60,11 @@ def test_the_cost_is_within_rounds(benchmark: ModuleType) -> None:
     rounds = [{"unitary": s, "pcgrad": 3 * s} for s in (1.0, 10.0, 2.0)]  # a machine that is slow in between
     row = benchmark.row_of("pcgrad", rounds)
     assert (row["ratio"], row["low"], row["high"], row["seconds"]) == (3, 3, 3, 6)
+
+
+def test_what_is_not_finished_is_named_and_not_run(benchmark: ModuleType, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    benchmark.main(["--out", str(tmp_path / "runs"), "--write", str(page), "--finished", "--seeds", "1"])
+    text = page.read_text()
+    assert "Not run yet: reach-v3 alone, seed 0; three easier tasks, seed 0; unitary on mt10; pcgrad on mt10" in text
+    assert list((tmp_path / "runs").iterdir()) == []
