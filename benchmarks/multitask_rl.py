@@ -127,7 +127,7 @@ def cost(workload: str, given: argparse.Namespace) -> list[dict[str, Any]]:
                 taken[name] = time.perf_counter() - begun
             rounds.append(taken)
             files.write_json(store, rounds)
-    return [row_of(name, rounds) for name in rounds[0]] if rounds else []
+    return [row_of(name, rounds) for name in (*METHODS, "rows")] if rounds else []
 
 
 def row_of(name: str, rounds: Sequence[Mapping[str, float]]) -> dict[str, Any]:
@@ -225,7 +225,8 @@ def methods_section(
             lines.append(
                 f"| {method} | {result['updates']} | {success} | {fast['per 10,000']:.0f} | {fast['steps']:.0f} |"
             )
-        lines += ["", "One update beside one of plain training, in turns; `rows`: gradients of tasks alone.", ""]
+        lines += ["", "One update beside one of plain training, in turns: these ratios are what to compare."]
+        lines += ["`rows`: the tasks' gradients and their inner products alone, the floor of what compares gradients.", ""]
         lines += table_head(["method", "ms", "to unitary", "quartiles"])
         for row in costs[workload]:
             between = f"{row['low']:.2f} to {row['high']:.2f}"
@@ -269,6 +270,7 @@ def main(words: Sequence[str] | None = None) -> None:
     more = " --finished" if given.finished else ""
     lines += [f"    python benchmarks/multitask_rl.py --out {given.out} --write {given.write}{more}", ""]
     lines += ["metaworld 3.1.1, one process, one thread. Test goals are seen neither in training nor in selection."]
+    lines += ["Minutes, steps and updates a second are by the clock, beside whatever else the machine did."]
     missing: list[str] = []
     if "learns" in parts:
         asked = {g: {f"{g}, seed {k}": learning(g, k, given) for k in range(given.seeds)} for g in GROUPS}
