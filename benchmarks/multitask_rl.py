@@ -226,7 +226,7 @@ def methods_section(
                 f"| {method} | {result['updates']} | {success} | {fast['per 10,000']:.0f} | {fast['steps']:.0f} |"
             )
         lines += ["", "One update beside one of plain training, in turns: these ratios are what to compare."]
-        lines += ["`rows`: the tasks' gradients and their inner products alone, the floor of what compares gradients.", ""]
+        lines += ["`rows`: the tasks' gradients and their inner products alone: the floor of comparing gradients.", ""]
         lines += table_head(["method", "ms", "to unitary", "quartiles"])
         for row in costs[workload]:
             between = f"{row['low']:.2f} to {row['high']:.2f}"
