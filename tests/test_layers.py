@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
+import importlib.machinery
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -184,4 +185,5 @@ def test_no_benchmark_is_named_in_a_model() -> None:
 @pytest.mark.parametrize("script", sorted((ROOT.parents[1] / "benchmarks").glob("*.py")), ids=lambda p: p.stem)
 def test_no_benchmark_hides_a_package(script: Path) -> None:
     # `python benchmarks/x.py` puts its folder first: `import x` would find the benchmark itself
-    assert importlib.util.find_spec(script.stem) is None
+    elsewhere = [place for place in sys.path if Path(place).resolve() != script.parent]
+    assert importlib.machinery.PathFinder.find_spec(script.stem, elsewhere) is None
