@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
-
-import pytest
 
 from scalarize.search.executor import Outcome
 from scalarize.search.local import LocalExecutor
 from scalarize.search.simulated import SimulatedLearner
-
-
-@pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "checkpoint_store.py"
-    spec = importlib.util.spec_from_file_location("checkpoint_store", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_every_state_is_read_by_another_member(benchmark: ModuleType, tmp_path: Path) -> None:

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 
-import pytest
 import torch
 
 from scalarize.samples import Table
 from scalarize.tasks import Data, Domain, multiclass
-
-
-@pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "emoji.py"
-    spec = importlib.util.spec_from_file_location("emoji_benchmark", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_ridge_is_where_the_penalised_squares_are_least(benchmark: ModuleType) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,17 +10,7 @@ import pandas as pd
 import pytest
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("kurin2022", Path(__file__).parents[2] / "benchmarks/kurin2022.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_page_holds_commands_findings_and_tables(script: ModuleType, tmp_path: Path) -> None:
+def test_the_page_holds_commands_findings_and_tables(benchmark: ModuleType, tmp_path: Path) -> None:
     frame = pd.DataFrame(
         [
             {
@@ -42,20 +31,20 @@ def test_the_page_holds_commands_findings_and_tables(script: ModuleType, tmp_pat
         **{"findings": ["w: nobody: 1."], "scaled": ["w: runs: 70 -> 21"], "seconds_runs": 7.0, "out": str(tmp_path)},
         "tables": [{"file": "t.csv", "kind": "comparison", "title": "Test average", "note": ""}],
     }
-    text = script.document([result])
+    text = benchmark.document([result])
     assert "## Who wins?\n\n    scalarize reproduce x\n\n- nobody: 1.\n" in text
     assert "| method | mean | low | high | seeds |" in text
     assert "| unitary | 0.8123 | 0.8 | 0.82 | 3 |" in text
     assert "left" not in text
     assert "Scaled: runs: 70 -> 21." in text
     assert "**Illustration**" in text
-    assert "**Illustration**" not in script.document([result | {"illustration": False}])
+    assert "**Illustration**" not in benchmark.document([result | {"illustration": False}])
 
 
 @pytest.mark.slow
-def test_it_runs_to_its_end(script: ModuleType, tmp_path: Path) -> None:
+def test_it_runs_to_its_end(benchmark: ModuleType, tmp_path: Path) -> None:
     words = ["--workload", "rand-hie", "--epochs", "1", "--seeds", "2"]
-    script.main([*words, "--out", str(tmp_path / "o"), "--write", str(tmp_path / "page.md")])
+    benchmark.main([*words, "--out", str(tmp_path / "o"), "--write", str(tmp_path / "page.md")])
     text = (tmp_path / "page.md").read_text()
     assert text.count("\n    scalarize reproduce kurin2022/") == 5
     assert "| pcgrad |" in text

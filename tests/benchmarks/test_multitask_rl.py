@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
-import pytest
-
 from scalarize import files
-
-
-@pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "multitask_rl.py"
-    spec = importlib.util.spec_from_file_location("benchmark_multitask_rl", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_learning_is_judged_by_intervals_that_do_not_touch(benchmark: ModuleType, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -13,19 +12,11 @@ DATA = ROOT / "../shared/regmix"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the published runs are not beside the checkout")
 
 
-@pytest.fixture(scope="module")
-def bench():
-    spec = importlib.util.spec_from_file_location("regmix_replay", ROOT / "benchmarks/regmix_replay.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("target", ["Pile-CC", "mean of 13", "mean as one loss"])
-def test_default_chooses_well_at_1b_from_128_proxies(bench, target):
-    proxies = bench.load(DATA, "train_mixture_1m.csv", "train_pile_loss_1m.csv")
-    large = bench.load(DATA, *bench.SCALES["1B"])
-    default = [bench.replay(proxies, large, target, 128, seed)[0] for seed in range(3)]
+def test_default_chooses_well_at_1b_from_128_proxies(benchmark, target):
+    proxies = benchmark.load(DATA, "train_mixture_1m.csv", "train_pile_loss_1m.csv")
+    large = benchmark.load(DATA, *benchmark.SCALES["1B"])
+    default = [benchmark.replay(proxies, large, target, 128, seed)[0] for seed in range(3)]
     assert {row.form for row in default} == {"default"}
     assert sum(row.regret for row in default) / 3 <= 0.15
     assert min(row.rank for row in default) > (0.95 if target == "Pile-CC" else 0.6)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,17 +12,6 @@ import pytest
 from scalarize.analysis import claims
 from scalarize.analysis.statistics import t_interval
 from scalarize.studies import study, targets
-
-
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("royer2023", Path(__file__).parents[2] / "benchmarks/royer2023.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 def found(place: Path, data: str, values: list[float]) -> dict[str, Any]:
@@ -54,8 +41,8 @@ def found(place: Path, data: str, values: list[float]) -> dict[str, Any]:
     return result | {"tables": tables}
 
 
-def test_the_page_holds_verdicts_differences_and_times(script: ModuleType, tmp_path: Path) -> None:
-    text = script.document(
+def test_the_page_holds_verdicts_differences_and_times(benchmark: ModuleType, tmp_path: Path) -> None:
+    text = benchmark.document(
         [found(tmp_path / "a", "tasks", [0.01, 0.011, 0.012]), found(tmp_path / "b", "sites", [-0.01, 0.0, 0.02])]
     )
     assert "| C4, pbt | tasks | 20 | 3 | supported |\n| C4, pbt | sites | 20 | 3 | undecided |" in text
@@ -69,23 +56,23 @@ def test_the_page_holds_verdicts_differences_and_times(script: ModuleType, tmp_p
     assert text.index("| pbt | 72") < text.index("| uniform | 70")
 
 
-def test_each_trial_is_a_request_that_can_be_planned(script: ModuleType) -> None:
-    assert {trial.target for trial in script.PLAN} >= {"table-2", "figure-2", "figure-5"}
-    assert sum(trial.minutes for trial in script.PLAN) <= 120
-    for trial in script.PLAN:
+def test_each_trial_is_a_request_that_can_be_planned(benchmark: ModuleType) -> None:
+    assert {trial.target for trial in benchmark.PLAN} >= {"table-2", "figure-2", "figure-5"}
+    assert sum(trial.minutes for trial in benchmark.PLAN) <= 120
+    for trial in benchmark.PLAN:
         assert trial.seeds >= study.FEWEST_SEEDS
         assert targets.get(f"royer2023/{trial.target}")
 
 
-def test_pairs_do_not_end_the_cells_of_a_table(script: ModuleType) -> None:
-    shown = script.choose("gains", pd.DataFrame({"pair": ["a|b"], "size": ["s"], "p_star": [0.5]}))
+def test_pairs_do_not_end_the_cells_of_a_table(benchmark: ModuleType) -> None:
+    shown = benchmark.choose("gains", pd.DataFrame({"pair": ["a|b"], "size": ["s"], "p_star": [0.5]}))
     assert shown.to_dict("records") == [{"pair": "a + b", "size": "s", "p_star": 0.5}]
 
 
 @pytest.mark.slow
-def test_it_runs_to_its_end(script: ModuleType, tmp_path: Path) -> None:
+def test_it_runs_to_its_end(benchmark: ModuleType, tmp_path: Path) -> None:
     words = ["--only", "figure-3", "--epochs", "1", "--seeds", "2"]
-    script.main([*words, "--out", str(tmp_path / "o"), "--write", str(tmp_path / "page.md")])
+    benchmark.main([*words, "--out", str(tmp_path / "o"), "--write", str(tmp_path / "page.md")])
     text = (tmp_path / "page.md").read_text()
     assert "| C1 | rand-hie, any-mental + visits-other |" in text
     assert "**Illustration**" in text

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -13,17 +11,6 @@ import pytest
 from scalarize import files
 
 PATH = Path(__file__).resolve().parents[2] / "benchmarks/search_study.py"
-
-
-@pytest.fixture(scope="module")
-def bench() -> Any:
-    spec = importlib.util.spec_from_file_location("search_study", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["search_study"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 def runs(name: str, values: list[float]) -> list[dict[str, Any]]:
@@ -36,7 +23,7 @@ def runs(name: str, values: list[float]) -> list[dict[str, Any]]:
 
 
 def test_claims_are_judged_and_a_quarter_is_a_share(
-    bench: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    benchmark: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "rand-hie"
     found = {
@@ -47,14 +34,14 @@ def test_claims_are_judged_and_a_quarter_is_a_share(
         "random x 4": [0.70, 0.70, 0.70],
     }
     for name, values in found.items():
-        files.write_json(out / "rows" / f"{bench.place(name)}.json", runs(name, values))
+        files.write_json(out / "rows" / f"{benchmark.place(name)}.json", runs(name, values))
         for unit in range(3):
             best = 0.8 if name == "random x 4" else 0.76
             rows = [{"epoch": 3, "score": 0.9, "metrics": [0.9]}, {"epoch": 12, "score": best, "metrics": [best]}]
-            place = out / "searches" / f"{bench.place(name)}-split0-{unit}"
+            place = out / "searches" / f"{benchmark.place(name)}-split0-{unit}"
             place.mkdir(parents=True)
             files.append_lines(place / "lineage.jsonl", rows)
-    bench.table(Namespace(out=str(tmp_path)))
+    benchmark.table(Namespace(out=str(tmp_path)))
     text = capsys.readouterr().out.replace("\n", " ")
     assert "- C4: searched weights over even ones: supported." in text
     assert "- Credit: exploitation over as many trainings at random: undecided." in text

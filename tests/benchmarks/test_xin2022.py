@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pandas as pd
-import pytest
 
 from scalarize.studies import targets
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("xin2022", Path(__file__).parents[2] / "benchmarks/xin2022.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_page_holds_commands_findings_and_tables(script: ModuleType, tmp_path: Path) -> None:
+def test_the_page_holds_commands_findings_and_tables(benchmark: ModuleType, tmp_path: Path) -> None:
     pd.DataFrame(
         [
             {"row": "scalarization", "weight": 0.1, "rate": 0.5, "seed": 0, "x": 1.23456, "y": 2.0, "line": True},
@@ -35,16 +23,16 @@ def test_the_page_holds_commands_findings_and_tables(script: ModuleType, tmp_pat
         **{"findings": ["w: nobody: 1."], "scaled": ["w: runs: 54 -> 2"], "seconds_runs": 7.0, "out": str(tmp_path)},
         "tables": [{"file": "t.csv", "kind": "two-tasks", "title": "Test loss", "note": ""}],
     }
-    text = script.document([result])
+    text = benchmark.document([result])
     assert "## Who wins?\n\n    scalarize reproduce x\n\n- nobody: 1.\n" in text
     assert "| scalarization | 0.1 | 0.5 | 0 | 1.235 | 2 | True |" in text
     assert "| mgda |  | 0.5 | 0 | 3 | 4 | True |" in text
     assert "Scaled: runs: 54 -> 2." in text
     assert "**Illustration**" in text
-    assert "**Illustration**" not in script.document([result | {"illustration": False}])
+    assert "**Illustration**" not in benchmark.document([result | {"illustration": False}])
 
 
-def test_its_targets_exist(script: ModuleType) -> None:
-    for questions in script.QUESTIONS.values():
+def test_its_targets_exist(benchmark: ModuleType) -> None:
+    for questions in benchmark.QUESTIONS.values():
         for name in questions:
             assert targets.get(f"xin2022/{name}")
