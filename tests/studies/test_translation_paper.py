@@ -24,14 +24,14 @@ from scalarize.tasks import Data, Domain, Objective
 NAME = "nmt-en-fr-zh"
 
 
-def context(size: str = "full", seeds: int | None = None, count: int = 2) -> Context:
+def context(size: str = "full", seeds: int | None = None, count: int = 2, **settings: Any) -> Context:
     """The published pair without its data."""
     known = [dataclasses.replace(tasks.multiclass(n, 4), higher_is_better=False) for n in ("fr", "zh")[:count]]
     domains = {
         t.name: Domain(t.name, {"train": Table(torch.zeros(8, 1), {t.name: torch.arange(8) % 4})}) for t in known
     }
     data = Data(tuple(Objective(t.name, t, t.name) for t in known), domains, 8)
-    return Context(Problem(workload=NAME), workloads.get(NAME), data, budget.parse(size), seeds)
+    return Context(Problem(workload=NAME, settings=settings), workloads.get(NAME), data, budget.parse(size), seeds)
 
 
 def test_the_grid_is_that_of_appendix_a() -> None:
@@ -66,6 +66,17 @@ def test_other_figures_share_or_add_runs() -> None:
     assert len({p.labels["row"].partition("-")[0] for p in small}) >= 5
     with pytest.raises(RequestError, match="two tasks"):
         pairs.pair(context(count=1), "loss")
+
+
+def test_a_learning_rate_that_is_set_is_not_swept() -> None:
+    here = context("small", 2, **{"optimizer.lr": 0.005})
+    front = translation.front(here)
+    assert len(front) == 2 * (5 + 8)
+    for plan in (front, translation.watched(here), translation.deeper(here)):
+        assert {p.labels["rate"] for p in plan} == {1.0}  # the recipe's 0.0025 is the paper's 0.5
+        assert {p.request.recipe(here.workload).optimizer.lr for p in plan} == {0.005}
+    with pytest.raises(RequestError, match=r"fixes optimizer\.lr"):
+        translation.sparse(here)
 
 
 def found(rows: list[dict[str, Any]], courses: list[dict[str, Any]] = []) -> Found:  # noqa: B006

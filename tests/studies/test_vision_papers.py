@@ -67,6 +67,11 @@ def test_the_grids_are_those_of_appendix_c() -> None:
     assert points == set(grids.CELEBA.rates)
     small = grids.plan(context("multi-mnist", "small"), grids.MULTI_MNIST)
     assert len(small) == 3 * 3 * (3 + 9)
+    fixed = context("multi-mnist", "small")
+    fixed.problem.settings.update({"optimizer.lr": 0.02, "model.dropout": 0.25})
+    plan = grids.plan(fixed, grids.MULTI_MNIST)
+    assert {(p.labels["rate"], p.labels["value"]) for p in plan} == {(0.02, 0.25)}
+    assert len(plan) == 3 + 9
 
 
 def test_a_workload_without_dropout_is_refused() -> None:

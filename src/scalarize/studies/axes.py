@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from scalarize.errors import RequestError
 from scalarize.requests import Problem
 from scalarize.studies.execution import Context
 from scalarize.workloads import Workload
 from scalarize.workloads.sizes import Size
+
+V = TypeVar("V")
 
 
 def several_sizes(context: Context) -> Sequence[Size]:
@@ -32,6 +34,12 @@ def pairs(workload: Workload, names: list[str]) -> list[tuple[str, str]]:
 def with_settings(problem: Problem, more: dict[str, Any], **fields: Any) -> Problem:
     """The problem with further settings of the recipe, and other fields."""
     return problem.model_copy(update={"settings": dict(problem.settings) | more, **fields})
+
+
+def swept(context: Context, key: str, values: Sequence[V]) -> list[V]:
+    """What the budget leaves of ``values`` of the recipe's ``key``; the one value that ``--set`` fixes is not swept."""
+    own = context.problem.settings
+    return [own[key]] if key in own else context.budget.thin(values)
 
 
 def rates(base: float, factors: tuple[float, ...]) -> list[float]:

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scalarize.studies import runs
-from scalarize.studies.axes import with_settings
+from scalarize.studies.axes import swept, with_settings
 from scalarize.studies.execution import Context, Planned
 from scalarize.studies.optimisers import Row, further
 
 ALPHAS = (0.5, 1.0, 1.5, 2.0)
 SEEDS = 1  # the paper states none
 SCALARIZATION = "scalarization"
+LR = "optimizer.lr"
 # The normalisation of MGDA and its level are those of Sener and Koltun, whose code the paper uses.
 ROWS = (
     Row("mgda", "mgda", {"normalization": "loss+"}, level="representation"),
@@ -79,13 +80,13 @@ def plan(context: Context, grid: Grid, methods: bool = True, weights: bool = Tru
     methods, weights: whether rows other than scalarization, and weights other than equal ones, take part. A step that
     is not finite, as at the largest learning rates, is skipped and counted.
     """
-    rates, values = context.budget.thin(grid.rates), context.budget.thin(grid.values)
+    rates, values = (swept(context, k, v) for k, v in ((LR, grid.rates), (grid.setting, grid.values)))
     common = {**grid.fixed, "selection": "best", "on_nonfinite": "skip"}
     own = context.problem.settings
     common = {k: v for k, v in common.items() if k not in own}
     planned = []
     for rate, value, seed in itertools.product(rates, values, context.seeds_of(SEEDS)):
-        settings = {**common, "optimizer.lr": rate, grid.setting: value}
+        settings = {**common, LR: rate, grid.setting: value}
         point = f"lr {rate:g} {grid.setting.rpartition('.')[2]} {value:g} seed {seed}"
         labels = {"rate": rate, "value": value, "seed": seed}
         for weight in _weights(context, grid, weights):

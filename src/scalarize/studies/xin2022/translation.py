@@ -11,10 +11,11 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from scalarize.errors import RequestError
 from scalarize.studies import axes, runs
 from scalarize.studies.execution import Context, Planned
 from scalarize.studies.optimisers import Row, further
-from scalarize.studies.xin2022.grids import SCALARIZATION, SEEDS, shares
+from scalarize.studies.xin2022.grids import LR, SCALARIZATION, SEEDS, shares
 from scalarize.workloads.sizes import Size
 
 BEST = 0.5
@@ -40,7 +41,27 @@ REPEATS = 9  # seeds of the best learning rate, as many as there are tunings; th
 
 def learning_rate(context: Context, rate: float) -> float:
     """The paper's ``rate`` in units of this workload's own."""
-    return float(f"{context.problem.recipe(context.workload).optimizer.lr * rate / BEST:.4g}")
+    return float(f"{context.workload.recipe.optimizer.lr * rate / BEST:.4g}")
+
+
+def fixed_rate(context: Context) -> float | None:
+    """The learning rate that ``--set`` fixes, in the paper's units."""
+    own = context.problem.settings.get(LR)
+    return None if own is None else float(f"{BEST * own / context.workload.recipe.optimizer.lr:.4g}")
+
+
+def rates_of(context: Context) -> list[float]:
+    """The learning rates to sweep, the paper's best among them; only the one that ``--set`` fixes."""
+    fixed = fixed_rate(context)
+    if fixed is not None:
+        return [fixed]
+    rates = context.budget.thin(RATES)
+    return rates if BEST in rates else sorted({*rates[:-1], BEST})
+
+
+def best_rate(context: Context) -> float:
+    """The paper's best learning rate, or the one that ``--set`` fixes."""
+    return fixed_rate(context) or BEST
 
 
 def run_of(
@@ -58,7 +79,7 @@ def run_of(
     rate: in the paper's units. The best epoch on validation is tested; the training split is read at the last one.
     """
     own = context.problem.settings
-    common = {"optimizer.lr": learning_rate(context, rate), "selection": "best", "on_nonfinite": "skip"}
+    common = {LR: learning_rate(context, rate), "selection": "best", "on_nonfinite": "skip"}
     common = {k: v for k, v in common.items() if k not in own} | (settings or {})
     name = row.name if row else SCALARIZATION
     labels = {"row": label or name, "weight": weight, "rate": rate, "value": 0.0, "seed": seed}
@@ -75,10 +96,8 @@ def run_of(
 
 def front(context: Context, methods: bool = True) -> list[Planned]:
     """Figures 2, 4, 5 and 12 to 14: every rate and learning rate; every optimiser at every learning rate."""
-    rates = context.budget.thin(RATES, finer=1)
-    rates = rates if BEST in rates else sorted({*rates[:-1], BEST})
     planned = []
-    for seed, rate in itertools.product(context.seeds_of(SEEDS), rates):
+    for seed, rate in itertools.product(context.seeds_of(SEEDS), rates_of(context)):
         planned += [run_of(context, None, w, rate, seed) for w in context.budget.thin(WEIGHTS, finer=2)]
         planned += [run_of(context, r, None, rate, seed) for r in rows_of(context)] if methods else []
     return planned
@@ -95,7 +114,7 @@ def watched(context: Context) -> list[Planned]:
     """Figure 3: the weights over training at the best learning rate."""
     rows = [row for row in ROWS if row.name in WATCHED]
     seeds = context.seeds_of(SEEDS)
-    return [run_of(context, row, None, BEST, seed, course=True) for row in rows for seed in seeds]
+    return [run_of(context, row, None, best_rate(context), seed, course=True) for row in rows for seed in seeds]
 
 
 def tunings(context: Context) -> list[tuple[int, tuple[float, ...]]]:
@@ -106,8 +125,10 @@ def tunings(context: Context) -> list[tuple[int, tuple[float, ...]]]:
 def sparse(context: Context) -> list[Planned]:
     """Figure 6, left: equal weights at each learning rate of each grid, and the best one with several seeds.
 
-    The best learning rate is the paper's, 0.5, not this data's own.
+    The best learning rate is the paper's, 0.5, not this data's own. Raises RequestError where ``--set`` fixes it.
     """
+    if fixed_rate(context) is not None:
+        raise RequestError(f"--set fixes {LR}, and this target sweeps it")
     planned = [run_of(context, None, EQUAL, r, 0, label=f"k = {k}") for k, rates in tunings(context) for r in rates]
     return planned + [run_of(context, None, EQUAL, BEST, s, label="seeds") for s in context.seeds_of(REPEATS)]
 
@@ -119,10 +140,10 @@ def ranked(context: Context) -> list[Planned]:
 
 def deeper(context: Context) -> list[Planned]:
     """Figure 7: scalarization at all rates for each depth, the best learning rate."""
-    planned = []
+    rate, planned = best_rate(context), []
     for size in depths(context):
         for weight, seed in itertools.product(context.budget.thin(WEIGHTS, finer=2), context.seeds_of(SEEDS)):
-            planned.append(run_of(context, None, weight, BEST, seed, dict(size.settings), f"depth {size.depth}"))
+            planned.append(run_of(context, None, weight, rate, seed, dict(size.settings), f"depth {size.depth}"))
     return planned
 
 
