@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scalarize.policy import Policy
 from scalarize.studies.royer2023 import printed, search_tables
 
 
@@ -18,3 +19,14 @@ def test_rows_at_the_edge_of_the_rates_are_counted() -> None:
     kept = [{"method": "a", "rate": 1.0}, {"method": "b", "rate": 1.0}, {"method": "c", "rate": 0.3}]
     said = search_tables.edges(kept, everything)
     assert said == "Of 3 rows, 2 chose the largest learning rate tried, 0 the smallest."
+
+
+def test_policies_that_never_change_are_counted() -> None:
+    still = Policy.constant({"a": 1.0, "b": 3.0}, 4)
+    moving = Policy.from_schedule(("a", "b"), [(0, [0.5, 0.5]), (2, [0.25, 0.75])], 4)
+    names = ["search pbt depth 1 width 8 n 6 seed 0", "search pbt depth 1 width 8 n 6 seed 1"]
+    others = ["search pbt depth 1 width 80 n 6 seed 0", "search pb2 depth 1 width 8 n 6 seed 0"]
+    found = dict.fromkeys([names[0], *others], still) | {names[1]: moving}
+    said = search_tables.steady(found, "pbt", "depth 1, width 8")
+    assert said == "Of 2 policies of pbt, 1 keep their first weights to the end."
+    assert search_tables.steady(found, "random-search", "depth 1, width 8") == ""

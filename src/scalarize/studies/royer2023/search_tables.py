@@ -8,7 +8,7 @@ weights around which searches begin.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from scalarize.analysis import claims, comparison
 from scalarize.analysis.study_tables import Table
 from scalarize.errors import one_of
 from scalarize.methods import Needs
+from scalarize.policy import Policy
 from scalarize.studies import axes, runs, searching
 from scalarize.studies.compare import choose_rates
 from scalarize.studies.royer2023 import printed
@@ -171,11 +172,18 @@ def tabulate(found: Found, protocol: Protocol) -> list[Table]:
         note = f"Learning rate of each row chosen on validation among {len({r['rate'] for r in own})}."
         note += f" The paper's column: {protocol.workload}, {paper}."
         frame = comparison_frame(kept, own, beside)
-        tables.append(
-            Table("comparison", title, frame, note, (*(f"C4, {size}: {s}" for s in against), edges(kept, own)))
-        )
+        said = [f"C4, {size}: {s}" for s in against]
+        said += [steady(found.policies, search, size) for search in protocol.searches]
+        tables.append(Table("comparison", title, frame, note, (*filter(None, said), edges(kept, own))))
         trials |= _trials(kept, list(protocol.searches), size, lower)
     return [*tables, claims.table(trials)]
+
+
+def steady(policies: Mapping[str, Policy], search: str, size: str) -> str:
+    """How many of the policies that ``search`` found never change: the search did no more than draw them."""
+    own = [policy for name, policy in policies.items() if name.startswith(f"search {search} {size.replace(',', '')} ")]
+    kept = sum(len(policy.segments) == 1 for policy in own)
+    return f"Of {len(own)} policies of {search}, {kept} keep their first weights to the end." if own else ""
 
 
 def edges(kept: Sequence[dict[str, Any]], everything: Sequence[dict[str, Any]]) -> str:
