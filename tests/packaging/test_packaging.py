@@ -93,8 +93,11 @@ def test_both_archives_hold_what_the_package_needs(built: tuple[Path, Path]) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("which", [0, 1], ids=["wheel", "sdist"])
-def test_it_installs_and_answers_in_an_empty_environment(built: tuple[Path, Path], which: int, tmp_path: Path) -> None:
+def test_it_installs_and_answers_in_an_empty_environment(
+    built: tuple[Path, Path], which: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Empty but for the dependencies, which are lent by this environment: they alone are gigabytes."""
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # it would show the sources instead of what was installed
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"
     site = next((tmp_path / "env" / "lib").glob("python*/site-packages"))
