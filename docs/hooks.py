@@ -24,7 +24,7 @@ PUBLIC = {
     "scalarize.learner": ["Learner", "SupervisedLearner"],
     "scalarize.methods": ["create", "names", "Method", "Evidence", "Needs", "from_torchjd", "from_function"],
     "scalarize.search": ["search"],
-    "scalarize.simplex": ["uniform", "perturb"],
+    "scalarize.simplex": ["normalise", "uniform", "inverse"],
 }
 # How a method's docstring names its parts.
 LABEL = re.compile(r"^(Cost|Fails|Raises|Our choice):", re.MULTILINE)

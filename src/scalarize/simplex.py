@@ -7,7 +7,6 @@ from a ``numpy.random.Generator`` that the caller passes.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,20 +43,6 @@ def uniform(n_tasks: int) -> Weights:
 def inverse(losses: ArrayLike, epsilon: float = 1e-12) -> Weights:
     """Weights inverse to ``losses`` (T,): every weighted loss is the same. Zero losses count as ``epsilon``."""
     return normalise(1.0 / np.maximum(np.abs(np.asarray(losses, dtype=np.float64)), epsilon))
-
-
-def with_floor(weights: ArrayLike, floor: float = 0.0) -> Weights:
-    """The nearest point, in the sense of a mixture with uniform, whose entries are all >= ``floor`` (at most 1/T)."""
-    w = normalise(weights)
-    if floor <= w.min():
-        return w
-    if floor > 1.0 / w.size:
-        raise RequestError(f"a floor of {floor} is above 1/T = {1.0 / w.size:.4g} for {w.size} tasks")
-    raised = np.maximum(w, floor)
-    # What lies above the floor is scaled down so that the sum is 1 again; entries at the floor stay there.
-    excess = raised - floor
-    total = 1.0 - floor * w.size
-    return np.asarray(floor + excess * (total / excess.sum() if excess.sum() > 0 else 0.0))
 
 
 def normalise_rows(weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -103,14 +88,6 @@ def sample_dirichlet(rng: np.random.Generator, center: ArrayLike, concentration:
     return normalise(np.exp(log_gamma - log_gamma.max()))
 
 
-def perturb(
-    rng: np.random.Generator, weights: ArrayLike, factors: Sequence[float] = (0.8, 1.2), floor: float = 0.0
-) -> Weights:
-    """Each weight times a factor drawn from ``factors``, normalised (the explore step of PBT)."""
-    w = normalise(weights)
-    return with_floor(w * rng.choice(np.asarray(factors, dtype=np.float64), size=w.size), floor)
-
-
 def grid(n_tasks: int, steps: int) -> list[Weights]:
     """All points whose entries are multiples of 1/``steps``, in lexicographic order.
 
@@ -126,13 +103,6 @@ def to_log_ratio(weights: ArrayLike, floor: float = 1e-9) -> NDArray[np.float64]
     w = np.asarray(weights, dtype=np.float64)
     logs = np.log(np.maximum(normalise_rows(w) if w.ndim == 2 else normalise(w), floor))
     return np.asarray((logs - logs.mean(axis=-1, keepdims=True)) @ _basis(logs.shape[-1]))
-
-
-def from_log_ratio(coordinates: ArrayLike) -> Weights:
-    """The inverse of :func:`to_log_ratio`: coordinates (T-1,) to weights (T,)."""
-    z = np.asarray(coordinates, dtype=np.float64)
-    logs = z @ _basis(z.size + 1).T
-    return normalise(np.exp(logs - logs.max()))
 
 
 def _basis(n_tasks: int) -> NDArray[np.float64]:

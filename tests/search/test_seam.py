@@ -66,6 +66,16 @@ def test_every_draw_is_on_the_simplex_and_above_the_floor(seed, kind, width):
         assert ((extras["lr"] >= 1e-4) & (extras["lr"] <= 1e-2)).all()
 
 
+def test_weights_move_by_the_given_factors():
+    space = Space(TASKS, also={"lr": Range(1e-4, 1e-2, True)})
+    weights, extras = population(space, Spread(), 0, range(40))
+    moved, further = explore(space, Spread(), weights, extras, generators(0, range(40), 1), (0.8, 1.2), 0.0)
+    ratios = moved / weights
+    found = np.round(ratios / ratios.max(axis=1, keepdims=True), 6)
+    assert set(np.unique(found)) == {1.0, round(0.8 / 1.2, 6)}
+    assert set(np.round(further["lr"] / extras["lr"], 6)) >= {0.8, 1.2}
+
+
 def test_one_member_begins_exactly_at_the_centre():
     space = Space(TASKS, center=(0.001, 0.009, 0.09, 0.9), also={"lr": Range(1e-4, 1e-2, True, start=3e-3)})
     weights, extras = population(space, Spread(), 3, range(5))

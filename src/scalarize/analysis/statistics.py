@@ -175,22 +175,6 @@ def minimum_detectable_difference(
     return float(optimize.brentq(missing, 1e-9, high)) * error
 
 
-def units_needed(deviation: float, difference: float, paired: bool = False, most: int = 10_000) -> int | None:
-    """The fewest units a side with which ``difference`` is found with probability 80 %; None beyond ``most``."""
-    if difference <= 0:
-        raise ValueError(f"the difference to find must be positive, got {difference}")
-    low, high = 2, most
-    if minimum_detectable_difference(deviation, most, paired) > difference:
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        if minimum_detectable_difference(deviation, middle, paired) <= difference:
-            high = middle
-        else:
-            low = middle + 1
-    return low
-
-
 def said(interval: Interval, digits: int = 4, unit: str = "seeds") -> str:
     """``0.0123 (95 % interval 0.0100 to 0.0146, 5 seeds)``."""
     if interval.n < 2 or math.isnan(interval.low):
