@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import torch
 
 import scalarize
+from scalarize import files
 from scalarize.policy import Policy
 from scalarize.search import cluster_start
 from scalarize.search.cluster import RayExecutor
@@ -188,7 +189,9 @@ def report(seconds: float, repeats: int) -> str:
     parts: list[float] = []
     rows: list[tuple[float, float, float]] = []
     moved: list[dict[str, float]] = []
+    loads: list[float] = []
     for _ in range(repeats):
+        loads.append(os.getloadavg()[0])
         local = ours(Computing, LocalExecutor(Computing))
         parts.append((local.wall - local.training) / local.training)
         print(f"in process +{parts[-1]:.1%}", flush=True)
@@ -205,8 +208,9 @@ def report(seconds: float, repeats: int) -> str:
     lines = [
         "# What a search costs beside its trainings",
         "",
-        "`python benchmarks/search_overhead.py`, on 2 cores that other work shared (load averages of 5 to 10): waiting",
-        f"trainings are not slowed by it, starting processes is. PBT, {MEMBERS} members, {GENERATIONS} generations; "
+        f"`python benchmarks/search_overhead.py --seconds {seconds:g} --repeats {repeats}`, {os.cpu_count()} cores;",
+        f"load averages before each repeat: {', '.join(f'{load:.1f}' for load in loads)}. Waiting trainings are not",
+        f"slowed by other work, starting processes is. PBT, {MEMBERS} members, {GENERATIONS} generations; "
         f"{seconds * READY:g} s of waiting a member and generation.",
         "",
         f"In one process (a real perceptron, 1 thread): scoring, checkpoints and decisions add "
@@ -237,7 +241,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     asked = parser.parse_args()
     logging.getLogger("ray").setLevel(logging.ERROR)
-    asked.out.write_text(report(asked.seconds, asked.repeats))
+    files.write_text(asked.out, report(asked.seconds, asked.repeats))
 
 
 if __name__ == "__main__":
