@@ -58,8 +58,12 @@ def test_a_figure_runs_to_its_end(number: int, command: Any, tmp_path: Path) -> 
         assert times.loc["unitary", "ratio"] == 1
         assert (times["seconds"] > 0).all()
         assert set(times.index) == {row.name for row in acting.ROWS}
-    pictures = list((tmp_path / answer.json["out"] / "figures").glob("*.png"))
+    place = tmp_path / answer.json["out"]
+    pictures = {path.stem for path in (place / "figures").glob("*.png")}
+    assert len(pictures) == (place / "report.html").read_text().count('<figure data-chart="')
     assert len(pictures) >= len(tables)
+    if number != 13:
+        assert {"best-average-success-over-evaluations-points", "average-on-the-test-split-points"} < pictures
 
 
 FEW = ("--set", "data.steps=12", "--set", "data.initial_steps=6", "--set", "batch_size=8")

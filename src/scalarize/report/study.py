@@ -32,7 +32,9 @@ def build(directory: Path) -> Path:
         drawn = []
         for chart in studies.charts(table):
             content = images.files(chart)
-            files.write_bytes(directory / "figures" / f"{chart.name}.png", content["png"])
+            alike = sum(other.name == chart.name for other in charts)
+            name = f"{chart.name}-{alike + 1}" if alike else chart.name
+            files.write_bytes(directory / "figures" / f"{name}.png", content["png"])
             drawn.append(html.figure(len(charts), chart, content))
             charts.append(chart)
         parts.append(f'<div class="figures">{"".join(drawn)}</div>' if drawn else "")
