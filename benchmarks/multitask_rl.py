@@ -4,11 +4,11 @@
     python benchmarks/multitask_rl.py --out runs/metaworld --write results/metaworld.md
 
 Three parts, each resumable: finished runs and finished rounds are read (``--finished``: only those, and what is missing
-is named). *learns*: reach-v3 alone and three easier tasks
-together, plain training, on 50 fixed test episodes a task, against the untrained policy on the same episodes.
-*methods*: MT10 and MT50 for a short budget under each method. *cost*: one update of each method beside one of plain
-training, in turns in one process, on a replay of random steps; ``rows`` is what any method that compares gradients
-must pay: the tasks' gradients as the rows of a matrix, and their inner products.
+is named). *learns*: reach-v3 alone and three easier tasks together, plain training, on 50 fixed test episodes a task,
+against the untrained policy on the same episodes. *methods*: MT10 and MT50 for a short budget under each method.
+*cost*: one update of each method beside one of plain training, in turns in one process, on a replay of random steps;
+``rows`` is what any method that compares gradients must pay: the tasks' gradients as the rows of a matrix, and their
+inner products.
 """
 
 from __future__ import annotations

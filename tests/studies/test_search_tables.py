@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from scalarize.policy import Policy
 from scalarize.studies.royer2023 import printed, search_tables
 
@@ -24,9 +26,8 @@ def test_rows_at_the_edge_of_the_rates_are_counted() -> None:
 def test_policies_that_never_change_are_counted() -> None:
     still = Policy.constant({"a": 1.0, "b": 3.0}, 4)
     moving = Policy.from_schedule(("a", "b"), [(0, [0.5, 0.5]), (2, [0.25, 0.75])], 4)
-    names = ["search pbt depth 1 width 8 n 6 seed 0", "search pbt depth 1 width 8 n 6 seed 1"]
-    others = ["search pbt depth 1 width 80 n 6 seed 0", "search pb2 depth 1 width 8 n 6 seed 0"]
-    found = dict.fromkeys([names[0], *others], still) | {names[1]: moving}
-    said = search_tables.steady(found, "pbt", "depth 1, width 8")
+    known = [("pbt", "small", still), ("pbt", "small", moving), ("pbt", "large", still), ("pb2", "small", still)]
+    searches = pd.DataFrame([{"row": row, "size": size, "run": f"{k}"} for k, (row, size, _) in enumerate(known)])
+    policies = {f"{k}": policy for k, (_, _, policy) in enumerate(known)}
+    said = search_tables.steady(searches, policies, "pbt", "small")
     assert said == "Of 2 policies of pbt, 1 keep their first weights to the end."
-    assert search_tables.steady(found, "random-search", "depth 1, width 8") == ""

@@ -173,17 +173,17 @@ def tabulate(found: Found, protocol: Protocol) -> list[Table]:
         note += f" The paper's column: {protocol.workload}, {paper}."
         frame = comparison_frame(kept, own, beside)
         said = [f"C4, {size}: {s}" for s in against]
-        said += [steady(found.policies, search, size) for search in protocol.searches]
-        tables.append(Table("comparison", title, frame, note, (*filter(None, said), edges(kept, own))))
+        said += [steady(found.searches, found.policies, search, size) for search in protocol.searches]
+        tables.append(Table("comparison", title, frame, note, (*said, edges(kept, own))))
         trials |= _trials(kept, list(protocol.searches), size, lower)
     return [*tables, claims.table(trials)]
 
 
-def steady(policies: Mapping[str, Policy], search: str, size: str) -> str:
-    """How many of the policies that ``search`` found never change: the search did no more than draw them."""
-    own = [policy for name, policy in policies.items() if name.startswith(f"search {search} {size.replace(',', '')} ")]
+def steady(searches: pd.DataFrame, policies: Mapping[str, Policy], row: str, size: str) -> str:
+    """How many of the policies that ``row``'s searches found never change: these were drawn, no more."""
+    own = [policies[run] for run in searches.loc[(searches["row"] == row) & (searches["size"] == size), "run"]]
     kept = sum(len(policy.segments) == 1 for policy in own)
-    return f"Of {len(own)} policies of {search}, {kept} keep their first weights to the end." if own else ""
+    return f"Of {len(own)} policies of {row}, {kept} keep their first weights to the end."
 
 
 def edges(kept: Sequence[dict[str, Any]], everything: Sequence[dict[str, Any]]) -> str:
