@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
-from sklearn.metrics import jaccard_score
+from scipy.stats import rankdata, spearmanr
+from sklearn.metrics import jaccard_score, roc_auc_score
 
 from scalarize import metrics
 
@@ -55,3 +57,22 @@ def test_angles_between_normals() -> None:
         meter.update(prediction, target)
     assert mean.compute() == pytest.approx(22.5, abs=1e-3)
     assert near.compute() == 0.5
+
+
+def test_ranks_are_scipys_with_ties_and_without() -> None:
+    draw = np.random.default_rng(0)
+    for decimals in range(6):
+        values = draw.normal(size=300).round(decimals)
+        assert np.array_equal(metrics.ranks_of(values), rankdata(values))
+
+
+def test_area_and_agreement_are_the_libraries() -> None:
+    draw = np.random.default_rng(1)
+    score, label = draw.normal(size=200).round(1), draw.integers(0, 2, 200)
+    area, agreement = metrics.AUROC(), metrics.RankAgreement()
+    other = (score + draw.normal(size=200)).round(1)
+    for part in (slice(0, 150), slice(150, None)):
+        area.update(torch.tensor(score[part]), torch.tensor(label[part]))
+        agreement.update(torch.tensor(score[part]), torch.tensor(other[part]))
+    assert area.compute() == pytest.approx(roc_auc_score(label, score), abs=1e-12)
+    assert agreement.compute() == pytest.approx((1 + spearmanr(score, other).statistic) / 2, abs=1e-12)

@@ -50,6 +50,8 @@ def measure(
         meters: dict[str, dict[str, Metric | Generative]] = {o.name: {"metric": o.task.metric()} for o in objectives}
         for o in objectives:
             meters[o.name] |= {m.name: m.metric() for m in o.task.further if split == "test" or not m.test_only}
+        told = {n: [m for m in own.values() if not isinstance(m, Generative)] for n, own in meters.items()}
+        free = {n: [m for m in own.values() if isinstance(m, Generative)] for n, own in meters.items()}
         losses = {o.name: torch.zeros((), dtype=torch.float64, device=device) for o in objectives}
         counts: dict[str, Any] = {o.name: 0 for o in objectives}
         source = domain.splits[split]
@@ -62,11 +64,10 @@ def measure(
             predictions = decode(model, model.encode(batch.inputs), [o.task.name for o in objectives], view)
             for o in objectives:
                 prediction, target = predictions[o.task.name], batch.targets[o.task.name]
-                for meter in meters[o.name].values():
-                    if isinstance(meter, Generative):
-                        meter.generate(model, batch.inputs, target)
-                    else:
-                        meter.update(prediction, target)
+                for meter in told[o.name]:
+                    meter.update(prediction, target)
+                for writer in free[o.name]:
+                    writer.generate(model, batch.inputs, target)
                 if losses_too:
                     count: Any = len(batch) if o.task.units is None else o.task.units(target)
                     losses[o.name] += o.task.loss(prediction, target).double() * count

@@ -22,7 +22,7 @@ from scalarize.reading import Reader
 from scalarize.recipe import Recipe
 from scalarize.rows import Row
 from scalarize.sampling import Streams, equal_counts, multinomial_counts
-from scalarize.seeds import derive
+from scalarize.seeds import derive, drawing
 from scalarize.tasks import Data
 
 __all__ = ["Learner", "RunLearner", "SupervisedLearner"]
@@ -257,9 +257,7 @@ class SupervisedLearner:
     @contextlib.contextmanager
     def _noise(self, *key: int | str) -> Iterator[None]:
         """Torch's own random stream (initial values, dropout), set from the seed inside and restored after."""
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(derive(self.seed, *key))
+        with drawing(derive(self.seed, *key), [self.device]):
             yield
 
     @property

@@ -29,6 +29,13 @@ class Generative(Protocol):
     def compute(self) -> float: ...
 
 
+def ranks_of(values: np.ndarray) -> np.ndarray:
+    """1 for the least of ``values`` (N,), N for the largest; equal ones share the mean of their ranks."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    means: np.ndarray = np.cumsum(counts) - (counts - 1) / 2
+    return means[place]
+
+
 class Collected:
     """Keeps all predictions and targets (one number a sample each) for metrics of ranks."""
 
@@ -50,8 +57,6 @@ class AUROC(Collected):
     """Area under the ROC curve of logits against 0/1 targets, ties counted half; NaN where a class is absent."""
 
     def compute(self) -> float:
-        from scipy.stats import rankdata
-
         score, label = self.arrays()
         if not np.isfinite(score).all():
             return float("nan")
@@ -59,7 +64,7 @@ class AUROC(Collected):
         n_positive, n_negative = int(positive.sum()), int((~positive).sum())
         if not n_positive or not n_negative:
             return float("nan")
-        ranks = rankdata(score)
+        ranks = ranks_of(score)
         return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 
 
@@ -67,12 +72,10 @@ class RankAgreement(Collected):
     """(1 + Spearman's rank correlation) / 2; one half where either side is constant."""
 
     def compute(self) -> float:
-        from scipy.stats import rankdata
-
         prediction, target = self.arrays()
         if not np.isfinite(prediction).all():
             return float("nan")
-        a, b = rankdata(prediction), rankdata(target)
+        a, b = ranks_of(prediction), ranks_of(target)
         a, b = a - a.mean(), b - b.mean()
         scale = float(np.sqrt((a @ a) * (b @ b)))
         return 0.5 if scale == 0 else float((1 + (a @ b) / scale) / 2)

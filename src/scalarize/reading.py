@@ -20,16 +20,17 @@ class Reader:
 
     def __init__(self, sources: Mapping[str, Source], streams: Streams, chunk: int) -> None:
         self._sources, self._streams, self._chunk = sources, streams, chunk
+        # Looked for once: asking a protocol of an object takes as long as a small batch.
+        self._streaming = {name: s for name, s in sources.items() if isinstance(s, Streaming)}
         self._ahead: dict[str, Iterator[Batch]] = {}
         self._rest: dict[str, Batch] = {}  # of the chunk that was begun
 
     def take(self, name: str, count: int) -> Batch:
         """The next ``count`` samples of domain ``name``."""
-        source = self._sources[name]
-        if not isinstance(source, Streaming):
-            return source.batch(self._streams.take(name, count))
+        if name not in self._streaming:
+            return self._sources[name].batch(self._streams.take(name, count))
         if name not in self._ahead:
-            self._ahead[name] = iter(source.stream(self._streams.ahead(name, self._chunk)))
+            self._ahead[name] = iter(self._streaming[name].stream(self._streams.ahead(name, self._chunk)))
         parts, wanted = [], count
         while wanted > 0:
             chunk = self._rest.pop(name) if name in self._rest else next(self._ahead[name])

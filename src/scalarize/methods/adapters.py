@@ -16,6 +16,7 @@ from torch import Tensor
 
 from scalarize.errors import RequestError
 from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.seeds import drawing
 
 Rule = Callable[[Tensor], Tensor]
 
@@ -85,8 +86,7 @@ def _seeded(rule: Rule, told: Tensor, evidence: Evidence) -> Tensor:
     if evidence.generator is None:
         return rule(told)
     seed = int(torch.randint(2**62, (), generator=evidence.generator))
-    with torch.random.fork_rng(devices=[told.device] if told.is_cuda else []):
-        torch.manual_seed(seed)
+    with drawing(seed, [told.device]):
         return rule(told)
 
 

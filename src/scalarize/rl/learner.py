@@ -24,7 +24,7 @@ from scalarize.rl.networks import ActorCritic
 from scalarize.rl.replay import Replay, Transitions
 from scalarize.rl.seen import Seen
 from scalarize.rows import Row
-from scalarize.seeds import derive
+from scalarize.seeds import derive, drawing
 from scalarize.tasks import Data
 
 
@@ -59,8 +59,7 @@ class ActorCriticLearner:
         self.epoch = 0
         self.device, self.dtype = torch.device(device), getattr(torch, precision)
         torch.set_num_threads(recipe.threads)
-        with torch.random.fork_rng([]):
-            torch.manual_seed(derive(seed, "init"))
+        with drawing(derive(seed, "init")):
             built = build()
         assert isinstance(built, ActorCritic)
         self.model = built.to(self.device, self.dtype)

@@ -19,6 +19,7 @@ import numpy as np
 from scalarize.errors import DivergedError, RequestError, RunError
 from scalarize.policy import Policy
 from scalarize.search import checkpoints
+from scalarize.seeds import drawing
 
 if TYPE_CHECKING:
     from scalarize.learner import Learner  # deciding needs no torch
@@ -125,8 +126,7 @@ def own_randomness(seed: int) -> Iterator[None]:
     import torch
 
     plain, arrays = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
+    with drawing(seed, [torch.device("cuda", k) for k in range(torch.cuda.device_count())]):
         np.random.seed(seed % 2**32)
         random.seed(seed)
         try:

@@ -17,6 +17,7 @@ import numpy as np
 from scalarize import simplex
 from scalarize.search.sampling import Extras, Spread, initial
 from scalarize.search.space import Array, Range, Space
+from scalarize.seeds import drawing
 
 Bound = Callable[[Array], Array]
 ITERATIONS = 50  # of a fit: with 20 the policies found are measurably worse, with more they are not better
@@ -149,7 +150,6 @@ def _noisy(matrix: Any, noise: Any) -> Any:
 @contextmanager
 def _quiet(seed: int) -> Iterator[None]:
     """A random state of its own, and silence about scaling, jitter and restarts, which are dealt with here."""
-    import torch
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its dependencies use what newer versions of torch deprecate
@@ -158,8 +158,7 @@ def _quiet(seed: int) -> Iterator[None]:
     from gpytorch.utils.warnings import GPInputWarning
     from linear_operator.utils.warnings import NumericalWarning
 
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        torch.manual_seed(seed)
+    with drawing(seed), warnings.catch_warnings():
         for category in (BotorchWarning, GPInputWarning, NumericalWarning, RuntimeWarning):
             warnings.simplefilter("ignore", category)
         yield

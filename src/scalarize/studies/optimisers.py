@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-import torch
 
 from scalarize import methods
 from scalarize.analysis.study_tables import Table
 from scalarize.backward import Balancer
 from scalarize.methods import Needs
 from scalarize.requests import Problem, TrainRequest
+from scalarize.seeds import drawing
 from scalarize.studies import axes, runs
 from scalarize.studies import cost as measured
 from scalarize.studies.execution import Context
@@ -52,8 +52,7 @@ def times(context: Context, rows: Sequence[Row], printed: Mapping[str, str]) -> 
     """
     recipe = context.problem.recipe(context.workload)
     data = context.data
-    with torch.random.fork_rng([]):
-        torch.manual_seed(0)
+    with drawing(0):
         model: Any = context.workload.build(recipe.model, data).to(context.problem.device)
     shared = list(model.shared_parameters())
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-import torch
 
 from scalarize.analysis.study_tables import Table
+from scalarize.seeds import drawing
 from scalarize.studies import axes
 from scalarize.studies import cost as measured
 from scalarize.studies.royer2023 import printed
@@ -34,8 +34,7 @@ def measure(context: Context, size: Size, batch: int, n_tasks: int | None = None
     """A row a method: seconds, ratio to a bare loop and megabytes of one step with the first ``n_tasks`` tasks."""
     problem = axes.with_settings(context.problem, size.settings)
     data = context.data if n_tasks is None else context.data.restrict(context.data.names[:n_tasks])
-    with torch.random.fork_rng([]):
-        torch.manual_seed(0)
+    with drawing(0):
         model = context.workload.build(problem.recipe(context.workload).model, data).to(problem.device)
     names = [*dict.fromkeys([*METHODS, *context.methods])]
     repeats = context.budget.count(REPEATS, context.budget.levels)
