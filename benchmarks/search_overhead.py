@@ -9,6 +9,7 @@ this machine does. Arms are interleaved and repeated. Ideal: the trainings' own 
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import os
 import tempfile
@@ -26,9 +27,12 @@ from scalarize.policy import Policy
 from scalarize.search import cluster_start
 from scalarize.search.cluster import RayExecutor
 from scalarize.search.local import LocalExecutor
+from scalarize.studies import searching
 
 MEMBERS, EPOCHS, READY, WORKERS = 12, 12, 3, 2
 GENERATIONS = EPOCHS // READY
+STEPS = 10, 40  # of the perceptron, an epoch
+REAL = "rand-hie", "rand-hie-sites"
 
 
 class Waiting:
@@ -57,15 +61,16 @@ class Waiting:
 
 
 class Computing(Waiting):
-    """A small perceptron, really trained: for the overhead in one process."""
+    """A small perceptron, really trained, ``steps`` an epoch: for the overhead in one process."""
 
-    def __init__(self, seed: int, seconds: float = 0.0, size: float = 0.0) -> None:
-        super().__init__(seed, seconds, size)
+    def __init__(self, seed: int, steps: int = 10) -> None:
+        super().__init__(seed, 0.0, 0.0)
+        self.steps = steps
         self.model = torch.nn.Sequential(torch.nn.Linear(784, 256), torch.nn.ReLU(), torch.nn.Linear(256, 10))
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01, momentum=0.9)
 
     def train(self, policy: Policy, until_epoch: int) -> None:
-        for _ in range(10 * (until_epoch - self.epoch)):
+        for _ in range(self.steps * (until_epoch - self.epoch)):
             self.optimizer.zero_grad()
             self.model(torch.randn(128, 784)).square().mean().backward()
             self.optimizer.step()
@@ -100,6 +105,29 @@ def ours(factory: Callable[..., Any], executor: Any) -> Cost:
         factory, epochs=EPOCHS, population=MEMBERS, ready=READY, tasks=("a", "b"), executor=executor, progress=note
     )
     return Cost(time.perf_counter() - before, found.seconds_training, ends[GENERATIONS - 1] - ends[0])
+
+
+def beside(total: float, training: float) -> tuple[float, float, float]:
+    """Seconds of a training, seconds beside it, and their ratio: of a member in a generation."""
+    n = MEMBERS * GENERATIONS
+    return training / n, (total - training) / n, total / training - 1
+
+
+def in_process() -> dict[str, tuple[float, float, float]]:
+    """:func:`beside` of searches in this process: of the perceptron, and of the workloads of results/search-real.md."""
+    found = {}
+    for steps in STEPS:
+        factory = functools.partial(Computing, steps=steps)
+        cost = ours(factory, LocalExecutor(factory))
+        found[f"perceptron, {steps * READY} steps"] = beside(cost.wall, cost.training)
+    for name in REAL:
+        request = searching.SearchRequest(
+            algorithm="pbt", workload=name, population=MEMBERS, epochs=EPOCHS, ready=READY
+        )
+        with tempfile.TemporaryDirectory() as directory:
+            result = searching.search(request, Path(directory) / "search", "benchmarks/search_overhead.py")
+        found[name] = beside(result["seconds"], result["seconds_training"])
+    return found
 
 
 def tune(seconds: float) -> float:
@@ -186,16 +214,15 @@ def report(seconds: float, repeats: int) -> str:
     def waiting(seed: int) -> Waiting:
         return Waiting(seed, seconds)
 
-    Computing(0).train(Policy.constant({"a": 1.0}, 1), 1)  # torch loads much at its first step, once a process
-    parts: list[float] = []
+    in_process()  # torch loads much at its first step, once a process
+    parts: list[dict[str, tuple[float, float, float]]] = []
     rows: list[tuple[float, float, float]] = []
     moved: list[dict[str, float]] = []
     loads: list[float] = []
     for _ in range(repeats):
         loads.append(os.getloadavg()[0])
-        local = ours(Computing, LocalExecutor(Computing))
-        parts.append((local.wall - local.training) / local.training)
-        print(f"in process +{parts[-1]:.1%}", flush=True)
+        parts.append(in_process())
+        print(f"in process {parts[-1]}", flush=True)
         cold = ours(waiting, RayExecutor(waiting, workers=WORKERS))
         steady = cold.steady * GENERATIONS / (GENERATIONS - 1)
         print(f"with start of Ray {cold.wall:.1f} s of {ideal:.1f}, steady {steady:.1f}", flush=True)
@@ -214,8 +241,11 @@ def report(seconds: float, repeats: int) -> str:
         f"slowed by other work, starting processes is. PBT, {MEMBERS} members, {GENERATIONS} generations; "
         f"{seconds * READY:g} s of waiting a member and generation.",
         "",
-        f"In one process (a real perceptron, 1 thread): scoring, checkpoints and decisions add "
-        f"{', '.join(f'{p:.1%}' for p in parts)} to the trainings' time.",
+        "In one process, 1 thread: what scoring, checkpoints and decisions add, a member and generation.",
+        "",
+        "| trainings | seconds each | seconds beside | share |",
+        "| --- | --- | --- | --- |",
+        *(f"| {name} | {_each(parts, name)} |" for name in parts[0]),
         "",
         f"| {WORKERS} workers, ideal {ideal:.0f} s | seconds | share of the ideal |",
         "| --- | --- | --- |",
@@ -233,6 +263,14 @@ def report(seconds: float, repeats: int) -> str:
     for way in ("objects", "directory"):
         lines.append(f"| {way} | {', '.join(f'{m[way]:.1f}' for m in moved)} |")
     return "\n".join(lines) + "\n"
+
+
+def _each(parts: list[dict[str, tuple[float, float, float]]], name: str) -> str:
+    columns = list(zip(*(found[name] for found in parts), strict=True))
+    return " | ".join(
+        ", ".join(form.format(x) for x in column)
+        for form, column in zip(("{:.2f}", "{:.3f}", "{:.1%}"), columns, strict=True)
+    )
 
 
 def main() -> None:

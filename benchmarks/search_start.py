@@ -10,6 +10,8 @@ Resumable: what ``--store`` holds is read.
 from __future__ import annotations
 
 import argparse
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,33 @@ from scalarize.studies.runs import PlannedRun
 
 SMALL = {"model.widths": [16]}
 SMALL_EPOCHS, EPOCHS = 6, 12
+SPLIT = 0.7  # of the training set that members train on
+ROUNDS = 7
 COMMAND = "benchmarks/search_start.py"
 ARMS = {"default, N = 12": (12, False), "start, N = 12": (12, True), "default, N = 6": (6, False)} | {
     "start, N = 6": (6, True)
 }
+
+
+def problems(workload: str, split: int) -> tuple[Problem, Problem]:
+    """The small one and the full one."""
+    full = Problem(workload=workload, settings={"data.split_seed": split}, epochs=EPOCHS)
+    return full.model_copy(update={"settings": dict(full.settings) | SMALL, "epochs": SMALL_EPOCHS}), full
+
+
+def cost_of_small(workload: str) -> list[float]:
+    """Processor time of a training of the small problem over that of the full one, round by round."""
+    ratios = []
+    for seed in range(ROUNDS + 1):
+        spent = []
+        for problem in problems(workload, 0):
+            learner = searching.HoldoutFactory(problem, SPLIT)(seed)
+            policy = Policy.constant(dict.fromkeys(learner.tasks, 1 / len(learner.tasks)), 1)
+            before = time.process_time()
+            learner.train(policy, problem.epochs or 0)
+            spent.append(time.process_time() - before)
+        ratios.append(spent[0] / spent[1])
+    return ratios[1:]  # the first loads much that later ones find loaded
 
 
 def search(problem: Problem, out: Path, **more: Any) -> dict[str, Any]:
@@ -35,24 +60,23 @@ def search(problem: Problem, out: Path, **more: Any) -> dict[str, Any]:
 
 
 def unit(workload: str, split: int, seed: int, store: Path) -> dict[str, dict[str, float]]:
-    """By arm: the score on the hold-out, the test average of a fresh model, full trainings, seconds of training."""
-    full = Problem(workload=workload, settings={"data.split_seed": split}, epochs=EPOCHS)
-    small = full.model_copy(update={"settings": dict(full.settings) | SMALL, "epochs": SMALL_EPOCHS})
+    """By arm: the score on the hold-out, the test average of a fresh model, trainings spent."""
+    small, full = problems(workload, split)
     place = store / workload / f"split{split}-seed{seed}"
     before = search(small, place / "small", seed=seed)
     start = Policy.load(place / "small" / "policy.json").to_dict()
-    found = {"small": {"score": before["score"], "test": float("nan"), "seconds": before["seconds_training"]}}
+    found = {"small": {"score": before["score"], "test": float("nan"), "trainings": before["trainings"]}}
     for name, (members, from_policy) in ARMS.items():
         target = place / name.replace(" ", "").replace(",", "-").replace("=", "")
         result = search(full, target, seed=seed, population=members, start=start if from_policy else None)
         policy = Policy.load(target / "policy.json").to_dict()
         planned = PlannedRun("policy", 1000 + seed, [runs.request_for(full, seed=1000 + seed, policy=policy)])
         (retrained,) = runs.execute([planned], target, COMMAND)
-        found[name] = {"score": result["score"], "test": retrained["average"], "seconds": result["seconds_training"]}
+        found[name] = {"score": result["score"], "test": retrained["average"], "trainings": result["trainings"]}
     return found
 
 
-def report(workload: str, units: list[dict[str, dict[str, float]]], splits: int) -> str:
+def report(command: str, units: Sequence[dict[str, dict[str, float]]], ratios: Sequence[float]) -> str:
     """The whole of the file."""
 
     def column(arm: str, what: str) -> list[float]:
@@ -65,14 +89,15 @@ def report(workload: str, units: list[dict[str, dict[str, float]]], splits: int)
             i = statistics.t_interval(column(arm, what))
             cells.append(f"{i.mean:.2f} [{i.low:.2f}, {i.high:.2f}]")
         body.append(cells)
-    seconds = {arm: sum(u[arm]["seconds"] for u in units) for arm in ("small", *ARMS)}
-    share = seconds["small"] / seconds["default, N = 12"]
-    halved = (seconds["small"] + seconds["start, N = 6"]) / seconds["default, N = 12"]
+    spent = {arm: sum(u[arm]["trainings"] for u in units) for arm in ("small", *ARMS)}
+    ratio = statistics.t_interval(ratios)
+    share = ratio.mean * spent["small"] / spent["default, N = 12"]
+    halved = share + spent["start, N = 6"] / spent["default, N = 12"]
     lines = [
         "# What a start from a smaller model saves",
         "",
-        f"Made by `python benchmarks/search_start.py --out results/search-start.md` on `{workload}`:",
-        f"{len(units)} units over {splits} splits of the data. Each first searches a network of one layer of 16 units",
+        f"Made by `{command}`: {len(units)} units, each a",
+        "split of the data and a seed. Each first searches a network of one layer of 16 units",
         f"for {SMALL_EPOCHS} epochs with 12 members; the searches below are on two layers of 64 for {EPOCHS} epochs.",
         "Means x 100 with 95 % intervals over units; `test`: one fresh model on the whole training set.",
         "Differences are paired by unit.",
@@ -81,8 +106,9 @@ def report(workload: str, units: list[dict[str, dict[str, float]]], splits: int)
         tables.render(["search", "members", "score on the hold-out", "test"], body),
         "```",
         "",
-        f"The small search took {share:.0%} of the training time of the default one with 12 members;",
-        f"small search and a started one with 6 members together {halved:.0%}.",
+        f"A small training takes {ratio.mean:.2f} [{ratio.low:.2f}, {ratio.high:.2f}] of the processor time of a full",
+        f"one ({len(ratios)} of each, in turns). So the small search costs {share:.0%} of the default one with 12",
+        f"members, and with a started one of 6 members after it {halved:.0%}.",
         "",
     ]
     for first, second in (
@@ -110,7 +136,9 @@ def main() -> None:
         for seed in range(args.seeds):
             units.append(unit(args.workload, split, seed, args.store))
             print(split, seed, units[-1], flush=True)
-    files.write_text(args.out, report(args.workload, units, args.splits))
+    command = f"python benchmarks/search_start.py --out {args.out} --store {args.store} --workload {args.workload}"
+    command += f" --splits {args.splits} --seeds {args.seeds}"
+    files.write_text(args.out, report(command, units, cost_of_small(args.workload)))
 
 
 if __name__ == "__main__":

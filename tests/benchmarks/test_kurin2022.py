@@ -43,7 +43,7 @@ def test_the_page_holds_commands_findings_and_tables(benchmark: ModuleType, tmp_
 
 @pytest.mark.slow
 def test_it_runs_to_its_end(benchmark: ModuleType, tmp_path: Path) -> None:
-    words = ["--workload", "rand-hie", "--epochs", "1", "--seeds", "2"]
+    words = ["--parts", "rand-hie", "--epochs", "1", "--seeds", "2"]
     benchmark.main([*words, "--out", str(tmp_path / "o"), "--write", str(tmp_path / "page.md")])
     text = (tmp_path / "page.md").read_text()
     assert text.count("\n    scalarize reproduce kurin2022/") == 5
