@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from scalarize import comparing, gradients, passes
-from scalarize.batch import Batch, read
 from scalarize.errors import DivergedError, RequestError, one_of
 from scalarize.evidence import Window
+from scalarize.losses import Losses, read
 from scalarize.methods import Method, Needs, create
 from scalarize.options import Options
 from scalarize.processes import Processes, refuse_wrapped
@@ -198,16 +198,16 @@ class Balancer:
         weigher = self._weigher
         tasks = weigher.know(list(losses))
         scale = None if scaler is None else scaler.scale(torch.ones((), device=self._device(losses)))
-        batch = read(losses, tasks, self._processes, counts, scale)
+        step = read(losses, tasks, self._processes, counts, scale)
         if self._processes.several and self.shared and not self._checked_wrapper:
             refuse_wrapped(self.shared[0])
             self._checked_wrapper = True
-        weigher.ensure(batch.told.device)
+        weigher.ensure(step.told.device)
         if self._full and self.method.needs == Needs.NOTHING:
-            weigher.ahead(tasks, batch.told.device)  # the same for all micro-batches of the step
-        weights = weigher.at_hand(batch.index)
+            weigher.ahead(tasks, step.told.device)  # the same for all micro-batches of the step
+        weights = weigher.at_hand(step.index)
         if weights is not None or not (self._by_gradients or self._full):
-            return self._ordinary(batch, weights, scale, final or not self._full)
+            return self._ordinary(step, weights, scale, final or not self._full)
         given = [representation] if isinstance(representation, Tensor) else list(representation or [])
         if self.level == "representation" and not any(z.requires_grad for z in given):
             raise RequestError("level='representation': backward needs representation=, a tensor with a gradient")
@@ -219,7 +219,7 @@ class Balancer:
                 f"got {len(extra)}"
             )
         further = [read(x, tasks, self._processes, counts, scale) for x in extra]
-        return self._from_rows(batch, given, further, scale, final or not self._full)
+        return self._from_rows(step, given, further, scale, final or not self._full)
 
     def weights_ahead(self, tasks: Sequence[str]) -> Tensor:
         """The coming step's weights (T,), before its batch is drawn: sampling rates, say.
@@ -237,11 +237,11 @@ class Balancer:
         told = self._processes.sum(loss.detach().reshape(1).clone())
         share = 1 / self._processes.sum(torch.ones_like(told))
         name = ("the mixed loss",)
-        batch = Batch(name, name, name, [loss], told * share, None, None)
+        step = Losses(name, name, name, [loss], told * share, None, None)
         by = share if scaler is None else scaler.scale(share)
-        passes.weighted_sum(batch, by, self.shared, self._heads_in_sum, self._processes)
-        if found := batch.culprits(passes.norms(self.shared) if scaler is None else None, by_task=False):
-            self._stop(batch, *found)
+        passes.weighted_sum(step, by, self.shared, self._heads_in_sum, self._processes)
+        if found := step.culprits(passes.norms(self.shared) if scaler is None else None, by_task=False):
+            self._stop(step, *found)
             return Used(self.tasks, weights, skipped=True)
         if final or not self._full:
             self._weigher.advance(Decision(weights), None)
@@ -252,74 +252,74 @@ class Balancer:
         if self.method.observes:
             tasks = self._weigher.know(list(losses))
             told = {k: torch.as_tensor(v, device=self._device()) for k, v in losses.items()}
-            batch = read(told, tasks, self._processes)
-            self._weigher.ensure(batch.told.device)
-            self._weigher.observe(batch.told, batch.index)
+            step = read(told, tasks, self._processes)
+            self._weigher.ensure(step.told.device)
+            self._weigher.observe(step.told, step.index)
 
     # --- weights first: one ordinary backward --------------------------------------------------------------------
-    def _ordinary(self, batch: Batch, weights: Tensor | None, scale: Tensor | None, final: bool) -> Used:
-        if batch.told.device.type == "cpu" and (found := batch.culprits(None, by_task=True)):
-            return self._stop(batch, *found)
+    def _ordinary(self, step: Losses, weights: Tensor | None, scale: Tensor | None, final: bool) -> Used:
+        if step.told.device.type == "cpu" and (found := step.culprits(None, by_task=True)):
+            return self._stop(step, *found)
         decision = Decision(weights)
         if weights is None:
-            decision = self._weigher.decide(batch.index, batch.told, scale=scale)
+            decision = self._weigher.decide(step.index, step.told, scale=scale)
         assert decision.weights is not None
-        passes.weighted_sum(batch, decision.weights, self.shared, self._heads_in_sum, self._processes)
+        passes.weighted_sum(step, decision.weights, self.shared, self._heads_in_sum, self._processes)
         # A scaler looks for overflow itself.
-        if found := batch.culprits(passes.norms(self.shared) if scale is None else None, by_task=False):
-            return self._stop(batch, *found)
+        if found := step.culprits(passes.norms(self.shared) if scale is None else None, by_task=False):
+            return self._stop(step, *found)
         if final:
-            self._weigher.advance(decision, batch.index)
-        return Used(batch.given, batch.arrange(decision.weights))
+            self._weigher.advance(decision, step.index)
+        return Used(step.given, step.arrange(decision.weights))
 
     # --- gradients first: T rows, then the method's combination --------------------------------------------------
     def _from_rows(
-        self, batch: Batch, given: list[Tensor], further: list[Batch], scale: Tensor | None, final: bool
+        self, step: Losses, given: list[Tensor], further: list[Losses], scale: Tensor | None, final: bool
     ) -> Used:
         window, options, processes = self._window, self._options, self._processes
-        plan = comparing.plan(batch.losses, given, options)
+        plan = comparing.plan(step.losses, given, options)
         if not self._full:
             window.clear()
-        gathered = comparing.gather(plan, batch, window, processes, scale, final)
+        gathered = comparing.gather(plan, step, window, processes, scale, final)
         if gathered is None:
-            return Used(batch.given, None)
-        batch, gramian = gathered.batch, gathered.gramian
-        found = batch.culprits(window.norms(gramian, processes), by_task=True)
+            return Used(step.given, None)
+        step, gramian = gathered.step, gathered.gramian
+        found = step.culprits(window.norms(gramian, processes), by_task=True)
         if found and (scale is None or found[0] == "loss"):
-            return self._stop(batch, *found)
+            return self._stop(step, *found)
         if found:  # an overflow: the scaler is to see it, and skips the step
-            decision = Decision(torch.ones_like(batch.told))
+            decision = Decision(torch.ones_like(step.told))
         else:
             evidence = tuple(comparing.evidence(x, plan, options, processes, scale) for x in further)
             jacobian = gathered.rows if self.method.needs == Needs.JACOBIAN else None
             width = None if plan.deep or len(plan.targets) > 1 else plan.targets[0].shape[-1]
-            decision = self._weigher.decide(batch.index, batch.told, gramian, jacobian, evidence, scale, width)
+            decision = self._weigher.decide(step.index, step.told, gramian, jacobian, evidence, scale, width)
         comparing.write(plan, gathered, window, decision, options, processes, scale)
         window.clear()
         if found:
-            return self._count_skip(batch)
-        if not plan.whole and scale is None and (found := batch.culprits(passes.norms(self.shared), by_task=False)):
-            return self._stop(batch, *found)
-        self._weigher.advance(decision, batch.index)
-        return Used(batch.given, batch.arrange(decision.weights), batch.arrange(gramian))
+            return self._count_skip(step)
+        if not plan.whole and scale is None and (found := step.culprits(passes.norms(self.shared), by_task=False)):
+            return self._stop(step, *found)
+        self._weigher.advance(decision, step.index)
+        return Used(step.given, step.arrange(decision.weights), step.arrange(gramian))
 
     # --- small things --------------------------------------------------------------------------------------------
     def _device(self, losses: Mapping[str, Tensor | None] | None = None) -> torch.device:
         tensors = [*self.shared[:1], *(x for x in (losses or {}).values() if x is not None)]
         return tensors[0].device if tensors else torch.device("cpu")
 
-    def _stop(self, batch: Batch, what: str, tasks: list[str]) -> Used:
+    def _stop(self, step: Losses, what: str, tasks: list[str]) -> Used:
         """Raise, or leave the step out: no ``.grad`` stays on anything that the losses reach."""
         self._window.clear()
         if self.on_nonfinite == "raise":
             names = " or ".join(repr(t) for t in tasks)
             raise DivergedError(f"step {self.step}: the {what} of task {names} is not finite")
-        for leaves in gradients.reach(batch.losses).own:
+        for leaves in gradients.reach(step.losses).own:
             for leaf in leaves:
                 leaf.grad = None
-        return self._count_skip(batch)
+        return self._count_skip(step)
 
-    def _count_skip(self, batch: Batch) -> Used:
+    def _count_skip(self, step: Losses) -> Used:
         self._weigher.skip()
         self.skipped_steps += 1
-        return Used(batch.given, torch.full((len(batch.given),), float("nan")), skipped=True)
+        return Used(step.given, torch.full((len(step.given),), float("nan")), skipped=True)

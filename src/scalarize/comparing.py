@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from scalarize import gradients, passes
-from scalarize.batch import Batch
 from scalarize.errors import RequestError
 from scalarize.evidence import Window
+from scalarize.losses import Losses
 from scalarize.methods import Evidence
 from scalarize.options import Options
 from scalarize.processes import Processes
@@ -56,38 +56,38 @@ def plan(losses: Sequence[Tensor], representation: Sequence[Tensor], options: Op
 
 @dataclass(frozen=True)
 class Gathered:
-    """rows (T', P) of the last part, gramian (T', T') of all of them, batch: all micro-batches of the step as one."""
+    """rows (T', P) of the last part, gramian (T', T') of all of them, step: all micro-batches of the step as one."""
 
     rows: Tensor
     gramian: Tensor
-    batch: Batch
+    step: Losses
 
 
 def gather(
-    of: Plan, batch: Batch, window: Window, processes: Processes, scale: Tensor | None, final: bool
+    of: Plan, step: Losses, window: Window, processes: Processes, scale: Tensor | None, final: bool
 ) -> Gathered | None:
     """The backwards of the tasks; None where further micro-batches of the step are to come (not ``final``)."""
     gramian: Tensor | None = None
     for k, part in enumerate(of.parts):
         if k:
-            window.batch = None
-        window.add(batch, part, of.own if k == 0 else [[] for _ in of.own], of.keep)
+            window.step = None
+        window.add(step, part, of.own if k == 0 else [[] for _ in of.own], of.keep)
         if not final:
             return None
         rows = window.matrix(processes, of.deep, scale)
         gramian = rows @ rows.T if gramian is None else gramian + rows @ rows.T
     assert gramian is not None
-    assert window.batch is not None
-    return Gathered(rows, gramian if of.deep else processes.sum(gramian), window.batch)
+    assert window.step is not None
+    return Gathered(rows, gramian if of.deep else processes.sum(gramian), window.step)
 
 
-def evidence(batch: Batch, of: Plan, options: Options, processes: Processes, scale: Tensor | None) -> Evidence:
+def evidence(step: Losses, of: Plan, options: Options, processes: Processes, scale: Tensor | None) -> Evidence:
     """Losses, Gramian and rows of a further batch."""
     window = Window(options.chunk)
-    own, keep = gradients.reach(batch.losses, without=options.shared)
-    window.add(batch, of.source, [[] for _ in own], keep)
+    own, keep = gradients.reach(step.losses, without=options.shared)
+    window.add(step, of.source, [[] for _ in own], keep)
     rows = window.matrix(processes, True, scale)
-    return Evidence(losses=batch.told, gramian=rows @ rows.T, jacobian=rows)
+    return Evidence(losses=step.told, gramian=rows @ rows.T, jacobian=rows)
 
 
 def write(
@@ -109,7 +109,7 @@ def write(
         gradients.accumulate(params, processes.sum_gradients(params, grads))
     if not of.whole and weights is not None:
         heads = "weighted" if options.heads == "weighted" else "none"
-        passes.weighted_sum(found.batch, weights, options.shared, heads, processes)
+        passes.weighted_sum(found.step, weights, options.shared, heads, processes)
 
 
 def _combine(

@@ -8,30 +8,30 @@ import torch
 from torch import Tensor
 
 from scalarize import gradients
-from scalarize.batch import Batch
+from scalarize.losses import Losses
 from scalarize.processes import Processes
 
 
-def weighted_sum(batch: Batch, weights: Tensor, shared: Sequence[Tensor], heads: str, processes: Processes) -> None:
+def weighted_sum(step: Losses, weights: Tensor, shared: Sequence[Tensor], heads: str, processes: Processes) -> None:
     """One backward of ``sum_t weights[t] * losses[t]``, summed over processes.
 
     heads: what parameters that are not ``shared`` receive: ``"weighted"`` the same sum's gradient, ``"own"`` their
     task's own, by a short backward more, ``"none"`` nothing. Without ``shared`` there is nothing to tell apart.
     """
-    ones = torch.ones_like(batch.told, dtype=torch.float64) if batch.scales is None else batch.scales
-    by_weight = gradients.weighted(batch.losses, weights.to(ones) * ones)
+    ones = torch.ones_like(step.told, dtype=torch.float64) if step.scales is None else step.scales
+    by_weight = gradients.weighted(step.losses, weights.to(ones) * ones)
     same = heads == "weighted" or (heads == "own" and not shared)
     if same and not processes.several:
         torch.autograd.backward(*by_weight)
         return
     own: dict[int, Tensor] = {}
     if heads != "none":
-        own = {id(p): p for ps in gradients.reach(batch.losses, without=shared).own for p in ps}
+        own = {id(p): p for ps in gradients.reach(step.losses, without=shared).own for p in ps}
     outer, inner = list(own.values()), trained(shared)
     if same:
         grads = _grad(*by_weight, [*outer, *inner], keep=False)
     else:
-        grads = _grad(*gradients.weighted(batch.losses, ones), outer, keep=True) if outer else []
+        grads = _grad(*gradients.weighted(step.losses, ones), outer, keep=True) if outer else []
         grads += _grad(*by_weight, inner, keep=False)
     targets = [*outer, *inner]
     gradients.accumulate(targets, processes.sum_gradients(targets, grads))

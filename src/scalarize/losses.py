@@ -16,7 +16,7 @@ from scalarize.processes import Processes
 
 
 @dataclass(frozen=True)
-class Batch:
+class Losses:
     """Losses by task.
 
     given: names in the caller's order; present: names with a loss (in any process), in the order of all ``tasks``;
@@ -64,8 +64,8 @@ def read(
     processes: Processes,
     counts: Mapping[str, float] | None = None,
     scale: Tensor | None = None,
-) -> Batch:
-    """The batch of this step.
+) -> Losses:
+    """What the losses of this step are.
 
     counts: how many samples each loss averages here, where processes hold unequal numbers; scale: a GradScaler's.
     Raises RequestError where there is no loss, or one that is not a single number.
@@ -94,4 +94,4 @@ def read(
     if scale is not None:
         scales = scale.expand(len(present)) if scales is None else scales * scale
     index = None if all(there) else torch.tensor([k for k, x in enumerate(there) if x], device=told.device)
-    return Batch(tasks, tuple(losses), tuple(t for t, _ in present), values, told, index, scales)
+    return Losses(tasks, tuple(losses), tuple(t for t, _ in present), values, told, index, scales)
