@@ -21,6 +21,15 @@ def policies(draw: st.DrawFn) -> Policy:
     return Policy.from_schedule([f"t{i}" for i in range(n)], list(zip(starts, raw, strict=True)), epochs, scales)
 
 
+def test_recipe_numbers_are_those_of_the_searchs_end() -> None:
+    course = [{"from_epoch": 0, "optimizer.lr": 0.1}, {"from_epoch": 3, "optimizer.lr": 0.2}]
+    assert Policy.constant({"a": 1.0}, 4, {"also": course}).last().numbers == {"optimizer.lr": 0.2}
+    assert Policy.constant({"a": 1.0}).numbers == {}
+    for damaged in ([1], {"lr": 1}, [{"lr": "fast"}], 3):
+        with pytest.raises(RequestError, match="recipe numbers are damaged"):
+            _ = Policy.constant({"a": 1.0}, 4, {"also": damaged}).numbers
+
+
 @given(policies(), st.integers(1, 60))
 def test_stretching_keeps_a_valid_policy_and_its_ends(policy: Policy, epochs: int) -> None:
     other = policy.stretch(epochs)

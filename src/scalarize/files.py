@@ -102,6 +102,16 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
     return rows
 
 
+def cut_torn_line(path: str | Path) -> None:
+    """Take from the end of a JSON-lines file, if it is there, a line that was cut short; more can then be appended."""
+    path = Path(path)
+    if path.exists():
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(path, whole)
+
+
 def check_directory(path: Path, option: str = "--out") -> None:
     """Raise RequestError where ``path``, given as ``option``, is no directory and cannot become one."""
     try:

@@ -84,6 +84,18 @@ class Policy:
                 segments.append(s)
         return cls(tuple(tasks), epochs, tuple(segments), provenance or {})
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Recipe numbers that were searched beside the weights, as they were in the end (provenance ``also``).
+
+        Raises RequestError where the provenance names them in another way.
+        """
+        course = self.provenance.get("also") or [{}]
+        try:
+            return {key: float(value) for key, value in course[-1].items() if key != "from_epoch"}
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise RequestError(f"policy: its recipe numbers are damaged: {str(course)[:200]}") from None
+
     def segment_at(self, epoch: float) -> Segment:
         """The segment in force at ``epoch`` (its last one beyond the end)."""
         return [s for s in self.segments if s.from_epoch <= max(epoch, 0)][-1]

@@ -113,6 +113,10 @@ class Recipe(_Frozen):
             where = ".".join(str(p) for p in first["loc"])
             raise RequestError(f"--set {where}={first['input']}: {first['msg']}") from None
 
+    def with_numbers(self, numbers: Mapping[str, float]) -> Recipe:
+        """:meth:`override` by numbers, rounded where the recipe's own is whole."""
+        return self.override({k: round(x) if type(self.value(k)) is int else x for k, x in numbers.items()})
+
 
 def parse_settings(items: list[str], option: str = "--set") -> dict[str, Any]:
     """``["optimizer.lr=1e-4"]`` as a dict; values are read as YAML scalars. Raises RequestError, naming the ``option``

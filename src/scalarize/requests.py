@@ -136,6 +136,17 @@ class TrainRequest(Problem):
     read_train: bool | Literal["last"] | None = None
     baselines: dict[str, float] | None = None
 
+    def recipe(self, workload: Workload) -> Recipe:
+        """As every problem's; recipe numbers that were searched with the policy stand where no setting does."""
+        asked = super().recipe(workload)
+        if self.policy is None:
+            return asked
+        found = {k: x for k, x in Policy.from_dict(self.policy).numbers.items() if k not in self.settings}
+        try:
+            return asked.with_numbers(found)
+        except RequestError as error:
+            raise RequestError(f"the policy's recipe numbers: {str(error).removeprefix('--set ')}") from None
+
     def source(self, names: Sequence[str], epochs: int) -> Method:
         """The method that weighs ``names``. Raises RequestError where a task is unnamed or unknown."""
         if self.policy is not None:

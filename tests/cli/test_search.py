@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scalarize import records
 from scalarize.policy import Policy
 from scalarize.search.entry import FOUND_BEFORE
 from scalarize.search.sampling import Spread
@@ -62,6 +63,9 @@ WRONG = {
     "gain without reference": (("--score", "gain"), "single-task"),
     "range": (("--also", "optimizer.lr=1:2"), "--also optimizer.lr"),
     "range of an unknown key": (("--also", "optimizer.rate=lin:0:1"), "unknown setting"),
+    "range with a bad end": (("--also", "optimizer.lr=lin:-1:3"), "--also: optimizer.lr=-1"),
+    "hyper-parameter of a wrong kind": (("--hyper", "factors=0.8"), "factors=0.8"),
+    "part of a batch": (("--algorithm", "bo", "--hyper", "batch=1.5"), "whole batch"),
     "one domain": (("--tasks", "site-1"), "at least two"),
     "start": (("--start", "none.json"), "none.json"),
     "workers": (("--workers", "0"), "--workers"),
@@ -88,6 +92,14 @@ def test_recipe_numbers_are_searched_beside_the_weights_from_the_recipes_own(com
     assert first["optimizer.lr"] == 0.004
     assert first["accumulate"] == 1.0
     assert first["optimizer.weight_decay"] == pytest.approx(1e-2)  # 0 is outside: the middle
+    for words, rate in (((), found["optimizer.lr"]), (("--set", "optimizer.lr=0.02"), 0.02)):
+        answer = command("retrain", "s", "--epochs", 1, *words, "--json").json
+        recipe = records.read_config(tmp_path / answer["out"] / answer["runs"][0])["recipe"]
+        assert recipe["optimizer"]["lr"] == rate
+        assert recipe["accumulate"] == round(found["accumulate"])
+    answer = command("train", "rand-hie-sites", "--policy", "s/policy.json", "--epochs", 1, "--out", "t")
+    assert f"optimizer.lr = {found['optimizer.lr']:g}" in answer.err
+    assert records.read_config(tmp_path / "t")["recipe"]["optimizer"]["lr"] == found["optimizer.lr"]
     answer = command("search", "rand-hie-sites", *SMALL, *also, "--algorithm", "regression", "--out", "r")
     assert answer.status == 2
     assert "choose another algorithm" in answer.err

@@ -33,6 +33,23 @@ def test_clone_is_not_credited_with_its_donors_gain():
     assert inputs[3, 1] == inputs[4, 1] > inputs[5, 1]  # 0 and 1 began the round from the same score
 
 
+def test_without_any_gain_to_learn_from_clones_follow_their_donors():
+    setting = Setting(SPACE, epochs=9, population=6, ready=3, seed=0)
+    search = registry.create("pb2", setting)
+    search.ask()
+    search.tell(np.full((6, 3), np.nan), np.full(6, np.nan))
+    second = search.ask()
+    assert second.parent.tolist() == list(range(6))
+    search.tell(np.zeros((6, 3)), np.arange(6.0))
+    third = search.ask()
+    assert third.parent.tolist()[3:] == [3, 4, 5]
+    for row in range(6):
+        donor = third.parent[row]
+        assert third.weights[row].tolist() == second.weights[donor].tolist()
+        assert third.extras["lr"][row] == second.extras["lr"][donor]
+    assert (third.parent[:2] >= 4).all()
+
+
 def test_results_without_a_finite_score_are_left_out():
     first = told(0, [-1, -1, -1], [[0.5, 0.5]] * 3, [1.0, np.nan, 2.0])
     second = told(1, [0, 1, 2], [[0.5, 0.5]] * 3, [2.0, 2.0, np.nan])

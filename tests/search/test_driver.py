@@ -124,6 +124,27 @@ def test_an_existing_search_is_not_touched(tmp_path):
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
+def test_checkpoints_of_something_else_are_not_taken_or_deleted(tmp_path):
+    with pytest.raises(Stop):
+        scalarize.search(Noisy, epochs=12, population=6, out=tmp_path, progress=stop_after(8))
+    for path in tmp_path.iterdir():
+        if path.is_file():
+            path.unlink()
+    before = sorted(tmp_path.rglob("*"))
+    for resume in (False, True):
+        with pytest.raises(RequestError, match="already holds checkpoints"):
+            scalarize.search(Noisy, epochs=12, population=6, seed=1, out=tmp_path, resume=resume)
+    assert [p for p in sorted(tmp_path.rglob("*")) if p.name != ".lock"] == [p for p in before if p.name != ".lock"]
+
+
+def test_a_front_holds_no_policy_of_an_earlier_one(tmp_path):
+    scalarize.search(Noisy, epochs=12, population=6, algorithm="mopbt", out=tmp_path)
+    before = {p.name: p.read_bytes() for p in (tmp_path / "front").iterdir()}
+    (tmp_path / "front" / f"policy-{len(before):03d}.json").write_text("{}")
+    scalarize.search(Noisy, epochs=12, population=6, algorithm="mopbt", out=tmp_path, resume=True)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "front").iterdir()} == before
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [

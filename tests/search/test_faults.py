@@ -41,6 +41,10 @@ def stopped(out, jobs, **settings):
         search(out, progress=progress, **settings)
 
 
+def stop_at_once(event):
+    raise Stop
+
+
 def products(out):
     return [(out / name).read_bytes() for name in ("lineage.jsonl", "policy.json")]
 
@@ -88,6 +92,36 @@ def test_a_crash_while_the_lineage_is_written(share, whole, tmp_path, monkeypatc
             search(tmp_path)
     search(tmp_path, resume=True)
     assert products(tmp_path) == whole
+
+
+def test_rows_that_no_hash_vouches_for_are_made_again(whole, tmp_path, monkeypatch):
+    def changed(journal, told):
+        before = journal.lineage.stat().st_size if journal.lineage.exists() else 0
+        finish(journal, told)
+        if told.generation.index == 2:
+            content = journal.lineage.read_bytes()
+            journal.lineage.write_bytes(content[:before] + content[before:].replace(b'"score": 0.', b'"score": 9.'))
+            raise Stop
+
+    finish = Journal.finish
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "finish", changed)
+        with pytest.raises(Stop):
+            search(tmp_path)
+    assert b'"score": 9.' in (tmp_path / "lineage.jsonl").read_bytes()
+    search(tmp_path, resume=True)
+    assert products(tmp_path) == whole
+
+
+def test_a_torn_line_of_timings_stops_no_resumption(whole, tmp_path):
+    stopped(tmp_path, 14)
+    timings = tmp_path / "timings.jsonl"
+    os.truncate(timings, timings.stat().st_size - 20)
+    with pytest.raises(Stop):
+        search(tmp_path, resume=True, progress=stop_at_once)
+    search(tmp_path, resume=True)
+    assert products(tmp_path) == whole
+    assert search(tmp_path, resume=True).seconds > 0
 
 
 def damaged_line(content):

@@ -28,7 +28,7 @@ DEFAULT_METHOD = "uniform"
 @click.option("--method", metavar="M", help="Where the weights come from (default: uniform; see `scalarize methods`).")
 @click.option("--hyper", multiple=True, metavar="KEY=VALUE", help="A hyper-parameter of the method.")
 @click.option("--weights", metavar="A=1,B=2", help="Fixed weights, every task named.")
-@click.option("--policy", metavar="FILE", help="Replay a policy.json.")
+@click.option("--policy", metavar="FILE", help="Replay a policy.json, with recipe numbers searched beside it.")
 @click.option("--single", metavar="TASK", help="Train on one task or domain alone.")
 @seed_option
 @log_option
@@ -75,6 +75,9 @@ def train(
     )
     target = Path(out or f"runs/train-{request.label}-{records.digest(request.model_dump(mode='json'))}")
     say(request.resolve().provenance)
+    for key, value in (Policy.from_dict(request.policy).numbers if request.policy else {}).items():
+        if key not in request.settings:
+            say(f"{key} = {value:g}, as the search of the policy had it in the end")
     with logged(logs):
         result = training.train(request, target, command_line(), resume, show)
     emit(result, as_json, training.summary(result))

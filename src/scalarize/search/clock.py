@@ -16,6 +16,7 @@ class Clock:
         self.path, self.begun, self.mark = path, begun, begun
         self.deadline = math.inf if max_time is None else begun + max_time
         # What earlier calls took; a crash loses the seconds of its unfinished generation only.
+        files.cut_torn_line(path)
         self.earlier = files.read_lines(path) if path.exists() else []
         self.rows: list[dict[str, float]] = []
 

@@ -120,6 +120,8 @@ def run_search(
         result = summarise(algorithm, history, full, share, finished=partial is None)
         for path, policy in result.files():
             policy.save(journal.out / path)
+        for left in set(journal.out.glob("front/*.json")) - {journal.out / path for path, _ in result.files()}:
+            left.unlink()  # of a longer front, found when time had run out
         if result.finished:
             journal.prune()
         seconds, training = clock.totals()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,12 @@ class Events:
         self._digest = hashlib.sha256()
         self.rows: list[dict[str, Any]] = []
         if path.exists():
-            content = path.read_bytes()
-            whole = content.rfind(b"\n") + 1
             for number, row in enumerate(files.read_lines(path), start=1):
                 digest = row.pop("sha256", None)
                 if self._count(row) != digest:
                     raise RequestError(f"{path}: line {number} is damaged: it differs from what the search wrote")
                 self.rows.append(row)
-            if whole < len(content):
-                os.truncate(path, whole)
+            files.cut_torn_line(path)
 
     def append(self, row: dict[str, Any]) -> None:
         """Write a row down before what follows from it is begun. Raises RunError where the disk does not take it."""

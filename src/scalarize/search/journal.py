@@ -41,11 +41,16 @@ class Journal:
 
     # --- request --------------------------------------------------------------------------------------------------
     def refuse_overwrite(self) -> None:
-        """Raises RequestError where the directory holds a search."""
-        held = [name for name in ("search.json", "lineage.jsonl", "policy.json") if (self.out / name).exists()]
+        """Raises RequestError where the directory holds a search, or checkpoints of whatever it may be."""
+        own = ("search.json", "lineage.jsonl", "policy.json", "decisions.jsonl", "events.jsonl")
+        held = [name for name in own if (self.out / name).exists()]
         if held:
             raise RequestError(
                 f"{self.out}: already holds a search ({held[0]}): continue it with --resume, or choose another --out"
+            )
+        if (self.out / "checkpoints").exists():  # which the search would take for its own, and delete
+            raise RequestError(
+                f"{self.out}: already holds checkpoints that are not this search's: choose another --out"
             )
 
     def open(self, request: Mapping[str, Any], decided: bool = True) -> None:
@@ -98,32 +103,16 @@ class Journal:
         if hashlib.sha256(content[:length]).hexdigest() != digest:
             files.read_lines(self.lineage)  # names the line where one cannot be read
             raise RequestError(f"{self.lineage}: is damaged: it differs from what the search wrote")
-        done, tail = content[:length], content[length:]
         try:
-            self._absorb(done)
+            rows = [json.loads(line) for line in content[:length].splitlines()]
+            for _, group in itertools.groupby(rows, key=lambda row: row["generation"]):
+                self.history.append(lineage.told_from(list(group)))
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise RequestError(f"{self.lineage}: is damaged: {error}") from None
-        self._restore_tail(tail)
-
-    def _restore_tail(self, tail: bytes) -> None:
-        """Rows of the generation in progress: all of them (the crash came right after), or they are cut off."""
-        complete = self.asked is not None and tail.endswith(b"\n") and tail.count(b"\n") == self.asked.size
-        try:
-            told = lineage.told_from([json.loads(line) for line in tail.splitlines()]) if complete else None
-        except (KeyError, TypeError, ValueError):
-            told = None
-        if told is not None and self.asked is not None and told.generation.index == self.asked.index:
-            self._absorb(tail)
-            self.asked = None
-        elif tail:
-            with open(self.lineage, "r+b") as handle:
-                handle.truncate(self._length)
-
-    def _absorb(self, content: bytes) -> None:
-        rows = [json.loads(line) for line in content.splitlines()]
-        for _, group in itertools.groupby(rows, key=lambda row: row["generation"]):
-            self.history.append(lineage.told_from(list(group)))
-        self._count(content)
+        self._count(content[:length])
+        if len(content) > length:
+            # Of the generation in progress, which no hash vouches for yet; its checkpoints are all there.
+            os.truncate(self.lineage, length)
 
     def _count(self, content: bytes) -> None:
         self._hash.update(content)

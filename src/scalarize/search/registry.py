@@ -46,10 +46,15 @@ def get(name: str) -> type[Algorithm]:
 def create(name: str, setting: Setting, **hyper: Any) -> Algorithm:
     """An algorithm at its beginning, with the given hyper-parameters.
 
-    Raises RequestError for an unknown name, an unknown hyper-parameter, or a setting that it cannot search.
+    Raises RequestError for an unknown name, an unknown hyper-parameter, a value of a wrong kind, or a setting that it
+    cannot search.
     """
     cls = get(name)
     for key in hyper:
         if key not in cls.hyper_names():
             raise one_of("hyper-parameter", key, cls.hyper_names(), where=f" of search algorithm {name!r}")
-    return cls(setting=setting, **hyper)
+    try:
+        return cls(setting=setting, **hyper)
+    except (TypeError, OverflowError) as error:
+        given = ", ".join(f"{key}={value!r}" for key, value in hyper.items())
+        raise RequestError(f"hyper-parameters of search algorithm {name!r}: {given}: {error}") from None

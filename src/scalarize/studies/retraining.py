@@ -28,7 +28,8 @@ def retrain(
     """Train ``seeds`` models with the full, last or mean history of the policy in ``directory``.
 
     changes: other fields of the search's problem (epochs, data root, device); settings: other recipe values, so that
-    a policy found on a small model can be spent on a large one. Returns the rows of ``compare`` for this one row.
+    a policy found on a small model can be spent on a large one. Recipe numbers that were searched beside the weights
+    are those of the search's end, unless ``settings`` name them. Returns the rows of ``compare`` for this one row.
     """
     if seeds < 1:
         raise RequestError(f"--seeds must be at least 1, got {seeds}")
@@ -38,8 +39,12 @@ def retrain(
     policy = checked.search_policy(directory).history(history)
     asked = {k: v for k, v in config["request"].items() if k in Problem.model_fields} | changes
     held = asked.get("settings", {})
-    asked["settings"] = held | settings if isinstance(held, dict) else held
+    if isinstance(held, dict):
+        asked["settings"] = {k: v for k, v in held.items() if k not in policy.numbers} | settings
     problem = Problem.read(asked, f"{directory / 'config.yaml'}")
+    for key, value in policy.numbers.items():
+        if say is not None and key not in settings:
+            say(f"{key} = {value:g}, as the search had it in the end")
     row = "policy" if history == "full" else f"policy-{history}"
     plan = [
         PlannedRun(row, s, [runs.request_for(problem, seed=s, policy=policy.to_dict())])

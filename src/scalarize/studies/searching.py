@@ -66,7 +66,7 @@ class HoldoutFactory:
 
     def __call__(self, seed: int, **extras: Any) -> RunLearner:
         workload, recipe, data = _prepared(self.problem.model_dump_json(), self.share)
-        changed = recipe.override(_whole(recipe, extras) | ({"threads": self.threads} if self.threads else {}))
+        changed = recipe.with_numbers(extras).override({"threads": self.threads} if self.threads else {})
         return requests.learner_of(self.problem, workload, data, changed, seed)
 
 
@@ -108,15 +108,14 @@ def _balanced(data: Data) -> tuple[float, ...]:
 def _ranges(also: tuple[str, ...], recipe: Recipe) -> dict[str, Range]:
     """The ranges by key; each begins at the recipe's own value where that lies inside."""
     ranges = parse_also(also)
-    recipe.override(_whole(recipe, {key: wanted.middle for key, wanted in ranges.items()}))
+    for end in ("low", "middle", "high"):
+        try:
+            recipe.with_numbers({key: getattr(wanted, end) for key, wanted in ranges.items()})
+        except RequestError as error:
+            raise RequestError(f"--also: {str(error).removeprefix('--set ')}") from None
     own = {key: recipe.value(key) for key in ranges}
     inside = {key for key, w in ranges.items() if isinstance(own[key], int | float) and w.low <= own[key] <= w.high}
     return {key: replace(w, start=float(own[key])) if key in inside else w for key, w in ranges.items()}
-
-
-def _whole(recipe: Recipe, extras: dict[str, float]) -> dict[str, float]:
-    """``extras``, rounded where the recipe's own value is a whole number."""
-    return {key: round(x) if type(recipe.value(key)) is int else x for key, x in extras.items()}
 
 
 def search(

@@ -30,8 +30,10 @@ class BayesianOptimisation(Algorithm):
     beta: float = 4.0
 
     def __post_init__(self) -> None:
-        if self.batch < 1 or self.beta < 0:
-            raise RequestError(f"bo needs a batch of at least 1 and beta >= 0, got {self.batch} and {self.beta}")
+        if type(self.batch) is not int or self.batch < 1 or self.beta < 0:
+            raise RequestError(
+                f"bo needs a whole batch of at least 1 and beta >= 0, got {self.batch!r} and {self.beta}"
+            )
         if self.setting.space.dimension == 1 and not self.setting.space.also:
             raise RequestError("bo needs at least two weights, or a recipe number, to search")
 
