@@ -39,7 +39,7 @@ class Task:
     loss: (prediction, target) -> scalar, the mean over samples. metric: makes a fresh accumulator for a split.
     constant_loss: targets (N, ...) -> loss of the best constant predictor on them, or None where there is none.
     further: other metrics, as dense tasks have. units: targets -> how many things (tokens) the loss is the mean over,
-    None for samples.
+    None for samples. constant_metric: as constant_loss, of the metric.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Task:
     constant_loss: Callable[[Tensor], float] | None = None
     further: tuple[Measure, ...] = ()
     units: Callable[[Tensor], Tensor] | None = None
+    constant_metric: Callable[[Tensor], float] | None = None
 
     @property
     def measures(self) -> dict[str, bool]:
@@ -187,16 +188,25 @@ class Data:
         return replace(self, domains=domains, epoch_size=max(1, round(self.epoch_size * share)))
 
     def constant_losses(self, split: str = "train") -> dict[str, float]:
-        """The loss of each objective's best constant predictor; of sources on disk, over 2,048 evenly spaced samples.
-
-        Raises RequestError where a task knows none.
-        """
+        """The loss of each objective's best constant predictor. Raises RequestError where a task knows none."""
         losses = {}
         for o in self.objectives:
-            if o.task.constant_loss is None:
+            loss = self.constant(o, "loss", split)
+            if loss is None:
                 raise RequestError(f"task {o.task.name!r} defines no constant predictor")
-            source = self.domains[o.domain].splits[split]
-            count = min(len(source), 2048) if isinstance(source, Streaming) else len(source)
-            indices = torch.linspace(0, len(source) - 1, count, dtype=torch.float64).round().long()
-            losses[o.name] = o.task.constant_loss(source.batch(indices).targets[o.task.name])
+            losses[o.name] = loss
         return losses
+
+    def constant(self, objective: Objective, metric: str, split: str = "train") -> float | None:
+        """The loss, or the metric named, of an objective's best constant predictor; None where it is not known.
+
+        Of sources on disk over 2,048 evenly spaced samples, of others over 100,000 at most.
+        """
+        task = objective.task
+        known = {"loss": task.constant_loss, task.metric_name: task.constant_metric}.get(metric)
+        if known is None:
+            return None
+        source = self.domains[objective.domain].splits[split]
+        count = min(len(source), 2048 if isinstance(source, Streaming) else 100_000)
+        indices = torch.linspace(0, len(source) - 1, count, dtype=torch.float64).round().long()
+        return known(source.batch(indices).targets[task.name])

@@ -30,6 +30,18 @@ def test_what_is_added_to_the_hypervolume_is_that_of_areas() -> None:
     assert "Hypervolume of the front: 3. Most is added by m: 0.5 (16.7 %" in said
 
 
+def test_a_weight_of_the_front_left_out_is_the_yardstick() -> None:
+    # Below (4, 4): (1, 3), (2, 2) and (3, 1) have an area of 6; without (2, 2) it is 5.
+    frame = models(("s", 0, 1, 3), ("s", 0, 2, 2), ("s", 0, 3, 1), ("m", 0, 2.5, 2.5)).assign(
+        weight=[0.1, 0.5, 0.9, None]
+    )
+    found = trade_offs.volumes(frame, "s", (4.0, 4.0), LOWER)
+    means = found.set_index("kind")["mean"]
+    assert means["left out"] == pytest.approx(1.0)
+    assert means["added"] == 0
+    assert "adds 1 to the others" in trade_offs.added(found)
+
+
 def test_the_corner_is_what_is_known_else_the_worst() -> None:
     frame = models(("s", 0, 1, 3), ("s", 0, 3, 1))
     assert trade_offs.corner(frame, {"x": 7.0}, LOWER) == (7.0, 3.0)

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from scalarize.studies import targets
 
@@ -30,6 +31,29 @@ def test_the_page_holds_commands_findings_and_tables(benchmark: ModuleType, tmp_
     assert "Scaled: runs: 54 -> 2." in text
     assert "**Illustration**" in text
     assert "**Illustration**" not in benchmark.document([result | {"illustration": False}])
+
+
+def test_learning_rates_are_swept_where_they_are_the_axis(
+    benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, dict[str, Any], int | None]] = []
+
+    def seen(target: Any, request: Any, *others: Any) -> dict[str, Any]:
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        asked.append((target.name, request.settings, request.seeds))
+        return {"out": str(tmp_path), "target": target.name}
+
+    monkeypatch.setattr(benchmark.study, "run", seen)
+    monkeypatch.setattr(benchmark.page, "build", lambda path: None)
+    monkeypatch.setattr(benchmark, "document", lambda found: f"{len(found)} found")
+    page = tmp_path / "page.md"
+    words = ["--set", "optimizer.lr=0.1", "--set", "batch_size=64", "--write", str(page), "--out", str(tmp_path / "o")]
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.main([*words, "--only", "figure-2", "--only", "figure-6-left", "--only", "figure-5"])
+    assert asked[0] == ("xin2022/figure-2", {"optimizer.lr": 0.1, "batch_size": 64}, 2)
+    assert asked[1] == ("xin2022/figure-6-left", {"batch_size": 64}, benchmark.SEEDS)
+    assert page.read_text() == "2 found"  # written as it goes
 
 
 def test_its_targets_exist(benchmark: ModuleType) -> None:

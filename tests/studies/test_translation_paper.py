@@ -154,6 +154,16 @@ def test_every_figure_is_listed_with_its_pair() -> None:
     assert wanted | {f"xin2022/{n}" for n in ("table-2", "figure-12", "figure-13")} <= set(known)
 
 
+def test_weights_over_training_are_drawn_from_real_trainings(command: Any, tmp_path: Path) -> None:
+    words = ("--workload", "rand-hie-sites", "--budget", "tiny", "--epochs", 1, "--set", "batch_size=1024")
+    answer = command("reproduce", "xin2022/figure-3", *words, "--out", "o", "--json")
+    assert answer.status == 0, answer.err
+    frame = pd.read_csv(tmp_path / answer.json["out"] / answer.json["tables"][0]["file"])
+    assert set(frame["row"]) <= {"pcgrad", "mgda", "gradnorm-1", "imtl"}
+    assert {"mgda", "gradnorm-1"} <= set(frame["row"])
+    assert frame["mean"].between(0, 1).all()
+
+
 def test_size_and_speed_are_measured_on_any_workload(command: Any, tmp_path: Path) -> None:
     words = ("--workload", "rand-hie-sites", "--budget", "tiny", "--epochs", 1, "--set", "batch_size=256")
     answer = command("reproduce", "xin2022/table-2", *words, "--out", "o", "--json")
@@ -161,4 +171,6 @@ def test_size_and_speed_are_measured_on_any_workload(command: Any, tmp_path: Pat
     frame = pd.read_csv(tmp_path / answer.json["out"] / answer.json["tables"][0]["file"])
     assert frame["row"].tolist() == ["depth 1", "depth 1, MGDA", "depth 3"]
     assert (frame["mean"] > 0).all()
+    assert (frame["low"] <= frame["mean"]).all()
+    assert (frame["mean"] <= frame["high"]).all()
     assert frame["million parameters"].iloc[2] > frame["million parameters"].iloc[0]

@@ -82,6 +82,10 @@ def test_one_batch_is_learned_to_near_zero_and_translated(tmp_path: Path) -> Non
         assert bleu.compute() == pytest.approx(100)
         assert task.constant_loss is not None
         assert 1 < task.constant_loss(batch.targets[task.name]) < math.log(task.outputs)
+        assert task.constant_metric is not None
+        assert task.constant_metric(batch.targets[task.name]) == task.constant_loss(
+            batch.targets[task.name]
+        )  # no smoothing
 
 
 def test_a_training_learns_measures_and_continues_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

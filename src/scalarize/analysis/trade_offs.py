@@ -27,14 +27,22 @@ def volumes(
 ) -> pd.DataFrame:
     """By row: what its models add to the hypervolume of ``line``'s, and that of ``line`` itself, mean over seeds.
 
-    models: with ``row``, ``seed``, ``x``, ``y``. reference: the worst corner, the same for all. Columns row, kind
-    ("hypervolume", of ``line``, or "added"), mean, low, high (Student's interval, NaN for one seed), seeds.
+    Whatever lies between two of a few points adds something. What an inner weight of ``line`` itself adds to the front
+    of its other weights ("left out", mean over them; three weights at least) is therefore there to compare with.
+
+    models: with ``row``, ``seed``, ``x``, ``y``, and ``weight`` for what is left out. reference: the worst corner, the
+    same for all. Columns row, kind ("hypervolume", of ``line``, "left out" or "added"), mean, low, high (Student's
+    interval, NaN for one seed), seeds.
     """
     found: dict[tuple[str, str], list[float]] = {}
     for _, own in models.groupby("seed", sort=False):
         base = own[own["row"] == line][["x", "y"]].to_numpy()
         held = pareto.hypervolume(base, reference, directions) if len(base) else 0.0
         found.setdefault((line, "hypervolume"), []).append(held)
+        without = _left_out(own[own["row"] == line])
+        if without:
+            gains = [held - pareto.hypervolume(points, reference, directions) for points in without]
+            found.setdefault((f"{line}, one weight left out", "left out"), []).append(float(np.mean(gains)))
         for row, more in own[own["row"] != line].groupby("row", sort=False):
             both = np.concatenate([base, more[["x", "y"]].to_numpy()])
             gain = pareto.hypervolume(both, reference, directions) - held
@@ -44,6 +52,12 @@ def volumes(
         seen = statistics.t_interval(values)
         rows.append({"row": row, "kind": kind, "mean": seen.mean, "low": seen.low, "high": seen.high, "seeds": seen.n})
     return pd.DataFrame(rows)
+
+
+def _left_out(models: pd.DataFrame) -> list[np.ndarray]:
+    """Without each inner weight in turn, the points (n, 2) of all others."""
+    weights = sorted(models["weight"].dropna().unique()) if "weight" in models else []
+    return [models.loc[models["weight"] != w, ["x", "y"]].to_numpy() for w in weights[1:-1]]
 
 
 def added(table: pd.DataFrame) -> str:
@@ -56,6 +70,9 @@ def added(table: pd.DataFrame) -> str:
     span = "" if math.isnan(most["low"]) else f", {most['low']:.3g} to {most['high']:.3g} over {most['seeds']} seeds"
     share = 100 * most["mean"] / total if total else math.nan
     said = f"Most is added by {most['row']}: {most['mean']:.3g} ({share:.1f} %{span})."
+    own = table.loc[table["kind"] == "left out", "mean"]
+    if len(own):
+        said += f" A weight of the front itself adds {own.iloc[0]:.3g} to the others: less is not beyond it."
     return f"Hypervolume of the front: {total:.4g}. {said}"
 
 

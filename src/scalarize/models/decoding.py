@@ -34,32 +34,49 @@ def beam(model: Any, source: Tensor, limit: int, beams: int = 4, alpha: float = 
     Hypotheses are ranked by log p / ((5 + length) / 6)^alpha (Wu et al. 2016, equation 14; the length includes END).
     Our choice: one that has ended keeps its place in the beam, and so competes with what is still written.
     """
-    rows, width = len(source), beams
-    memory = model.remember(source).select(torch.arange(rows, device=source.device).repeat_interleave(width))
-    total = torch.full((rows, width), -math.inf, device=source.device)
+    texts: list[list[int]] = [[] for _ in range(len(source))]
+    live = torch.arange(len(source), device=source.device)  # the sentences still written
+    memory = model.remember(source).select(live.repeat_interleave(beams))
+    total = torch.full((len(source), beams), -math.inf, device=source.device)
     total[:, 0] = 0.0  # all beams begin alike: one of them counts
     length = torch.zeros_like(total)
     ended = torch.zeros_like(total, dtype=torch.bool)
-    written = torch.full((rows, width, 1), BEGIN, device=source.device)
-    first = torch.arange(rows, device=source.device)[:, None] * width
+    written = torch.full((len(source), beams, 1), BEGIN, device=source.device)
     for _ in range(limit):
-        scores = allowed(model.step(written[:, :, -1].flatten(), memory)).float().log_softmax(-1)
-        scores = scores.view(rows, width, -1)
-        scores = scores.masked_fill(ended[:, :, None], -math.inf)
-        scores[:, :, PAD] = scores[:, :, PAD].masked_fill(ended, 0.0)  # what has ended goes on with padding, at no cost
-        sums = total[:, :, None] + scores
+        values, pieces = _likeliest(model.step(written[:, :, -1].flatten(), memory), beams)
+        values, pieces = values.view(*total.shape, -1), pieces.view(*total.shape, -1)
+        values = values.masked_fill(ended[:, :, None], -math.inf)
+        values[:, :, 0] = values[:, :, 0].masked_fill(ended, 0.0)  # what has ended goes on with padding, at no cost
+        pieces = pieces.masked_fill(ended[:, :, None], PAD)
+        sums = total[:, :, None] + values
         lengths = length + (~ended).to(length)
         ranked = (sums / ((5 + lengths) / 6).pow(alpha)[:, :, None]).flatten(1)
-        best = ranked.topk(width, dim=1).indices
-        parent, piece = best // scores.shape[-1], best % scores.shape[-1]
+        best = ranked.topk(beams, dim=1).indices
+        parent, piece = best // values.shape[-1], pieces.flatten(1).gather(1, best)
         total, length = sums.flatten(1).gather(1, best), lengths.gather(1, parent)
         ended = ended.gather(1, parent) | (piece == END)
-        places = (first + parent).flatten()
-        written = torch.cat([written.flatten(0, 1)[places].view(rows, width, -1), piece[:, :, None]], dim=2)
-        if bool(ended.all()):
-            break
-        memory = memory.select(places)
-    return _texts(written[:, 0, 1:])
+        places = torch.arange(len(total), device=source.device)[:, None] * beams + parent
+        written = torch.cat([written.flatten(0, 1)[places], piece[:, :, None]], dim=2)
+        left = ~ended.all(dim=1)
+        if not bool(left.all()):
+            for sentence, text in zip(live[~left].tolist(), _texts(written[~left, 0, 1:]), strict=True):
+                texts[sentence] = text
+            live, total, length, ended, written = (x[left] for x in (live, total, length, ended, written))
+            if not len(live):
+                return texts
+            memory = memory.select(places[left].flatten())
+        else:
+            memory = memory.reorder(places.flatten())
+    for sentence, text in zip(live.tolist(), _texts(written[:, 0, 1:]), strict=True):
+        texts[sentence] = text
+    return texts
+
+
+def _likeliest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Log p (B, k) and pieces (B, k) of the ``count`` likeliest: of one hypothesis, no more can be among the best."""
+    scores = allowed(scores).float()
+    values, pieces = scores.topk(min(count, scores.shape[-1]), dim=-1)
+    return values - scores.logsumexp(-1, keepdim=True), pieces
 
 
 def allowed(scores: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from scalarize import files, records, training
 from scalarize.errors import DivergedError
 from scalarize.policy import Policy
 from scalarize.requests import Problem, TrainRequest
+from scalarize.seeds import drawing
 from scalarize.studies import searching
 from scalarize.studies.budget import Budget
 from scalarize.studies.runs import Say
@@ -136,7 +137,8 @@ def execute(context: Context, plan: Sequence[Planned], root: Path, command: str,
         if planned.course or request.probe_every is not None:
             seen = files.read_lines(where / "records.jsonl")
             keep = _is_course if planned.course else _is_probed
-            got.courses += [{**r, **planned.labels, "run": planned.name} for r in seen if keep(r)]
+            # A label of the name of a column (the trade-offs have a "value") does not hide what was recorded.
+            got.courses += [{**planned.labels, **r, "run": planned.name} for r in seen if keep(r)]
     results, measures, courses, searched = map(pd.DataFrame, (got.results, got.measures, got.courses, got.searches))
     return Found(context, results, measures, courses, searched, got.policies, got.answers)
 
@@ -189,14 +191,12 @@ def directory(name: str, request: BaseModel) -> str:
 
 def parameters(context: Context, request: TrainRequest, known: dict[str, int]) -> int:
     """How many numbers the model has that is trained; ``known`` remembers equal models."""
-    import torch
-
     recipe = request.recipe(context.workload)
     names = (request.single,) if request.single else request.tasks
     key = repr((sorted(recipe.model.items()), names))
     if key not in known:
         data = context.data.restrict(names) if names else context.data
-        with torch.random.fork_rng([]):
+        with drawing(0):
             model = context.workload.build(recipe.model, data)
         known[key] = sum(p.numel() for p in model.parameters())
     return known[key]
@@ -208,4 +208,4 @@ def _is_probed(row: Mapping[str, Any]) -> bool:
 
 
 def _is_course(row: Mapping[str, Any]) -> bool:
-    return bool(row["metric"] != "weight" and row["split"] != "test")
+    return bool(row["split"] != "test")

@@ -29,7 +29,7 @@ def translation(language: str, subwords: Subwords, smoothing: float, beams: int,
         found: Tensor = -((1 - smoothing) * read.label + smoothing * read.mean).mean()
         return found
 
-    def constant(target: Tensor) -> float:
+    def constant(target: Tensor, smoothing: float = smoothing) -> float:
         counts = torch.bincount(target[target != PAD], minlength=size).double()
         shares = (1 - smoothing) * counts / counts.sum() + smoothing / size
         return float(-(shares * shares.clamp_min(1e-300).log()).sum())
@@ -44,6 +44,7 @@ def translation(language: str, subwords: Subwords, smoothing: float, beams: int,
         "cross-entropy",
         higher_is_better=False,
         constant_loss=constant,
+        constant_metric=lambda target: constant(target, 0.0),
         further=(error, bleu) if beams else (error,),
         units=tokens,
     )

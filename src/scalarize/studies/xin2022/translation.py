@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from scalarize.errors import RequestError
@@ -143,7 +144,12 @@ def deeper(context: Context) -> list[Planned]:
     rate, planned = best_rate(context), []
     for size in depths(context):
         for weight, seed in itertools.product(context.budget.thin(WEIGHTS, finer=2), context.seeds_of(SEEDS)):
-            planned.append(run_of(context, None, weight, rate, seed, dict(size.settings), f"depth {size.depth}"))
+            label, own = f"depth {size.depth}", context.problem.recipe(context.workload)
+            if all(own.value(key) == value for key, value in size.settings.items()):  # a run of figure 2
+                found = run_of(context, None, weight, rate, seed)
+                planned.append(replace(found, labels={**found.labels, "row": label}))
+            else:
+                planned.append(run_of(context, None, weight, rate, seed, dict(size.settings), label))
     return planned
 
 
