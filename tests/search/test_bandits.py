@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import scalarize
 from scalarize.search import gp, registry
@@ -31,6 +32,21 @@ def test_clone_is_not_credited_with_its_donors_gain():
     np.testing.assert_allclose(gains[3:], (np.array([0.1, 0.3, 1.3]) - 1.7 / 3) / np.std([0.1, 0.3, 1.3]))
     np.testing.assert_allclose(inputs[:, 2], [3, 3, 3, 6, 6, 6])
     assert inputs[3, 1] == inputs[4, 1] > inputs[5, 1]  # 0 and 1 began the round from the same score
+
+
+def test_a_process_is_fitted_and_asked_in_one_thread(monkeypatch):
+    seen = []
+    fitted = gp.fitted
+    monkeypatch.setattr(gp, "fitted", lambda *words: seen.append(torch.get_num_threads()) or fitted(*words))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        draw = np.random.default_rng(0)
+        surrogate = gp.Surrogate(draw.normal(size=(8, 2)), draw.normal(size=8))
+        surrogate.upper(draw.normal(size=(3, 2)), 1.0)
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_without_any_gain_to_learn_from_clones_follow_their_donors():

@@ -23,6 +23,19 @@ Bound = Callable[[Array], Array]
 ITERATIONS = 50  # of a fit: with 20 the policies found are measurably worse, with more they are not better
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums in one order, and so equal bits, in whatever process: a worker's, or one that resumes the search."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 class Surrogate:
     """A Gaussian process fitted to ``inputs`` (n, d) and ``values`` (n,), which are standardised within.
 
@@ -32,6 +45,7 @@ class Surrogate:
     L-BFGS; where that fails, they keep their starting values. Linear algebra is in float64 on dense matrices.
     """
 
+    @_one_thread()
     def __init__(self, inputs: Array, values: Array, time: bool = False, seed: int = 0) -> None:
         import torch
 
@@ -58,6 +72,7 @@ class Surrogate:
 
         return torch.linalg.cholesky(_noisy(covariance(self.model.covar_module, self._x, self._x), self._noise))
 
+    @_one_thread()
     def predict(self, inputs: Array) -> tuple[Array, Array]:
         """Mean (m,) and standard deviation (m,) of the function, without noise, at ``inputs`` (m, d)."""
         import torch
@@ -74,6 +89,7 @@ class Surrogate:
         mean, deviation = self.predict(inputs)
         return np.asarray(mean + np.sqrt(beta) * deviation)
 
+    @_one_thread()
     def expect(self, inputs: Array) -> None:
         """Count ``inputs`` (m, d) as under way: the mean stays, the variance falls (GP-BUCB, Desautels et al. 2014)."""
         import torch
@@ -150,7 +166,6 @@ def _noisy(matrix: Any, noise: Any) -> Any:
 @contextmanager
 def _quiet(seed: int) -> Iterator[None]:
     """A random state of its own, and silence about scaling, jitter and restarts, which are dealt with here."""
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its dependencies use what newer versions of torch deprecate
         import botorch  # noqa: F401
