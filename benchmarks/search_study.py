@@ -190,10 +190,26 @@ def trials(found: list[dict[str, Any]]) -> Table:
     )
 
 
+def shared(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is of searches that every row has: only there do averages compare."""
+    units: dict[str, set[int]] = {}
+    for r in found:
+        units.setdefault(r["method"], set()).add(r["group"])
+    every = set.intersection(*units.values()) if units else set()
+    return [r for r in found if r["group"] in every]
+
+
+def show(found: list[dict[str, Any]]) -> None:
+    """A table of the rows."""
+    units = {r["group"] for r in found}
+    print(f"{len(units)} searches a row over {len({u // 100 for u in units})} splits.\n")
+    print("```\n" + tables.comparison_table(comparison.rows(found), comparison.display_scale(found)) + "\n```\n")
+
+
 def quarter(out: Path, found: list[dict[str, Any]]) -> list[tuple[float, float]]:
     """Per unit: best hold-out scores of pbt and of a random search of four times its trainings."""
     scores = []
-    for unit in sorted({r["group"] for r in found if r["method"] == "pbt"}):
+    for unit in sorted({r["group"] for r in shared([r for r in found if r["method"] in ("pbt", "random x 4")])}):
         best = []
         for name in ("pbt", "random x 4"):
             rows = lineage(out, name, unit // 100, unit % 100)
@@ -210,9 +226,13 @@ def table(args: argparse.Namespace) -> None:
     for workload in sorted(p.name for p in Path(args.out).iterdir() if (p / "rows").is_dir()):
         out = Path(args.out) / workload
         found = read(out, ROWS)
-        n_units = len({r["group"] for r in found})
-        print(f"## {workload}\n\n{n_units} searches a row over {len({r['group'] // 100 for r in found})} splits.\n")
-        print("```\n" + tables.comparison_table(comparison.rows(found), comparison.display_scale(found)) + "\n```\n")
+        print(f"## {workload}\n")
+        show(shared(found))
+        units = {name: {r["group"] for r in found if r["method"] == name} for name in comparison.methods_of(found)}
+        most = max(units.values(), key=len)
+        if min(units.values(), key=len) != most:
+            print("Rows of more searches; what is said below of pairs is over the searches that both have.\n")
+            show([r for r in found if units[r["method"]] == most])
         print(f"{claims.RULE}\n")
         for finding in trials(found).findings:
             print(f"- {finding}")
@@ -225,7 +245,7 @@ def table(args: argparse.Namespace) -> None:
         if with_search:
             print(f"\nHypervolume of the hold-out metrics of fully trained members (reference {REFERENCE}), x 1e6:\n")
             for name in with_search:
-                i = statistics.t_interval(hypervolumes(out, name, found))
+                i = statistics.t_interval(hypervolumes(out, name, shared(found)))
                 print(f"- {name}: {1e6 * i.mean:.2f} [{1e6 * i.low:.2f}, {1e6 * i.high:.2f}]")
         if {"pbt", "random x 4"} <= set(named):
             scores = np.array(quarter(out, found))
@@ -238,8 +258,7 @@ def table(args: argparse.Namespace) -> None:
         study = [r for r in found if r["method"] == "pbt"] + read(out, POPULATIONS)
         if len({r["method"] for r in study}) > 1:
             print("\nPopulation study (the row `pbt` is N = 12, E_ready = 3):\n")
-            shown = comparison.rows(study)
-            print("```\n" + tables.comparison_table(shown, comparison.display_scale(study)) + "\n```\n")
+            show(shared(study))
             worst = min(v.p for v in comparison.compare(study))
             print(f"Smallest corrected p over all pairs: {worst:.3f}.\n")
 

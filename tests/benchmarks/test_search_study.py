@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ def test_claims_are_judged_and_a_quarter_is_a_share(
         "pb2": [0.71, 0.72, 0.73],
         "random x 4": [0.70, 0.70, 0.70],
     }
-    for name, values in found.items():
+    for name, values in found.items():  # one search fewer of the long random search
+        values = values[: 2 if name == "random x 4" else None]
         files.write_json(out / "rows" / f"{benchmark.place(name)}.json", runs(name, values))
         for unit in range(3):
             best = 0.8 if name == "random x 4" else 0.76
@@ -47,4 +49,7 @@ def test_claims_are_judged_and_a_quarter_is_a_share(
     assert "- Credit: exploitation over as many trainings at random: undecided." in text
     assert "Beyond the paper" not in text  # its rows were not run
     # of the members that trained to the end alone: 0.76 / 0.8
-    assert "is 95.0 % [95.0, 95.0] of that search's; difference x 100: -4.00 [-4.00, -4.00] (3 searches)" in text
+    assert "is 95.0 % [95.0, 95.0] of that search's; difference x 100: -4.00 [-4.00, -4.00] (2 searches)" in text
+    assert text.index("2 searches a row over 1 splits.") < text.index("3 searches a row over 1 splits.")
+    assert re.search(r"pbt +71\.00", text)  # of the two searches that all have
+    assert re.search(r"pbt +71\.33", text)
