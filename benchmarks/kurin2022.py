@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class Part:
     seeds: int
     settings: Mapping[str, Any]
     questions: Mapping[str, str]
-    methods: tuple[str, ...] = field(default=())
+    methods: tuple[str, ...] = ()
 
 
 # CelebA's protocol on a table that a perceptron overfits in some twenty epochs; a dropout is our choice, the optimiser

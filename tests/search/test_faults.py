@@ -74,6 +74,14 @@ def test_killed_at_fifty_random_moments(algorithm, tmp_path):
     assert kill(tmp_path, algorithm, 50, seed=1) >= 25
 
 
+def crash_in(finish, out, monkeypatch):
+    """A search that ends in ``finish``, which stands for the journal's."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "finish", finish)
+        with pytest.raises(Stop):
+            search(out)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.2, 0.34, 0.9, 0.999, 1.0])
 def test_a_crash_while_the_lineage_is_written(share, whole, tmp_path, monkeypatch):
     def cut(journal, told):
@@ -86,10 +94,7 @@ def test_a_crash_while_the_lineage_is_written(share, whole, tmp_path, monkeypatc
         raise Stop
 
     finish = Journal.finish
-    with monkeypatch.context() as patch:
-        patch.setattr(Journal, "finish", cut)
-        with pytest.raises(Stop):
-            search(tmp_path)
+    crash_in(cut, tmp_path, monkeypatch)
     search(tmp_path, resume=True)
     assert products(tmp_path) == whole
 
@@ -104,10 +109,7 @@ def test_rows_that_no_hash_vouches_for_are_made_again(whole, tmp_path, monkeypat
             raise Stop
 
     finish = Journal.finish
-    with monkeypatch.context() as patch:
-        patch.setattr(Journal, "finish", changed)
-        with pytest.raises(Stop):
-            search(tmp_path)
+    crash_in(changed, tmp_path, monkeypatch)
     assert b'"score": 9.' in (tmp_path / "lineage.jsonl").read_bytes()
     search(tmp_path, resume=True)
     assert products(tmp_path) == whole
