@@ -17,7 +17,8 @@ from torch.nn import functional
 
 PAD = 0
 SHORT = 8  # pieces: shorter sentences are read together
-CHUNK = 16_384  # positions whose scores over the vocabulary are held at once
+CHUNK = {"cpu": 256}  # positions whose scores over the vocabulary are held at once: few enough for a CPU's cache
+LARGEST = 16_384  # of them elsewhere
 
 
 def relu(x: Tensor) -> Tensor:
@@ -52,17 +53,17 @@ class TokenScores:
         if self._seen is None or self._seen[0] is not labels:
             wanted = labels[:, : self.states.shape[1]]
             known = wanted != PAD
-            parts = zip(torch.split(self.states[known], CHUNK), torch.split(wanted[known], CHUNK), strict=True)
+            size = CHUNK.get(wanted.device.type, LARGEST)
+            parts = zip(torch.split(self.states[known], size), torch.split(wanted[known], size), strict=True)
             found = [self._read(states, label) for states, label in parts]
             self._seen = labels, Read(*(torch.cat(p) for p in zip(*found, strict=True)))
         return self._seen[1]
 
     def _read(self, states: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        scores = functional.linear(states, self.table).float()
-        total = scores.logsumexp(-1)
-        # Of the same, in autocast rounded, scores as the total: computed apart, log p could exceed 0.
-        label = scores.gather(-1, labels[:, None])[:, 0] - total
-        return label, scores.mean(-1) - total, scores.detach().argmax(-1) == labels
+        # All of the same, in autocast rounded, scores: were the label's computed apart, log p could exceed 0.
+        scores = functional.linear(states, self.table).float().log_softmax(-1)
+        label = scores.gather(-1, labels[:, None])[:, 0]
+        return label, scores.mean(-1), scores.detach().argmax(-1) == labels
 
 
 @dataclass
