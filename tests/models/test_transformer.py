@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scalarize.models.decoding import BEGIN, END, PAD, allowed, beam, greedy
-from scalarize.models.transformer import TokenScores, Translator, alike
+from scalarize.models.transformer import CHUNK, TokenScores, Translator, alike
 
 V, LIMIT = 13, 7
 
@@ -134,7 +134,11 @@ def test_no_position_sees_what_is_still_to_come(model: Translator) -> None:
     assert (after[:, 3] - before[:, 3]).abs().max() > 1e-3
 
 
-def test_scores_are_read_as_cross_entropy_says(model: Translator) -> None:
+@pytest.mark.parametrize("at_once", [1, 3, 256])
+def test_scores_are_read_as_cross_entropy_says(
+    model: Translator, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CHUNK, "cpu", at_once)
     states = torch.randn(3, 4, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     table = model.tables[-1].weight
     labels = torch.tensor([[5, 3, PAD, PAD, PAD], [4, 6, 7, 3, PAD], [3, PAD, PAD, PAD, PAD]])
