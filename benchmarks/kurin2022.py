@@ -49,10 +49,11 @@ TABLE = Part(
     },
     ("imtl-l",),
 )
+# At the paper's learning rate of 1e-2, one start in five on these pictures never leaves chance.
 PICTURES = Part(
     30,
     3,
-    {"data.share": 0.2},
+    {"data.share": 0.2, "optimizer.lr": 5e-3},
     {
         "figure-1": "Does any specialised optimiser beat unitary scalarization, each with its regularisation?",
         "figure-7": "Validation and training loss over epochs",

@@ -138,3 +138,15 @@ def test_theorem_2_every_pareto_point_is_a_scalarization(seed: int) -> None:
     weights = create("mgda").combine_gradients(gradients(point)).weights
     again = descend("fixed", torch.zeros(3, dtype=torch.float64), weights=weights.clamp(min=0).tolist())
     torch.testing.assert_close(losses(again), losses(point), rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_scale_that_imtl_learned_down_to_nothing_leaves_the_others_their_weights() -> None:
+    """e^s of -800 is 0 in float64: the scaled gradient is a zero gradient, and the step stays finite."""
+    j = torch.tensor([[1.0, 0.0, 2.0], [0.5, 1.0, 0.0], [0.0, 1.0, 1.0]], dtype=torch.float64)
+    method = create("imtl")
+    method.combine_gradients(j)
+    with torch.no_grad():
+        method.state["s"][2] = -800.0
+    wanted = create("imtl-g").combine_gradients(torch.cat([j[:2], torch.zeros(1, 3, dtype=torch.float64)]))
+    torch.testing.assert_close(method.combine_gradients(j).gradient, wanted.gradient)

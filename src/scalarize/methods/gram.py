@@ -43,6 +43,12 @@ class Gram:
         cosines = (g + g.T) * (0.5 * inverse) * inverse[:, None]
         return cls(cosines, norms, eps)
 
+    def scaled(self, by: Array) -> Gram:
+        """Of the gradients times ``by`` (T,) >= 0; one that comes to 0, by underflow too, is a zero gradient."""
+        norms = self.norms * by
+        live = norms > 0
+        return Gram(self.cosines * live * live[:, None], norms, self.eps)
+
     @property
     def n_tasks(self) -> int:
         return int(self.norms.size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +49,7 @@ class IMTL(Method):
         assert evidence.gramian is not None
         gram = Gram.of(evidence.gramian)
         scale = np.exp(state["s"].detach().double().cpu().numpy())
-        alpha = impartial_weights(dataclasses.replace(gram, norms=gram.norms * scale))
+        alpha = impartial_weights(gram.scaled(scale))
         return as_weights(alpha * scale, evidence.gramian), state
 
     def objective(self, losses: Tensor, state: State) -> Tensor:
