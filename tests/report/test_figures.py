@@ -37,6 +37,14 @@ def test_whole_numbers_have_no_ticks_between_them():
     assert not all(tick.is_integer() for tick in ticks([1.0, 2.5]))
 
 
+def test_a_logarithmic_axis_over_many_powers_of_ten_names_those_alone():
+    for x, few in (([1e-4, 1e-2, 1.0], True), ([1.0, 40.0], False)):
+        figure = images.draw(Chart("t", "points", "a", series=(Series("s", x, [1.0] * len(x)),), log_x=True))
+        figure.draw_without_rendering()
+        shown = [tick for tick in figure.axes[0].get_xticks() if min(x) <= tick <= max(x)]
+        assert all(round(np.log10(tick), 6) % 1 == 0 for tick in shown) == few
+
+
 def test_a_matrix_of_pairs_is_mirrored_and_its_diagonal_empty():
     frame = pd.DataFrame({"a": ["x"], "b": ["y"], "share": [0.3]})
     assert heat.matrix(frame, "share", "Conflicts", "task").to_dict()["cells"] == [[None, 0.3], [0.3, None]]

@@ -36,7 +36,7 @@ def draw(chart: Chart) -> Figure:
         _heat(figure, axes, chart)
         return figure
     if chart.log_x:
-        _log_axis(axes)
+        _log_axis(axes, [x for series in chart.series for x in series.x if x > 0])
     if chart.kind == "stack":
         _stack(axes, chart)
     else:
@@ -138,11 +138,13 @@ def _room_for_groups(axes: Axes, series: Sequence[Series]) -> None:
     axes.set_ylim(low - pad, high + pad)
 
 
-def _log_axis(axes: Axes) -> None:
+def _log_axis(axes: Axes, values: Sequence[float]) -> None:
+    """Numbers at powers of ten; at 2 and 5 times them too where there is room."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+    wide = bool(values) and max(values) > 500 * min(values)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
