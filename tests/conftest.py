@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import hypothesis
@@ -51,3 +53,16 @@ def command(
         return Answer(int(stop.value.code or 0), captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def fixtures() -> ModuleType:
+    """Writers of tiny data sets in their published layouts: ``workloads/fixtures.py``."""
+    spec = importlib.util.spec_from_file_location(
+        "workload_fixtures", Path(__file__).parent / "workloads" / "fixtures.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

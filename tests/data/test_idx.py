@@ -6,6 +6,7 @@ import functools
 import gzip
 import hashlib
 import http.server
+import re
 import struct
 import threading
 from collections.abc import Iterator
@@ -59,6 +60,25 @@ def test_damage_is_named(tmp_path: Path, damage: object, message: str) -> None:
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
     with pytest.raises(RequestError, match=message):
+        idx.images_and_labels([tmp_path], "train", "")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_label_above_9_is_named(tmp_path: Path, split: str) -> None:
+    write_mnist(tmp_path, 12)
+    path = tmp_path / f"{idx.FILES[split][1]}.gz"
+    write_idx(path, torch.tensor([*range(10), 10, 200], dtype=torch.uint8))
+    with pytest.raises(RequestError, match=f"^{re.escape(str(path))}: holds label 10; labels are 0 to 9$"):
+        idx.images_and_labels([tmp_path], split, "")
+
+
+@pytest.mark.parametrize("shape", [(12, 32, 32), (12, 28, 27), (12,), (12, 1, 28, 28)])
+def test_images_of_another_size_are_named(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    write_mnist(tmp_path, 12)
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    write_idx(path, torch.zeros(shape, dtype=torch.uint8))
+    message = f"{path}: holds {list(shape)}, expected images of 28 x 28"
+    with pytest.raises(RequestError, match=f"^{re.escape(message)}$"):
         idx.images_and_labels([tmp_path], "train", "")
 
 

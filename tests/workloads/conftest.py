@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -58,14 +56,3 @@ def overfit() -> Overfit:
         return train(data, workload.build(recipe.model, data), steps, lr, limit)
 
     return run
-
-
-@pytest.fixture(scope="session")
-def fixtures() -> ModuleType:
-    """``fixtures.py`` beside this file."""
-    spec = importlib.util.spec_from_file_location("workload_fixtures", Path(__file__).with_name("fixtures.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

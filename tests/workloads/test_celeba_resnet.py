@@ -50,6 +50,26 @@ def test_a_damaged_face_is_named(fixtures: ModuleType, tmp_path: Path, command: 
     assert "list_attr_celeba.txt" in answer.err
 
 
+@pytest.mark.parametrize("side", [-32, 0, 16, 48, 60])
+def test_a_side_that_the_network_cannot_divide_is_refused(
+    fixtures: ModuleType, tmp_path: Path, command: Callable[..., Any], side: int
+) -> None:
+    fixtures.write_celeba(tmp_path / "data")
+    answer = command("train", "celeba-resnet", "--epochs", 1, "--set", f"data.side={side}", "--set", "model.width=0.05")
+    assert answer.status == 2
+    assert answer.err.splitlines()[-1].startswith(f"scalarize: --set data.side={side}: ")
+    assert "a positive multiple of 32" in answer.err
+
+
+@pytest.mark.parametrize("side", [32, 96])
+def test_other_multiples_of_32_fit_the_heads(fixtures: ModuleType, tmp_path: Path, side: int) -> None:
+    fixtures.write_celeba(tmp_path)
+    data = WORKLOAD.load({"side": side}, tmp_path)
+    model: Any = WORKLOAD.build({"width": 0.05, "dropout": 0.5}, data)
+    batch = data.domains["faces"].splits["train"].batch(torch.arange(2))
+    assert len(model.decode(model.encode(batch.inputs), data.names)) == 40
+
+
 @pytest.mark.parametrize("level", ["representation", "parameters"])
 def test_a_step_at_both_levels(fixtures: ModuleType, tmp_path: Path, command: Callable[..., Any], level: str) -> None:
     fixtures.write_celeba(tmp_path / "data")

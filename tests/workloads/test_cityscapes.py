@@ -125,6 +125,24 @@ def _wrong_identifier(path: Path) -> None:
     Image.fromarray(changed).save(path)
 
 
+def _unclosed_header(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:128].replace(b"}", b" ") + content[128:])
+
+
+def _header(old: bytes, new: bytes) -> Callable[[Path], Any]:
+    return lambda path: path.write_bytes(path.read_bytes().replace(old, new, 1))
+
+
+def _number(number: float) -> Callable[[Path], Any]:
+    def change(path: Path) -> None:
+        values = np.load(path)
+        values[50, 50, 0] = number
+        np.save(path, values)
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("layout", "name", "change", "message"),
     [
@@ -133,6 +151,15 @@ def _wrong_identifier(path: Path) -> None:
         (ARRAYS, "train/label_7/4.npy", _wrong_class, "holds class 12; 7 classes are 0 to 6"),
         (ARRAYS, "train/depth/4.npy", lambda p: np.save(p, np.zeros((2, 2))), "expected numbers of shape"),
         (ARRAYS, "train/depth/4.npy", lambda p: np.save(p, np.array([{}]), allow_pickle=True), "cannot be read"),
+        (ARRAYS, "train/depth/4.npy", _unclosed_header, "cannot be read as an array"),
+        (ARRAYS, "train/depth/4.npy", _header(b"'fortran", b"b'ortran"), "cannot be read as an array"),
+        (ARRAYS, "train/depth/4.npy", _header(b"<f4", b",f4"), "cannot be read as an array"),
+        (ARRAYS, "train/depth/4.npy", lambda p: p.write_bytes(b"PK\3\4 and no more"), "cannot be read as an array"),
+        (ARRAYS, "val/depth/1.npy", _unclosed_header, "cannot be read as an array"),  # read by a worker
+        (ARRAYS, "train/depth/4.npy", _number(np.nan), "1 of its numbers are nan or infinite"),
+        (ARRAYS, "train/depth/4.npy", _number(np.inf), "1 of its numbers are nan or infinite"),
+        (ARRAYS, "train/image/4.npy", _number(np.nan), "1 of its numbers are nan or infinite"),
+        (ARRAYS, "val/depth/1.npy", _number(np.nan), "1 of its numbers are nan or infinite"),
         (PICTURES, f"gtFine/{CITY}_gtFine_labelIds.png", Path.unlink, "no such file"),
         (PICTURES, f"gtFine/{CITY}_gtFine_labelIds.png", _wrong_identifier, "holds label 77"),
         (
@@ -154,7 +181,9 @@ def test_what_is_wrong_is_named_in_one_line(
 ) -> None:
     path = getattr(fixtures, layout)(tmp_path / "data") / name
     change(path)
-    answer = command("train", "cityscapes", "--epochs", 1, "--set", "data.workers=0")
+    # No data.workers: by default worker processes read, and must hand the message over.
+    small = ("model.depth=26", "model.width=0.05", "model.head=segnet", "batch_size=4")
+    answer = command("train", "cityscapes", "--epochs", 1, *(w for setting in small for w in ("--set", setting)))
     assert answer.status == 2
     assert message in answer.err
     assert str(path) in answer.err
@@ -171,6 +200,8 @@ def test_missing_data_and_wrong_settings_are_named(fixtures: ModuleType, tmp_pat
     fixtures.write_cityscapes_arrays(tmp_path, counts=(5, 1))
     with pytest.raises(RequestError, match=r"data\.classes"):
         load(tmp_path, classes=8)
+    with pytest.raises(RequestError, match=r"^--set data\.workers=-1: .* 0 or more$"):
+        load(tmp_path, workers=-1)
     with pytest.raises(RequestError, match=r"model\.head"):
         WORKLOAD.build({**WORKLOAD.recipe.model, "head": "unet", "width": 0.05}, load(tmp_path))
     (tmp_path / "cityscapes" / "val" / "image" / "0.npy").unlink()

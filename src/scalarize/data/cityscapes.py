@@ -8,6 +8,8 @@ cityscapes/leftImg8bit/train/CITY/NAME_leftImg8bit.png; gtFine/train/CITY/NAME_g
 
 from __future__ import annotations
 
+import tokenize
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,9 @@ UNKNOWN = -1
 FOCAL_TIMES_BASELINE = 2262.52 * 0.209313  # pixels x metres of the recording car's stereo camera
 ARRAYS, PICTURES = "arrays", "pictures"
 LABELS = {7: ("label_7", "label"), 19: ("label_19", "label")}  # MTAN's releases name them differently
+
+# What numpy raises for a damaged .npy: its header is read as Python, and a file that begins like a zip as one.
+_UNREADABLE = (OSError, ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError, zipfile.BadZipFile)
 
 # The 34 identifiers of the label files: the first that is known, then 19 training classes, then 7 categories.
 _TRAINED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
@@ -128,17 +133,22 @@ class Views:
 
 
 def array(path: Path, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """An .npy file of numbers of that shape, never unpickled. Raises RequestError naming it."""
+    """An .npy file of finite numbers of that shape, never unpickled. Raises RequestError naming it."""
     try:
-        values = np.load(path, allow_pickle=False)
+        with open(path, "rb") as handle:  # numpy leaves open what begins like a zip and is none
+            values = np.load(handle, allow_pickle=False)
     except FileNotFoundError:
         raise RequestError(f"{path}: no such file") from None
-    except (OSError, ValueError, EOFError) as error:
+    except _UNREADABLE as error:
         raise RequestError(f"{path}: cannot be read as an array: {str(error).splitlines()[0]}") from None
     if not isinstance(values, np.ndarray) or values.shape != shape or values.dtype.kind not in "fiu":
         found = getattr(values, "shape", type(values).__name__)
         raise RequestError(f"{path}: holds {found}, expected numbers of shape {shape}")
-    return values.astype(np.float64)
+    numbers = values.astype(np.float64)
+    strange = int((~np.isfinite(numbers)).sum())
+    if strange:  # clipping keeps a nan, and the loss would be nan with no file named
+        raise RequestError(f"{path}: {strange} of its numbers are nan or infinite, expected finite ones")
+    return numbers
 
 
 def pixels(path: Path, mode: str, resampling: Image.Resampling) -> NDArray[np.generic]:

@@ -18,6 +18,7 @@ FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
+SIDE, CLASSES = 28, 10
 _UNSIGNED_BYTE = 8
 
 
@@ -46,7 +47,7 @@ def find(folders: Sequence[Path], name: str) -> Path | None:
 def images_and_labels(folders: Sequence[Path], split: str, remedy: str) -> tuple[Tensor, Tensor]:
     """Images (N, 28, 28) uint8 and labels (N,) int64 of ``split``, "train" or "test".
 
-    Raises RequestError naming folder and file that are missing, or whose contents do not belong together.
+    Raises RequestError naming folder and file that are missing, or whose contents are wrong or do not belong together.
     """
     paths = []
     for name in FILES[split]:
@@ -55,8 +56,13 @@ def images_and_labels(folders: Sequence[Path], split: str, remedy: str) -> tuple
             raise RequestError(f"{folders[0] / name}.gz: not there: {remedy}")
         paths.append(path)
     images, labels = (read(p) for p in paths)
-    if images.ndim != 3 or labels.shape != images.shape[:1]:
+    if images.shape[1:] != (SIDE, SIDE):
+        raise RequestError(f"{paths[0]}: holds {list(images.shape)}, expected images of {SIDE} x {SIDE}")
+    if labels.shape != images.shape[:1]:
         raise RequestError(
             f"{paths[1]}: {list(labels.shape)} labels for images {list(images.shape)} in {paths[0].name}"
         )
+    wrong = labels[labels >= CLASSES]
+    if len(wrong):
+        raise RequestError(f"{paths[1]}: holds label {int(wrong[0])}; labels are 0 to {CLASSES - 1}")
     return images, labels.long()

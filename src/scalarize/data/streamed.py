@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scalarize.errors import ScalarizeError
+from scalarize.errors import RequestError, ScalarizeError
 from scalarize.samples import Batch
 
 Sample = tuple[Tensor, Mapping[str, Tensor]]
@@ -22,12 +22,17 @@ class Streamed:
     """decode: position -> (input, targets) of a sample of the whole set; it is called in other processes, so it must
     be a function or object of a module. positions (N,) int64: the samples here. workers: threads, or processes of
     ``stream`` (no more than there are cores); 0 decodes in the caller. Samples never depend on it.
+    Raises RequestError for fewer than none.
     """
 
     decode: Callable[[int], Sample]
     positions: Tensor
     workers: int = 0
     groups: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise RequestError(f"--set data.workers={self.workers}: how many processes read ahead, 0 or more")
 
     def __len__(self) -> int:
         return len(self.positions)

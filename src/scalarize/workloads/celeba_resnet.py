@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from scalarize.data import celeba, images
+from scalarize.errors import RequestError
 from scalarize.models.multihead import MultiHead
 from scalarize.models.small_resnet import features, small_resnet
 from scalarize.models.standardise import Standardise
@@ -28,13 +29,19 @@ from scalarize.workloads.celeba import ATTRIBUTES, PROVENANCE, attributes_task, 
 
 
 def load(settings: Mapping[str, Any], root: Path) -> Data:
-    """All 40 attributes, a task each."""
-    pictures, values, names, sides = read(root, settings["side"])
+    """All 40 attributes, a task each. Raises RequestError for a side that the network cannot divide."""
+    side = settings["side"]
+    if side < 32 or side % 32:
+        raise RequestError(
+            f"--set data.side={side}: the side of a face in pixels, a positive multiple of 32 "
+            "(the network halves it three times and pools 4 x 4)"
+        )
+    pictures, values, names, sides = read(root, side)
     table = Table(pictures, {a: values[:, [names.index(a)]] for a in ATTRIBUTES})
     splits = {s: table.select(torch.nonzero(sides == k).flatten()) for k, s in enumerate(celeba.SPLITS)}
     mean, deviation = images.channel_statistics(splits["train"].inputs)
     tasks = [attributes_task(a, 1) for a in ATTRIBUTES]
-    return Data.multi_task(tasks, Domain("faces", splits), mean=mean, deviation=deviation, side=settings["side"])
+    return Data.multi_task(tasks, Domain("faces", splits), mean=mean, deviation=deviation, side=side)
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
