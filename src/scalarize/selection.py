@@ -58,7 +58,7 @@ def criteria(kind: str, data: Data, baselines: Mapping[str, float] | None) -> di
         if not baselines:
             raise RequestError("selection=delta compares with single-task models: a study gives it their metrics")
         for name, base in baselines.items():
-            if name not in known or base == 0 or not math.isfinite(base):
+            if name not in known or base is None or base == 0 or not math.isfinite(base):
                 raise RequestError(f"selection=delta: no gain over {name} = {base} can be computed")
         return {"delta": lambda seen: delta(seen, data, baselines)}
     found: dict[str, Criterion] = {"average": average}

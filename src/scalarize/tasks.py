@@ -154,6 +154,11 @@ class Data:
         """True where every objective has a domain to itself, so that weights can be sampling rates."""
         return len(self.objectives) > 1 and len({o.domain for o in self.objectives}) == len(self.objectives)
 
+    @property
+    def has_average(self) -> bool:
+        """Whether a mean of the objectives' metrics means anything: higher is better for all of them, or for none."""
+        return len({o.task.higher_is_better for o in self.objectives}) == 1
+
     def restrict(self, names: Sequence[str]) -> Data:
         """Only the objectives of ``names``; the length of an epoch stays. Raises RequestError for unknown ones."""
         for name in names:

@@ -145,10 +145,9 @@ def _finish(learner: RunLearner, splits: Mapping[str, str], last: Seen, chosen: 
     if found["test"]:
         log.append(rows.measured(data.objectives, learner.step, learner.epoch, "test", found["test"]))
     result: dict[str, Any] = {"epoch": learner.epoch}
-    one_direction = len({o.task.higher_is_better for o in data.objectives}) == 1
     for name, seen in found.items():
         values = {task: v["metric"] for task, v in seen.items()}
-        mean = {"average": sum(values.values()) / len(values)} if values and one_direction else {}
+        mean = {"average": sum(values.values()) / len(values)} if values and data.has_average else {}
         result[name] = values | mean
     result["measures"] = {name: _by_task(data, seen) for name, seen in found.items() if seen}
     return result | ({"epochs": epochs} if len(epochs) > 1 else {}) | counts

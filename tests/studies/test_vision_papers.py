@@ -4,20 +4,25 @@ their end, and what is said of known numbers.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from scalarize import workloads
 from scalarize.analysis import fronts, outcomes, overfitting
 from scalarize.errors import RequestError
 from scalarize.requests import Problem
 from scalarize.samples import Table
-from scalarize.studies import budget, targets
+from scalarize.studies import budget, cost, targets
 from scalarize.studies.execution import Context
 from scalarize.studies.kurin2022 import protocol
+from scalarize.studies.kurin2022.protocol import AGNOSTIC
 from scalarize.studies.xin2022 import grids
 from scalarize.tasks import Data, Domain
 
@@ -29,8 +34,6 @@ NAMES = sorted({t.name for paper in ("kurin2022", "xin2022") for t in targets.pa
 
 def context(name: str, size: str = "full") -> Context:
     """A workload's context without its data: what a plan looks at is its tasks and size."""
-    import torch
-
     workload = workloads.get(name)
     module = __import__(workload.load.__module__, fromlist=["x"])
     tasks = getattr(module, "TASKS", None) or [module.attributes_task(a, 1) for a in module.ATTRIBUTES]
@@ -54,7 +57,31 @@ def test_the_papers_own_numbers_of_runs_and_settings() -> None:
     plain = protocol.plan(here, protocol.CELEBA, protocol.PLAIN)
     assert {p.request.recipe(here.workload).model["dropout"] for p in plain} == {0.0}
     assert {p.request.settings["optimizer.weight_decay"] for p in plain} == {0.0}
-    assert len(protocol.plan(context("multi-mnist"), protocol.MULTI_MNIST, protocol.REGULARISED)) == 70
+    digits = protocol.plan(context("multi-mnist"), protocol.MULTI_MNIST, protocol.REGULARISED)
+    assert len(digits) == 70
+    assert {p.request.settings["optimizer.weight_decay"] for p in digits} == {0.0}
+    assert found["mgda"].hyper == {"normalization": "loss+"}
+    (twin,) = {str(p.request.hyper) for p in protocol.plan(here, protocol.CELEBA, protocol.REGULARISED, [AGNOSTIC])}
+    assert twin == "{'p': 0.75}"
+    for kind, wanted in (("l2", 1e-4), ("l2+", 2e-3)):
+        alone = protocol.plan(here, protocol.CELEBA, kind, [protocol.UNITARY])
+        assert {p.request.settings["optimizer.weight_decay"] for p in alone} == {wanted}
+    streets = protocol.plan(context("rendered-scenes"), protocol.CITYSCAPES, protocol.REGULARISED)
+    decay = {p.labels["row"]: p.request.settings["optimizer.weight_decay"] for p in streets}
+    assert decay == {**dict.fromkeys(decay, 0.0), "unitary": 1e-5, "imtl": 1e-5, "pcgrad": 1e-5}
+
+
+def test_rows_beside_the_papers_are_regularised_as_plain_training_and_settings_asked_for_stand() -> None:
+    here = dataclasses.replace(context("celeba-resnet"), methods=("imtl-l",))
+    (row,) = {p.request.settings["optimizer.weight_decay"] for p in plan_of(here) if p.labels["row"] == "imtl-l"}
+    assert row == 1e-3
+    here.problem.settings.update({"optimizer.weight_decay": 0.05, "level": "parameters"})
+    recipes = [p.request.recipe(here.workload) for p in plan_of(here)]
+    assert {(r.optimizer.weight_decay, r.level) for r in recipes} == {(0.05, "parameters")}
+
+
+def plan_of(here: Context) -> list[Any]:
+    return protocol.plan(here, protocol.CELEBA, protocol.REGULARISED)
 
 
 def test_the_grids_are_those_of_appendix_c() -> None:
@@ -90,6 +117,79 @@ def test_a_target_runs_to_its_end(command: Any, tmp_path: Path, target: str) -> 
     assert frames
     assert all(len(f) for f in frames)
     assert len(list((tmp_path / result["out"] / "figures").glob("*.png"))) >= len(frames)
+
+
+@pytest.fixture
+def scenes(fixtures: ModuleType, tmp_path: Path) -> tuple[object, ...]:
+    fixtures.write_rendered(tmp_path / "data")
+    small = ("--set", "model.width=0.05", "--set", "batch_size=8")
+    return ("--workload", "rendered-scenes", "--budget", "tiny", "--epochs", 1, *small)
+
+
+def reproduce(command: Any, target: str, *more: object) -> Any:
+    return command("reproduce", target, *more, "--out", "o", "--json")
+
+
+@pytest.mark.parametrize(
+    "target", ["kurin2022/figure-1", "kurin2022/figure-10", "kurin2022/figure-12", "xin2022/figure-11"]
+)
+def test_tasks_that_have_no_average_are_refused_before_anything_is_trained(
+    command: Any, scenes: tuple[object, ...], tmp_path: Path, target: str
+) -> None:
+    answer = reproduce(command, target, *scenes)
+    assert answer.status == 2
+    assert "no average" in answer.json["error"]
+    assert not list(tmp_path.glob("o/runs/**/records.jsonl"))
+
+
+def test_tasks_that_have_no_average_are_followed_one_by_one(
+    command: Any, scenes: tuple[object, ...], tmp_path: Path
+) -> None:
+    answer = reproduce(command, "kurin2022/figure-17", *scenes)
+    assert answer.status == 0, answer.err
+    titles = [t["title"] for t in answer.json["tables"]]
+    assert "Validation depth absolute-error (negated) over epochs" in titles
+    assert len([t for t in titles if t.startswith("Onset of overfitting, ")]) == 3
+    assert len({t["file"] for t in answer.json["tables"]}) == len(titles)
+    assert not [line for line in answer.json["findings"] if "average" in line]
+
+
+@pytest.mark.parametrize("selection", ["per-metric", "delta"])
+def test_heterogeneous_tasks_are_compared_by_metric_and_with_single_task_models(
+    command: Any, scenes: tuple[object, ...], selection: str
+) -> None:
+    answer = reproduce(
+        command, "kurin2022/figure-3", *scenes, "--tasks", "segmentation,depth", "--set", f"selection={selection}"
+    )
+    assert answer.status == 0, answer.err
+    titles = [t["title"] for t in answer.json["tables"]]
+    assert "Delta_m, test split" in titles
+    notes = {t["note"] for t in answer.json["tables"] if t["title"].startswith("Test split")}
+    (note,) = notes
+    assert ("Delta_m" in note) == (selection == "delta")
+
+
+def test_trainings_that_all_diverge_are_named_in_one_line(command: Any) -> None:
+    answer = reproduce(command, "kurin2022/figure-12", "--workload", "rand-hie", *SMALL, "--set", "optimizer.lr=1e30")
+    assert answer.status == 1
+    assert "every training diverged" in answer.json["error"]
+
+
+def test_batches_larger_than_the_training_split_are_timed() -> None:
+    workload = workloads.get("rand-hie")
+    data = workload.load(workload.recipe.data, Path())
+    model = workload.build(workload.recipe.model, data)
+    losses, _ = cost.forward_of(model, data, len(data.domains["all"].splits["train"]) + 1)()
+    assert all(torch.isfinite(loss) for loss in losses.values())
+
+
+def test_a_model_without_a_number_for_a_task_has_no_average_and_is_never_the_best() -> None:
+    place = {"row": "r", "weight": None, "rate": 0.1, "value": 0.0, "seed": 0, "sign": 1}
+    rows = [place | {"run": "good", "task": t, "validation": 0.8, "test": 0.8} for t in "ab"]
+    rows += [place | {"run": "broken", "task": t, "validation": v, "test": v} for t, v in (("a", 0.9), ("b", math.nan))]
+    models = fronts.averages(pd.DataFrame(rows))
+    assert fronts.best(models, ["row"])["run"].tolist() == ["good"]
+    assert fronts.best(models[models["run"] == "broken"], ["row"]).empty
 
 
 def test_every_figure_of_the_two_papers_is_listed(command: Any) -> None:

@@ -40,18 +40,24 @@ def who_is_ahead(frame: pd.DataFrame, reference: str) -> str:
 
 def averages(results: pd.DataFrame) -> pd.DataFrame:
     """A row a model: MODEL, and the mean over tasks of ``validation`` and ``test`` in percent of error (100 - 100 x
-    metric where higher is better, 100 x metric where lower is).
+    metric where higher is better, 100 x metric where lower is). A model has no mean where a task has no number.
     """
     found = results.copy()
     for split in ("validation", "test"):
         error = np.where(found["sign"] > 0, 1 - found[split], found[split])
         found[split] = 100 * error
-    return found.groupby(MODEL, sort=False, dropna=False)[["validation", "test"]].mean().reset_index()
+    models = found.groupby(MODEL, sort=False, dropna=False)[["validation", "test"]]
+    return models.agg(_whole_mean).reset_index()
+
+
+def _whole_mean(values: pd.Series[float]) -> float:
+    return float(values.mean(skipna=False))
 
 
 def best(models: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Of each group of ``keys`` the model with the least validation error; its ``test`` was not looked at."""
-    places = models.groupby(keys, sort=False, dropna=False)["validation"].idxmin().dropna()
+    known = models.dropna(subset="validation")  # a group without any has no best model
+    places = known.groupby(keys, sort=False, dropna=False)["validation"].idxmin()
     return models.loc[places].reset_index(drop=True)
 
 

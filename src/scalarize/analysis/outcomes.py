@@ -19,7 +19,7 @@ def records(frame: pd.DataFrame, value: str = "test") -> list[dict[str, Any]]:
         head = own.iloc[0]
         values = dict(zip(own["task"], own[value], strict=True))
         record = {"method": str(head["row"]), "group": None, "seed": int(head["seed"]), "test": values}
-        found.append(record | {"average": float(own[value].mean()), "trainings": 1, "search_trainings": 0})
+        found.append(record | {"average": float(own[value].mean(skipna=False)), "trainings": 1, "search_trainings": 0})
     return found
 
 
@@ -31,14 +31,19 @@ def table(
     printed: Mapping[str, float] | None = None,
     note: str = "",
 ) -> Table:
-    """Mean and interval of every row, beside the paper's average; ``focus`` against each other row in words."""
+    """Mean and interval of every row, beside the paper's average; ``focus`` against each other row in words.
+
+    Intervals are Student's; beside that of the average stands the bootstrap's, which is too short for few seeds.
+    """
     rows = []
     for row in comparison.rows(runs):
+        resampled = statistics.bootstrap_interval([r["average"] for r in runs if r["method"] == row["method"]])
         for task, cell in {"average": row["average"], **row["tasks"]}.items():
             numbers = {k: cell[k] for k in ("mean", "low", "high", "deviation")}
             shown = {"seeds": row["seeds"], "trainings": row["trainings"]}
             paper = (printed or {}).get(row["method"]) if task == "average" else None
-            rows.append({"method": row["method"], "task": task, **numbers, **shown, "paper": paper})
+            further = {"bootstrap_low": resampled.low, "bootstrap_high": resampled.high} if task == "average" else {}
+            rows.append({"method": row["method"], "task": task, **numbers, **further, **shown, "paper": paper})
     return Table("comparison", title, pd.DataFrame(rows), note, tuple(verdicts(runs, focus, lower_is_better)))
 
 
@@ -74,6 +79,8 @@ def contrast(frame: pd.DataFrame, value: str, first: str, second: str) -> tuple[
         wide = own.pivot_table(index="seed", columns="kind", values=value)
         if first in wide and second in wide:
             pair = wide[[first, second]].dropna()
+            if pair.empty:  # no seed that both have
+                continue
             gap = statistics.paired_difference(pair[first].tolist(), pair[second].tolist())
             gaps.append((str(row), statistics.t_interval((pair[first] - pair[second]).tolist())))
             p_values.append(gap.p)

@@ -25,11 +25,15 @@ def per_epoch(courses: pd.DataFrame, first: Mapping[str, tuple[str, int]]) -> pd
     held = courses[courses["split"] == "validation"]
     held = held[held["metric"] == held["task"].map({task: name for task, (name, _) in first.items()})]
     signs = held["task"].map({task: sign for task, (_, sign) in first.items()})
-    score = held.assign(value=held["value"] * signs).groupby(KEYS)["value"].mean()
+    score = held.assign(value=held["value"] * signs).groupby(KEYS)["value"].agg(_whole)
     loss = courses[(courses["split"] == "train") & (courses["metric"] == "loss")].groupby(KEYS)["value"].sum()
     norm = courses[courses["metric"] == "gradient-norm"].groupby(KEYS)["value"].mean()
     parts = {VALIDATION: score, LOSS: loss, NORM: norm}
     return pd.concat([p.reset_index().assign(what=what) for what, p in parts.items() if len(p)], ignore_index=True)
+
+
+def _whole(values: pd.Series[float]) -> float:
+    return float(values.mean(skipna=False))  # of the tasks left over, a mean would be another mean
 
 
 def bands(epochs: pd.DataFrame, what: str) -> pd.DataFrame:
@@ -46,7 +50,7 @@ def peaks(epochs: pd.DataFrame) -> pd.DataFrame:
     epoch lies below it. Where the last epoch is the best, overfitting has not begun and the drop is 0.
     """
     rows = []
-    held = epochs[epochs["what"] == VALIDATION]
+    held = epochs[epochs["what"] == VALIDATION].dropna(subset="value")
     for (run, row, kind, seed), own in held.groupby(["run", "row", "kind", "seed"], sort=False):
         course = own.sort_values("epoch")
         best = course.iloc[int(course["value"].to_numpy().argmax())]

@@ -23,6 +23,16 @@ def several_sizes(context: Context) -> Sequence[Size]:
     return context.sizes
 
 
+def averaged(context: Context) -> Context:
+    """The context itself. Raises RequestError where its tasks' metrics have no average, which this target is about."""
+    if not context.data.has_average:
+        raise RequestError(
+            f"--workload {context.workload.name}: higher is better for some of its tasks and worse for others, so they "
+            "have no average; restrict it with --tasks, or see `reproduce --list` for studies by metric"
+        )
+    return context
+
+
 def pairs(workload: Workload, names: list[str]) -> list[tuple[str, str]]:
     """The reference domain (else the first task) with each of the others. Raises RequestError for fewer than two."""
     if len(names) < 2:

@@ -92,7 +92,7 @@ def _contest(request: CompareRequest, out: Path, command: str, say: Say | None) 
     problem = searching.problem_of(request)
     workload = problem.resolve()
     data = problem.load(workload, problem.recipe(workload))
-    if len({task.higher_is_better for task in data.tasks}) > 1:
+    if not data.has_average:
         raise RequestError(
             f"{request.label}: higher is better for some of its tasks and worse for others, so they have no average to "
             "compare by; restrict it with --tasks, or see `reproduce --list` for studies by metric"

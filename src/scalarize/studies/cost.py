@@ -126,7 +126,9 @@ def balancers(
 def forward_of(model: Any, data: Data, batch_size: int, device: str = "cpu") -> Forward:
     """The forward pass of a supervised model (``encode``, ``decode``) on one fixed batch, shared out to domains."""
     share = max(1, batch_size // len(data.domains))
-    parts = {name: d.splits["train"].batch(torch.arange(share)) for name, d in data.domains.items()}
+    parts = {
+        name: d.splits["train"].batch(torch.arange(share) % len(d.splits["train"])) for name, d in data.domains.items()
+    }
     ends = torch.tensor([len(p) for p in parts.values()]).cumsum(0).tolist()
     rows = {name: slice(end - len(parts[name]), end) for name, end in zip(parts, ends, strict=True)}
     batch = Batch.concat(list(parts.values())).to(torch.device(device))

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from scalarize import files, records, training
-from scalarize.errors import DivergedError
+from scalarize.errors import DivergedError, RunError
 from scalarize.policy import Policy
 from scalarize.requests import Problem, TrainRequest
 from scalarize.seeds import drawing
@@ -155,6 +155,8 @@ def _complete(planned: Planned, got: _Gathered) -> TrainRequest | SearchRequest:
     if planned.baselines_of:
         baselines: dict[str, float] = {}
         for name in planned.baselines_of:
+            if "diverged" in got.answers[name]:
+                raise RunError(f"{planned.name}: {name}, which it is compared with, diverged: it has no baseline")
             for task, values in got.answers[name]["measures"]["validation"].items():
                 baselines |= {f"{task}/{metric}": v for metric, v in values.items() if metric != "loss"}
         request = request.model_copy(update={"baselines": baselines})

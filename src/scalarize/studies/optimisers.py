@@ -31,9 +31,9 @@ class Row:
     level: str = "parameters"
 
     def request(self, problem: Problem, seed: int, settings: Mapping[str, Any], **more: Any) -> TrainRequest:
-        """A training of ``problem`` with this row's method."""
+        """A training of ``problem`` with this row's method; a level that ``problem`` sets is that of all rows."""
         needs_gradients = methods.create(self.method, **self.hyper).needs > Needs.LOSSES
-        level = {"level": self.level} if needs_gradients else {}
+        level = {"level": self.level} if needs_gradients and "level" not in problem.settings else {}
         tuned = axes.with_settings(problem, {**level, **settings})
         return runs.request_for(tuned, seed=seed, method=self.method, hyper=dict(self.hyper), **more)
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scalarize import files, records, workloads
 from scalarize.analysis import statistics
 from scalarize.analysis.study_tables import Table, write
-from scalarize.errors import RequestError
+from scalarize.errors import RequestError, RunError
 from scalarize.requests import Problem
 from scalarize.studies import budget
 from scalarize.studies.execution import Context, Found, Planned, execute, seconds
@@ -107,6 +107,8 @@ def run(
                 for line in lines:
                     say(f"{target.name}, {name}, budget {request.budget}: {line}")
             found = execute(here, plan, out / "runs" / name, command, say)
+            if found.results.empty and found.diverged:
+                raise RunError(f"{target.name}, {name}: every training diverged; {found.diverged[0]}")
             tables = target.tabulate(found)
             result["tables"] += [write(t, place, name) for t in tables]
             result["findings"] += [f"{name}: {line}" for t in tables for line in t.findings]
@@ -126,7 +128,7 @@ def run(
 
 def detectable(results: pd.DataFrame) -> list[str]:
     """The difference between two settings that these seeds would find 4 times in 5, as a sentence."""
-    if results.empty or "seed" not in results:
+    if results.empty or "seed" not in results or results["sign"].nunique() > 1:
         return []
     averages = results.groupby(["run", "seed"])["test"].mean().reset_index()
     # A setting is a run's name without its seed: names end with it.

@@ -76,8 +76,12 @@ def contrast(table: Table) -> list[Chart]:
 
 def onset(table: Table) -> list[Chart]:
     """Epoch of the best validation score, and how far validation falls after it."""
-    labels = {"onset": "epoch of the best validation average", "drop": "fall of validation from its best to the end"}
-    where = table.title.rpartition("(")[2].rstrip(")")
+    head, _, where = table.title.removesuffix(")").rpartition(" (")
+    metric = head.partition(", ")[2]  # empty for the average
+    labels = {
+        "onset": f"epoch of the best validation {metric or 'average'}",
+        "drop": f"fall of validation {metric}".rstrip() + " from its best to the end",
+    }
     return [
         _grouped(table, table.frame[table.frame["what"] == what], f"{label.capitalize()}, {where}", label)
         for what, label in labels.items()

@@ -6,18 +6,21 @@ import dataclasses
 
 from scalarize.analysis import outcomes
 from scalarize.analysis.study_tables import Table
-from scalarize.studies import optimisers
+from scalarize.studies import axes, optimisers
 from scalarize.studies.kurin2022 import printed, protocol
 from scalarize.studies.kurin2022.protocol import CELEBA, CITYSCAPES, MULTI_MNIST, REGULARISED, ROWS, Protocol
 from scalarize.studies.study import Context, Found, Planned, Target
 
 SELECTED = "Weights of the epoch with the best validation average."
-PER_METRIC = "Each metric with the weights of the epoch at which it was best on validation."
+NOTES = {
+    "per-metric": "Each metric with the weights of the epoch at which it was best on validation.",
+    "delta": "Weights of the epoch with the best Delta_m on validation; single-task models by each metric.",
+}
 
 
 def plan(context: Context, settings: Protocol) -> list[Planned]:
-    """All optimisers, each with its regularisation."""
-    return protocol.plan(context, settings, REGULARISED)
+    """All optimisers, each with its regularisation. Raises RequestError for tasks that have no average."""
+    return protocol.plan(axes.averaged(context), settings, REGULARISED)
 
 
 def tabulate(found: Found, settings: Protocol) -> list[Table]:
@@ -47,8 +50,7 @@ def metric_plan(context: Context, settings: Protocol) -> list[Planned]:
 def by_metric(found: Found, settings: Protocol) -> list[Table]:
     """One table a task and metric, Delta_m over the single-task models, and times."""
     focus = protocol.UNITARY.name
-    per_metric = found.context.problem.recipe(found.context.workload).selection == "per-metric"
-    note = PER_METRIC if per_metric else SELECTED
+    note = NOTES.get(found.context.problem.recipe(found.context.workload).selection, SELECTED)
     measures = found.measures[found.measures["metric"] != "loss"]
     single = measures["row"] == "single"
     tables = []

@@ -10,6 +10,7 @@ from scalarize.analysis import outcomes, overfitting, statistics
 from scalarize.analysis.overfitting import LOSS, NORM, VALIDATION
 from scalarize.analysis.statistics import said
 from scalarize.analysis.study_tables import Table
+from scalarize.studies import axes
 from scalarize.studies.kurin2022 import protocol
 from scalarize.studies.kurin2022.protocol import (
     AGNOSTIC,
@@ -37,46 +38,67 @@ def ablation(context: Context) -> list[Planned]:
 
 
 def with_and_without(context: Context) -> list[Planned]:
-    """Every optimiser regularised, and plain."""
+    """Every optimiser regularised, and plain. Raises RequestError for tasks that have no average."""
+    context = axes.averaged(context)
     return protocol.plan(context, CELEBA, REGULARISED) + protocol.plan(context, CELEBA, PLAIN)
 
 
 def twins(context: Context) -> list[Planned]:
-    """GradDrop and its sign-agnostic twin, regularised alike, and plain training."""
-    return protocol.plan(context, CELEBA, REGULARISED, (UNITARY, GRADDROP, AGNOSTIC))
+    """GradDrop and its sign-agnostic twin, regularised alike, and plain training. Raises RequestError for tasks that
+    have no average."""
+    return protocol.plan(axes.averaged(context), CELEBA, REGULARISED, (UNITARY, GRADDROP, AGNOSTIC))
+
+
+def metrics_of(found: Found) -> dict[str, dict[str, tuple[str, int]]]:
+    """What validation is followed by: the average of all tasks, or each task's metric where they have none. In words ->
+    task -> its metric, and 1, or -1 where lower is better."""
+    data = found.context.data
+    first = {o.name: (o.task.metric_name, 1 if o.task.higher_is_better else -1) for o in data.objectives}
+    if data.has_average:
+        return {"average": first}
+    return {f"{t} {m}" + (" (negated)" if sign < 0 else ""): {t: (m, sign)} for t, (m, sign) in first.items()}
 
 
 def epochs_of(found: Found) -> pd.DataFrame:
-    """What was seen at each epoch of each run."""
-    first = {o.name: (o.task.metric_name, 1 if o.task.higher_is_better else -1) for o in found.context.data.objectives}
-    return overfitting.per_epoch(found.courses, first)
+    """What was seen at each epoch of each run; validation is the first of :func:`metrics_of`."""
+    return overfitting.per_epoch(found.courses, next(iter(metrics_of(found).values())))
+
+
+def validation(found: Found) -> list[Table]:
+    """Validation over epochs, and when it is best: one table each, or two a task whose metrics have no average."""
+    tables = []
+    for name, metrics in metrics_of(found).items():
+        epochs = overfitting.per_epoch(found.courses, metrics)
+        beside = "" if name == "average" else f", {name}"
+        tables.append(Table("bands", f"Validation {name} over epochs", overfitting.bands(epochs, VALIDATION), BAND))
+        tables.append(onset(epochs, beside))
+    return tables
 
 
 def bands(found: Found, *wanted: str) -> list[Table]:
     """One table of bands for each of ``wanted``."""
     epochs = epochs_of(found)
     titles = {
-        VALIDATION: "Validation average over epochs",
         LOSS: "Training loss over epochs",
         NORM: "Norm of the summed gradient over epochs",
     }
     notes = {
-        VALIDATION: BAND,
         LOSS: f"{BAND} Sum over tasks of the unweighted losses, dropout at work.",
         NORM: f"{BAND} Of the shared parameters, before each look's update.",
     }
     return [Table("bands", titles[what], overfitting.bands(epochs, what), notes[what]) for what in wanted]
 
 
-def onset(found: Found) -> Table:
-    """When each row's validation is best, and how far it falls after; each optimiser's onset against plain training."""
-    peaks = overfitting.peaks(epochs_of(found))
+def onset(epochs: pd.DataFrame, beside: str = "") -> Table:
+    """When each row's validation is best, and how far it falls after. beside: what the title says besides."""
+    peaks = overfitting.peaks(epochs)
     rows = []
     for (row, kind), own in peaks.groupby(["row", "kind"], sort=False):
         for what in ("onset", "peak", "drop"):
             interval = statistics.t_interval([float(v) for v in own[what]])
             rows.append({"row": row, "kind": kind, "what": what} | interval.to_dict())
-    return Table("onset", "Onset of overfitting", pd.DataFrame(rows), BAND, tuple(overfitting.sentences(peaks)))
+    said_so = tuple(f"{line[:-1]}{beside}." for line in overfitting.sentences(peaks))
+    return Table("onset", f"Onset of overfitting{beside}", pd.DataFrame(rows), BAND, said_so)
 
 
 def norms(found: Found) -> list[Table]:
@@ -92,16 +114,17 @@ def norms(found: Found) -> list[Table]:
 
 def peak_contrast(found: Found) -> list[Table]:
     """Figure 10: the best validation average of each optimiser, regularised and plain."""
-    peaks = overfitting.peaks(epochs_of(found))
+    epochs = epochs_of(found)
+    peaks = overfitting.peaks(epochs)
     frame, lines = outcomes.contrast(peaks, "peak", REGULARISED, PLAIN)
-    return [Table("contrast", "Best validation average", frame, BAND, tuple(lines)), onset(found)]
+    return [Table("contrast", "Best validation average", frame, BAND, tuple(lines)), onset(epochs)]
 
 
 def twin_tables(found: Found) -> list[Table]:
     """Figure 12: the two courses, and the test averages compared."""
     lower = bool((found.results["sign"] < 0).all())
     runs = outcomes.records(found.results)
-    return [*bands(found, VALIDATION, LOSS), outcomes.table(runs, "Test average", GRADDROP.name, lower)]
+    return [validation(found)[0], *bands(found, LOSS), outcomes.table(runs, "Test average", GRADDROP.name, lower)]
 
 
 def _courses(number: int, where: str, settings: Protocol, kinds: Sequence[str]) -> Target:
@@ -111,7 +134,7 @@ def _courses(number: int, where: str, settings: Protocol, kinds: Sequence[str]) 
         f"Validation and summed training loss on {where}, {said_so}",
         (settings.workload,),
         lambda context: [p for kind in kinds for p in protocol.plan(context, settings, kind)],
-        lambda found: [*bands(found, VALIDATION, LOSS), onset(found)],
+        lambda found: [*validation(found), *bands(found, LOSS)],
     )
 
 
@@ -126,7 +149,7 @@ TARGETS = (
         5,
         "Validation over epochs without regularisation, beside plain training with l2",
         ablation,
-        lambda found: [*bands(found, VALIDATION), onset(found)],
+        validation,
     ),
     _on_celeba(6, "Norm of the summed gradient without regularisation", ablation, norms),
     _courses(7, "Multi-MNIST", MULTI_MNIST, (REGULARISED,)),

@@ -30,7 +30,9 @@ LOOKS = 100, 12  # the summed gradient: every 100 updates, which is 12 times an 
 
 @dataclass(frozen=True)
 class Protocol:
-    """seeds: the paper's runs. l2: weight decay by row, 0 for others. slower: factors of the learning rate."""
+    """seeds: the paper's runs. l2: weight decay by row, 0 for its others; rows that are not the paper's get that of
+    plain training (our choice). slower: factors of the learning rate.
+    """
 
     workload: str
     seeds: int
@@ -38,7 +40,8 @@ class Protocol:
     slower: Mapping[str, float] = field(default_factory=dict)
 
     def settings(self, context: Context, row: Row, kind: str) -> dict[str, Any]:
-        """The recipe's settings for ``row`` of ``kind``: regularised, plain (no dropout, no l2), or l2 alone.
+        """The recipe's settings for ``row`` of ``kind``: regularised (by the weight decay that was asked for, else its
+        own), plain (no dropout, no l2), or l2 alone.
 
         Raises RequestError for a workload whose model has no dropout to leave out.
         """
@@ -47,7 +50,10 @@ class Protocol:
         if row.name in self.slower:
             found["optimizer.lr"] = recipe.optimizer.lr * self.slower[row.name]
         if kind == REGULARISED:
-            return found | {"optimizer.weight_decay": self.l2.get(row.name, 0.0)}
+            if "optimizer.weight_decay" in context.problem.settings:
+                return found
+            own = self.l2.get(row.name if row in (*ROWS, AGNOSTIC) else UNITARY.name, 0.0)
+            return found | {"optimizer.weight_decay": own}
         if "dropout" not in recipe.model:
             raise RequestError(f"--workload {context.workload.name}: its model has no dropout to leave out")
         return found | {"optimizer.weight_decay": ONLY_L2.get(kind, 0.0), "model.dropout": 0.0}

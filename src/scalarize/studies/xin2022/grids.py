@@ -75,13 +75,14 @@ CITYSCAPES = Grid(
 
 
 def plan(context: Context, grid: Grid, methods: bool = True, weights: bool = True) -> list[Planned]:
-    """Every contender at every point of the grid, early stopping on the validation average.
+    """Every contender at every point of the grid, early stopping on the validation average; where the tasks' metrics
+    have none (the paper does not say on what then), as the workload's recipe does.
 
     methods, weights: whether rows other than scalarization, and weights other than equal ones, take part. A step that
     is not finite, as at the largest learning rates, is skipped and counted.
     """
     rates, values = (swept(context, k, v) for k, v in ((LR, grid.rates), (grid.setting, grid.values)))
-    common = {**grid.fixed, "selection": "best", "on_nonfinite": "skip"}
+    common = {**grid.fixed, "on_nonfinite": "skip"} | ({"selection": "best"} if context.data.has_average else {})
     own = context.problem.settings
     common = {k: v for k, v in common.items() if k not in own}
     planned = []
