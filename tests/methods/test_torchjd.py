@@ -97,7 +97,9 @@ def test_mgda_is_no_longer_than_theirs(case: int | str) -> None:
     got, want = create("mgda").combine_gradients(j).gradient, tjd.MGDA(epsilon=1e-9, max_iters=500)(j)
     longest = j.norm(dim=1).max()
     assert got.norm() <= want.norm() * (1 + 1e-9) + 1e-9 * longest
-    assert (j @ got >= got @ got - 1e-9 * longest * (got.norm() + 1e-9 * longest) - 1e-9 * (got @ got)).all()
+    # Near stationary points what is left of the gradient is rounding, of some 1e-15 of the longest.
+    slack = longest * (1e-9 * got.norm() + 1e-13 * longest)
+    assert (j @ got >= got @ got - slack).all()
 
 
 @pytest.mark.parametrize("seed", range(5))
