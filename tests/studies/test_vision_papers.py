@@ -112,11 +112,12 @@ def test_a_target_runs_to_its_end(command: Any, tmp_path: Path, target: str) -> 
     answer = command("reproduce", target, "--workload", "rand-hie", *SMALL, "--out", "o", "--json")
     assert answer.status == 0, answer.err
     result = answer.json
-    assert result["illustration"]
+    assert result["illustration"] or not result["runs"]  # table 2 trains nothing
     frames = [pd.read_csv(tmp_path / result["out"] / t["file"]) for t in result["tables"]]
     assert frames
     assert all(len(f) for f in frames)
-    assert len(list((tmp_path / result["out"] / "figures").glob("*.png"))) >= len(frames)
+    drawn = [t for t in result["tables"] if t["kind"] != "table-3"]
+    assert len(list((tmp_path / result["out"] / "figures").glob("*.png"))) >= len(drawn)
 
 
 @pytest.fixture

@@ -13,12 +13,13 @@ def trade_off(table: Table) -> list[Chart]:
     every row where none is named.
     """
     frame = table.frame
-    lined = frame["lined"].fillna("")
+    first = frame["lined"].iloc[0]
+    lined = first if isinstance(first, str) else ""  # empty, it was read from the file as no number
     series = []
     for row, own in frame.groupby("row", sort=False):
         edge = own[own["line"]].sort_values(["x", "y"])
         rest = own[~own["line"]]
-        joined = str(row) == lined.iloc[0] or not lined.iloc[0]
+        joined = str(row) == lined or not lined
         series.append(_series(str(row), edge, joined))
         if len(rest):
             series.append(_series(f"{row}, dominated", rest, False))
