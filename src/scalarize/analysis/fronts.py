@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from scalarize.analysis import pareto
+from scalarize.analysis import pareto, statistics
 
 MODEL = ["run", "row", "weight", "rate", "value", "seed"]
 
@@ -47,11 +47,7 @@ def averages(results: pd.DataFrame) -> pd.DataFrame:
         error = np.where(found["sign"] > 0, 1 - found[split], found[split])
         found[split] = 100 * error
     models = found.groupby(MODEL, sort=False, dropna=False)[["validation", "test"]]
-    return models.agg(_whole_mean).reset_index()
-
-
-def _whole_mean(values: pd.Series[float]) -> float:
-    return float(values.mean(skipna=False))
+    return models.agg(statistics.mean_of_all).reset_index()
 
 
 def best(models: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

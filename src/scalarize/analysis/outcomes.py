@@ -19,7 +19,7 @@ def records(frame: pd.DataFrame, value: str = "test") -> list[dict[str, Any]]:
         head = own.iloc[0]
         values = dict(zip(own["task"], own[value], strict=True))
         record = {"method": str(head["row"]), "group": None, "seed": int(head["seed"]), "test": values}
-        found.append(record | {"average": float(own[value].mean(skipna=False)), "trainings": 1, "search_trainings": 0})
+        found.append(record | {"average": statistics.mean_of_all(own[value]), "trainings": 1, "search_trainings": 0})
     return found
 
 

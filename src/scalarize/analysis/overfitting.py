@@ -25,15 +25,11 @@ def per_epoch(courses: pd.DataFrame, first: Mapping[str, tuple[str, int]]) -> pd
     held = courses[courses["split"] == "validation"]
     held = held[held["metric"] == held["task"].map({task: name for task, (name, _) in first.items()})]
     signs = held["task"].map({task: sign for task, (_, sign) in first.items()})
-    score = held.assign(value=held["value"] * signs).groupby(KEYS)["value"].agg(_whole)
+    score = held.assign(value=held["value"] * signs).groupby(KEYS)["value"].agg(statistics.mean_of_all)
     loss = courses[(courses["split"] == "train") & (courses["metric"] == "loss")].groupby(KEYS)["value"].sum()
     norm = courses[courses["metric"] == "gradient-norm"].groupby(KEYS)["value"].mean()
     parts = {VALIDATION: score, LOSS: loss, NORM: norm}
     return pd.concat([p.reset_index().assign(what=what) for what, p in parts.items() if len(p)], ignore_index=True)
-
-
-def _whole(values: pd.Series[float]) -> float:
-    return float(values.mean(skipna=False))  # of the tasks left over, a mean would be another mean
 
 
 def bands(epochs: pd.DataFrame, what: str) -> pd.DataFrame:

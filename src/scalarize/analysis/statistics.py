@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Values = Sequence[float] | NDArray[np.float64]
 CONFIDENCE = 0.95
@@ -87,6 +90,11 @@ def t_interval(values: Values, confidence: float = CONFIDENCE) -> Interval:
     """Student's interval of the mean: mean +- t(n - 1) * deviation / sqrt(n)."""
     array, mean, deviation = _moments(values)
     return Interval(mean, math.nan, math.nan, deviation, array.size).at(confidence)
+
+
+def mean_of_all(values: pd.Series[float]) -> float:
+    """The mean, NaN where a value is missing: that of the others would be another quantity. For groups of a frame."""
+    return float(values.mean(skipna=False))
 
 
 def bootstrap_interval(values: Values, confidence: float = CONFIDENCE, seed: int = 0) -> Interval:
