@@ -49,7 +49,7 @@ TABLE = Part(
     },
     ("imtl-l",),
 )
-# At the paper's learning rate of 1e-2, one start in five on these pictures never leaves chance.
+# At the paper's learning rate of 1e-2, some starts on these pictures never leave chance.
 PICTURES = Part(
     20,
     3,

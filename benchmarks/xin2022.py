@@ -53,8 +53,8 @@ gettext (`scalarize data get gettext`), not WMT: models, data and trainings are 
 see *scaled*. Test: the best epoch on validation; train: the last epoch, on a sample of the training pairs.
 Learning rates are in the paper's units, 0.5 its best; intervals are Student's, 95 %, over seeds.
 
-One learning rate serves all rows, the recipe's, at which even weights learn well: no row is tuned on its own, and
-where there are two seeds they are one fewer than this project asks of a result. So: an *illustration*."""
+Where `--set optimizer.lr` stands in a command, one learning rate serves all its rows: none is tuned on its own. Where
+there are two seeds they are one fewer than this project asks of a result: an *illustration*."""
 
 
 def main(words: Sequence[str] | None = None) -> None:

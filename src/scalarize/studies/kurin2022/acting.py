@@ -116,7 +116,7 @@ def times(found: Found, to: str) -> Table:
 
 
 def _curves(found: Found) -> list[Table]:
-    return [courses.validation(found)[0], *courses.bands(found, overfitting.LOSS)]
+    return [*courses.validation(found), *courses.bands(found, overfitting.LOSS)]
 
 
 def _target(number: int, title: str, workloads: Sequence[str], plan: Any, tables: Any) -> Target:

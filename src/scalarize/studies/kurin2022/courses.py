@@ -65,14 +65,20 @@ def epochs_of(found: Found) -> pd.DataFrame:
 
 
 def validation(found: Found) -> list[Table]:
-    """Validation over epochs, and when it is best: one table each, or two a task whose metrics have no average."""
+    """Validation over epochs: a table for each of :func:`metrics_of`."""
     tables = []
     for name, metrics in metrics_of(found).items():
         epochs = overfitting.per_epoch(found.courses, metrics)
-        beside = "" if name == "average" else f", {name}"
         tables.append(Table("bands", f"Validation {name} over epochs", overfitting.bands(epochs, VALIDATION), BAND))
-        tables.append(onset(epochs, beside))
     return tables
+
+
+def onsets(found: Found) -> list[Table]:
+    """When validation is best: a table for each of :func:`metrics_of`."""
+    return [
+        onset(overfitting.per_epoch(found.courses, metrics), "" if name == "average" else f", {name}")
+        for name, metrics in metrics_of(found).items()
+    ]
 
 
 def bands(found: Found, *wanted: str) -> list[Table]:
@@ -124,7 +130,7 @@ def twin_tables(found: Found) -> list[Table]:
     """Figure 12: the two courses, and the test averages compared."""
     lower = bool((found.results["sign"] < 0).all())
     runs = outcomes.records(found.results)
-    return [validation(found)[0], *bands(found, LOSS), outcomes.table(runs, "Test average", GRADDROP.name, lower)]
+    return [*validation(found), *bands(found, LOSS), outcomes.table(runs, "Test average", GRADDROP.name, lower)]
 
 
 def _courses(number: int, where: str, settings: Protocol, kinds: Sequence[str]) -> Target:
@@ -134,7 +140,7 @@ def _courses(number: int, where: str, settings: Protocol, kinds: Sequence[str]) 
         f"Validation and summed training loss on {where}, {said_so}",
         (settings.workload,),
         lambda context: [p for kind in kinds for p in protocol.plan(context, settings, kind)],
-        lambda found: [*validation(found), *bands(found, LOSS)],
+        lambda found: [*validation(found), *onsets(found), *bands(found, LOSS)],
     )
 
 
@@ -149,7 +155,7 @@ TARGETS = (
         5,
         "Validation over epochs without regularisation, beside plain training with l2",
         ablation,
-        validation,
+        lambda found: [*validation(found), *onsets(found)],
     ),
     _on_celeba(6, "Norm of the summed gradient without regularisation", ablation, norms),
     _courses(7, "Multi-MNIST", MULTI_MNIST, (REGULARISED,)),
