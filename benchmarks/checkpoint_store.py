@@ -23,11 +23,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from scalarize import files
-from scalarize.search import cluster_start
-from scalarize.search.cluster import RayExecutor
-from scalarize.search.executor import Job, Outcome
-from scalarize.search.simulated import SimulatedLearner, Timing
+from scalarize.search.executors import ray_start
+from scalarize.search.executors.base import Job, Outcome
+from scalarize.search.executors.ray_executor import RayExecutor
+from scalarize.search.executors.simulated import SimulatedLearner, Timing
+from scalarize.utils import files
 
 WORKERS = 2
 STATES = {"small (1 kB)": 0.0, "ResNet-50 with momentum (205 MB)": Timing().checkpoint}
@@ -73,7 +73,7 @@ def seconds(executor: RayExecutor, members: int, place: str) -> float:
 def measure(members: int, rounds: int, states: Sequence[str]) -> dict[str, dict[str, list[float]]]:
     """State -> way -> seconds of each round. All ways share one Ray; each has its own workers, started before."""
     found: dict[str, dict[str, list[float]]] = {}
-    cluster_start.start(None, cpus=WORKERS * len(WAYS))
+    ray_start.start(None, cpus=WORKERS * len(WAYS))
     for state in states:
         factory = functools.partial(SimulatedLearner, ballast=STATES[state])
         found[state] = {way: [] for way in WAYS}

@@ -22,11 +22,11 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import __version__ as torchvision_version
 from torchvision import transforms
 
-from scalarize import files
-from scalarize.data.augment import Augment
-from scalarize.data.randaugment import RandAugment
-from scalarize.models.standardise import Standardise
-from scalarize.samples import Table
+from scalarize.tasks.samples import Table
+from scalarize.utils import files
+from scalarize.workloads.datasets.augment import Augment
+from scalarize.workloads.datasets.randaugment import RandAugment
+from scalarize.workloads.models.standardise import Standardise
 
 SIDE, BATCH = 32, 256
 MEAN, DEVIATION = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
@@ -118,7 +118,7 @@ def report(best: dict[str, float], rounds: int) -> str:
         *(f"| {name} | {rate:,.0f} |" for name, rate in best.items()),
         "",
         f"Best against best: **{ours / theirs:.1f} times** torchvision's rate. The pixels are torchvision's for the "
-        "same draws (`tests/data/test_randaugment.py`).",
+        "same draws (`tests/workloads/datasets/test_randaugment.py`).",
     ]
     return "\n".join(lines) + "\n"
 

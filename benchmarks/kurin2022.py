@@ -17,10 +17,10 @@ from typing import Any
 
 import pandas as pd
 
-from scalarize import files
 from scalarize.report import markdown
-from scalarize.report import study as page
-from scalarize.studies import study, targets
+from scalarize.report import study_page as page
+from scalarize.studies import registry, study
+from scalarize.utils import files
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def run(figure: str, workload: str, asked: argparse.Namespace) -> dict[str, Any]:
     """One target; its result, with the command that makes it again and its first table as text."""
-    (target,) = targets.get(f"kurin2022/{figure}")
+    (target,) = registry.get(f"kurin2022/{figure}")
     part = PARTS[workload]
     epochs, seeds = asked.epochs or part.epochs, asked.seeds or part.seeds
     further = part.methods if figure == "figure-2" else ()

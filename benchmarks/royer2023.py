@@ -18,11 +18,11 @@ from typing import Any
 
 import pandas as pd
 
-from scalarize import files
 from scalarize.analysis import claims
 from scalarize.report import markdown
-from scalarize.report import study as page
-from scalarize.studies import study, targets
+from scalarize.report import study_page as page
+from scalarize.studies import registry, study
+from scalarize.utils import files
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def run(trial: Trial, asked: argparse.Namespace) -> dict[str, Any]:
     """One trial; its result, with the command that makes it again."""
-    (target,) = targets.get(f"royer2023/{trial.target}")
+    (target,) = registry.get(f"royer2023/{trial.target}")
     sizes = {
         "budget": trial.budget,
         "epochs": asked.epochs or trial.epochs,

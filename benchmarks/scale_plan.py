@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 import scalarize
-from scalarize.search import registry
-from scalarize.search.algorithm import Setting
-from scalarize.search.simulated import Cluster, Plan, SimulatedExecutor, SimulatedLearner, Timing, simulate
+from scalarize.search.algorithms import registry
+from scalarize.search.algorithms.base import Setting
+from scalarize.search.executors.simulated import Cluster, Plan, SimulatedExecutor, SimulatedLearner, Timing, simulate
 from scalarize.search.space import Space
 
 BASE = Plan()
@@ -145,11 +145,12 @@ def report() -> str:
 TEMPLATE = """\
 # Planning a search of {members:,} members on 100 nodes
 
-Everything here is made by `python benchmarks/scale_plan.py --out docs/scale.md`, from `scalarize.search.simulated`:
-a learner that simulates its training, and a simulation of a search event by event. Put in your own numbers:
+Everything here is made by `python benchmarks/scale_plan.py --out docs/scale.md`, from
+`scalarize.search.executors.simulated`: a learner that simulates its training, and a simulation of a search event by
+event. Put in your own numbers:
 
 ```python
-from scalarize.search.simulated import Cluster, Plan, Timing, simulate
+from scalarize.search.executors.simulated import Cluster, Plan, Timing, simulate
 
 print(simulate(Plan(members=200, timing=Timing(epoch=90.0, jitter=0.1), cluster=Cluster(nodes=20))))
 ```
@@ -209,9 +210,10 @@ then; who is furthest behind goes first. The same driver, executors and checkpoi
   crash, as the order may differ.
 - `pbt` and `mopbt` can do without a barrier; algorithms that decide for whole generations refuse.
 
-The real driver, deciding {free_members} members on as many slots of `scalarize.search.simulated.SimulatedExecutor`
-with the base case's times, 12 generations, {free_seeds} seeds: with a barrier {barrier_hours:.2f} simulated hours and
-policies worth {barrier_value:.3f} (1 is best), without one {free_hours:.2f} hours and {free_value:.3f}.
+The real driver, deciding {free_members} members on as many slots of
+`scalarize.search.executors.simulated.SimulatedExecutor` with the base case's times, 12 generations, {free_seeds}
+seeds: with a barrier {barrier_hours:.2f} simulated hours and policies worth {barrier_value:.3f} (1 is best), without
+one {free_hours:.2f} hours and {free_value:.3f}.
 """
 
 

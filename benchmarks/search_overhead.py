@@ -22,12 +22,12 @@ from typing import Any, NamedTuple
 import torch
 
 import scalarize
-from scalarize import files
-from scalarize.policy import Policy
-from scalarize.search import cluster_start
-from scalarize.search.cluster import RayExecutor
-from scalarize.search.local import LocalExecutor
-from scalarize.studies import searching
+from scalarize.runs import search as searching
+from scalarize.search.executors import ray_start
+from scalarize.search.executors.local import LocalExecutor
+from scalarize.search.executors.ray_executor import RayExecutor
+from scalarize.utils import files
+from scalarize.weights.policy import Policy
 
 MEMBERS, EPOCHS, READY, WORKERS = 12, 12, 3, 2
 GENERATIONS = EPOCHS // READY
@@ -132,7 +132,7 @@ def in_process() -> dict[str, tuple[float, float, float]]:
 
 def tune(seconds: float) -> float:
     """Seconds in all of Ray Tune's synchronous PBT over the same trainings: 12 trials of 4 steps on 2 CPUs."""
-    ray = cluster_start.load()
+    ray = ray_start.load()
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     with warnings.catch_warnings():
@@ -159,7 +159,7 @@ def tune(seconds: float) -> float:
                 return True
 
         before = time.perf_counter()
-        cluster_start.start(None, cpus=WORKERS)
+        ray_start.start(None, cpus=WORKERS)
         with tempfile.TemporaryDirectory() as directory:
             library.Tuner(
                 Trial,
@@ -193,7 +193,7 @@ def transfer(through: str, megabytes: float) -> float:
     def factory(seed: int) -> Waiting:
         return Waiting(seed, 0.0, megabytes)
 
-    cluster_start.start(None, cpus=WORKERS)
+    ray_start.start(None, cpus=WORKERS)
     before = time.perf_counter()
     scalarize.search(
         factory,
@@ -228,10 +228,10 @@ def report(seconds: float, repeats: int) -> str:
         print(f"with start of Ray {cold.wall:.1f} s of {ideal:.1f}, steady {steady:.1f}", flush=True)
         theirs = tune(seconds)
         print(f"Tune {theirs:.1f} s", flush=True)
-        cluster_start.start(None, cpus=WORKERS)
+        ray_start.start(None, cpus=WORKERS)
         moved.append({way: transfer(way, 205.0) for way in ("objects", "directory")})
         print(f"205 MB: {moved[-1]}", flush=True)
-        cluster_start.load().shutdown()
+        ray_start.load().shutdown()
         rows.append((cold.wall, steady, theirs))
     lines = [
         "# What a search costs beside its trainings",

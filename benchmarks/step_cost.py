@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scalarize import files
-from scalarize.backward import Balancer
-from scalarize.studies import cost
+from scalarize.balancer.balancer import Balancer
+from scalarize.studies import step_cost
+from scalarize.utils import files
 
 CHEAP = ("uniform", "rlw", "dwa", "uncertainty", "imtl-l")
 DEEP = ("pcgrad", "mgda")
@@ -94,10 +94,10 @@ class Setting:
         losses = {t: functional.cross_entropy(self.heads[k](z), self.y[k]) for k, t in enumerate(self.names)}
         return losses, z
 
-    def deep(self, names: tuple[str, ...], **options: Any) -> dict[str, Callable[[], cost.Backward]]:
-        return cost.balancers(names, self.shared, self.names, **options)
+    def deep(self, names: tuple[str, ...], **options: Any) -> dict[str, Callable[[], step_cost.Backward]]:
+        return step_cost.balancers(names, self.shared, self.names, **options)
 
-    def torchjd(self, chunk: int | None) -> cost.Backward:
+    def torchjd(self, chunk: int | None) -> step_cost.Backward:
         from torchjd.aggregation import PCGrad
         from torchjd.autojac import jac_to_grad, mtl_backward
 
@@ -115,14 +115,14 @@ def one(name: str, n_tasks: int, seconds: float) -> list[dict[str, Any]]:
     setting = Setting(name, n_tasks)
     near = {f"{k}, representation": v for k, v in setting.deep(DEEP, level="representation").items()}
     cheap, clock = setting.deep(CHEAP) | near, time.process_time
-    quick = cost.measure(setting.forward, setting.parameters, cheap, 3, clock, floor=False, seconds=seconds)
+    quick = step_cost.measure(setting.forward, setting.parameters, cheap, 3, clock, floor=False, seconds=seconds)
     far = {f"{k}, parameters": v for k, v in setting.deep(DEEP).items()}
     if n_tasks == 8:
         far["mgda, parameters, blocks=4"] = setting.deep(("mgda",), blocks=4)["mgda"]
         far["pcgrad, parameters, chunk=8"] = setting.deep(("pcgrad",), chunk=8)["pcgrad"]
         far["torchjd pcgrad, all rows at once"] = lambda: setting.torchjd(None)
     far["torchjd pcgrad, row by row"] = lambda: setting.torchjd(1)
-    slow = cost.measure(setting.forward, setting.parameters, far, 3, clock, seconds=seconds)
+    slow = step_cost.measure(setting.forward, setting.parameters, far, 3, clock, seconds=seconds)
     about = {"model": name, "T": n_tasks, "P": sum(p.numel() for p in setting.shared)}
     return [about | row for row in [*quick, *slow[1:]]]
 
@@ -131,7 +131,7 @@ def approximations(name: str, n_tasks: int, seconds: float) -> list[dict[str, An
     """What cheaper evidence does to MGDA's direction (cosine on the shared parameters) and to its price."""
     setting = Setting(name, n_tasks)
     kinds = _kinds(setting)
-    rows = cost.measure(
+    rows = step_cost.measure(
         setting.forward,
         setting.parameters,
         {k: setting.deep(("mgda",), **o)["mgda"] for k, o in kinds.items()},

@@ -17,10 +17,10 @@ from typing import Any
 
 import pandas as pd
 
-from scalarize import files
 from scalarize.report import markdown
-from scalarize.report import study as page
-from scalarize.studies import study, targets
+from scalarize.report import study_page as page
+from scalarize.studies import registry, study
+from scalarize.utils import files
 
 QUESTIONS = {
     "gettext-fr-zh": {
@@ -80,9 +80,9 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def run(workload: str, name: str, question: str, asked: argparse.Namespace) -> dict[str, Any]:
     """One target; its result, with the command that makes it again."""
-    from scalarize.recipe import parse_settings
+    from scalarize.learners.recipe import parse_settings
 
-    (target,) = targets.get(f"xin2022/{name}")
+    (target,) = registry.get(f"xin2022/{name}")
     sweeps = name == "figure-6-left"  # learning rates are its axis, and seeds the other half of its comparison
     seeds = max(asked.seeds, SEEDS) if sweeps else asked.seeds
     changes = [s for s in asked.set if not (sweeps and s.startswith("optimizer.lr="))]

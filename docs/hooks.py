@@ -18,13 +18,13 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
 PUBLIC = {
-    "scalarize.backward": ["Balancer", "Used"],
-    "scalarize.policy": ["Policy"],
-    "scalarize.tasks": ["Task", "Domain"],
-    "scalarize.learner": ["Learner", "SupervisedLearner"],
+    "scalarize.balancer.balancer": ["Balancer", "Used"],
+    "scalarize.weights.policy": ["Policy"],
+    "scalarize.tasks.task": ["Task", "Domain"],
+    "scalarize.learners.supervised": ["Learner", "SupervisedLearner"],
     "scalarize.methods": ["create", "names", "Method", "Evidence", "Needs", "from_torchjd", "from_function"],
     "scalarize.search": ["search"],
-    "scalarize.simplex": ["normalise", "uniform", "inverse"],
+    "scalarize.weights.simplex": ["normalise", "uniform", "inverse"],
 }
 # How a method's docstring names its parts.
 LABEL = re.compile(r"^(Cost|Fails|Raises|Our choice):", re.MULTILINE)

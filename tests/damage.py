@@ -19,7 +19,7 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from scalarize.errors import ScalarizeError
+from scalarize.utils.errors import ScalarizeError
 
 WRONG = [
     *(None, True, False, 0, -1, 1, 3, 0.5, 1e-320, 1e308, -1e308, 10**30, 2**63, math.nan, math.inf, -math.inf),

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from scalarize.recipe import OptimizerRecipe, Recipe
-from scalarize.rl.environments import Array, Goals, Step, played
-from scalarize.rl.learner import ActorCriticLearner
-from scalarize.rl.networks import ActorCritic
-from scalarize.tasks import Data, Domain, Objective
+from scalarize.learners.recipe import OptimizerRecipe, Recipe
+from scalarize.learners.rl.actor_critic import ActorCriticLearner
+from scalarize.learners.rl.environments import Array, Goals, Step, played
+from scalarize.learners.rl.networks import ActorCritic
+from scalarize.tasks.task import Data, Domain, Objective
 from scalarize.workloads import Workload
 
 TASKS = ("straight", "mirrored")

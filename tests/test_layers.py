@@ -14,94 +14,25 @@ from scalarize import methods
 
 ROOT = Path(__file__).parents[1] / "src" / "scalarize"
 
-# What each part may import besides itself. `errors`, `files` and `seeds` are everybody's.
-EVERYBODY = {"errors", "files", "seeds"}
-ALLOWED: dict[str, set[str]] = {
-    "errors": set(),
-    "files": set(),
-    "seeds": set(),
-    "simplex": set(),
-    "policy": {"simplex"},
-    "methods": {"policy", "simplex"},
-    "partial": {"methods"},
-    "gradients": {"methods"},
-    "probes": {"gradients"},
-    "weigher": {"methods", "partial"},
-    "processes": {"gradients"},
-    "losses": {"partial", "processes", "gradients"},
-    "evidence": {"losses", "gradients", "processes"},
-    "options": {"methods", "processes"},
-    "passes": {"losses", "gradients", "processes"},
-    "comparing": {"losses", "evidence", "gradients", "methods", "options", "passes", "processes", "weigher"},
-    "backward": {
-        "methods",
-        "options",
-        "weigher",
-        "gradients",
-        "processes",
-        "losses",
-        "evidence",
-        "passes",
-        "comparing",
-    },
-    "metrics": set(),
-    "samples": set(),
-    "tasks": {"metrics", "samples"},
-    "recipe": set(),
-    "sampling": set(),
-    "reading": {"samples", "sampling", "tasks"},
-    "optim": {"recipe"},
-    "rows": {"tasks"},
-    "evaluation": {"samples", "tasks", "metrics"},
-    "selection": {"tasks", "evaluation"},
-    "models": {"methods"},
-    "data": {"samples", "tasks", "metrics"},
-    "records": set(),
-    "loggers": set(),
-    "implied": {"records", "policy", "simplex"},
-    # A workload may bring its own learner.
-    "workloads": {"samples", "tasks", "data", "models", "recipe", "metrics", "rl"},
-    "protocols": {"evaluation", "methods", "policy", "probes", "recipe", "tasks"},
-    "rl": {"backward", "methods", "optim", "policy", "probes", "recipe", "rows", "samples", "tasks"},
-    "learner": {
-        "protocols",
-        "rows",
-        "probes",
-        "backward",
-        "methods",
-        "policy",
-        "recipe",
-        "tasks",
-        "evaluation",
-        "optim",
-        "sampling",
-        "reading",
-    },
-    "requests": {"learner", "methods", "policy", "recipe", "rows", "tasks", "workloads"},
-    "training": {
-        "requests",
-        "selection",
-        "evaluation",
-        "rows",
-        "probes",
-        "protocols",
-        "learner",
-        "methods",
-        "recipe",
-        "records",
-        "tasks",
-    },
-    "search": {"learner", "policy", "simplex", "records"},
-    "analysis": {"records", "policy", "simplex"},
-    "report": {"analysis", "records", "policy", "simplex"},
-    "studies": {
-        *("search", "requests", "training", "learner", "workloads", "tasks", "recipe", "records", "policy", "simplex"),
-        *("methods", "analysis", "implied", "backward", "models", "evaluation", "samples"),
-    },
+# What each package imports besides itself and `utils`, which is everybody's. The test demands equality: a line that
+# nobody uses is a permission that nobody checked. `cli` may import anything.
+IMPORTS: dict[str, set[str]] = {
+    "utils": set(),
+    "weights": set(),
+    "tasks": set(),
+    "methods": {"weights"},
+    "analysis": {"weights"},
+    "balancer": {"methods"},
+    "report": {"analysis"},
+    "learners": {"balancer", "methods", "tasks", "weights"},
+    "workloads": {"learners", "tasks"},
+    "search": {"learners", "weights"},
+    "runs": {"analysis", "learners", "methods", "search", "tasks", "weights", "workloads"},
+    "studies": {"analysis", "balancer", "learners", "methods", "runs", "tasks", "weights", "workloads"},
 }
-HEAVY = {"analysis": {"torch"}, "simplex": {"torch"}, "policy": {"torch"}, "report": {"torch"}}
-ONLY = {"ray": ("search/cluster",), "matplotlib": ("report/",), "plotly": ("report/",)}
-STEPPERS = ("learner.py", "rl/")
+NO_TORCH = ("analysis/", "report/", "weights/")
+ONLY = {"ray": ("search/executors/ray_",), "matplotlib": ("report/",), "plotly": ("report/",)}
+STEPPERS = ("learners/",)
 
 
 def sources() -> list[Path]:
@@ -122,25 +53,40 @@ def imported(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def packages() -> list[str]:
+    return sorted(path.name for path in ROOT.iterdir() if (path / "__init__.py").exists())
+
+
 def own_parts(tree: ast.AST) -> set[str]:
-    return {name.split(".")[1] for name in imported(tree) if name.startswith("scalarize.") and name.count(".") >= 1}
+    """The packages of scalarize that a file imports."""
+    return {name.split(".")[1] for name in imported(tree) if name.startswith("scalarize.")} & set(packages())
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_go_one_way(path: Path) -> None:
-    name = part(path)
-    if name in ("cli", "__init__", "__main__"):
-        return
-    assert name in ALLOWED, f"{name} has no place in the layers: add it, or find the part that it belongs to"
-    wrong = {p for p in own_parts(ast.parse(path.read_text())) if (ROOT / p).exists() or (ROOT / f"{p}.py").exists()}
-    assert wrong - ALLOWED[name] - EVERYBODY - {name} == set()
+def test_every_package_has_its_line() -> None:
+    assert {*IMPORTS, "cli"} == set(packages())
+
+
+@pytest.mark.parametrize("package", IMPORTS)
+def test_a_package_imports_what_its_line_says(package: str) -> None:
+    found = {part for path in (ROOT / package).rglob("*.py") for part in own_parts(ast.parse(path.read_text()))}
+    assert found - {"utils", package} == IMPORTS[package]
+
+
+def test_search_imports_learners_for_types_only() -> None:
+    for path in (ROOT / "search").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        typed = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)]
+        inside = {id(n) for block in typed for n in ast.walk(block)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("scalarize.learners"):
+                assert id(node) in inside, path
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_heavy_packages_stay_where_they_belong(path: Path) -> None:
     relative = path.relative_to(ROOT).as_posix()
     roots = {name.split(".")[0] for name in imported(ast.parse(path.read_text()))}
-    assert not roots & HEAVY.get(part(path), set())
+    assert not (relative.startswith(NO_TORCH) and "torch" in roots)
     for package, homes in ONLY.items():
         assert package not in roots or relative.startswith(homes), f"{relative} imports {package}"
 
@@ -169,16 +115,19 @@ def strings(tree: ast.AST) -> Iterator[str]:
             yield node.value
 
 
+# Files outside `methods` and `studies` that name a method: the command line's default, and a comparison's rows.
+NAMED = {"cli/train.py": {"uniform"}, "runs/comparison_rows.py": {"fixed", "uniform"}}
+
+
 def test_no_method_is_named_outside_methods_and_studies() -> None:
-    # "policy" and "uniform" are also words of the field: the noun of the system, and the command line's default.
+    # "policy" is also a word of the field, the noun of the system.
     names = set(methods.names()) - {"policy"}
     for path in sources():
         relative = path.relative_to(ROOT).as_posix()
         if part(path) in ("methods", "studies"):
             continue
         named = names & set(strings(ast.parse(path.read_text())))
-        if relative == "cli/train.py":
-            named -= {"uniform"}
+        named -= NAMED.get(relative, set())
         if relative == "methods/__init__.py":
             named = set()
         assert not named, f"{relative} names {sorted(named)}"
@@ -187,13 +136,18 @@ def test_no_method_is_named_outside_methods_and_studies() -> None:
 def test_no_benchmark_is_named_in_a_model() -> None:
     from scalarize import workloads
 
-    for path in (ROOT / "models").glob("*.py"):
+    for path in (ROOT / "workloads" / "models").glob("*.py"):
         words = {w for text in strings(ast.parse(path.read_text())) for w in text.split()}
         assert not words & set(workloads.names()), path
 
 
-@pytest.mark.parametrize("script", sorted((ROOT.parents[1] / "benchmarks").glob("*.py")), ids=lambda p: p.stem)
-def test_no_benchmark_hides_a_package(script: Path) -> None:
-    # `python benchmarks/x.py` puts its folder first: `import x` would find the benchmark itself
-    elsewhere = [place for place in sys.path if Path(place).resolve() != script.parent]
+SCRIPTS = sorted(p for d in ("benchmarks", "results") for p in (ROOT.parents[1] / d).glob("*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
+def test_no_script_hides_a_package(script: Path) -> None:
+    # `python results/x.py` puts its folder first: `import x` would find the script itself
+    project = ROOT.parents[1]
+    own = {script.parent, project, project / "tests", project / "src"}
+    elsewhere = [place for place in sys.path if Path(place).resolve() not in own]
     assert importlib.machinery.PathFinder.find_spec(script.stem, elsewhere) is None

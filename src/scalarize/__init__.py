@@ -11,13 +11,13 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Balancer": "scalarize.backward",
-    "Domain": "scalarize.tasks",
-    "Learner": "scalarize.learner",
-    "Policy": "scalarize.policy",
-    "Task": "scalarize.tasks",
+    "Balancer": "scalarize.balancer.balancer",
+    "Domain": "scalarize.tasks.task",
+    "Learner": "scalarize.learners.supervised",
+    "Policy": "scalarize.weights.policy",
+    "Task": "scalarize.tasks.task",
 }
-_MODULES = ("methods", "search", "simplex")
+_MODULES = {"methods": "scalarize.methods", "search": "scalarize.search", "simplex": "scalarize.weights.simplex"}
 __all__ = [*_HOMES, *_MODULES]
 
 
@@ -25,5 +25,5 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     if name in _MODULES:
-        return importlib.import_module(f"scalarize.{name}")
+        return importlib.import_module(_MODULES[name])
     raise AttributeError(f"module 'scalarize' has no attribute {name!r}")

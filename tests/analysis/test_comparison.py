@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scalarize.analysis import comparison, tables
-from scalarize.errors import RequestError
+from scalarize.analysis import comparison, text_tables
+from scalarize.utils.errors import RequestError
 
 
 def run(method, seed, average, group=None, trainings=1, **more):
@@ -138,7 +138,7 @@ def test_best_per_column_and_direction():
 
 def test_the_text_table_lines_up_and_stars_the_best():
     rows = comparison.rows(UNIFORM + POLICY + [run("single-run", 0, 0.5)])
-    text = tables.comparison_table(rows, scale=100)
+    text = text_tables.comparison_table(rows, scale=100)
     lines = text.splitlines()
     assert lines[0].split() == ["method", "average", "task-a", "task-b", "seeds", "trainings"]
     ends = {lines[0].rindex("trainings") + 9, len(lines[2]), len(lines[3]), len(lines[4])}
@@ -146,7 +146,7 @@ def test_the_text_table_lines_up_and_stars_the_best():
     assert "68.61 ±0.50*" in text
     assert "3 x 3" in lines[3]
     assert "50.00 ±?" in lines[4]
-    assert tables.comparison_table([]) == "no runs"
+    assert text_tables.comparison_table([]) == "no runs"
 
 
 def test_display_scale():

@@ -5,16 +5,16 @@ import pandas as pd
 import pytest
 
 import fake_runs
-from scalarize.analysis import curves, runs
-from scalarize.analysis.runs import Run
-from scalarize.errors import RequestError
-from scalarize.policy import Policy
+from scalarize.analysis import curves, read_runs
+from scalarize.analysis.read_runs import Run
+from scalarize.utils.errors import RequestError
+from scalarize.weights.policy import Policy
 
 
 def run_of(tmp_path, rows) -> Run:
     fake_runs.training(tmp_path, "x", 0, 0.7)
     fake_runs.write(tmp_path, records_jsonl=rows)
-    return runs.read_run(tmp_path)
+    return read_runs.read_run(tmp_path)
 
 
 def test_a_weight_holds_until_the_next_and_is_averaged_over_steps(tmp_path):
@@ -79,7 +79,7 @@ def test_policy_weights_follow_the_segments():
 
 
 def test_generations_summarise_members(tmp_path):
-    table = curves.generations(runs.read_search(fake_runs.search(tmp_path)).lineage)
+    table = curves.generations(read_runs.read_search(fake_runs.search(tmp_path)).lineage)
     assert table["epoch"].tolist() == [3, 6, 9, 12]
     assert (table["best"] >= table["median"]).all()
     assert (table["median"] >= table["worst"]).all()
@@ -87,13 +87,13 @@ def test_generations_summarise_members(tmp_path):
 
 def test_a_comparison_names_its_runs_by_the_longest_fitting_row(tmp_path):
     demo = fake_runs.compare(tmp_path, searches=2, seeds=1)
-    found = runs.read([tmp_path]).comparisons[0]
+    found = read_runs.read([tmp_path]).comparisons[0]
     assert [search.path.name for search in found.searches] == ["search-0", "search-1"]
     methods = {run.path.name: run.method for run in found.runs}
     assert methods["policy-last-search1-seed0"] == "policy-last"
     assert methods["policy-search1-seed0"] == "policy"
     assert methods["single-seed0-log-drugs"] == "single"
-    again = runs.read([demo, demo / "runs", demo])
+    again = read_runs.read([demo, demo / "runs", demo])
     assert (len(again.comparisons), len(again.runs)) == (1, len(found.runs))
 
 
@@ -101,5 +101,5 @@ def test_retrains_inside_a_search_are_found(tmp_path):
     fake_runs.search(tmp_path)
     fake_runs.compare(tmp_path / "retrain-full-1234", searches=1, seeds=1)
     fake_runs.training(tmp_path / "members" / "m0", "x", 0, 0.7)
-    found = runs.read([tmp_path])
+    found = read_runs.read([tmp_path])
     assert (len(found.searches), len(found.comparisons), len(found.runs)) == (1, 1, 0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as hs
 from hypothesis.extra.numpy import arrays
 
 from scalarize.analysis import pareto
-from scalarize.errors import RequestError
+from scalarize.utils.errors import RequestError
 
 
 def test_front_and_volume_by_hand():

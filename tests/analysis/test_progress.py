@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scalarize.analysis import progress
-from scalarize.errors import RequestError
+from scalarize.utils.errors import RequestError
 
 
 def row(epoch: int, task: str, value: float) -> str:

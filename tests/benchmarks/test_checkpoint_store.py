@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from scalarize.search.executor import Outcome
-from scalarize.search.local import LocalExecutor
-from scalarize.search.simulated import SimulatedLearner
+from scalarize.search.executors.base import Outcome
+from scalarize.search.executors.local import LocalExecutor
+from scalarize.search.executors.simulated import SimulatedLearner
 
 
 def test_every_state_is_read_by_another_member(benchmark: ModuleType, tmp_path: Path) -> None:

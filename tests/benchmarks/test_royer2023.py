@@ -11,7 +11,7 @@ import pytest
 
 from scalarize.analysis import claims
 from scalarize.analysis.statistics import t_interval
-from scalarize.studies import study, targets
+from scalarize.studies import registry, study
 
 
 def found(place: Path, data: str, values: list[float]) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def test_each_trial_is_a_request_that_can_be_planned(benchmark: ModuleType) -> N
     assert sum(trial.minutes for trial in benchmark.PLAN) <= 120
     for trial in benchmark.PLAN:
         assert trial.seeds >= study.FEWEST_SEEDS
-        assert targets.get(f"royer2023/{trial.target}")
+        assert registry.get(f"royer2023/{trial.target}")
 
 
 def test_pairs_do_not_end_the_cells_of_a_table(benchmark: ModuleType) -> None:

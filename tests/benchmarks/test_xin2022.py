@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from scalarize.studies import targets
+from scalarize.studies import registry
 
 
 def test_the_page_holds_commands_findings_and_tables(benchmark: ModuleType, tmp_path: Path) -> None:
@@ -59,4 +59,4 @@ def test_learning_rates_are_swept_where_they_are_the_axis(
 def test_its_targets_exist(benchmark: ModuleType) -> None:
     for questions in benchmark.QUESTIONS.values():
         for name in questions:
-            assert targets.get(f"xin2022/{name}")
+            assert registry.get(f"xin2022/{name}")

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 import fake_runs
-from scalarize.policy import Policy
+from scalarize.weights.policy import Policy
 
 SHORT = ("--epochs", 2, "--set", "batch_size=1024")
 
@@ -62,8 +62,8 @@ def test_resume_starts_where_nothing_is(command: Any) -> None:
 
 
 def test_a_run_cut_short_goes_on_exactly(command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from scalarize import training
-    from scalarize.learner import SupervisedLearner
+    from scalarize.learners.supervised import SupervisedLearner
+    from scalarize.runs import train as training
 
     words = ("train", "rand-hie-sites", "--epochs", 4, "--method", "uncertainty")
     assert command(*words, "--out", "whole").status == 0

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 import fake_runs
 from damage import amounts, as_json, damaged, damaged_bytes, damaged_file, fuzz, one_line, snapshot
-from scalarize import implied, records, report
+from scalarize import report
 from scalarize.analysis import progress
-from scalarize.analysis import runs as sources
-from scalarize.errors import ScalarizeError
-from scalarize.policy import Policy
+from scalarize.analysis import read_runs as sources
+from scalarize.runs import directory as run_directory
+from scalarize.runs import policy_from_run
 from scalarize.search import runs_table
+from scalarize.utils.errors import ScalarizeError
+from scalarize.weights.policy import Policy
 from scalarize.workloads.own_table import from_csv
 
 POLICY = {
@@ -97,12 +99,12 @@ def test_damaged_directories_are_read_or_refused(tmp_path: Path, examples: int) 
                 assert len(run.records.columns) == 7
         for directory in ("run", "search", "comparison"):
             with one_line():
-                policy, clipped = implied.policy_of_run(place / directory)
+                policy, clipped = policy_from_run.policy_of_run(place / directory)
                 assert 0 <= clipped <= 0.1
                 assert Policy.from_dict(policy.to_dict()) == policy
             for resume in (True, False):
                 with pytest.raises(ScalarizeError):
-                    records.claim(place / directory, "train", {"workload": "other"}, resume, "scalarize")
+                    run_directory.claim(place / directory, "train", {"workload": "other"}, resume, "scalarize")
 
     on_damage(place, examples, look)
 

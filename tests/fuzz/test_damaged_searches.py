@@ -12,10 +12,11 @@ import torch
 
 import scalarize
 from damage import amounts, damaged, damaged_bytes, damaged_file, fuzz, one_line, snapshot
-from scalarize import requests, training
-from scalarize.errors import RequestError
-from scalarize.learner import SupervisedLearner
-from scalarize.search.problems import Stationary
+from scalarize.learners.supervised import SupervisedLearner
+from scalarize.runs import request as requests
+from scalarize.runs import train as training
+from scalarize.search.toy_problems import Stationary
+from scalarize.utils.errors import RequestError
 
 KEPT = "kept"
 

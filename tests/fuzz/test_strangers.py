@@ -11,8 +11,8 @@ import torch
 
 import scalarize
 from calling import call, furnish, inside
-from scalarize.errors import ScalarizeError
-from scalarize.search.problems import Stationary
+from scalarize.search.toy_problems import Stationary
+from scalarize.utils.errors import ScalarizeError
 
 
 class Bomb:

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from scalarize.methods import Evidence, Method, Needs, create, get, names
-from scalarize.policy import Policy
+from scalarize.weights.policy import Policy
 
 P = 11
 

@@ -7,9 +7,11 @@ import torch
 from torch import nn
 
 import scalarize
-from scalarize import methods, requests, training
-from scalarize.errors import RequestError
+from scalarize import methods
 from scalarize.methods import Method, create
+from scalarize.runs import request as requests
+from scalarize.runs import train as training
+from scalarize.utils.errors import RequestError
 
 T, B, D = 3, 5, 4
 

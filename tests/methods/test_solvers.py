@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from scalarize.errors import RunError
 from scalarize.methods import create
 from scalarize.methods.bargaining import bargain
 from scalarize.methods.gradient_based import cagrad as cagrad_file
 from scalarize.methods.gradient_based import dual_cone, mgda
 from scalarize.methods.gram import Gram
 from scalarize.methods.solvers import min_norm, nonnegative_qp, onto_dual_cone
+from scalarize.utils.errors import RunError
 
 KINDS = ("plain", "zero", "opposite", "duplicate", "row_1e6", "pareto")
 

@@ -15,7 +15,7 @@ import torch
 from scipy.optimize import minimize, root
 
 from scalarize.methods import create, get, names
-from scalarize.policy import Policy
+from scalarize.weights.policy import Policy
 
 Array = Any
 Steps = Sequence[tuple[Array, Array, Array]]

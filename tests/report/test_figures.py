@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalarize.errors import RequestError
 from scalarize.report import images
 from scalarize.report.charts import Chart, Series
 from scalarize.report.figures import heat, results
+from scalarize.utils.errors import RequestError
 
 
 def test_heat_map_names_its_extremes_and_keeps_gaps():

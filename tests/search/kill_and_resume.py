@@ -16,7 +16,7 @@ with warnings.catch_warnings():
     import botorch  # noqa: F401  (loaded before the forks, as is torch, so that a child begins at once)
 
 import scalarize.search
-from scalarize.search.problems import Noisy
+from scalarize.search.toy_problems import Noisy
 
 
 class Slow(Noisy):

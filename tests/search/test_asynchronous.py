@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import scalarize
-from scalarize.errors import RequestError
 from scalarize.search import Setting, Space, create
-from scalarize.search.problems import Noisy
-from scalarize.search.simulated import SimulatedExecutor, SimulatedLearner, Timing
+from scalarize.search.executors.simulated import SimulatedExecutor, SimulatedLearner, Timing
+from scalarize.search.toy_problems import Noisy
+from scalarize.utils.errors import RequestError
 
 UNEVEN = Timing(jitter=0.5)
 SETTINGS = {"epochs": 12, "population": 6, "asynchronous": True}

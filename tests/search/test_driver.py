@@ -10,10 +10,11 @@ import pytest
 import torch
 
 import scalarize
-from scalarize import Policy, files
-from scalarize.errors import DivergedError, RequestError, RunError
+from scalarize import Policy
 from scalarize.search import LocalExecutor, lineage
-from scalarize.search.problems import Noisy, Stationary
+from scalarize.search.toy_problems import Noisy, Stationary
+from scalarize.utils import files
+from scalarize.utils.errors import DivergedError, RequestError, RunError
 
 
 class Stop(Exception):

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import scalarize
-from scalarize.errors import RequestError, RunError
 from scalarize.search.journal import Journal
-from scalarize.search.problems import Noisy
+from scalarize.search.toy_problems import Noisy
+from scalarize.utils.errors import RequestError, RunError
 
 SETTINGS = {"epochs": 12, "population": 6}
 ROOT = Path(__file__).resolve().parents[2]
@@ -238,9 +238,7 @@ def test_a_full_disk(size, whole, tmp_path):
 
 
 def test_the_lock_dies_with_its_process(tmp_path):
-    script = (
-        "import sys, time; from scalarize import files\nwith files.lock(sys.argv[1]): print(flush=True); time.sleep(60)"
-    )
+    script = "import sys, time; from scalarize.utils import files\nwith files.lock(sys.argv[1]): print(flush=True); time.sleep(60)"
     command = [sys.executable, "-c", script, str(tmp_path)]
     with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scalarize.errors import RequestError
 from scalarize.search import score
+from scalarize.utils.errors import RequestError
 
 METRICS = np.array([[0.2, 0.4, 0.9], [0.5, 0.5, 0.5], [np.nan, 1.0, 1.0]])
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from scalarize import workloads
-from scalarize.errors import RequestError
-from scalarize.requests import Problem
-from scalarize.studies import axes, budget, study, targets
-from scalarize.tasks import Data
+from scalarize.runs.request import Problem
+from scalarize.studies import axes, budget, registry, study
+from scalarize.tasks.task import Data
+from scalarize.utils.errors import RequestError
 
 
 def test_thinning_keeps_the_ends() -> None:
@@ -59,7 +59,7 @@ def test_a_setting_that_fixes_the_size_is_not_swept_over() -> None:
 
 
 def test_a_study_can_be_restricted_to_tasks() -> None:
-    (target,) = targets.get("royer2023/figure-3")
+    (target,) = registry.get("royer2023/figure-3")
     tasks = ("any-mental", "visits-other")
     request = study.StudyRequest(target=target.name, workload="rand-hie", tasks=tasks, budget="tiny")
     ((full, here),) = study.contexts(target, request)

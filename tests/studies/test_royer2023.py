@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from scalarize.studies import targets
+from scalarize.studies import registry
 
 PAPER = "royer2023"
 SMALL = ("--budget", "tiny", "--epochs", 1, "--set", "batch_size=2048")
@@ -19,7 +19,7 @@ FAST = {  # target -> the workload on which it is tried here
     "figure-A": "rand-hie",
     "cost": "rand-hie",
 }
-REST = sorted({t.name.partition("/")[2] for t in targets.papers()[PAPER]} - set(FAST))
+REST = sorted({t.name.partition("/")[2] for t in registry.papers()[PAPER]} - set(FAST))
 
 
 SLOW = [pytest.param(target, "rand-hie-sites", marks=pytest.mark.slow) for target in REST]
@@ -68,7 +68,7 @@ def test_a_study_reads_the_runs_that_are_there(command: Any, tmp_path: Path) -> 
 def test_the_list_names_one_target_a_line(command: Any) -> None:
     answer = command("reproduce", PAPER, "--list")
     names = [line.split()[0] for line in answer.out.splitlines()]
-    assert names == [t.name for t in targets.papers()[PAPER]]
+    assert names == [t.name for t in registry.papers()[PAPER]]
     assert {f"{PAPER}/figure-2", f"{PAPER}/table-D", f"{PAPER}/figure-F"} <= set(names)
     every = [t["name"] for t in command("reproduce", "--list", "--json").json["targets"]]
     assert [name for name in every if name.startswith(f"{PAPER}/")] == names
@@ -93,8 +93,8 @@ def test_wrong_requests_are_one_line(command: Any, words: tuple[str, ...], said:
     assert answer.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("paper", targets.papers())
+@pytest.mark.parametrize("paper", registry.papers())
 def test_no_paper_is_named_outside_its_studies(paper: str) -> None:
-    root = Path(targets.__file__).parents[1]
+    root = Path(registry.__file__).parents[1]
     naming = {path.relative_to(root).parts[:2] for path in root.rglob("*.py") if paper in path.read_text()}
     assert naming == {("studies", paper)}

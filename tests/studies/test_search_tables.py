@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 
-from scalarize.policy import Policy
-from scalarize.studies.royer2023 import printed, search_tables
+from scalarize.studies.royer2023 import reported, search_tables
+from scalarize.weights.policy import Policy
 
 
 def test_our_sizes_stand_beside_the_papers() -> None:
     ours = ["depth 1, width 8", "depth 3, width 128"]
-    small, large = printed.AVERAGES["table-1"]
+    small, large = reported.AVERAGES["table-1"]
     for sizes, expected in ((ours, [small, large]), (ours[:1], [large])):
         assert [search_tables.paper_beside("table-1", size, sizes)[0] for size in sizes] == expected
-    assert search_tables.paper_beside("table-1", small, [small, large]) == (small, printed.AVERAGES["table-1"][small])
+    assert search_tables.paper_beside("table-1", small, [small, large]) == (small, reported.AVERAGES["table-1"][small])
 
 
 def test_rows_at_the_edge_of_the_rates_are_counted() -> None:

@@ -11,22 +11,23 @@ import pandas as pd
 import pytest
 import torch
 
-from scalarize import tasks, workloads
-from scalarize.errors import RequestError
+from scalarize import workloads
 from scalarize.report.figures import studies as figures
-from scalarize.requests import Problem
-from scalarize.samples import Table
-from scalarize.studies import budget, targets
-from scalarize.studies.execution import Context, Found
+from scalarize.runs.request import Problem
+from scalarize.studies import budget, registry
+from scalarize.studies.execute import Context, Found
 from scalarize.studies.xin2022 import pairs, translation
-from scalarize.tasks import Data, Domain, Objective
+from scalarize.tasks import task as task_types
+from scalarize.tasks.samples import Table
+from scalarize.tasks.task import Data, Domain, Objective
+from scalarize.utils.errors import RequestError
 
 NAME = "nmt-en-fr-zh"
 
 
 def context(size: str = "full", seeds: int | None = None, count: int = 2, **settings: Any) -> Context:
     """The published pair without its data."""
-    known = [dataclasses.replace(tasks.multiclass(n, 4), higher_is_better=False) for n in ("fr", "zh")[:count]]
+    known = [dataclasses.replace(task_types.multiclass(n, 4), higher_is_better=False) for n in ("fr", "zh")[:count]]
     domains = {
         t.name: Domain(t.name, {"train": Table(torch.zeros(8, 1), {t.name: torch.arange(8) % 4})}) for t in known
     }
@@ -146,7 +147,7 @@ def test_the_other_tables_of_known_runs() -> None:
 
 
 def test_every_figure_is_listed_with_its_pair() -> None:
-    known = {t.name: t.workloads for t in targets.papers()["xin2022"]}
+    known = {t.name: t.workloads for t in registry.papers()["xin2022"]}
     assert known["xin2022/figure-4"] == ("nmt-en-fr-de",)
     assert known["xin2022/figure-5"] == ("nmt-en-fr-ro",)
     assert len(known["xin2022/figure-14"]) == 3

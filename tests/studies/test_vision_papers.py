@@ -16,20 +16,20 @@ import torch
 
 from scalarize import workloads
 from scalarize.analysis import fronts, outcomes, overfitting
-from scalarize.errors import RequestError
-from scalarize.requests import Problem
-from scalarize.samples import Table
-from scalarize.studies import budget, cost, targets
-from scalarize.studies.execution import Context
+from scalarize.runs.request import Problem
+from scalarize.studies import budget, registry, step_cost
+from scalarize.studies.execute import Context
 from scalarize.studies.kurin2022 import protocol
 from scalarize.studies.kurin2022.protocol import AGNOSTIC
 from scalarize.studies.xin2022 import grids
-from scalarize.tasks import Data, Domain
+from scalarize.tasks.samples import Table
+from scalarize.tasks.task import Data, Domain
+from scalarize.utils.errors import RequestError
 
 SMALL = ("--budget", "tiny", "--epochs", 1, "--set", "batch_size=2048")
 FAST = ("kurin2022/figure-12", "xin2022/figure-9")  # 3 and 8 runs
 ACTING = {f"kurin2022/figure-{k}" for k in (4, 13, 16)}  # reinforcement learning: tests/rl
-NAMES = sorted({t.name for paper in ("kurin2022", "xin2022") for t in targets.papers()[paper]} - ACTING)
+NAMES = sorted({t.name for paper in ("kurin2022", "xin2022") for t in registry.papers()[paper]} - ACTING)
 
 
 def context(name: str, size: str = "full") -> Context:
@@ -180,7 +180,7 @@ def test_batches_larger_than_the_training_split_are_timed() -> None:
     workload = workloads.get("rand-hie")
     data = workload.load(workload.recipe.data, Path())
     model = workload.build(workload.recipe.model, data)
-    losses, _ = cost.forward_of(model, data, len(data.domains["all"].splits["train"]) + 1)()
+    losses, _ = step_cost.forward_of(model, data, len(data.domains["all"].splits["train"]) + 1)()
     assert all(torch.isfinite(loss) for loss in losses.values())
 
 
@@ -259,7 +259,7 @@ def test_fronts_and_averages_of_known_models() -> None:
 
 
 def test_no_paper_is_named_outside_studies() -> None:
-    root = Path(targets.__file__).parents[1]
+    root = Path(registry.__file__).parents[1]
     for path in root.rglob("*.py"):
         for paper in ("kurin2022", "xin2022"):
             assert paper not in path.read_text() or f"studies/{paper}" in path.as_posix(), path

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from scalarize import workloads
-from scalarize.samples import Batch
-from scalarize.tasks import Data
+from scalarize.tasks.samples import Batch
+from scalarize.tasks.task import Data
 
 Overfit = Callable[..., dict[str, float]]
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from scalarize.data import cifar, manifest, rendered, taskonomy
 from scalarize.workloads.celeba import ATTRIBUTES
+from scalarize.workloads.datasets import cifar, manifest, rendered, taskonomy
 from scalarize.workloads.domainnet import DOMAINS
 
 

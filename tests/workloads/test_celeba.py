@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from scalarize import workloads
-from scalarize.errors import RequestError
-from scalarize.tasks import Data
+from scalarize.tasks.task import Data
+from scalarize.utils.errors import RequestError
 from scalarize.workloads.celeba import ATTRIBUTES, GROUPS, attributes_task
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from scalarize import workloads
-from scalarize.models.resnet import count
+from scalarize.workloads.models.resnet import count
 
 WORKLOAD = workloads.get("celeba-resnet")
 

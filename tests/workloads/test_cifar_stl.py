@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from scalarize import workloads
-from scalarize.data import cifar
-from scalarize.errors import RequestError
-from scalarize.tasks import Data
+from scalarize.tasks.task import Data
+from scalarize.utils.errors import RequestError
+from scalarize.workloads.datasets import cifar
 
 WORKLOAD = workloads.get("cifar-stl")
 

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from scalarize import workloads
-from scalarize.data import cityscapes
-from scalarize.errors import RequestError
-from scalarize.tasks import Data
+from scalarize.tasks.task import Data
+from scalarize.utils.errors import RequestError
+from scalarize.workloads.datasets import cityscapes
 
 WORKLOAD = workloads.get("cityscapes")
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from scalarize import workloads
-from scalarize.data import cifar, emoji
+from scalarize.workloads.datasets import cifar, emoji
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parent
 
 
 def load(path: str) -> ModuleType:
@@ -29,13 +29,13 @@ def load(path: str) -> ModuleType:
 
 def write_emoji(root: Path) -> None:
     root.mkdir(exist_ok=True)
-    packages = load("data/test_emoji")
+    packages = load("datasets/test_emoji")
     emoji.build({v: packages.write_package(root, v, k, faces=12) for k, v in enumerate(emoji.FREE)}, root / "emoji")
 
 
 def write_cifar_stl(root: Path, layout: str = cifar.PYTHON) -> None:
-    load("workloads/fixtures").write_cifar(root, layout)
-    load("workloads/fixtures").write_stl(root)
+    load("fixtures").write_cifar(root, layout)
+    load("fixtures").write_stl(root)
 
 
 def write_nothing(root: Path) -> None:
@@ -46,23 +46,26 @@ SMALL_VIT = ("batch_size=8", "model.depth=3", "model.width=0.25")
 EMOJI = ("batch_size=4", "data.side=32")
 GLYPHS = ("data.installed=false", "data.drawings=1", "batch_size=256")
 FIXTURES: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
-    "celeba": (lambda root: load("workloads/fixtures").write_celeba(root), SMALL_VIT),
-    "celeba-8": (lambda root: load("workloads/fixtures").write_celeba(root), SMALL_VIT),
+    "celeba": (lambda root: load("fixtures").write_celeba(root), SMALL_VIT),
+    "celeba-8": (lambda root: load("fixtures").write_celeba(root), SMALL_VIT),
     "cifar-stl": (write_cifar_stl, SMALL_VIT),
     "domainnet": (
-        lambda root: load("workloads/fixtures").write_domainnet(root),
+        lambda root: load("fixtures").write_domainnet(root),
         ("batch_size=3", "data.side=32", "data.workers=0", "model.depth=26", "model.width=0.25"),
     ),
     "emoji": (write_emoji, EMOJI),
     "emoji-tasks": (write_emoji, EMOJI),
     "glyphs": (write_nothing, GLYPHS),
     "glyphs-tasks": (write_nothing, GLYPHS),
-    "multi-fashion": (lambda root: load("data/test_idx").write_mnist(root / "FashionMNIST/raw"), ("batch_size=20",)),
-    "multi-mnist": (lambda root: load("data/test_idx").write_mnist(root / "MNIST/raw"), ("batch_size=20",)),
+    "multi-fashion": (
+        lambda root: load("datasets/test_idx").write_mnist(root / "FashionMNIST/raw"),
+        ("batch_size=20",),
+    ),
+    "multi-mnist": (lambda root: load("datasets/test_idx").write_mnist(root / "MNIST/raw"), ("batch_size=20",)),
     "rand-hie": (write_nothing, ("batch_size=2048",)),
     "rand-hie-sites": (write_nothing, ("batch_size=2048",)),
     "taskonomy-tiny": (
-        lambda root: load("workloads/fixtures").write_taskonomy(root),
+        lambda root: load("fixtures").write_taskonomy(root),
         ("batch_size=3", "data.side=32", "data.workers=0", "model.width=0.25"),
     ),
 }

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from scalarize import workloads
-from scalarize.errors import RequestError
-from scalarize.samples import Streaming
-from scalarize.tasks import Data
+from scalarize.tasks.samples import Streaming
+from scalarize.tasks.task import Data
+from scalarize.utils.errors import RequestError
 
 WORKLOAD = workloads.get("domainnet")
 

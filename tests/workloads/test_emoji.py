@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from scalarize import workloads
-from scalarize.data import emoji
-from scalarize.errors import RequestError
-from scalarize.samples import Table
-from scalarize.tasks import Data
+from scalarize.tasks.samples import Table
+from scalarize.tasks.task import Data
+from scalarize.utils.errors import RequestError
+from scalarize.workloads.datasets import emoji
 
 
 def sibling(path: str) -> ModuleType:
     """The writer of tiny packages, beside the tests of the reader."""
-    spec = importlib.util.spec_from_file_location("emoji_packages", Path(__file__).parents[1] / path)
+    spec = importlib.util.spec_from_file_location("emoji_packages", Path(__file__).parent / path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -30,7 +30,7 @@ def sibling(path: str) -> ModuleType:
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
-    packages = sibling("data/test_emoji.py")
+    packages = sibling("datasets/test_emoji.py")
     emoji.build({v: packages.write_package(folder, v, k) for k, v in enumerate(emoji.FREE)}, folder / "emoji")
     return folder
 

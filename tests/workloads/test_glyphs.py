@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from scalarize import workloads
-from scalarize.data import fonts
-from scalarize.tasks import Data
+from scalarize.tasks.task import Data
+from scalarize.workloads.datasets import fonts
 from scalarize.workloads.glyphs import sides
 
 PLAIN = {"installed": False, "drawings": 1, "split_seed": 0}

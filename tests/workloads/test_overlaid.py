@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from scalarize import workloads
-from scalarize.errors import RequestError
-from scalarize.samples import Table
+from scalarize.tasks.samples import Table
+from scalarize.utils.errors import RequestError
 from scalarize.workloads.overlaid import overlay
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    spec = importlib.util.spec_from_file_location("idx_files", Path(__file__).parents[1] / "data" / "test_idx.py")
+    spec = importlib.util.spec_from_file_location("idx_files", Path(__file__).parent / "datasets" / "test_idx.py")
     assert spec is not None
     assert spec.loader is not None
     writer = importlib.util.module_from_spec(spec)

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from scalarize import workloads
-from scalarize.errors import RequestError
-from scalarize.samples import Table
-from scalarize.tasks import Data
+from scalarize.tasks.samples import Table
+from scalarize.tasks.task import Data
+from scalarize.utils.errors import RequestError
 from scalarize.workloads import rand_hie
 
 

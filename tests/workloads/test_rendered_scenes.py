@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from scalarize import workloads
-from scalarize.data import rendered
-from scalarize.errors import RequestError
+from scalarize.utils.errors import RequestError
+from scalarize.workloads.datasets import rendered
 
 WORKLOAD = workloads.get("rendered-scenes")
 

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from scalarize import workloads
-from scalarize.data import taskonomy
-from scalarize.errors import RequestError
-from scalarize.tasks import Data
+from scalarize.tasks.task import Data
+from scalarize.utils.errors import RequestError
+from scalarize.workloads.datasets import taskonomy
 
 NORMAL = "normal/ackermanville/point_1_view_0_domain_normal.png"
 WORKLOAD = workloads.get("taskonomy-tiny")

@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 import torch
 
-from scalarize import files, requests, training, workloads
-from scalarize.data import parallel
-from scalarize.errors import RequestError
-from scalarize.learner import SupervisedLearner
-from scalarize.models import decoding
-from scalarize.samples import Batch
+from scalarize import workloads
+from scalarize.learners.supervised import SupervisedLearner
+from scalarize.runs import request as requests
+from scalarize.runs import train as training
+from scalarize.tasks.samples import Batch
+from scalarize.utils import files
+from scalarize.utils.errors import RequestError
+from scalarize.workloads.datasets import parallel
+from scalarize.workloads.models import decoding
 
 pytest.importorskip("sentencepiece", reason="pip install 'scalarize[nmt]'")
 pytest.importorskip("sacrebleu", reason="pip install 'scalarize[nmt]'")

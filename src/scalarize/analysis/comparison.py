@@ -16,7 +16,7 @@ import numpy as np
 
 from scalarize.analysis import statistics
 from scalarize.analysis.statistics import Difference
-from scalarize.errors import RequestError, one_of
+from scalarize.utils.errors import RequestError, one_of
 
 Run = Mapping[str, Any]
 Unit = tuple[str, int]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from scalarize.analysis.runs import Run
-from scalarize.errors import RequestError
-from scalarize.policy import Policy
+from scalarize.analysis.read_runs import Run
+from scalarize.utils.errors import RequestError
+from scalarize.weights.policy import Policy
 
 MOST_EPOCHS = 100_000  # beyond it a file is taken for damaged: a course is drawn epoch by epoch
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scalarize.errors import RequestError
+from scalarize.utils.errors import RequestError
 
 
 def _points(points: ArrayLike, maximise: bool | Sequence[bool]) -> tuple[NDArray[np.float64], list[bool]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from scalarize.analysis import checked
+from scalarize.analysis import readers
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -46,7 +46,7 @@ def read(place: Path) -> list[State]:
     Lines that are half written, and files that are not there yet, count as not there. Raises RequestError where
     ``place`` is no directory.
     """
-    checked.check_place(place)
+    readers.check_place(place)
     return list(_states(place))
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from scalarize import files
-from scalarize.errors import RequestError
+from scalarize.utils import files
+from scalarize.utils.errors import RequestError
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class _Lazy(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            from scalarize.errors import one_of
+            from scalarize.utils.errors import one_of
 
             raise one_of("command", args[0], COMMANDS)
         return super().resolve_command(ctx, args)
@@ -111,7 +111,7 @@ def _wipe() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; exit status 0 done, 1 the run failed, 2 the request was wrong, each said in one line."""
-    from scalarize.errors import ScalarizeError
+    from scalarize.utils.errors import ScalarizeError
 
     given = sys.argv[1:] if arguments is None else arguments
     try:

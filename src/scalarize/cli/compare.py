@@ -18,7 +18,7 @@ from scalarize.cli.options import (
     take_problem,
     words,
 )
-from scalarize.errors import RequestError
+from scalarize.utils.errors import RequestError
 
 
 @click.command()
@@ -47,10 +47,10 @@ def compare(
     **options: Any,
 ) -> None:
     """Compare methods and policies over seeds, in one table with 95 % intervals."""
-    from scalarize import records
-    from scalarize.policy import Policy
-    from scalarize.requests import Problem
-    from scalarize.studies import compare as study
+    from scalarize.runs import compare as study
+    from scalarize.runs import directory as run_directory
+    from scalarize.runs.request import Problem
+    from scalarize.weights.policy import Policy
 
     for name, value in (("--seeds", seeds), ("--searches", searches), ("--population", population)):
         if value < 1:
@@ -74,7 +74,7 @@ def compare(
         searches=searches,
         population=population,
     )
-    target = Path(out or f"runs/compare-{request.label}-{records.digest(request.model_dump(mode='json'))}")
+    target = Path(out or f"runs/compare-{request.label}-{run_directory.digest(request.model_dump(mode='json'))}")
     with logged(logs):
         result = study.compare(request, target, command_line(), resume, show)
     emit(study.public(result), as_json, study.summary(result))
@@ -86,7 +86,7 @@ def compare(
 def demo(workload: str | None, out: str | None, resume: bool, as_json: bool) -> None:
     """The main job on real data: search, retrain, compare, report."""
     from scalarize.report import build  # type: ignore[attr-defined,unused-ignore]
-    from scalarize.studies import compare as study
+    from scalarize.runs import compare as study
     from scalarize.studies import demo as main_job
 
     target = Path(out or "runs/demo")
@@ -101,13 +101,13 @@ def demo(workload: str | None, out: str | None, resume: bool, as_json: bool) -> 
 @json_option
 def report(directories: tuple[str, ...], out: str | None, as_json: bool) -> None:
     """One self-contained page of what the given directories hold."""
-    from scalarize import files
-    from scalarize.analysis import checked
+    from scalarize.analysis import readers
     from scalarize.report import build  # type: ignore[attr-defined,unused-ignore]
+    from scalarize.utils import files
 
     paths = [Path(d) for d in directories]
     for path in paths:
-        checked.check_place(path)
+        readers.check_place(path)
     target = Path(out) if out else paths[0] / "report.html"
     if target.exists() and target.suffix != ".html":
         raise RequestError(f"{target}: exists and is no page; choose another --out, as in --out report.html")

@@ -8,7 +8,7 @@ import click
 
 from scalarize.cli import emit
 from scalarize.cli.options import json_option, problem_options, seed_option, take_problem, words
-from scalarize.errors import RequestError
+from scalarize.utils.errors import RequestError
 
 
 @click.command()
@@ -19,11 +19,11 @@ from scalarize.errors import RequestError
 @json_option
 def cost(methods: str | None, repeats: int, seed: int, as_json: bool, **options: Any) -> None:
     """Seconds and memory a step of every method, beside a bare loop."""
-    from scalarize import requests
-    from scalarize.analysis import tables
-    from scalarize.errors import one_of
-    from scalarize.studies import compare
-    from scalarize.studies import cost as costs
+    from scalarize.analysis import text_tables
+    from scalarize.runs import compare
+    from scalarize.runs import request as requests
+    from scalarize.studies import step_cost as costs
+    from scalarize.utils.errors import one_of
 
     if repeats < 1:
         raise RequestError(f"--repeats must be at least 1, got {repeats}")
@@ -49,7 +49,7 @@ def cost(methods: str | None, repeats: int, seed: int, as_json: bool, **options:
         ]
         for r in rows
     ]
-    text = tables.render(["method", "ms a step", "to bare", "to floor", "MB"], body)
+    text = text_tables.render(["method", "ms a step", "to bare", "to floor", "MB"], body)
     emit({"workload": options.get("workload"), "batch_size": size, "rows": rows}, as_json, text)
 
 

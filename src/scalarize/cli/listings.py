@@ -9,7 +9,7 @@ import click
 
 from scalarize.cli import emit, say
 from scalarize.cli.options import json_option
-from scalarize.errors import RequestError
+from scalarize.utils.errors import RequestError
 
 
 @click.command()
@@ -66,10 +66,10 @@ def data() -> None:
 @json_option
 def get(name: str, root: str | None, accept_licence: bool, settings: tuple[str, ...], as_json: bool) -> None:
     """Fetch, build, verify and cache the data set of a workload."""
-    from scalarize import files
     from scalarize import workloads as known
-    from scalarize.data import manifest
-    from scalarize.recipe import parse_settings
+    from scalarize.learners.recipe import parse_settings
+    from scalarize.utils import files
+    from scalarize.workloads.datasets import manifest
 
     workload = known.get(name)
     folder = known.data_root(root)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from scalarize.errors import RequestError
+from scalarize.utils.errors import RequestError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,14 +56,17 @@ seed_option = click.option("--seed", default=0, show_default=True, type=int)
 @contextlib.contextmanager
 def logged(logs: tuple[str, ...]) -> Iterator[None]:
     """What runs inside is shown in the places that ``--log`` names."""
-    from scalarize import loggers, records
+    from scalarize.runs import directory as run_directory
+    from scalarize.runs import loggers
 
     open_ones = [
-        loggers.create(name, lambda run: records.read_config(run)["request"], lambda line: click.echo(line, err=True))
+        loggers.create(
+            name, lambda run: run_directory.read_config(run)["request"], lambda line: click.echo(line, err=True)
+        )
         for name in dict.fromkeys(logs)
     ]
     try:
-        with records.observed(*open_ones):
+        with run_directory.observed(*open_ones):
             yield
     finally:
         for logger in open_ones:
@@ -87,7 +90,7 @@ def problem_fields(
     precision: str,
 ) -> dict[str, Any]:
     """The shared options as fields of a Problem. Raises RequestError where neither workload nor table is given."""
-    from scalarize.recipe import parse_settings
+    from scalarize.learners.recipe import parse_settings
 
     if workload and csv:
         raise RequestError(f"{workload} and --csv {csv} exclude each other: name a workload or a table")

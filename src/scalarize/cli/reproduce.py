@@ -46,24 +46,24 @@ def reproduce(
 
     Runs that are there are read. Targets of one --out share their runs.
     """
-    from scalarize import records
-    from scalarize.errors import RequestError
-    from scalarize.recipe import parse_settings
-    from scalarize.report import study as page
-    from scalarize.studies import study, targets
+    from scalarize.learners.recipe import parse_settings
+    from scalarize.report import study_page as page
+    from scalarize.runs import directory as run_directory
+    from scalarize.studies import registry, study
+    from scalarize.utils.errors import RequestError
 
     if listed:
-        chosen = targets.get(name) if name else tuple(t for own in targets.papers().values() for t in own)
+        chosen = registry.get(name) if name else tuple(t for own in registry.papers().values() for t in own)
         content = [{"name": t.name, "title": t.title, "workloads": list(t.workloads)} for t in chosen]
         text = "\n".join(f"{t.name:32s} {t.title} [{', '.join(t.workloads)}]" for t in chosen)
         emit({"targets": content}, as_json, text)
         return
     if name is None:
-        raise RequestError(f"name a paper or a target: {', '.join(targets.papers())} (see --list)")
+        raise RequestError(f"name a paper or a target: {', '.join(registry.papers())} (see --list)")
     for option, value in (("--seeds", seeds), ("--epochs", epochs)):
         if value is not None and value < 1:
             raise RequestError(f"{option} must be at least 1, got {value}")
-    chosen = targets.get(name)
+    chosen = registry.get(name)
     asked: dict[str, Any] = {
         "workload": workload,
         "budget": budget,
@@ -74,7 +74,7 @@ def reproduce(
     asked |= {"tasks": words(tasks)} if tasks else {}
     asked |= {"settings": parse_settings(list(settings)), "data": data, "device": device}
     paper = chosen[0].name.partition("/")[0]
-    place = Path(out or f"runs/reproduce-{workload or paper}-{records.digest({'paper': paper, **asked})}")
+    place = Path(out or f"runs/reproduce-{workload or paper}-{run_directory.digest({'paper': paper, **asked})}")
     results = []
     for target in chosen:
         request = study.StudyRequest(target=target.name, **asked)

@@ -18,7 +18,7 @@ from scalarize.cli.options import (
     take_problem,
     words,
 )
-from scalarize.errors import RequestError
+from scalarize.utils.errors import RequestError
 
 
 @click.command()
@@ -75,11 +75,11 @@ def search(
     **options: Any,
 ) -> None:
     """Search task weights; writes policy.json and lineage.jsonl."""
-    from scalarize import records
     from scalarize.cli.options import weights_of
-    from scalarize.policy import Policy
-    from scalarize.recipe import parse_settings
-    from scalarize.studies import searching
+    from scalarize.learners.recipe import parse_settings
+    from scalarize.runs import directory as run_directory
+    from scalarize.runs import search as searching
+    from scalarize.weights.policy import Policy
 
     if threads is not None and threads < 1:
         raise RequestError(f"--threads-per-member must be at least 1, got {threads}")
@@ -90,11 +90,11 @@ def search(
             raise RequestError(f"--runs is read by --algorithm regression, not by {algorithm}")
         if options["workload"] is not None or options["csv"] is not None:
             raise RequestError("--runs takes the place of a workload: give one of them")
-        from scalarize.studies import tables
+        from scalarize.runs import regression
 
         given = weights_of(reference) if reference else None
-        found = tables.search(table, score, given, options["epochs"], seed, out, command_line(), resume)
-        emit(found, as_json, tables.summary(found))
+        found = regression.search(table, score, given, options["epochs"], seed, out, command_line(), resume)
+        emit(found, as_json, regression.summary(found))
         return
     request = searching.SearchRequest(
         **take_problem(options),
@@ -113,7 +113,7 @@ def search(
         seed=seed,
         asynchronous=asynchronous,
     )
-    target = Path(out or f"runs/search-{request.label}-{records.digest(request.model_dump(mode='json'))}")
+    target = Path(out or f"runs/search-{request.label}-{run_directory.digest(request.model_dump(mode='json'))}")
     with logged(logs):
         result = searching.search(
             request,
@@ -162,8 +162,8 @@ def retrain(
     as_json: bool,
 ) -> None:
     """Retrain with the policy of a search, on the whole training set."""
-    from scalarize.recipe import parse_settings
-    from scalarize.studies import retraining
+    from scalarize.learners.recipe import parse_settings
+    from scalarize.runs import retrain as retraining
 
     changes = {"epochs": epochs, "data": data, "device": device}
     with logged(logs):

@@ -18,7 +18,7 @@ from scalarize.cli.options import (
     take_problem,
     weights_of,
 )
-from scalarize.errors import RequestError
+from scalarize.utils.errors import RequestError
 
 DEFAULT_METHOD = "uniform"
 
@@ -54,12 +54,14 @@ def train(
     ]
     if len(given) > 1:
         raise RequestError(f"{' and '.join(given)} exclude each other: name one source of weights")
-    from scalarize import records, requests, training
-    from scalarize.policy import Policy
-    from scalarize.recipe import parse_settings
-    from scalarize.studies import contenders
+    from scalarize.learners.recipe import parse_settings
+    from scalarize.runs import comparison_rows
+    from scalarize.runs import directory as run_directory
+    from scalarize.runs import request as requests
+    from scalarize.runs import train as training
+    from scalarize.weights.policy import Policy
 
-    if method in contenders.SPECIAL:
+    if method in comparison_rows.SPECIAL:
         raise RequestError(
             f"--method {method}: that is a row of `scalarize compare`; a training takes one of `scalarize methods`, "
             "or --weights, --policy or --single"
@@ -73,7 +75,7 @@ def train(
         single=single,
         seed=seed,
     )
-    target = Path(out or f"runs/train-{request.label}-{records.digest(request.model_dump(mode='json'))}")
+    target = Path(out or f"runs/train-{request.label}-{run_directory.digest(request.model_dump(mode='json'))}")
     say(request.resolve().provenance)
     for key, value in (Policy.from_dict(request.policy).numbers if request.policy else {}).items():
         if key not in request.settings:
@@ -91,7 +93,7 @@ def train(
 @json_option
 def policy(run: str, out: str | None, as_json: bool) -> None:
     """The weights that a run used, as policy.json."""
-    from scalarize.implied import policy_of_run
+    from scalarize.runs.policy_from_run import policy_of_run
 
     found, clipped = policy_of_run(run)
     path = Path(out) if out else Path(run) / "policy.json"

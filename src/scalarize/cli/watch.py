@@ -11,7 +11,7 @@ import click
 
 from scalarize.cli import emit
 from scalarize.cli.options import json_option
-from scalarize.errors import RequestError
+from scalarize.utils.errors import RequestError
 
 FINISHED_SHOWN = 10
 

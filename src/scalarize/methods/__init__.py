@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from scalarize.methods.adapters import from_function, from_torchjd
 from scalarize.methods.base import CombinedGradient, CombinedLoss, Evidence, Method, Needs, State
 from scalarize.methods.registry import create, get, names, register
-from scalarize.policy import Policy
+from scalarize.weights.policy import Policy
 
 
 def constant(weights: Sequence[float]) -> Method:

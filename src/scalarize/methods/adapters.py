@@ -14,9 +14,9 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
-from scalarize.errors import RequestError
 from scalarize.methods.base import Evidence, Method, Needs, State
-from scalarize.seeds import drawing
+from scalarize.utils.errors import RequestError
+from scalarize.utils.seeds import drawing
 
 Rule = Callable[[Tensor], Tensor]
 

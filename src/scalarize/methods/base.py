@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from scalarize.errors import RequestError
+from scalarize.utils.errors import RequestError
 
 State = dict[str, Tensor]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from scalarize.errors import RequestError, RunError, one_of
 from scalarize.methods.base import Evidence, Method, State
+from scalarize.utils.errors import RequestError, RunError, one_of
 
 
 def losses_of(evidence: Evidence, method: Method) -> Tensor:

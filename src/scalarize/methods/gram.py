@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scalarize.errors import RunError
+from scalarize.utils.errors import RunError
 
 Array = NDArray[np.float64]
 

@@ -8,8 +8,8 @@ import importlib
 import pkgutil
 from typing import Any, TypeVar
 
-from scalarize.errors import RequestError, one_of
 from scalarize.methods.base import Method
+from scalarize.utils.errors import RequestError, one_of
 
 FAMILIES = ("scalarization", "loss_based", "gradient_based")
 _METHODS: dict[str, type[Method]] = {}

@@ -10,12 +10,12 @@ import sys
 import types
 from typing import Any
 
-from scalarize.search.algorithm import Algorithm, Generation, Setting, Told
+from scalarize.search.algorithms.base import Algorithm, Generation, Setting, Told
+from scalarize.search.algorithms.registry import create, get, names, register
 from scalarize.search.driver import Progress, run_search
 from scalarize.search.entry import search
-from scalarize.search.executor import Executor, Job, LearnerFactory, Outcome
-from scalarize.search.local import LocalExecutor
-from scalarize.search.registry import create, get, names, register
+from scalarize.search.executors.base import Executor, Job, LearnerFactory, Outcome
+from scalarize.search.executors.local import LocalExecutor
 from scalarize.search.result import SearchResult
 from scalarize.search.sampling import Spread
 from scalarize.search.space import Range, Space

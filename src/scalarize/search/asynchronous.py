@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalarize.search import lineage
-from scalarize.search.algorithm import Algorithm, Generation, Told
+from scalarize.search.algorithms.base import Algorithm, Generation, Told
 from scalarize.search.events import Events
-from scalarize.search.executor import Job, Outcome, recall
+from scalarize.search.executors.base import Job, Outcome, recall
 from scalarize.search.journal import Journal
 from scalarize.search.space import Array
 

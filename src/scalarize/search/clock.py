@@ -6,7 +6,7 @@ import math
 import time
 from pathlib import Path
 
-from scalarize import files
+from scalarize.utils import files
 
 
 class Clock:

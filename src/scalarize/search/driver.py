@@ -14,18 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from scalarize import files
-from scalarize.errors import RequestError, RunError
 from scalarize.search import lineage, sampling
-from scalarize.search.algorithm import NO_PARENT, Algorithm, Generation, Told
+from scalarize.search.algorithms.base import NO_PARENT, Algorithm, Generation, Told
 from scalarize.search.asynchronous import Flow, side_by_side
 from scalarize.search.clock import Clock
-from scalarize.search.executor import Executor, Job, Outcome, recall
+from scalarize.search.executors.base import Executor, Job, Outcome, recall
 from scalarize.search.journal import Journal
 from scalarize.search.result import SearchResult, summarise
 from scalarize.search.score import Score
 from scalarize.search.score import create as create_score
 from scalarize.search.space import Array
+from scalarize.utils import files
+from scalarize.utils.errors import RequestError, RunError
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scalarize.errors import RequestError
-from scalarize.policy import Policy
-from scalarize.search import registry
-from scalarize.search.algorithm import Setting
+from scalarize.search.algorithms import registry
+from scalarize.search.algorithms.base import Setting
 from scalarize.search.driver import Progress, run_search
-from scalarize.search.executor import Executor, LearnerFactory, own_randomness
-from scalarize.search.local import LocalExecutor
+from scalarize.search.executors.base import Executor, LearnerFactory, own_randomness
+from scalarize.search.executors.local import LocalExecutor
 from scalarize.search.result import SearchResult
 from scalarize.search.sampling import Spread
 from scalarize.search.space import Range, Space
+from scalarize.utils.errors import RequestError
+from scalarize.weights.policy import Policy
 
 FOUND_BEFORE = 2.0  # how much closer a search begins around a policy found before (our choice)
 
@@ -55,8 +55,8 @@ def search(
 
     algorithm: one of ``scalarize.search.names()``, ``hyper`` its hyper-parameters. epochs: of a full training.
     population: members, or the number of trainings of an algorithm without a population. ready, quantile, seed:
-    see :class:`~scalarize.search.algorithm.Setting`. tasks: default those of the learner. center: a weight a task,
-    the search begins around it, one member exactly there (default uniform; weights inverse to the losses of a
+    see :class:`~scalarize.search.algorithms.base.Setting`. tasks: default those of the learner. center: a weight a
+    task, the search begins around it, one member exactly there (default uniform; weights inverse to the losses of a
     constant predictor are better where losses differ in scale). start: a policy found before, say on a smaller model
     of the family: its mean is the centre (Royer et al. 2023, section 4.1). spread: default a log-normal of width 0.7,
     half as wide around ``start``.
@@ -69,7 +69,7 @@ def search(
 
     Raises RequestError for anything that cannot be searched, RunError where the search fails.
 
-    >>> from scalarize.search.problems import Stationary
+    >>> from scalarize.search.toy_problems import Stationary
     >>> result = search(Stationary, epochs=12, population=4)
     >>> result.policy.tasks, result.generations
     (('a', 'b', 'c', 'd'), 4)

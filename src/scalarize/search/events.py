@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from scalarize import files
-from scalarize.errors import RequestError
+from scalarize.utils import files
+from scalarize.utils.errors import RequestError
 
 
 class Events:

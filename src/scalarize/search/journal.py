@@ -17,10 +17,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scalarize import files
-from scalarize.errors import RequestError, RunError
-from scalarize.search import lineage, places
-from scalarize.search.algorithm import Generation, Told
+from scalarize.search import lineage
+from scalarize.search.algorithms.base import Generation, Told
+from scalarize.search.executors import storage
+from scalarize.utils import files
+from scalarize.utils.errors import RequestError, RunError
 
 FORMAT = "scalarize-search/1"
 
@@ -32,7 +33,7 @@ class Journal:
     """
 
     def __init__(self, out: Path, checkpoints: str | None = None) -> None:
-        self.out, self._given = out, None if checkpoints is None else places.settle(checkpoints)
+        self.out, self._given = out, None if checkpoints is None else storage.settle(checkpoints)
         self._root = str(out / "checkpoints")
         self.lineage, self.decisions = out / "lineage.jsonl", out / "decisions.jsonl"
         self.history: list[Told] = []
@@ -83,7 +84,7 @@ class Journal:
             held = {"place": self._given, "folder": uuid.uuid4().hex}
             files.write_json(path, held)
         if held is not None:
-            self._root = f"{places.settle(held['place'])}/{held['folder']}"
+            self._root = f"{storage.settle(held['place'])}/{held['folder']}"
 
     # --- reading --------------------------------------------------------------------------------------------------
     def _read(self) -> None:
@@ -158,17 +159,17 @@ class Journal:
     def prune(self, whole: Collection[int] = (), parents: Collection[str] = ()) -> None:
         """Delete every checkpoint but those of the generations ``whole`` and the files ``parents``."""
         if not whole and not parents:
-            places.remove(self._root)
+            storage.remove(self._root)
             return
         kept = {self._generation(generation) for generation in whole}
         used = {parent.rpartition("/")[0] for parent in parents}
-        for folder in places.inside(self._root):
+        for folder in storage.inside(self._root):
             if folder not in kept | used:
-                places.remove(folder)
+                storage.remove(folder)
             elif folder not in kept:
-                for path in places.inside(folder):
+                for path in storage.inside(folder):
                     if path not in parents:
-                        places.remove(path)
+                        storage.remove(path)
 
 
 def _digest(rows: list[dict[str, Any]]) -> str:

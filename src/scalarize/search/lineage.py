@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scalarize.errors import RunError
-from scalarize.policy import Policy
-from scalarize.search.algorithm import NO_PARENT, Generation, History, Told, ranking
+from scalarize.search.algorithms.base import NO_PARENT, Generation, History, Told, ranking
 from scalarize.search.space import Array
+from scalarize.utils.errors import RunError
+from scalarize.weights.policy import Policy
 
 
 def decision_rows(generation: Generation) -> list[dict[str, Any]]:

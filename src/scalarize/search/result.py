@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scalarize.policy import Policy
 from scalarize.search import lineage
-from scalarize.search.algorithm import Algorithm, History
+from scalarize.search.algorithms.base import Algorithm, History
+from scalarize.weights.policy import Policy
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from scalarize import simplex
-from scalarize.errors import RequestError
-from scalarize.search.mixture_models import Array
+from scalarize.search.surrogates.mixture_forms import Array
+from scalarize.utils.errors import RequestError
+from scalarize.weights import simplex
 
 WEIGHT, HIGHER, LOWER = "weight:", "metric:", "metric-:"
 

@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from scalarize import simplex
-from scalarize.errors import RequestError
 from scalarize.search.space import Array, Space
+from scalarize.utils.errors import RequestError
+from scalarize.weights import simplex
 
 Extras = dict[str, Array]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from scalarize.errors import RequestError, one_of
 from scalarize.search.space import Array
+from scalarize.utils.errors import RequestError, one_of
 
 Score = Callable[[Array], Array]
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scalarize import simplex
-from scalarize.errors import RequestError, one_of
+from scalarize.utils.errors import RequestError, one_of
+from scalarize.weights import simplex
 
 Array = NDArray[np.float64]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from scalarize.errors import RequestError
-from scalarize.requests import Problem
-from scalarize.studies.execution import Context
+from scalarize.runs.request import Problem
+from scalarize.studies.execute import Context
+from scalarize.utils.errors import RequestError
 from scalarize.workloads import Workload
 from scalarize.workloads.sizes import Size
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from scalarize.errors import RequestError
+from scalarize.utils.errors import RequestError
 
 V = TypeVar("V")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from scalarize.policy import Policy
-from scalarize.studies import searching
-from scalarize.studies.compare import CompareRequest, compare
-from scalarize.studies.runs import Say
+from scalarize.runs import search as searching
+from scalarize.runs.compare import CompareRequest, compare
+from scalarize.runs.plan import Say
+from scalarize.weights.policy import Policy
 
 WORKLOAD = "rand-hie"
 SEARCHES = 3

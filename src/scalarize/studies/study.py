@@ -12,15 +12,17 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from scalarize import files, records, workloads
+from scalarize import workloads
 from scalarize.analysis import statistics
 from scalarize.analysis.study_tables import Table, write
-from scalarize.errors import RequestError, RunError
-from scalarize.requests import Problem
+from scalarize.runs import directory as run_directory
+from scalarize.runs.plan import Say
+from scalarize.runs.request import Problem
+from scalarize.runs.search import SearchRequest
 from scalarize.studies import budget
-from scalarize.studies.execution import Context, Found, Planned, execute, seconds
-from scalarize.studies.runs import Say
-from scalarize.studies.searching import SearchRequest
+from scalarize.studies.execute import Context, Found, Planned, execute, seconds
+from scalarize.utils import files
+from scalarize.utils.errors import RequestError, RunError
 
 __all__ = ["Context", "Found", "Planned", "StudyRequest", "Target", "run", "summary"]
 
@@ -95,7 +97,7 @@ def run(
     started = time.perf_counter()
     plans = [(full, here, target.plan(here)) for full, here in prepared]
     with files.lock(out):
-        records.claim(place, "study", request.model_dump(mode="json"), resume, command)
+        run_directory.claim(place, "study", request.model_dump(mode="json"), resume, command)
         result: dict[str, Any] = {"out": str(place), "target": target.name, "title": target.title}
         result |= {"tables": [], "findings": [], "scaled": [], "runs": 0, "seconds_runs": 0.0}
         fewest = 10**9

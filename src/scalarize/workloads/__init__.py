@@ -8,7 +8,7 @@ import os
 import pkgutil
 from pathlib import Path
 
-from scalarize.errors import one_of
+from scalarize.utils.errors import one_of
 from scalarize.workloads.base import Workload
 
 __all__ = ["Workload", "data_root", "get", "names"]

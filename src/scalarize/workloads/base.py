@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from torch import nn
 
-from scalarize.recipe import Recipe
-from scalarize.tasks import Data
+from scalarize.learners.recipe import Recipe
+from scalarize.tasks.task import Data
 from scalarize.workloads.sizes import ONLY, Size
 
 

@@ -18,17 +18,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scalarize import metrics
-from scalarize.data import celeba, images
-from scalarize.data.augment import Augment
-from scalarize.data.randaugment import RandAugment
-from scalarize.errors import RequestError
-from scalarize.models.backbone import classifier
-from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.samples import Table
-from scalarize.tasks import Data, Domain, Task
+from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.tasks import metrics
+from scalarize.tasks.samples import Table
+from scalarize.tasks.task import Data, Domain, Task
+from scalarize.utils.errors import RequestError
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
+from scalarize.workloads.datasets import celeba, images
+from scalarize.workloads.datasets.augment import Augment
+from scalarize.workloads.datasets.randaugment import RandAugment
+from scalarize.workloads.models.backbone import classifier
 
 GROUPS = {
     "hair-color": ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"),

@@ -15,17 +15,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from scalarize.data import celeba, images
-from scalarize.errors import RequestError
-from scalarize.models.multihead import MultiHead
-from scalarize.models.small_resnet import features, small_resnet
-from scalarize.models.standardise import Standardise
-from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.samples import Table
-from scalarize.tasks import Data, Domain
+from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.tasks.samples import Table
+from scalarize.tasks.task import Data, Domain
+from scalarize.utils.errors import RequestError
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 from scalarize.workloads.celeba import ATTRIBUTES, PROVENANCE, attributes_task, missing, read
+from scalarize.workloads.datasets import celeba, images
+from scalarize.workloads.models.multihead import MultiHead
+from scalarize.workloads.models.small_resnet import features, small_resnet
+from scalarize.workloads.models.standardise import Standardise
 
 
 def load(settings: Mapping[str, Any], root: Path) -> Data:

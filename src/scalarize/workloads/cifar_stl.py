@@ -16,15 +16,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from scalarize.data import cifar, images
-from scalarize.data.augment import Augment
-from scalarize.data.randaugment import RandAugment
-from scalarize.models.backbone import classifier
-from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.samples import Table
-from scalarize.tasks import Data, Domain, multiclass
+from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.tasks.samples import Table
+from scalarize.tasks.task import Data, Domain, multiclass
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
+from scalarize.workloads.datasets import cifar, images
+from scalarize.workloads.datasets.augment import Augment
+from scalarize.workloads.datasets.randaugment import RandAugment
+from scalarize.workloads.models.backbone import classifier
 
 SIDE = 32
 TASK = multiclass("object", 10)

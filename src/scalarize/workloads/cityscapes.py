@@ -16,15 +16,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from scalarize.data import cityscapes
-from scalarize.data.streamed import Streamed
-from scalarize.errors import RequestError
-from scalarize.models.dilated import dense_model
-from scalarize.recipe import OptimizerRecipe, Recipe
-from scalarize.samples import split_groups
-from scalarize.tasks import Data, Domain
+from scalarize.learners.recipe import OptimizerRecipe, Recipe
+from scalarize.tasks.samples import split_groups
+from scalarize.tasks.task import Data, Domain
+from scalarize.utils.errors import RequestError
 from scalarize.workloads import dense_tasks, sizes
 from scalarize.workloads.base import Workload
+from scalarize.workloads.datasets import cityscapes
+from scalarize.workloads.datasets.streamed import Streamed
+from scalarize.workloads.models.dilated import dense_model
 
 REMEDY = (
     "put MTAN's arrays (train/image/0.npy, ...) or the published pictures (leftImg8bit, gtFine, disparity) there; "

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from scalarize import metrics
-from scalarize.tasks import Measure, Task
+from scalarize.tasks import metrics
+from scalarize.tasks.task import Measure, Task
 
 UNKNOWN = -1  # the class of a pixel that does not count
 

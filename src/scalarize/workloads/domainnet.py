@@ -17,15 +17,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from scalarize.data import images
-from scalarize.data.augment import Augment
-from scalarize.data.streamed import Sample, Streamed
-from scalarize.errors import RequestError
-from scalarize.models.backbone import classifier
-from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.tasks import Data, Domain, multiclass
+from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.tasks.task import Data, Domain, multiclass
+from scalarize.utils.errors import RequestError
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
+from scalarize.workloads.datasets import images
+from scalarize.workloads.datasets.augment import Augment
+from scalarize.workloads.datasets.streamed import Sample, Streamed
+from scalarize.workloads.models.backbone import classifier
 
 FOLDER = "domainnet"
 DOMAINS = ("clipart", "infograph", "painting", "quickdraw", "real", "sketch")

@@ -1,8 +1,9 @@
 """Emoji of several vendors: one task on the vendors as domains, or three tasks on all their drawings.
 
-A DomainNet in miniature whose data install from npm packages (see ``scalarize.data.emoji``). Everything here is our
-choice. One split of the base emoji serves all vendors and skin tones: else the same drawing would lie on both sides.
-Half of the drawings' side leaves time for 80 epochs with RandAugment (``results/emoji.md``, beside a linear probe).
+A DomainNet in miniature whose data install from npm packages (see ``scalarize.workloads.datasets.emoji``). Everything
+here is our choice. One split of the base emoji serves all vendors and skin tones: else the same drawing would lie on
+both sides. Half of the drawings' side leaves time for 80 epochs with RandAugment (``results/emoji.md``, beside a
+linear probe).
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scalarize.data import emoji, images, manifest
-from scalarize.data.augment import Augment
-from scalarize.data.randaugment import RandAugment
-from scalarize.errors import RequestError, one_of
-from scalarize.models.backbone import classifier
-from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.samples import Table, split_groups
-from scalarize.tasks import Data, Domain, multiclass
+from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.tasks.samples import Table, split_groups
+from scalarize.tasks.task import Data, Domain, multiclass
+from scalarize.utils.errors import RequestError, one_of
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
+from scalarize.workloads.datasets import emoji, images, manifest
+from scalarize.workloads.datasets.augment import Augment
+from scalarize.workloads.datasets.randaugment import RandAugment
+from scalarize.workloads.models.backbone import classifier
 
 SPLITS = {"train": 0.6, "validation": 0.2, "test": 0.2}
 CLASSES = {"category": 9, "subcategory": 99, "skin-tone": len(emoji.TONES)}

@@ -15,16 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scalarize import metrics
-from scalarize.data import fonts, images
-from scalarize.models.lenet import lenet, lenet_head
-from scalarize.models.multihead import MultiHead, SharedHead
-from scalarize.models.standardise import Standardise
-from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.samples import Table
-from scalarize.tasks import Data, Domain, binary, multiclass
+from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.tasks import metrics
+from scalarize.tasks.samples import Table
+from scalarize.tasks.task import Data, Domain, binary, multiclass
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
+from scalarize.workloads.datasets import fonts, images
+from scalarize.workloads.models.lenet import lenet, lenet_head
+from scalarize.workloads.models.multihead import MultiHead, SharedHead
+from scalarize.workloads.models.standardise import Standardise
 
 SIDE = 32
 SPLITS = {"train": 0.6, "validation": 0.2, "test": 0.2}

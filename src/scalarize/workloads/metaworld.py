@@ -18,13 +18,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from scalarize.errors import RequestError
-from scalarize.recipe import OptimizerRecipe, Recipe
-from scalarize.rl.environments import Environments, Goals, played
-from scalarize.rl.learner import ActorCriticLearner
-from scalarize.rl.networks import ActorCritic
-from scalarize.rl.settings import Settings
-from scalarize.tasks import Data, Domain, Objective
+from scalarize.learners.recipe import OptimizerRecipe, Recipe
+from scalarize.learners.rl.actor_critic import ActorCriticLearner
+from scalarize.learners.rl.environments import Environments, Goals, played
+from scalarize.learners.rl.networks import ActorCritic
+from scalarize.learners.rl.settings import Settings
+from scalarize.tasks.task import Data, Domain, Objective
+from scalarize.utils.errors import RequestError
 from scalarize.workloads.base import Workload
 
 OBSERVATION, ACTIONS = 39, 4
@@ -64,7 +64,7 @@ def environments(tasks: tuple[str, ...], goals: int, seed: int, horizon: int) ->
     import gymnasium
     import metaworld  # noqa: F401, it registers its environments
 
-    from scalarize.rl.vector import GymnasiumEnvironments, Named
+    from scalarize.learners.rl.vector import GymnasiumEnvironments, Named
 
     named = []
     for task in tasks:

@@ -16,15 +16,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scalarize.data import fashion, idx, images
-from scalarize.errors import RequestError
-from scalarize.models.lenet import lenet, lenet_head
-from scalarize.models.multihead import MultiHead
-from scalarize.models.standardise import Standardise
-from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.samples import Table
-from scalarize.tasks import Data, Domain, multiclass
+from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.tasks.samples import Table
+from scalarize.tasks.task import Data, Domain, multiclass
+from scalarize.utils.errors import RequestError
 from scalarize.workloads.base import Workload
+from scalarize.workloads.datasets import fashion, idx, images
+from scalarize.workloads.models.lenet import lenet, lenet_head
+from scalarize.workloads.models.multihead import MultiHead
+from scalarize.workloads.models.standardise import Standardise
 
 SIDE = 36
 TASKS = (multiclass("left", 10), multiclass("right", 10))

@@ -11,16 +11,16 @@ import pandas as pd
 import torch
 from torch import nn
 
-from scalarize import files
-from scalarize import tasks as kinds
-from scalarize.data.tables import numeric_inputs
-from scalarize.errors import RequestError, one_of
-from scalarize.models.mlp import multi_head_mlp
-from scalarize.recipe import OptimizerRecipe, Recipe
-from scalarize.samples import Table, split_indices
-from scalarize.tasks import Data, Domain, Task
+from scalarize.learners.recipe import OptimizerRecipe, Recipe
+from scalarize.tasks import task as kinds
+from scalarize.tasks.samples import Table, split_indices
+from scalarize.tasks.task import Data, Domain, Task
+from scalarize.utils import files
+from scalarize.utils.errors import RequestError, one_of
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
+from scalarize.workloads.datasets.tables import numeric_inputs
+from scalarize.workloads.models.mlp import multi_head_mlp
 
 MOST_CLASSES = 20
 LARGEST = 1e18  # its square is still far from the end of single precision

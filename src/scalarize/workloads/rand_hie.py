@@ -16,14 +16,14 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from scalarize.data.tables import numeric_inputs
-from scalarize.errors import RequestError
-from scalarize.models.mlp import multi_head_mlp
-from scalarize.recipe import OptimizerRecipe, Recipe
-from scalarize.samples import Table, split_indices
-from scalarize.tasks import Data, Domain, binary, regression
+from scalarize.learners.recipe import OptimizerRecipe, Recipe
+from scalarize.tasks.samples import Table, split_indices
+from scalarize.tasks.task import Data, Domain, binary, regression
+from scalarize.utils.errors import RequestError
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
+from scalarize.workloads.datasets.tables import numeric_inputs
+from scalarize.workloads.models.mlp import multi_head_mlp
 
 SHAPE = (20190, 45)
 OUTCOMES = ["outpdol", "drugdol", "suppdol", "mentdol", "inpdol", "meddol", "totadm", "inpmis", "mentvis"]

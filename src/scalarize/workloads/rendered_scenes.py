@@ -15,14 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scalarize.data import images, manifest, rendered
-from scalarize.errors import RequestError, one_of
-from scalarize.models.dilated import dense_model
-from scalarize.recipe import OptimizerRecipe, Recipe
-from scalarize.samples import Batch, split_groups
-from scalarize.tasks import Data, Domain
+from scalarize.learners.recipe import OptimizerRecipe, Recipe
+from scalarize.tasks.samples import Batch, split_groups
+from scalarize.tasks.task import Data, Domain
+from scalarize.utils.errors import RequestError, one_of
 from scalarize.workloads import dense_tasks, sizes
 from scalarize.workloads.base import Workload
+from scalarize.workloads.datasets import images, manifest, rendered
+from scalarize.workloads.models.dilated import dense_model
 
 TASKS = (dense_tasks.segmentation(len(rendered.CLASSES)), dense_tasks.depth(), dense_tasks.normals())
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}

@@ -17,18 +17,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scalarize import metrics
-from scalarize.data import taskonomy
-from scalarize.data.augment import flips, mirrored
-from scalarize.data.streamed import Streamed
-from scalarize.models.multihead import MultiHead
-from scalarize.models.resnet import dense
-from scalarize.models.standardise import Standardise
-from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.samples import Batch
-from scalarize.tasks import Data, Domain, Task
+from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.tasks import metrics
+from scalarize.tasks.samples import Batch
+from scalarize.tasks.task import Data, Domain, Task
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
+from scalarize.workloads.datasets import taskonomy
+from scalarize.workloads.datasets.augment import flips, mirrored
+from scalarize.workloads.datasets.streamed import Streamed
+from scalarize.workloads.models.multihead import MultiHead
+from scalarize.workloads.models.resnet import dense
+from scalarize.workloads.models.standardise import Standardise
 
 IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 REMEDY = "put Taskonomy there: a folder a kind of annotation, a folder a building, and the list of its tiny split"

@@ -20,16 +20,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from scalarize.data import gettext, manifest, parallel
-from scalarize.data.bitext import Bitext, Ragged
-from scalarize.data.subwords import END, Subwords, cached
-from scalarize.errors import RequestError
-from scalarize.models.transformer import Translator
-from scalarize.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.seeds import derive
-from scalarize.tasks import Data, Domain, Objective
+from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.tasks.task import Data, Domain, Objective
+from scalarize.utils.errors import RequestError
+from scalarize.utils.seeds import derive
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
+from scalarize.workloads.datasets import gettext, manifest, parallel
+from scalarize.workloads.datasets.bitext import Bitext, Ragged
+from scalarize.workloads.datasets.subwords import END, Subwords, cached
+from scalarize.workloads.models.transformer import Translator
 from scalarize.workloads.translation_tasks import translation
 
 FOLDER = "nmt"

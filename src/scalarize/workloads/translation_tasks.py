@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scalarize.data.subwords import END, PAD, REMEDY, Subwords
-from scalarize.errors import RequestError
-from scalarize.metrics import Mean
-from scalarize.models import decoding
-from scalarize.tasks import Measure, Task
+from scalarize.tasks.metrics import Mean
+from scalarize.tasks.task import Measure, Task
+from scalarize.utils.errors import RequestError
+from scalarize.workloads.datasets.subwords import END, PAD, REMEDY, Subwords
+from scalarize.workloads.models import decoding
 
 
 def translation(language: str, subwords: Subwords, smoothing: float, beams: int, limit: int) -> Task:
-    """Pieces (B, T) to come, PAD where there is none; :class:`~scalarize.models.transformer.TokenScores`.
+    """Pieces (B, T) to come, PAD where there is none; :class:`~scalarize.workloads.models.transformer.TokenScores`.
 
     The loss is the mean over tokens, in nats, of cross-entropy with label ``smoothing`` (Szegedy et al. 2016). Metrics:
     cross-entropy without smoothing, the share of tokens that are not the likeliest, and BLEU by beam search, which is

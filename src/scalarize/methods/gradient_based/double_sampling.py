@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scalarize import simplex
 from scalarize.methods.base import Evidence, Method, Needs, State
 from scalarize.methods.checks import in_range
 from scalarize.methods.gram import Array, as_weights
 from scalarize.methods.registry import register
+from scalarize.weights import simplex
 
 
 def cross_gramian(evidence: Evidence) -> Array:

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scalarize import simplex
 from scalarize.methods.base import Evidence, Method, Needs, State
 from scalarize.methods.checks import in_range, one_choice
 from scalarize.methods.registry import register
+from scalarize.weights import simplex
 
 
 @register

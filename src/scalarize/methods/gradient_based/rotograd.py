@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scalarize.errors import RequestError
 from scalarize.methods.base import Evidence, Method, Needs, State
 from scalarize.methods.checks import in_range
 from scalarize.methods.registry import register
+from scalarize.utils.errors import RequestError
 
 
 @register

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from scalarize.errors import RequestError
 from scalarize.methods.base import Evidence, Method, Needs, State
 from scalarize.methods.registry import register
+from scalarize.utils.errors import RequestError
 
 
 @dataclass(eq=False)

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scalarize.errors import RequestError
 from scalarize.methods.base import Evidence, Method, Needs, State
 from scalarize.methods.registry import register
-from scalarize.policy import Policy
+from scalarize.utils.errors import RequestError
+from scalarize.weights.policy import Policy
 
 
 @register

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from scalarize.analysis.study_tables import Table
 from scalarize.report.charts import Chart, Series
+from scalarize.report.figures.common import single_intervals
 from scalarize.report.figures.heat import heat_of, matrix
-from scalarize.report.figures.single import single_intervals
 from scalarize.report.figures.titles import of
 
 MOST_LINES = 14

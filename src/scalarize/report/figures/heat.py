@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from scalarize.errors import RequestError
 from scalarize.report.charts import Chart
+from scalarize.utils.errors import RequestError
 
 
 def heat_map(

@@ -8,7 +8,7 @@ import pandas as pd
 
 from scalarize.analysis.study_tables import Table
 from scalarize.report.charts import Chart, Series
-from scalarize.report.figures.single import single_intervals
+from scalarize.report.figures.common import single_intervals
 
 
 def _name(row: object, kind: object, several: bool) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 
 from scalarize.analysis.study_tables import Table
 from scalarize.report.charts import Chart, Series
-from scalarize.report.figures import capacity, conflicts, courses, heat, optimisers, results, titles, trade_offs
-from scalarize.report.figures.single import single_intervals
+from scalarize.report.figures import capacity, conflicts, curves, heat, optimisers, results, titles, trade_offs
+from scalarize.report.figures.common import single_intervals
 
 
 def charts(table: Table) -> list[Chart]:
@@ -43,7 +43,7 @@ def _policies(table: Table) -> list[Chart]:
     found = []
     for search, own in table.frame.groupby("search", sort=False):
         wide = own.pivot(index="epoch", columns="task", values="weight")[list(dict.fromkeys(own["task"]))]
-        found.append(courses.stacked_weights(wide, str(search), table.note))
+        found.append(curves.stacked_weights(wide, str(search), table.note))
     return found
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalarize.errors import RequestError
-from scalarize.search import gp
-from scalarize.search.algorithm import NO_PARENT, Algorithm, Generation, History
-from scalarize.search.registry import register
+from scalarize.search.algorithms.base import NO_PARENT, Algorithm, Generation, History
+from scalarize.search.algorithms.registry import register
 from scalarize.search.sampling import Extras, generator, population
 from scalarize.search.space import Array
+from scalarize.search.surrogates import gaussian_process
+from scalarize.utils.errors import RequestError
 
 
 @register
@@ -63,20 +63,20 @@ class BayesianOptimisation(Algorithm):
         score = np.concatenate([told.score for told in history])
         seen = np.isfinite(score)
         rng = generator(s.seed, 0, step)
-        points = gp.coordinates(s.space, tried, numbers)
+        points = gaussian_process.coordinates(s.space, tried, numbers)
         if seen.sum() < 2:  # nothing to learn from: go on as random search
             done = len(tried)
             weights, extras = population(s.space, s.spread, s.seed, range(done, done + size))
             return weights, extras
-        surrogate = gp.Surrogate(points[seen], score[seen], seed=int(rng.integers(2**31)))
+        surrogate = gaussian_process.Surrogate(points[seen], score[seen], seed=int(rng.integers(2**31)))
         rows, values = [], []
         for _ in range(size):
-            chosen, found = gp.best_of(
+            chosen, found = gaussian_process.best_of(
                 s.space, s.spread, lambda x: surrogate.upper(x, self.beta), rng, (tried[seen], _rows(numbers, seen))
             )
             rows.append(chosen)
             values.append(found)
-            surrogate.expect(gp.coordinates(s.space, chosen[None], found))
+            surrogate.expect(gaussian_process.coordinates(s.space, chosen[None], found))
         return np.array(rows), {key: np.concatenate([v[key] for v in values]) for key in s.space.also}
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalarize import simplex
-from scalarize.errors import RequestError
-from scalarize.search.algorithm import Algorithm, Generation, History, first_generation
-from scalarize.search.registry import register
+from scalarize.search.algorithms.base import Algorithm, Generation, History, first_generation
+from scalarize.search.algorithms.registry import register
 from scalarize.search.space import Array
+from scalarize.utils.errors import RequestError
+from scalarize.weights import simplex
 
 
 @register

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalarize.search.algorithm import Algorithm, Generation, History, first_generation, ranking
-from scalarize.search.registry import register
+from scalarize.search.algorithms.base import Algorithm, Generation, History, first_generation, ranking
+from scalarize.search.algorithms.registry import register
 from scalarize.search.sampling import population
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalarize.errors import RequestError
-from scalarize.search.algorithm import Indices, Told, ranking
+from scalarize.search.algorithms.base import Indices, Told, ranking
 from scalarize.search.algorithms.pbt import PBT
-from scalarize.search.registry import register
+from scalarize.search.algorithms.registry import register
 from scalarize.search.sampling import Extras, generators
 from scalarize.search.space import Array
+from scalarize.utils.errors import RequestError
 
 
 @register

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scalarize.errors import RequestError
-from scalarize.search.algorithm import History, Indices, Told, ranking
+from scalarize.search.algorithms.base import History, Indices, Told, ranking
 from scalarize.search.algorithms.pbt import PBT
-from scalarize.search.registry import register
+from scalarize.search.algorithms.registry import register
 from scalarize.search.space import Array
+from scalarize.utils.errors import RequestError
 
 MOST_TASKS = 255  # moocore's limit; among far fewer tasks already, hardly any member dominates another
 

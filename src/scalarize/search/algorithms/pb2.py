@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalarize.errors import RequestError
-from scalarize.search import gp
-from scalarize.search.algorithm import NO_PARENT, Algorithm, Generation, History, Indices, first_generation
+from scalarize.search.algorithms.base import NO_PARENT, Algorithm, Generation, History, Indices, first_generation
 from scalarize.search.algorithms.pbt import exploited
-from scalarize.search.registry import register
+from scalarize.search.algorithms.registry import register
 from scalarize.search.sampling import Extras, generators, population
 from scalarize.search.space import Array, Space
+from scalarize.search.surrogates import gaussian_process
+from scalarize.utils.errors import RequestError
 
 
 @register
@@ -81,20 +81,22 @@ class PB2(Algorithm):
             return weights, extras, parent
         level = _standard(told.score)
         now = float(s.milestones[last.index + 1])
-        surrogate = gp.Surrogate(inputs, values, time=True, seed=int(rngs[0].integers(2**31)))
+        surrogate = gaussian_process.Surrogate(inputs, values, time=True, seed=int(rngs[0].integers(2**31)))
         stay = np.setdiff1d(np.arange(last.size), losers)
-        surrogate.expect(_at(gp.coordinates(s.space, weights, extras)[stay], level[stay], now))
+        surrogate.expect(_at(gaussian_process.coordinates(s.space, weights, extras)[stay], level[stay], now))
         beta = self.c1 + self.c2 * math.log(1 + last.index + 1)
         for row, donor, rng in zip(losers, source, rngs, strict=True):
 
             def bound(points: Array, start: float = float(level[donor])) -> Array:
                 return surrogate.upper(_at(points, np.full(len(points), start), now), beta)
 
-            chosen, values_of = gp.best_of(s.space, s.spread, bound, rng, (last.weights, dict(last.extras)))
+            chosen, values_of = gaussian_process.best_of(
+                s.space, s.spread, bound, rng, (last.weights, dict(last.extras))
+            )
             weights[row] = chosen
             for key in extras:
                 extras[key][row] = values_of[key][0]
-            here = gp.coordinates(s.space, weights[[row]], {key: extras[key][[row]] for key in extras})
+            here = gaussian_process.coordinates(s.space, weights[[row]], {key: extras[key][[row]] for key in extras})
             surrogate.expect(_at(here, level[[donor]], now))
         return weights, extras, parent
 
@@ -113,7 +115,7 @@ def observations(history: History, space: Space, memory: int) -> tuple[Array, Ar
         gain = told.score - start
         seen = np.isfinite(gain)
         if seen.any():
-            points = gp.coordinates(space, now.weights, dict(now.extras))
+            points = gaussian_process.coordinates(space, now.weights, dict(now.extras))
             inputs.append(_at(points, _standard(start), float(now.until_epoch))[seen])
             gains.append(_standard(gain)[seen])
     if not inputs:

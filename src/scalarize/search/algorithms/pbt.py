@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalarize.errors import RequestError
-from scalarize.search.algorithm import Algorithm, Generation, History, Indices, Told, first_generation, ranking
-from scalarize.search.registry import register
+from scalarize.search.algorithms.base import Algorithm, Generation, History, Indices, Told, first_generation, ranking
+from scalarize.search.algorithms.registry import register
 from scalarize.search.sampling import Extras, explore, generators, population
 from scalarize.search.space import Array
+from scalarize.utils.errors import RequestError
 
 BLOCK = 256  # members explored at once: of thousands, more would leave the processor's caches
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scalarize.search.algorithm import Algorithm, Generation, History, first_generation
-from scalarize.search.registry import register
+from scalarize.search.algorithms.base import Algorithm, Generation, History, first_generation
+from scalarize.search.algorithms.registry import register
 from scalarize.search.sampling import population
 
 

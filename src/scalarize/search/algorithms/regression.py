@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalarize.errors import RequestError
-from scalarize.search import mixture_fit
-from scalarize.search.algorithm import NO_PARENT, Algorithm, Generation, History, first_generation
-from scalarize.search.registry import register
+from scalarize.search.algorithms.base import NO_PARENT, Algorithm, Generation, History, first_generation
+from scalarize.search.algorithms.registry import register
 from scalarize.search.sampling import population
 from scalarize.search.space import Array
+from scalarize.search.surrogates import mixture_fit
+from scalarize.utils.errors import RequestError
 
 
 @register
@@ -20,10 +20,11 @@ class Regression(Algorithm):
     """The proxy-model approach by which data mixtures are chosen (Liu et al. 2025), with short trainings as proxies.
 
     Most of the budget of N full trainings goes into trainings of ``ready`` epochs, with weights drawn as in random
-    search; the forms of :mod:`scalarize.search.mixture_models` are fitted to their metrics. Trained in full are the
-    optimum that the default choice predicts, the centre and, with N >= 12, the optimum of another form, the one that
-    explains held-out runs best (forms may disagree, :func:`~scalarize.search.mixture_fit.propose`). The best of these,
-    as measured, is the result. How many are trained in full is our choice.
+    search; the forms of :mod:`scalarize.search.surrogates.mixture_forms` are fitted to their metrics. Trained in full
+    are the optimum that the default choice predicts, the centre and, with N >= 12, the optimum of another form, the
+    one that explains held-out runs best (forms may disagree,
+    :func:`~scalarize.search.surrogates.mixture_fit.propose`). The best of these, as measured, is the result. How many
+    are trained in full is our choice.
     """
 
     name = "regression"

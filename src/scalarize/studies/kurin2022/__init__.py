@@ -2,11 +2,11 @@
 figures are built by what the text says of them.
 """
 
-from scalarize.studies.kurin2022 import acting, averages, courses
+from scalarize.studies.kurin2022 import averages, curves, reinforcement
 
 TARGETS = tuple(
     sorted(
-        (*averages.TARGETS, *courses.TARGETS, *acting.TARGETS),
+        (*averages.TARGETS, *curves.TARGETS, *reinforcement.TARGETS),
         key=lambda target: int(target.name.rpartition("-")[2]),
     )
 )

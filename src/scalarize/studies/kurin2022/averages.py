@@ -6,8 +6,8 @@ import dataclasses
 
 from scalarize.analysis import outcomes
 from scalarize.analysis.study_tables import Table
-from scalarize.studies import axes, optimisers
-from scalarize.studies.kurin2022 import printed, protocol
+from scalarize.studies import axes, method_rows
+from scalarize.studies.kurin2022 import protocol, reported
 from scalarize.studies.kurin2022.protocol import CELEBA, CITYSCAPES, MULTI_MNIST, REGULARISED, ROWS, Protocol
 from scalarize.studies.study import Context, Found, Planned, Target
 
@@ -26,7 +26,7 @@ def plan(context: Context, settings: Protocol) -> list[Planned]:
 def tabulate(found: Found, settings: Protocol) -> list[Table]:
     """The average over tasks with intervals, plain training against each optimiser, and times."""
     lower = bool((found.results["sign"] < 0).all())
-    beside = printed.AVERAGES.get(settings.workload)
+    beside = reported.AVERAGES.get(settings.workload)
     runs = outcomes.records(found.results)
     table = outcomes.table(runs, "Test average", protocol.UNITARY.name, lower, beside, SELECTED)
     return [table, times(found.context, settings)]
@@ -34,7 +34,7 @@ def tabulate(found: Found, settings: Protocol) -> list[Table]:
 
 def times(context: Context, settings: Protocol) -> Table:
     """The cost of a step, beside the ratios that the paper prints."""
-    return optimisers.times(context, optimisers.further(context, ROWS), printed.TIMES[settings.workload])
+    return method_rows.times(context, method_rows.further(context, ROWS), reported.TIMES[settings.workload])
 
 
 def metric_plan(context: Context, settings: Protocol) -> list[Planned]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scalarize.errors import RequestError
-from scalarize.studies import runs
-from scalarize.studies.execution import Context, Planned
-from scalarize.studies.optimisers import Row, further
+from scalarize.runs import plan as planned_runs
+from scalarize.studies.execute import Context, Planned
+from scalarize.studies.method_rows import Row, further
+from scalarize.utils.errors import RequestError
 
 UNITARY = Row("unitary", "unitary")
 ROWS = (
@@ -97,7 +97,7 @@ def alone(context: Context, protocol: Protocol) -> list[Planned]:
     for seed in context.seeds_of(protocol.seeds):
         for task in context.data.names:
             tuned = UNITARY.request(context.problem, seed, settings)
-            request = runs.request_for(tuned, seed=seed, method=UNITARY.method, single=task)
+            request = planned_runs.request_for(tuned, seed=seed, method=UNITARY.method, single=task)
             labels = {"row": "single", "kind": REGULARISED, "seed": seed}
             planned.append(Planned(f"single {task} {protocol.workload} seed {seed}", request, labels))
     return planned

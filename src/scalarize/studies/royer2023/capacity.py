@@ -10,7 +10,8 @@ import pandas as pd
 from scalarize.analysis import capacity, claims
 from scalarize.analysis.statistics import said
 from scalarize.analysis.study_tables import Table
-from scalarize.studies import axes, runs
+from scalarize.runs import plan as planned_runs
+from scalarize.studies import axes
 from scalarize.studies.study import Context, Found, Planned, Target
 
 INNER = tuple(round(0.1 * k, 1) for k in range(1, 10))
@@ -38,7 +39,7 @@ def plan(context: Context, one_pair: bool = False) -> list[Planned]:
                         source: dict[str, Any] = {"single": first if p else second, "method": "uniform"}
                     else:
                         source = {"weights": {first: p, second: round(1 - p, 1)}}
-                    request = runs.request_for(problem, seed=seed, read_train=True, **source)
+                    request = planned_runs.request_for(problem, seed=seed, read_train=True, **source)
                     labels: dict[str, Any] = {
                         "pair": f"{first}|{second}",
                         "first": first,

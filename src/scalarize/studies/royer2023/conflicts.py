@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalarize import simplex
 from scalarize.analysis import claims, conflicts, statistics
 from scalarize.analysis.statistics import said
 from scalarize.analysis.study_tables import Table
-from scalarize.policy import Policy
-from scalarize.studies import axes, runs
-from scalarize.studies.royer2023 import printed
+from scalarize.runs import plan as planned_runs
+from scalarize.studies import axes
+from scalarize.studies.royer2023 import reported
 from scalarize.studies.study import Context, Found, Planned, Target
+from scalarize.weights import simplex
+from scalarize.weights.policy import Policy
 from scalarize.workloads.sizes import Size
 
 SEEDS = {"domainnet": 2, "taskonomy-tiny": 2}
@@ -81,7 +82,7 @@ def _probed(
     planned = []
     for seed in context.seeds_of(SEEDS.get(context.workload.name, 3)):
         source: dict[str, Any] = {"method": method} if content is None else {"policy": content}
-        request = runs.request_for(problem, seed=seed, probe_every=every, **source)
+        request = planned_runs.request_for(problem, seed=seed, probe_every=every, **source)
         labels = {"method": method, "rate": recipe.optimizer.lr, "batch": recipe.batch_size}
         labels |= {"depth": str(size.depth), "width": size.width, "weights": name, "seed": seed}
         parts = (method, f"lr {recipe.optimizer.lr:g}", f"batch {recipe.batch_size}", size.name.replace(",", ""), name)
@@ -139,7 +140,7 @@ def what_changes_them(found: Found) -> list[Table]:
         interval = statistics.t_interval(own["variance"].tolist())
         row = {"axis": axis, "variance x 1e4": 1e4 * interval.mean, "low": 1e4 * interval.low}
         row |= {"high": 1e4 * interval.high, "values": by_run[str(axis)].nunique()}
-        rows.append(row | printed.CONFLICT_VARIANCE.get(str(axis), {}))
+        rows.append(row | reported.CONFLICT_VARIANCE.get(str(axis), {}))
     for updates in (a for a in ("rate", "batch") if a in axes_here):
         for other in (a for a in ("width", "depth", "weights") if a in axes_here):
             gap = conflicts.ratio(variances, updates, other)

@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 
 from scalarize.analysis.study_tables import Table
-from scalarize.seeds import drawing
 from scalarize.studies import axes
-from scalarize.studies import cost as measured
-from scalarize.studies.royer2023 import printed
+from scalarize.studies import step_cost as measured
+from scalarize.studies.royer2023 import reported
 from scalarize.studies.study import Context, Found, Planned, Target
+from scalarize.utils.seeds import drawing
 from scalarize.workloads.sizes import Size
 
 METHODS = ("uniform", "uncertainty", "imtl-l", "cagrad", "graddrop", "pcgrad")
@@ -67,12 +67,12 @@ def by_tasks(found: Found) -> list[Table]:
     size, batch = context.sizes[-1], context.problem.recipe(context.workload).batch_size
     rows = [row for t in context.budget.thin(wanted) for row in measure(context, size, batch, t)]
     for row in rows:
-        passes = printed.COSTS.get(row["method"])
+        passes = reported.COSTS.get(row["method"])
         row |= dict(zip(("forward", "backward", "further", "storage"), passes or [None] * 4, strict=True))
     note = "Last columns: the paper's counts for T tasks. A search with N members costs N r + 1 trainings, r its split."
     searches = [
         dict(zip(("row", "forward", "backward", "further", "storage"), (name, *counts), strict=True))
-        for name, counts in printed.COSTS.items()
+        for name, counts in reported.COSTS.items()
     ]
     frame = pd.DataFrame(rows)
     theory = Table("theory", "Theoretical costs as printed", pd.DataFrame(searches), "N: members; T: tasks.")

@@ -8,10 +8,10 @@ import pandas as pd
 
 from scalarize.analysis import curves
 from scalarize.analysis.study_tables import Table
-from scalarize.errors import RequestError
 from scalarize.studies import axes
 from scalarize.studies.royer2023.search_tables import CELEBA, search_rows
 from scalarize.studies.study import Context, Found, Planned, Target
+from scalarize.utils.errors import RequestError
 
 
 def plan(context: Context) -> list[Planned]:

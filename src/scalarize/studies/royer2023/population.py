@@ -7,13 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from scalarize import files, simplex
 from scalarize.analysis import statistics
 from scalarize.analysis.statistics import said
 from scalarize.analysis.study_tables import Table
-from scalarize.studies import runs, searching
-from scalarize.studies.royer2023 import printed
+from scalarize.runs import plan as planned_runs
+from scalarize.runs import search as searching
+from scalarize.studies.royer2023 import reported
 from scalarize.studies.study import Context, Found, Planned, Target
+from scalarize.utils import files
+from scalarize.weights import simplex
 
 POPULATIONS = (6, 12, 24, 40)
 READY = (3, 5)
@@ -35,11 +37,13 @@ def size_plan(context: Context) -> list[Planned]:
             for seed in context.seeds_of(SEEDS):
                 labels = {"row": SEARCH, "population": n, "ready": ready, "seed": seed}
                 planned += _searched(context, context.problem, labels, f"n {n} e {ready}")
-    for row in printed.POPULATION_BASELINES:
+    for row in reported.POPULATION_BASELINES:
         for seed in context.seeds_of(BASELINE_SEEDS):
             labels = {"row": row, "population": 0, "ready": 0, "seed": seed}
             planned.append(
-                Planned(f"even {row} seed {seed}", runs.request_for(context.problem, seed=seed, method=row), labels)
+                Planned(
+                    f"even {row} seed {seed}", planned_runs.request_for(context.problem, seed=seed, method=row), labels
+                )
             )
     return planned
 
@@ -51,7 +55,7 @@ def _searched(context: Context, problem: Any, labels: dict[str, Any], text: str)
         **fields, algorithm=SEARCH, population=n, ready=ready, quantile=QUANTILE, split=0.7, seed=seed
     )
     name = f"search population {text} seed {seed}"
-    spent = runs.request_for(problem, seed=seed, method="uniform")
+    spent = planned_runs.request_for(problem, seed=seed, method="uniform")
     return [
         Planned(name, request, labels),
         Planned(f"retrain population {text} seed {seed}", spent, labels, policy_of=name),
@@ -65,9 +69,9 @@ def size_table(found: Found) -> list[Table]:
     for (row, n, ready), own in average.groupby(["row", "population", "ready"], sort=False):
         interval = statistics.t_interval(own["test"].tolist())
         paper = (
-            printed.POPULATIONS.get(int(str(ready)), {}).get(int(str(n)))
+            reported.POPULATIONS.get(int(str(ready)), {}).get(int(str(n)))
             if n
-            else printed.POPULATION_BASELINES.get(str(row))
+            else reported.POPULATION_BASELINES.get(str(row))
         )
         shown = {"row": row, "population": n, "ready": ready, "mean": interval.mean, "low": interval.low}
         rows.append(shown | {"high": interval.high, "seeds": interval.n, "paper": paper})
@@ -83,7 +87,7 @@ def grid_plan(context: Context) -> list[Planned]:
         for weights in context.budget.thin(points):
             named = dict(zip(problem.tasks, weights.tolist(), strict=True))
             text = "-".join(f"{w:.2f}" for w in weights)
-            request = runs.request_for(problem, seed=seed, weights=named)
+            request = planned_runs.request_for(problem, seed=seed, weights=named)
             labels = {"row": GRID, "weights": text, "seed": seed}
             planned.append(Planned(f"grid {text} seed {seed}", request, labels))
         n = context.budget.members(POPULATIONS[1])

@@ -17,13 +17,15 @@ import pandas as pd
 from scalarize import methods
 from scalarize.analysis import claims, comparison
 from scalarize.analysis.study_tables import Table
-from scalarize.errors import one_of
 from scalarize.methods import Needs
-from scalarize.policy import Policy
-from scalarize.studies import axes, runs, searching
-from scalarize.studies.compare import choose_rates
-from scalarize.studies.royer2023 import printed
+from scalarize.runs import plan as planned_runs
+from scalarize.runs import search as searching
+from scalarize.runs.compare import choose_rates
+from scalarize.studies import axes
+from scalarize.studies.royer2023 import reported
 from scalarize.studies.study import Context, Found, Planned, Target
+from scalarize.utils.errors import one_of
+from scalarize.weights.policy import Policy
 from scalarize.workloads.sizes import Size
 
 METHODS = ("uniform", "uncertainty", "imtl-l", "cagrad", "graddrop", "pcgrad")
@@ -97,7 +99,9 @@ def search_rows(
             tuned = axes.with_settings(problem, {"optimizer.lr": rate})
             more = labels | {"rate": rate}
             spent = f"retrain {name.removeprefix('search ').removesuffix(f' seed {seed}')} lr {rate:g} seed {seed}"
-            planned.append(Planned(spent, runs.request_for(tuned, seed=seed, method="uniform"), more, policy_of=name))
+            planned.append(
+                Planned(spent, planned_runs.request_for(tuned, seed=seed, method="uniform"), more, policy_of=name)
+            )
     return planned
 
 
@@ -114,7 +118,7 @@ def _method_rows(context: Context, problem: Any, size: str, row: str, accumulate
     source: dict[str, Any] = {"method": row}
     settings: dict[str, Any] = {}
     if row == BALANCED:
-        source = {"policy": runs.inverse_policy(context.data.constant_losses())}
+        source = {"policy": planned_runs.inverse_policy(context.data.constant_losses())}
     elif row not in methods.names():
         raise one_of("method", row, methods.names(), where=" in --methods")
     elif methods.create(row).needs > Needs.LOSSES and accumulate > 1:
@@ -125,7 +129,7 @@ def _method_rows(context: Context, problem: Any, size: str, row: str, accumulate
         for seed in context.seeds_of(SEEDS):
             labels = {"row": row, "size": size, "seed": seed, "rate": rate, "group": None}
             name = f"method {row} {size.replace(',', '')} lr {rate:g} seed {seed}"
-            planned.append(Planned(name, runs.request_for(tuned, seed=seed, **source), labels))
+            planned.append(Planned(name, planned_runs.request_for(tuned, seed=seed, **source), labels))
     return planned
 
 
@@ -198,7 +202,7 @@ def paper_beside(table: str, size: str, sizes: Sequence[str]) -> tuple[str, dict
     """The paper's size to stand beside ours, and its averages: the same one, else the smallest beside the smallest of
     several, and the largest beside the others.
     """
-    known = printed.AVERAGES[table]
+    known = reported.AVERAGES[table]
     first, *_, last = known
     paper = size if size in known else first if len(sizes) > 1 and size == sizes[0] else last
     return paper, known[paper]

@@ -11,7 +11,8 @@ import torch
 
 from scalarize.analysis import statistics
 from scalarize.analysis.study_tables import Table
-from scalarize.studies import axes, runs
+from scalarize.runs import plan as planned_runs
+from scalarize.studies import axes
 from scalarize.studies.study import Context, Found, Planned, Target
 
 RATES = (10.0, 1.0, 0.1, 0.01)  # of DomainNet's 0.03: 0.3, 0.03, 0.003, 0.0003
@@ -30,7 +31,7 @@ def plan(context: Context) -> list[Planned]:
     planned = []
     for rate, epochs, seed in itertools.product(rates, lengths, context.seeds_of(SEEDS)):
         problem = axes.with_settings(context.problem, {"optimizer.lr": rate}, epochs=epochs)
-        request = runs.request_for(problem, seed=seed, method="uniform", single=alone)
+        request = planned_runs.request_for(problem, seed=seed, method="uniform", single=alone)
         labels = {"rate": rate, "length": epochs, "seed": seed}
         planned.append(Planned(f"tuning {alone} lr {rate:g} epochs {epochs} seed {seed}", request, labels))
     return planned

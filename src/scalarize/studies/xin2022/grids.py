@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scalarize.studies import runs
+from scalarize.runs import plan as planned_runs
 from scalarize.studies.axes import swept, with_settings
-from scalarize.studies.execution import Context, Planned
-from scalarize.studies.optimisers import Row, further
+from scalarize.studies.execute import Context, Planned
+from scalarize.studies.method_rows import Row, further
 
 ALPHAS = (0.5, 1.0, 1.5, 2.0)
 SEEDS = 1  # the paper states none
@@ -93,7 +93,7 @@ def plan(context: Context, grid: Grid, methods: bool = True, weights: bool = Tru
         for weight in _weights(context, grid, weights):
             content = shares(context.data.names, weight)
             tuned = with_settings(context.problem, settings)
-            request = runs.request_for(tuned, seed=seed, weights=content, read_train=True)
+            request = planned_runs.request_for(tuned, seed=seed, weights=content, read_train=True)
             name = f"{SCALARIZATION} {weight:g} {grid.workload} {point}" if weight else f"equal {grid.workload} {point}"
             planned.append(Planned(name, request, {"row": SCALARIZATION, "weight": weight, **labels}))
         for row in further(context, ROWS) if methods else ():

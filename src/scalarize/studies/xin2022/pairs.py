@@ -13,13 +13,13 @@ import pandas as pd
 from scalarize import methods
 from scalarize.analysis import fronts, trade_offs
 from scalarize.analysis.study_tables import Table
-from scalarize.errors import RequestError
-from scalarize.learner import SupervisedLearner
+from scalarize.learners.supervised import SupervisedLearner
 from scalarize.studies import axes
 from scalarize.studies.study import Context, Found, Planned, Target
-from scalarize.studies.xin2022 import printed, translation
+from scalarize.studies.xin2022 import reported, translation
 from scalarize.studies.xin2022.grids import SCALARIZATION, shares
-from scalarize.tasks import Objective
+from scalarize.tasks.task import Objective
+from scalarize.utils.errors import RequestError
 
 PAIRS = ("nmt-en-fr-zh", "nmt-en-fr-de", "nmt-en-fr-ro")
 LINE = "The line joins the models of scalarization that no other of them dominates."
@@ -165,7 +165,7 @@ def speed(found: Found) -> list[Table]:
         low, middle, high = (float(q) for q in np.quantile(each.steps[1:], (0.0, 0.5, 1.0)))  # the first is to warm up
         row: dict[str, Any] = {"row": name, "kind": "steps a second", "mean": middle, "low": low, "high": high}
         units = float(np.median(each.units[1:]))
-        row |= {"million parameters": each.millions, "units a second": units, **printed.TABLE_2.get(name, {})}
+        row |= {"million parameters": each.millions, "units a second": units, **reported.TABLE_2.get(name, {})}
         rows.append(row)
     frame = pd.DataFrame(rows)
     base, slowed = frame["mean"].iloc[0], frame["mean"].iloc[1]

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from scalarize.errors import RequestError
-from scalarize.studies import axes, runs
-from scalarize.studies.execution import Context, Planned
-from scalarize.studies.optimisers import Row, further
+from scalarize.runs import plan as planned_runs
+from scalarize.studies import axes
+from scalarize.studies.execute import Context, Planned
+from scalarize.studies.method_rows import Row, further
 from scalarize.studies.xin2022.grids import LR, SCALARIZATION, SEEDS, shares
+from scalarize.utils.errors import RequestError
 from scalarize.workloads.sizes import Size
 
 BEST = 0.5
@@ -88,7 +89,7 @@ def run_of(
     if row is None:
         content = shares(context.data.names, weight)
         tuned = axes.with_settings(context.problem, common)
-        request = runs.request_for(tuned, seed=seed, weights=content, read_train="last")
+        request = planned_runs.request_for(tuned, seed=seed, weights=content, read_train="last")
     else:
         common = {"mixing": "loss", **common}
         request = row.request(context.problem, seed, common, read_train="last")

@@ -8,11 +8,11 @@ import pandas as pd
 
 from scalarize.analysis import fronts
 from scalarize.analysis.study_tables import Table
-from scalarize.errors import RequestError
 from scalarize.studies import axes
 from scalarize.studies.study import Context, Found, Planned, Target
-from scalarize.studies.xin2022 import grids, printed
+from scalarize.studies.xin2022 import grids, reported
 from scalarize.studies.xin2022.grids import CELEBA, CITYSCAPES, MULTI_MNIST, SCALARIZATION, Grid
+from scalarize.utils.errors import RequestError
 
 POINTS = "A point a model, at its best validation epoch; the line joins those that no other dominates."
 Measured = tuple[str, str]
@@ -89,7 +89,7 @@ def table_3(found: Found) -> list[Table]:
     rows = []
     for row, own in models.groupby("row", sort=False):
         here = {"row": row, "test": own["test"].mean(), "validation": own["validation"].mean()}
-        beside = printed.TABLE_3.get(str(row).partition("-")[0], {})
+        beside = reported.TABLE_3.get(str(row).partition("-")[0], {})
         rows.append(here | {f"paper {key}": value for key, value in beside.items()})
     gap = (models["test"] - models["validation"]).mean()
     said = f"Test error lies {gap:.2f} above the validation error that chose the model (mean over rows)."

@@ -1,0 +1,86 @@
+"""Reading what a stranger may have written: plain content or a RequestError that names the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scalarize.utils import files
+from scalarize.utils.errors import RequestError
+from scalarize.weights.policy import Policy
+
+
+def check_place(place: Path) -> None:
+    """Raise RequestError unless ``place`` is a directory."""
+    if not place.is_dir():
+        raise RequestError(
+            f"{place}: {'is a file; name a directory of runs' if place.exists() else 'no such directory'}"
+        )
+
+
+def search_policy(directory: Path) -> Policy:
+    """The policy that the search in ``directory`` found. Raises RequestError where it is missing or damaged."""
+    path = directory / "policy.json"
+    if not path.is_file():
+        raise RequestError(f"{path}: missing (is the search finished? go on with --resume)")
+    return Policy.load(path)
+
+
+def read_yaml(path: Path) -> Mapping[str, Any]:
+    """A YAML mapping (plain types only). Raises RequestError naming a missing or damaged file."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RequestError(f"{path}: cannot be read: {reason}") from None
+    if not isinstance(content, dict):
+        raise RequestError(f"{path}: must hold names and values")
+    return content
+
+
+def read_mapping(path: Path, hint: str = "") -> Mapping[str, Any]:
+    """A JSON object. Raises RequestError naming a missing or damaged file."""
+    if not path.is_file():
+        raise RequestError(f"{path}: missing" + (f" ({hint})" if hint else ""))
+    content = files.read_json(path)
+    if not isinstance(content, dict):
+        raise RequestError(f"{path}: must hold one JSON object")
+    return content
+
+
+def is_number(value: Any) -> bool:
+    """A finite number; neither a truth value nor too large to draw."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def check_scores(where: Path, scores: Any) -> None:
+    """Raise RequestError unless ``scores`` maps tasks to numbers or null."""
+    if not isinstance(scores, dict) or not all(v is None or isinstance(v, int | float) for v in scores.values()):
+        raise RequestError(f"{where}: 'test' must map tasks to numbers")
+
+
+def check_rows(where: Path, rows: Any) -> list[Mapping[str, Any]]:
+    """The rows of a comparison, each with method, trainings and intervals over the same tasks, else RequestError."""
+    if not isinstance(rows, list) or not rows:
+        raise RequestError(f"{where}: no result of a comparison: 'rows' must be a list of rows")
+    for row in rows:
+        if not isinstance(row, dict) or not {"method", "average", "tasks", "trainings"} <= set(row):
+            raise RequestError(f"{where}: a row needs method, average, tasks and trainings")
+        if not isinstance(row["tasks"], dict) or set(row["tasks"]) != set(rows[0]["tasks"]):
+            raise RequestError(f"{where}: rows are over different tasks")
+        if not is_number(row["trainings"]):
+            raise RequestError(f"{where}: 'trainings' must be a number")
+        for interval in (row["average"], *row["tasks"].values()):
+            numbers = [interval.get(k, "") for k in ("mean", "low", "high")] if isinstance(interval, dict) else [""]
+            if not all(v is None or is_number(v) for v in numbers):
+                raise RequestError(f"{where}: an interval needs mean, low and high, each a number or null")
+    return rows
+
+
+def check_sentences(where: Path, verdicts: Any) -> None:
+    """Raise RequestError unless ``verdicts`` is a list of sentences."""
+    if not isinstance(verdicts, list) or not all(isinstance(v, str) for v in verdicts):
+        raise RequestError(f"{where}: 'verdicts' must be a list of sentences")

@@ -1,0 +1,1 @@
+"""Fills ``.grad`` from the losses of several tasks, as a method says."""

@@ -1,0 +1,150 @@
+"""What gradient-based methods are told: the tasks' gradients as rows, over micro-batches and processes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from scalarize.balancer.autograd import Grads, Rows, gradient, gradients_of, weighted
+from scalarize.balancer.distributed import Processes
+from scalarize.balancer.losses import Losses
+
+
+class Window:
+    """The micro-batches of one step: rows of all tasks, the gradients of their own parameters, summed losses.
+
+    Without accumulation a window is one batch. The rows' memory is kept from step to step. chunk: how many rows one
+    backward makes.
+    """
+
+    def __init__(self, chunk: int = 1) -> None:
+        self.chunk = chunk
+        self.rows = Rows()
+        self.step: Losses | None = None
+        self.touched: list[bool] = []
+        self.own: dict[int, tuple[Tensor, dict[int, Tensor]]] = {}  # parameter -> gradient by place of the task
+
+    def clear(self) -> None:
+        """Begin a new window."""
+        self.step, self.touched, self.own = None, [], {}
+
+    def add(
+        self, step: Losses, targets: Sequence[Tensor], own: Sequence[Sequence[Tensor]], keep: Sequence[bool]
+    ) -> None:
+        """Backwards to ``targets`` and to the tasks' ``own`` parameters; ``keep`` the graphs of losses or not.
+
+        Targets inside the graph, and several rows at once, leave the own parameters to a backward of their own:
+        autograd walks down to the deepest target in each, and leaves are deepest.
+        """
+        before = set() if self.step is None else set(self.step.present)
+        self.rows.prepare(len(step.tasks), targets)
+        if self.step is None:
+            self.touched = [False] * len(targets)
+        nobody: list[list[Tensor]] = [[] for _ in own]
+        apart = any(own) and (self.chunk > 1 or not any(t.is_leaf for t in targets))
+        keeps = [True] * len(keep) if apart else list(keep)
+        if self.chunk > 1:
+            self._rows_together(step, targets, before, keeps)
+        else:
+            self._rows_in_turn(step, targets, nobody if apart else own, before, keeps)
+        if apart and len({id(p) for params in own for p in params}) == sum(map(len, own)):
+            self._own_together(step, own, keep[-1])
+        elif apart:
+            self._rows_in_turn(step, [], own, before, keep)
+        self.step = step if self.step is None else _together(self.step, step)
+
+    def _rows_in_turn(
+        self,
+        step: Losses,
+        targets: Sequence[Tensor],
+        own: Sequence[Sequence[Tensor]],
+        before: set[str],
+        keep: Sequence[bool],
+    ) -> None:
+        for t, (name, loss) in enumerate(zip(step.present, step.losses, strict=True)):
+            place = step.tasks.index(name)
+            scale = None if step.scales is None else step.scales[t]
+            grads = gradient(loss, [*targets, *own[t]], scale, keep[t])
+            if targets:
+                self._write(place, grads[: len(targets)], name in before)
+            for p, g in zip(own[t], grads[len(targets) :], strict=True):
+                self._keep_own(p, place, g)
+
+    def _rows_together(self, step: Losses, targets: Sequence[Tensor], before: set[str], keep: Sequence[bool]) -> None:
+        number = len(step.losses)
+        by = torch.eye(number, dtype=step.told.dtype, device=step.told.device)
+        by = by if step.scales is None else by * step.scales.to(by)
+        for start in range(0, number, self.chunk):
+            more = start + self.chunk < number or keep[-1]
+            several = gradients_of(step.losses, targets, by[start : start + self.chunk], more)
+            for k, name in enumerate(step.present[start : start + self.chunk]):
+                self._write(step.tasks.index(name), [None if g is None else g[k] for g in several], name in before)
+
+    def _own_together(self, step: Losses, own: Sequence[Sequence[Tensor]], keep: bool) -> None:
+        ones = torch.ones_like(step.told) if step.scales is None else step.scales
+        roots, by = weighted(step.losses, ones)
+        leaves = [p for params in own for p in params]
+        grads = iter(torch.autograd.grad(roots, leaves, by, retain_graph=keep, allow_unused=True))
+        for name, params in zip(step.present, own, strict=True):
+            for p in params:
+                self._keep_own(p, step.tasks.index(name), next(grads))
+
+    def _write(self, place: int, grads: Grads, add: bool) -> None:
+        self.rows.write(place, grads, add=add)
+        self.touched = [a or g is not None for a, g in zip(self.touched, grads, strict=True)]
+
+    def _keep_own(self, p: Tensor, place: int, g: Tensor | None) -> None:
+        if g is not None:
+            of_task = self.own.setdefault(id(p), (p, {}))[1]
+            of_task[place] = of_task[place] + g if place in of_task else g
+
+    def matrix(self, processes: Processes, over_processes: bool, scale: Tensor | None) -> Tensor:
+        """The rows (T', P) of the tasks that were seen: summed over processes if asked, without ``scale``."""
+        assert self.step is not None
+        matrix = self.rows.matrix if self.step.index is None else self.rows.matrix[self.step.index]
+        if over_processes:
+            matrix = processes.sum(matrix)
+        return matrix if scale is None else matrix.div_(scale.to(matrix))
+
+    def norms(self, gramian: Tensor, processes: Processes) -> Tensor:
+        """(T',): finite where all gradients of the task are."""
+        assert self.step is not None
+        own = torch.zeros(len(self.step.tasks), dtype=gramian.dtype, device=gramian.device)
+        places = [(place, g) for _, of_task in self.own.values() for place, g in of_task.items()]
+        if places:
+            sizes = torch.stack(torch._foreach_norm([g for _, g in places]))
+            own.index_add_(0, torch.tensor([place for place, _ in places], device=own.device), sizes.to(own))
+        own = own if self.step.index is None else own[self.step.index]
+        return gramian.diagonal() + processes.sum(own)
+
+    def own_gradients(self, weights: Tensor | None) -> tuple[list[Tensor], Grads]:
+        """The tasks' own parameters and their gradients, scaled by ``weights`` (T',) if given."""
+        assert self.step is not None
+        at = {self.step.tasks.index(t): k for k, t in enumerate(self.step.present)}
+        params, grads = [], []
+        for p, of_task in self.own.values():
+            parts = [g if weights is None else g * weights[at[place]].to(g) for place, g in of_task.items()]
+            params.append(p)
+            grads.append(parts[0] if len(parts) == 1 else torch.stack(parts).sum(dim=0))
+        return params, list(grads)
+
+
+def _together(a: Losses, b: Losses) -> Losses:
+    """Two micro-batches as one: their losses add up (each is expected to be divided by their number)."""
+    told = {t: x for step in (a, b) for t, x in zip(step.present, step.told, strict=True)}
+    for t, x in zip(a.present, a.told, strict=True):
+        if t in b.present:
+            told[t] = x + b.told[b.present.index(t)]
+    present = tuple(t for t in a.tasks if t in told)
+    places = [k for k, t in enumerate(a.tasks) if t in told]
+    return dataclasses.replace(
+        b,
+        given=(*a.given, *(t for t in b.given if t not in a.given)),
+        present=present,
+        losses=[*a.losses, *b.losses],
+        told=torch.stack([told[t] for t in present]),
+        index=None if len(places) == len(a.tasks) else torch.tensor(places, device=b.told.device),
+    )

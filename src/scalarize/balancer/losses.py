@@ -1,0 +1,97 @@
+"""The losses of one step: which tasks are there, in which order, and what they tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scalarize.balancer import present_tasks
+from scalarize.balancer.autograd import stack
+from scalarize.balancer.distributed import Processes
+from scalarize.utils.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Losses by task.
+
+    given: names in the caller's order; present: names with a loss (in any process), in the order of all ``tasks``;
+    losses: theirs; told: their values (T',), over all processes; index: their places among ``tasks``, None where
+    all are there; scales: factors (T',) of each loss at the root of its backward, None for 1.
+    """
+
+    tasks: tuple[str, ...]
+    given: tuple[str, ...]
+    present: tuple[str, ...]
+    losses: list[Tensor]
+    told: Tensor
+    index: Tensor | None
+    scales: Tensor | None
+
+    def arrange(self, values: Tensor | None) -> Tensor | None:
+        """``values`` of the present tasks, (T',) or (T', T'), in the caller's order; NaN where a task is missing."""
+        if values is None or self.present == self.given:
+            return None if values is None else values.detach()
+        if self.index is not None:
+            values = present_tasks.spread(values, len(self.tasks), self.index)
+        order = torch.tensor([self.tasks.index(t) for t in self.given], device=values.device)
+        return (values[order] if values.ndim == 1 else values[order][:, order]).detach()
+
+    def culprits(self, norms: Tensor | None, by_task: bool) -> tuple[str, list[str]] | None:
+        """("loss" or "gradient", tasks) where a loss or a gradient norm is not finite; None where all are.
+
+        norms: one a task if ``by_task``, else of the sum of all tasks, where each of them may be to blame. One look
+        at the device.
+        """
+        seen = self.told if norms is None else torch.cat([self.told, norms.to(self.told)])
+        if bool(torch.isfinite(seen).all()):
+            return None
+        bad = [t for t, x in zip(self.present, self.told.tolist(), strict=True) if not math.isfinite(x)]
+        if bad or norms is None:
+            return "loss", bad
+        if not by_task:
+            return "gradient", list(self.present)
+        return "gradient", [t for t, x in zip(self.present, norms.tolist(), strict=True) if not math.isfinite(x)]
+
+
+def read(
+    losses: Mapping[str, Tensor | None],
+    tasks: tuple[str, ...],
+    processes: Processes,
+    counts: Mapping[str, float] | None = None,
+    scale: Tensor | None = None,
+) -> Losses:
+    """What the losses of this step are.
+
+    counts: how many samples each loss averages here, where processes hold unequal numbers; scale: a GradScaler's.
+    Raises RequestError where there is no loss, or one that is not a single number.
+    """
+    here = [losses.get(t) for t in tasks]
+    for name, x in zip(tasks, here, strict=True):
+        if x is not None and x.numel() != 1:
+            raise RequestError(f"task {name!r}: its loss must be one number, got shape {tuple(x.shape)}")
+    some = next((x for x in here if x is not None), None)
+    if some is None:
+        raise RequestError("no task has a loss in this batch")
+    scales = None
+    there = [x is not None for x in here]
+    if processes.several:
+        numbers = [0.0 if x is None else (counts or {}).get(t, 1.0) for t, x in zip(tasks, here, strict=True)]
+        shares = processes.shares(torch.tensor(numbers, dtype=torch.float64, device=some.device))
+        there = (~shares.isnan()).tolist()
+        scales = shares[torch.tensor(there, device=shares.device)]
+    present = [(t, x) for t, x, present in zip(tasks, here, there, strict=True) if present]
+    values = [some.new_zeros(()) if x is None else x for _, x in present]
+    with torch.no_grad():
+        told = stack(values)
+    told = told if told.dtype in (torch.float32, torch.float64) else told.float()
+    if scales is not None:
+        told = processes.sum(told * scales.to(told))
+    if scale is not None:
+        scales = scale.expand(len(present)) if scales is None else scales * scale
+    index = None if all(there) else torch.tensor([k for k, x in enumerate(there) if x], device=told.device)
+    return Losses(tasks, tuple(losses), tuple(t for t, _ in present), values, told, index, scales)

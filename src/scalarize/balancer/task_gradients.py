@@ -1,0 +1,130 @@
+"""The step of a method that compares gradients: what they are taken of, gathered as rows, written to ``.grad``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from scalarize.balancer import autograd, backward_pass
+from scalarize.balancer.distributed import Processes
+from scalarize.balancer.jacobian import Window
+from scalarize.balancer.losses import Losses
+from scalarize.balancer.method_state import Decision
+from scalarize.balancer.options import Options
+from scalarize.methods import Evidence
+from scalarize.utils.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the gradients of a step are taken of.
+
+    deep: at parameter level. targets: what the combination is for, the shared parameters or the representation's
+    tensors. source: what gradients are compared on, and ``parts`` of it, a turn each. own, keep: for each loss its
+    task's own parameters, and whether its graph is needed again. whole: the rows are the gradients of all targets,
+    so combining them gives what the targets are to receive; else one more backward gives it.
+    """
+
+    deep: bool
+    targets: list[Tensor]
+    source: list[Tensor]
+    parts: list[list[Tensor]]
+    own: list[list[Tensor]]
+    keep: list[bool]
+    whole: bool
+
+
+def plan(losses: Sequence[Tensor], representation: Sequence[Tensor], options: Options) -> Plan:
+    """Raises RequestError where nothing is trained, or a loss reaches shared parameters past the representation."""
+    deep, shared = options.level == "parameters", options.shared
+    targets = backward_pass.trained(shared) if deep else backward_pass.trained(representation)
+    source = targets if options.evidence_from is None else backward_pass.trained(options.evidence_from)
+    if not source:
+        raise RequestError("none of the parameters that gradients are compared on requires a gradient")
+    own, keep = autograd.reach(losses, () if deep else targets, shared if deep else targets)
+    if not deep and (past := {id(p) for ps in own for p in ps} & {id(p) for p in shared}):
+        raise RequestError(f"{len(past)} shared tensors are reached past representation=: it must hold all paths")
+    parts = autograd.blocks(source, options.blocks)
+    whole = options.evidence_from is None and len(parts) == 1
+    if not whole:
+        keep = [True] * len(keep)
+        own = own if options.heads != "weighted" else [[] for _ in own]
+    return Plan(deep, targets, source, parts, own, keep, whole)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """rows (T', P) of the last part, gramian (T', T') of all of them, step: all micro-batches of the step as one."""
+
+    rows: Tensor
+    gramian: Tensor
+    step: Losses
+
+
+def gather(
+    of: Plan, step: Losses, window: Window, processes: Processes, scale: Tensor | None, final: bool
+) -> Gathered | None:
+    """The backwards of the tasks; None where further micro-batches of the step are to come (not ``final``)."""
+    gramian: Tensor | None = None
+    for k, part in enumerate(of.parts):
+        if k:
+            window.step = None
+        window.add(step, part, of.own if k == 0 else [[] for _ in of.own], of.keep)
+        if not final:
+            return None
+        rows = window.matrix(processes, of.deep, scale)
+        gramian = rows @ rows.T if gramian is None else gramian + rows @ rows.T
+    assert gramian is not None
+    assert window.step is not None
+    return Gathered(rows, gramian if of.deep else processes.sum(gramian), window.step)
+
+
+def evidence(step: Losses, of: Plan, options: Options, processes: Processes, scale: Tensor | None) -> Evidence:
+    """Losses, Gramian and rows of a further batch."""
+    window = Window(options.chunk)
+    own, keep = autograd.reach(step.losses, without=options.shared)
+    window.add(step, of.source, [[] for _ in own], keep)
+    rows = window.matrix(processes, True, scale)
+    return Evidence(losses=step.told, gramian=rows @ rows.T, jacobian=rows)
+
+
+def write(
+    of: Plan,
+    found: Gathered,
+    window: Window,
+    decision: Decision,
+    options: Options,
+    processes: Processes,
+    scale: Tensor | None,
+) -> None:
+    """Add to ``.grad``: the combination of the shared parameters' rows, and its share of the tasks' own gradients."""
+    weights = decision.weights
+    if of.whole:
+        _combine(of, found.rows, window.touched, decision, processes, scale)
+    if of.whole or options.heads != "weighted":
+        by = {"own": None, "weighted": weights, "objective": decision.slopes}[options.heads]
+        params, grads = window.own_gradients(by)
+        autograd.accumulate(params, processes.sum_gradients(params, grads))
+    if not of.whole and weights is not None:
+        heads = "weighted" if options.heads == "weighted" else "none"
+        backward_pass.weighted_sum(found.step, weights, options.shared, heads, processes)
+
+
+def _combine(
+    of: Plan, rows: Tensor, touched: Sequence[bool], decision: Decision, processes: Processes, scale: Tensor | None
+) -> None:
+    """``weights @ rows``, or the gradient that the method itself made of them, to parameters or through the encoder."""
+    if decision.gradient is not None:
+        combined = decision.gradient.to(rows)
+    else:
+        assert decision.weights is not None
+        combined = decision.weights.to(rows) @ rows
+    combined = combined if scale is None else combined * scale.to(combined)
+    shaped = zip(autograd.split(combined, of.targets), touched, strict=True)
+    grads = [g if hit else None for g, hit in shaped]
+    if of.deep:
+        autograd.accumulate(of.targets, grads)
+    else:
+        backward_pass.through(of.targets, grads, processes)

@@ -1,0 +1,1 @@
+"""Trainings of one model: the protocols, the supervised learner and, in ``rl/``, multi-task soft actor-critic."""

@@ -1,0 +1,81 @@
+"""Measuring a model on one split of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scalarize.tasks.metrics import Generative, Metric
+from scalarize.tasks.samples import Streaming, batches
+from scalarize.tasks.task import Data
+from scalarize.utils.errors import RequestError
+
+Seen = dict[str, dict[str, float]]
+View = Callable[[Tensor, str], Tensor]
+
+
+def decode(model: Any, representation: Any, tasks: Sequence[str], view: View | None = None) -> dict[str, Any]:
+    """A prediction for each of ``tasks``; view: what each one's head is given in place of the representation."""
+    if view is None:
+        found: dict[str, Any] = model.decode(representation, tasks)
+        return found
+    return {t: model.decode(view(representation, t), [t])[t] for t in tasks}
+
+
+@torch.no_grad()
+def measure(
+    model: Any,
+    data: Data,
+    split: str,
+    batch_size: int,
+    device: torch.device,
+    losses_too: bool = True,
+    view: View | None = None,
+) -> Seen:
+    """Objective -> {"metric", "loss", "score"} and its further metrics by name; score is the first metric, negated
+    where lower is better.
+
+    Measures for the test alone are there for the split ``test``. The loss is the mean over samples, or over what the
+    task counts (``units``), NaN unless ``losses_too``. The model is in evaluation mode meanwhile. Raises
+    RequestError where the split is empty.
+    """
+    found: Seen = {}
+    double = next(model.parameters()).dtype == torch.float64
+    model.eval()
+    for name, domain in data.domains.items():
+        objectives = [o for o in data.objectives if o.domain == name]
+        meters: dict[str, dict[str, Metric | Generative]] = {o.name: {"metric": o.task.metric()} for o in objectives}
+        for o in objectives:
+            meters[o.name] |= {m.name: m.metric() for m in o.task.further if split == "test" or not m.test_only}
+        told = {n: [m for m in own.values() if not isinstance(m, Generative)] for n, own in meters.items()}
+        free = {n: [m for m in own.values() if isinstance(m, Generative)] for n, own in meters.items()}
+        losses = {o.name: torch.zeros((), dtype=torch.float64, device=device) for o in objectives}
+        counts: dict[str, Any] = {o.name: 0 for o in objectives}
+        source = domain.splits[split]
+        if not len(source):
+            raise RequestError(f"the {split} split of {name!r} holds no samples: there is nothing to measure on")
+        size = max(1, batch_size // 4) if isinstance(source, Streaming) else batch_size  # several are read ahead
+        for read in batches(source, torch.split(torch.arange(len(source)), size)):
+            batch = read.to(device)
+            batch = batch.doubled() if double else batch
+            predictions = decode(model, model.encode(batch.inputs), [o.task.name for o in objectives], view)
+            for o in objectives:
+                prediction, target = predictions[o.task.name], batch.targets[o.task.name]
+                for meter in told[o.name]:
+                    meter.update(prediction, target)
+                for writer in free[o.name]:
+                    writer.generate(model, batch.inputs, target)
+                if losses_too:
+                    count: Any = len(batch) if o.task.units is None else o.task.units(target)
+                    losses[o.name] += o.task.loss(prediction, target).double() * count
+                    counts[o.name] += count
+        for o in objectives:
+            values = {key: meter.compute() for key, meter in meters[o.name].items()}
+            loss = float(losses[o.name]) / float(counts[o.name]) if losses_too else float("nan")
+            values["score"] = values["metric"] if o.task.higher_is_better else -values["metric"]
+            found[o.name] = values | {"loss": loss}
+    model.train()
+    return {o.name: found[o.name] for o in data.objectives}

@@ -1,0 +1,168 @@
+"""The recipe of a training: every number that is not data, model code or task weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from scalarize.utils.errors import RequestError, one_of
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+_Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class OptimizerRecipe(_Frozen):
+    """lr and weight_decay a step; momentum for sgd; betas for adam and adamw. ``adam`` adds decay as l2."""
+
+    name: Literal["adam", "adamw", "sgd"] = "adamw"
+    lr: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    betas: tuple[_Share, _Share] = (0.9, 0.999)
+
+
+class ScheduleRecipe(_Frozen):
+    """The learning rate over training: a factor of ``optimizer.lr``. Warm-up is linear, in epochs.
+
+    exponential: times ``decay`` after each ``every`` epochs.
+    """
+
+    name: Literal["constant", "cosine", "exponential", "inverse-sqrt"] = "constant"
+    warmup: float = Field(default=0.0, ge=0)
+    decay: float = Field(default=0.95, gt=0, le=1)
+    every: PositiveInt = 1
+
+    def factor(self, epoch: float, epochs: int) -> float:
+        """The factor at a fractional ``epoch`` of ``epochs``."""
+        if epoch < self.warmup:
+            return (epoch + 1e-9) / self.warmup
+        if self.name == "cosine":
+            span = max(epochs - self.warmup, 1e-9)
+            return 0.5 * (1 + math.cos(math.pi * min((epoch - self.warmup) / span, 1.0)))
+        if self.name == "exponential":
+            return float(self.decay ** (math.floor(epoch) // self.every))
+        if self.name == "inverse-sqrt":
+            return math.sqrt(max(self.warmup, 1e-9) / max(epoch, 1e-9)) if self.warmup else 1 / math.sqrt(1 + epoch)
+        return 1.0
+
+
+class Recipe(_Frozen):
+    """One training. ``model`` and ``data`` hold the workload's own settings.
+
+    batch_size: samples a step; accumulate: micro-batches it is made of. selection: the epoch whose weights are
+    tested: the best average on validation (early stopping), the best for each metric on its own, the best average
+    gain over given baselines (Delta_m), or the last. mixing: what weights mean over domains, sampling rates or
+    loss weights. level: where gradients are compared, None for the first that the method declares. threads: of torch,
+    since the last bits of a sum depend on it.
+    """
+
+    optimizer: OptimizerRecipe = OptimizerRecipe()
+    schedule: ScheduleRecipe = ScheduleRecipe()
+    epochs: PositiveInt = 10
+    batch_size: PositiveInt = 128
+    accumulate: PositiveInt = 1
+    accumulation: Literal["micro", "full"] = "full"
+    selection: Literal["best", "per-metric", "delta", "last"] = "best"
+    mixing: Literal["sampling", "loss"] = "sampling"
+    level: Literal["parameters", "representation"] | None = None
+    max_grad_norm: float | None = Field(default=None, gt=0)
+    on_nonfinite: Literal["raise", "skip"] = "raise"
+    threads: PositiveInt = 1
+    model: Mapping[str, Any] = Field(default_factory=dict)
+    data: Mapping[str, Any] = Field(default_factory=dict)
+
+    def value(self, key: str) -> Any:
+        """What stands under a dotted key. Raises RequestError for an unknown one, naming the nearest."""
+        content: Any = self.model_dump()
+        known = _keys(content)
+        if key not in known:
+            raise one_of("setting", key, known, where=" in --set")
+        for part in key.split("."):
+            content = content[part]
+        return content
+
+    def override(self, changes: Mapping[str, Any]) -> Recipe:
+        """The recipe with dotted keys replaced, as in ``{"optimizer.lr": 1e-4, "model.width": 128}``.
+
+        Raises RequestError for an unknown key (naming the nearest) or a value of the wrong kind.
+        """
+        content: dict[str, Any] = self.model_dump()
+        known = _keys(content)
+        for key, value in changes.items():
+            if key not in known:
+                raise one_of("setting", key, known, where=" in --set")
+            *path, last = key.split(".")
+            holder = content
+            for part in path:
+                holder = holder[part]
+            if path and path[0] in ("model", "data"):
+                value = _like(key, value, holder[last])
+            holder[last] = value
+        try:
+            return Recipe.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(p) for p in first["loc"])
+            raise RequestError(f"--set {where}={first['input']}: {first['msg']}") from None
+
+    def with_numbers(self, numbers: Mapping[str, float]) -> Recipe:
+        """:meth:`override` by numbers, rounded where the recipe's own is whole."""
+        return self.override({k: round(x) if type(self.value(k)) is int else x for k, x in numbers.items()})
+
+
+def parse_settings(items: list[str], option: str = "--set") -> dict[str, Any]:
+    """``["optimizer.lr=1e-4"]`` as a dict; values are read as YAML scalars. Raises RequestError, naming the ``option``
+    that they were given by, without ``=``.
+    """
+    settings = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip():
+            example = "optimizer.lr=0.001" if option == "--set" else "c=0.4"
+            raise RequestError(f"{option} {item}: write key=value, as in {option} {example}")
+        try:
+            value = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none is a ValueError
+            value = text
+        if isinstance(value, str):  # YAML 1.1 reads 1e-4 as a word
+            try:
+                value = float(value)
+            except ValueError:
+                value = text
+        settings[key.strip()] = value
+    return settings
+
+
+def _keys(content: Mapping[str, Any], prefix: str = "") -> list[str]:
+    keys = []
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            keys += _keys(value, f"{prefix}{key}.")
+        else:
+            keys.append(f"{prefix}{key}")
+    return keys
+
+
+def _like(key: str, value: Any, default: Any) -> Any:
+    """``value`` as the kind of ``default``; a whole number may stand for a real one, nothing else is converted."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RequestError(f"--set {key}={value}: expected a finite number")
+    if default is None:
+        return value
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(default, int) and not isinstance(default, bool) and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(default, list | tuple) and isinstance(value, list | tuple):
+        return list(value)
+    if type(value) is not type(default):
+        raise RequestError(f"--set {key}={value}: expected a value like {default!r}")
+    return value

@@ -1,0 +1,292 @@
+"""Multi-task soft actor-critic as a learner: the protocol, policies, methods, searches and records are those of all."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from scalarize import methods
+from scalarize.learners.probes import Probe
+from scalarize.learners.recipe import Recipe
+from scalarize.learners.rl import sac, settings
+from scalarize.learners.rl.balanced_optimizer import Half
+from scalarize.learners.rl.environments import Array, Environments, play
+from scalarize.learners.rl.epoch_statistics import Seen
+from scalarize.learners.rl.networks import ActorCritic
+from scalarize.learners.rl.replay import Replay, Transitions
+from scalarize.learners.rows import Row
+from scalarize.methods import Method, Needs
+from scalarize.tasks.task import Data
+from scalarize.utils.errors import DivergedError, RequestError
+from scalarize.utils.seeds import derive, drawing
+from scalarize.weights.policy import Policy
+
+
+class ActorCriticLearner:
+    """Trains one actor and one pair of critics on several environments with any method at parameter level.
+
+    Actor and critics are balanced each on its own, by the same method with its own state: a task's loss is that of
+    its transitions (Kurin et al. 2022, section 4.2). The temperature is no task's gradient and is not balanced.
+
+    data: objectives are environments; ``data.info["environments"]`` makes them from the tasks' names, and
+    ``data.epoch_size`` steps of all of them are an epoch. Each epoch begins with new episodes, so that a training
+    goes on exactly from a state without that of any simulator. recipe: ``model`` and ``data`` as in
+    :class:`scalarize.learners.rl.settings.Settings`; ``batch_size`` transitions of each task make an update; the
+    optimiser's weight decay is l2 of the actor alone (as in the paper).
+    The rest is as in :class:`scalarize.learners.supervised.SupervisedLearner`.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        build: Callable[[], nn.Module],
+        recipe: Recipe,
+        seed: int = 0,
+        device: str = "cpu",
+        precision: str = "float32",
+        on_rows: Callable[[list[Row]], None] | None = None,
+    ) -> None:
+        settings.check(recipe, precision)
+        self.settings = settings.Settings.of(recipe.model, recipe.data)
+        self.data, self.recipe, self.seed, self.on_rows = data, recipe, seed, on_rows
+        self.tasks: Sequence[str] = data.names
+        self.epoch = 0
+        self.device, self.dtype = torch.device(device), getattr(torch, precision)
+        torch.set_num_threads(recipe.threads)
+        with drawing(derive(seed, "init")):
+            built = build()
+        assert isinstance(built, ActorCritic)
+        self.model = built.to(self.device, self.dtype)
+        self.probes: list[Probe] = []
+        self.times: list[dict[str, float]] = []
+        self.replay = self._empty()
+        self.halves: dict[str, Half] = {}
+        self._temperature = torch.optim.Adam([self.model.log_temperature], recipe.optimizer.lr)
+        self._environments: Environments | None = None
+        self._chosen: Policy | Method | None = None
+        self._restored: dict[str, Any] = {}
+        self._counts = {"environment_steps": 0, "updates": 0}
+
+    # --- the protocol -------------------------------------------------------------------------------------------
+    def train(self, policy: Policy | Method, until_epoch: int) -> None:
+        """Train until ``until_epoch`` epochs are finished, with the weights of a policy or of a method."""
+        torch.set_num_threads(self.recipe.threads)
+        self.use(policy)
+        while self.epoch < until_epoch:
+            self._train_epoch()
+
+    def evaluate(self, split: str) -> dict[str, float]:
+        """Each task's success rate over the episodes of ``split``."""
+        return {name: seen["score"] for name, seen in self.measure(split).items()}
+
+    def measure(self, split: str) -> dict[str, dict[str, float]]:
+        """Task -> {"metric", "score": success rate; "return": of an episode, mean; "loss": minus that}.
+
+        One episode from each goal of ``split`` with the policy's mean action.
+        """
+        returns, success = play(self.environments, lambda seen: self._act(seen, None), self._goals(split))
+        found = {}
+        for name, own, solved in zip(self.tasks, returns.mean(axis=1), success.mean(axis=1), strict=True):
+            found[name] = {"metric": float(solved), "score": float(solved), "return": float(own), "loss": -float(own)}
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of all that training depends on, and the times so far; loads with ``weights_only=True``."""
+        state = {"epoch": self.epoch, "model": self.model.state_dict(), **self._memory()}
+        copied: dict[str, Any] = copy.deepcopy(state | {"times": self.times, "counts": self._counts})
+        if self.replay.size and self.settings.save_replay:
+            copied["replay"] = self.replay.state_dict()
+        return copied
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``. Optimisers and method are restored when training goes on."""
+        self.model.load_state_dict(state["model"])
+        self.epoch = int(state["epoch"])
+        self.times, self._counts = list(state.get("times", [])), dict(state.get("counts", self._counts))
+        self.replay = self._empty()
+        if "replay" in state:
+            self.replay.load_state_dict(state["replay"])
+        self._restored = copy.deepcopy({key: state[key] for key in ("halves", "temperature") if key in state})
+        self._chosen, self.halves = None, {}
+
+    def _memory(self) -> dict[str, Any]:
+        """Of optimisers and method: those at work, else those of the state loaded."""
+        if not self.halves:
+            return self._restored
+        halves = {name: half.state_dict() for name, half in self.halves.items()}
+        return {"halves": halves, "temperature": self._temperature.state_dict()}
+
+    def use(self, policy: Policy | Method) -> None:
+        """Set up balancers and optimisers, keeping memory over a change of policy; ``train`` begins with it.
+
+        Raises RequestError for a method that compares tasks sample by sample or knows no parameter level.
+        """
+        if policy is self._chosen:
+            return
+        method = methods.replay(policy.reorder(self.tasks)) if isinstance(policy, Policy) else policy
+        if method.same_samples:
+            raise RequestError(f"{method.name} compares tasks sample by sample: environments share none")
+        before, decay = copy.deepcopy(self._memory()), self.recipe.optimizer.weight_decay
+        self.halves = {
+            "critic": Half(self.model.critics, method, self.recipe, self.tasks, 0.0),
+            "actor": Half(self.model.actor, copy.deepcopy(method), self.recipe, self.tasks, decay),
+        }
+        if before:
+            for name, half in self.halves.items():
+                half.restore(before["halves"][name], method_too=not isinstance(policy, Policy))
+            own = self._temperature.state_dict()["param_groups"]
+            self._temperature.load_state_dict({"state": before["temperature"]["state"], "param_groups": own})
+        self._restored, self._chosen = {}, policy
+
+    # --- one epoch, one step, one update ------------------------------------------------------------------------
+    def _train_epoch(self) -> None:
+        epoch, own = self.epoch, self.settings
+        draws = {key: torch.Generator().manual_seed(derive(self.seed, key, epoch)) for key in ("act", "update")}
+        for half in self.halves.values():
+            half.begin(epoch, derive(self.seed, "method", epoch))
+        if self.replay.size == 0 and self.step > 0:  # the state that training goes on from had none
+            self.fill(max(1, own.initial_steps))
+        seen = Seen(len(self.tasks))
+        observations = self.environments.reset(self._goals("train"), derive(self.seed, "goals", epoch))
+        for number in range(self.data.epoch_size):
+            at_random = self.step + number < own.initial_steps
+            with seen.timed("acting"):
+                observations = self._interact(observations, draws["act"], at_random, seen)
+            if not at_random:
+                with seen.timed("updating"):
+                    for _ in range(own.updates):
+                        self.update(draws["update"], seen)
+        self.epoch += 1
+        self._counts["environment_steps"] += self.data.epoch_size * len(self.tasks)
+        self._counts["updates"] += seen.updates
+        self.times.append({"epoch": self.epoch, "updates": seen.updates, **seen.seconds})
+        if self.on_rows is not None:
+            probed = [row for p in self.probes for row in p.rows(self.step, self.epoch)]
+            temperature = self.model.temperature().tolist()
+            first = epoch * self.data.epoch_size
+            self.on_rows(seen.rows(self.data.objectives, first, self.step, self.epoch, temperature) + probed)
+
+    def _interact(self, observations: Array, draw: torch.Generator, at_random: bool, seen: Seen | None) -> Array:
+        """Act once in every environment and keep what followed; the observations to act on next."""
+        shape = (len(self.tasks), self.model.actions)
+        actions = 2 * torch.rand(shape, generator=draw).numpy() - 1 if at_random else self._act(observations, draw)
+        step = self.environments.step(actions)
+        kept = [observations, actions, step.rewards, step.successors, step.terminated]
+        self.replay.add(Transitions(*(torch.from_numpy(np.asarray(x)).unsqueeze(1) for x in kept)))
+        if seen is not None:
+            seen.step(step)
+        return step.observations
+
+    def fill(self, steps: int, at_random: bool = False) -> None:
+        """Fill the replay with ``steps`` steps of the policy, or random ones, and learn nothing from them."""
+        draw = torch.Generator().manual_seed(derive(self.seed, "fill", self.epoch))
+        observations = self.environments.reset(self._goals("train"), derive(self.seed, "fill", self.epoch))
+        for _ in range(steps):
+            observations = self._interact(observations, draw, at_random, None)
+
+    @torch.no_grad()
+    def _act(self, observations: Array, draw: torch.Generator | None) -> Array:
+        """Actions (T, A) of the policy; its mean where nothing is drawn. Raises DivergedError naming the task."""
+        inputs = self.model.told(torch.from_numpy(observations).to(self.device, self.dtype).unsqueeze(1))
+        if draw is None:
+            found = self.model.actor(inputs)[0].tanh()
+        else:
+            found = self.model.actor.sample(inputs, self._noise(1, draw))[0]
+        fine = found.isfinite().all(-1).all(-1)
+        if not bool(fine.all()):
+            names = " or ".join(repr(t) for t, ok in zip(self.tasks, fine.tolist(), strict=True) if not ok)
+            raise DivergedError(f"epoch {self.epoch}: the action of task {names} is not finite")
+        actions: Array = found.squeeze(1).float().cpu().numpy()
+        return actions
+
+    def update(self, draw: torch.Generator, seen: Seen | None = None) -> None:
+        """One update of critics, actor, temperature and targets, on batches drawn from the replay."""
+        critic, actor = self.halves["critic"], self.halves["actor"]
+        # T gradients of T small graphs cost about one backward; of one large graph T.
+        apart = critic.balancer.method.needs > Needs.LOSSES
+        batches = [self._batch(draw) for _ in range(1 + critic.balancer.method.extra_batches)]
+        losses = [self._critic_losses(batch, draw, apart) for batch in batches]
+        for probe in self.probes:
+            probe.look(dict(zip(self.tasks, losses[0], strict=True)), list(self.model.shared_parameters()))
+        first = critic.update(losses)
+        with _frozen(self.model.critics):
+            pairs = [self._actor_losses(batch, draw, apart) for batch in batches]
+            second = actor.update([own for own, _ in pairs])
+        if not (first.skipped or second.skipped):
+            self._temperature.zero_grad()
+            sac.temperature_loss(self.model.temperature(), pairs[0][1], -float(self.model.actions)).backward()  # type: ignore[no-untyped-call]
+            self._temperature.step()
+            self.model.follow(self.settings.target_rate)
+        if seen is not None:
+            seen.update(losses[0], pairs[0][0], first, second)
+
+    def _critic_losses(self, batch: Transitions, draw: torch.Generator, apart: bool) -> list[Tensor]:
+        own = self.settings
+        noise = self._noise(self.recipe.batch_size, draw)
+        wanted = sac.critic_targets(self.model, batch, noise, own.discount, own.target_clip)
+        inputs = (self.model.told(batch.observations), batch.actions, wanted)
+        parts = [torch.split(x, 1 if apart else len(x)) for x in inputs]
+        return [x for part in zip(*parts, strict=True) for x in sac.critic_losses(self.model, *part).unbind()]
+
+    def _actor_losses(self, batch: Transitions, draw: torch.Generator, apart: bool) -> tuple[list[Tensor], Tensor]:
+        temperature = self.model.temperature().detach()
+        inputs = (self.model.told(batch.observations), self._noise(self.recipe.batch_size, draw), temperature)
+        parts = [torch.split(x, 1 if apart else len(x)) for x in inputs]
+        found = [sac.actor_losses(self.model, *part) for part in zip(*parts, strict=True)]
+        return [x for losses, _ in found for x in losses.unbind()], torch.cat([density for _, density in found])
+
+    # --- small things -------------------------------------------------------------------------------------------
+    @property
+    def environments(self) -> Environments:
+        """One a task, made at their first use."""
+        if self._environments is None:
+            self._environments = self.data.info["environments"](tuple(self.tasks))
+        return self._environments
+
+    @property
+    def step(self) -> int:
+        """Steps of all environments so far, in finished epochs."""
+        return self.epoch * self.data.epoch_size
+
+    def counts(self) -> dict[str, Any]:
+        """Steps skipped, failures of solvers, what was done so far, and how fast: a row an epoch in ``times``."""
+        skipped = sum(half.balancer.skipped_steps for half in self.halves.values())
+        failures = sum(half.balancer.solver_failures for half in self.halves.values())
+        return {"skipped_steps": skipped, "solver_failures": failures, **self._counts, "times": self.times}
+
+    def _goals(self, split: str) -> list[list[int]]:
+        sources: list[Any] = [self.data.domains[o.domain].splits[split] for o in self.data.objectives]
+        return [source.numbers.tolist() for source in sources]
+
+    def _noise(self, number: int, draw: torch.Generator) -> Tensor:
+        """Standard normal (T, ``number``, A)."""
+        shape = (len(self.tasks), number, self.model.actions)
+        return torch.randn(shape, generator=draw).to(self.device, self.dtype)
+
+    def _batch(self, draw: torch.Generator) -> Transitions:
+        seen = self.replay.sample(self.recipe.batch_size, draw)
+        kept = (seen.observations, seen.actions, seen.rewards, seen.successors)
+        observations, actions, rewards, successors = (x.to(self.device, self.dtype) for x in kept)
+        return Transitions(observations, actions, rewards, successors, seen.terminated.to(self.device))
+
+    def _empty(self) -> Replay:
+        own, info = self.settings, self.data.info
+        return Replay(
+            len(self.tasks), own.replay, info["observation"], self.model.actions, own.rewards, own.reward_rate
+        )
+
+
+@contextlib.contextmanager
+def _frozen(module: nn.Module) -> Iterator[None]:
+    """No gradient reaches ``module`` inside."""
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)

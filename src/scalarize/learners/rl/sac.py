@@ -1,0 +1,43 @@
+"""Soft actor-critic (Haarnoja et al. 2018), a loss a task: pure functions of a batch, T tasks by B transitions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from scalarize.learners.rl.networks import ActorCritic
+from scalarize.learners.rl.replay import Transitions
+
+
+@torch.no_grad()
+def critic_targets(
+    model: ActorCritic, batch: Transitions, noise: Tensor, discount: float, clip: float | None = None
+) -> Tensor:
+    """``r + discount * (min Q - temperature * log pi)`` at the successor (T, B); an episode that terminated has no
+    future, one that was cut off has. clip: bound of the targets' size."""
+    inputs = model.told(batch.successors)
+    actions, log_density = model.actor.sample(inputs, noise)
+    best = model.values(model.targets, inputs, actions).amin(0)
+    future = best - model.temperature()[:, None] * log_density
+    found = batch.rewards + discount * (~batch.terminated) * future
+    return found if clip is None else found.clamp(-clip, clip)
+
+
+def critic_losses(model: ActorCritic, inputs: Tensor, actions: Tensor, targets: Tensor) -> Tensor:
+    """Squared error of both critics, summed over the two and averaged over B: (T,)."""
+    return (model.values(model.critics, inputs, actions) - targets).square().mean(-1).sum(0)
+
+
+def actor_losses(model: ActorCritic, inputs: Tensor, noise: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
+    """``temperature * log pi - min Q``, averaged over B: (T,); and the log-density (T,), detached.
+
+    The critics must not require a gradient meanwhile.
+    """
+    actions, log_density = model.actor.sample(inputs, noise)
+    best = model.values(model.critics, inputs, actions).amin(0)
+    return (temperature[:, None] * log_density - best).mean(-1), log_density.detach().mean(-1)
+
+
+def temperature_loss(temperature: Tensor, log_density: Tensor, wanted: float) -> Tensor:
+    """Raises the temperature of tasks (T,) whose entropy, minus ``log_density``, lies below ``wanted``."""
+    return -(temperature * (log_density + wanted)).mean()

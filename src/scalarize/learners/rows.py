@@ -1,0 +1,58 @@
+"""What a training saw, as tidy rows: {step, epoch, split, domain, task, metric, value}. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scalarize.tasks.task import Objective
+
+Row = dict[str, Any]
+
+
+def tidy(
+    objectives: Sequence[Objective], step: int, epoch: int, split: str, metric: str, values: Sequence[float]
+) -> list[Row]:
+    """One row an objective; none where the value is NaN (a domain that was not drawn)."""
+    return [
+        {"step": step, "epoch": epoch, "split": split, "domain": o.domain, "task": o.name}
+        | {"metric": metric, "value": value}
+        for o, value in zip(objectives, values, strict=True)
+        if not math.isnan(value)
+    ]
+
+
+def measured(
+    objectives: Sequence[Objective], step: int, epoch: int, split: str, seen: Mapping[str, Mapping[str, float]]
+) -> list[Row]:
+    """Each objective's metrics under their own names, and its loss, as ``evaluation.measure`` found them."""
+    rows = []
+    for o in objectives:
+        row = {"step": step, "epoch": epoch, "split": split, "domain": o.domain, "task": o.name}
+        rows += [row | {"metric": o.task.metric_name, "value": seen[o.name]["metric"]}]
+        rows += [
+            row | {"metric": m.name, "value": seen[o.name][m.name]} for m in o.task.further if m.name in seen[o.name]
+        ]
+        rows += [row | {"metric": "loss", "value": seen[o.name]["loss"]}]
+    return rows
+
+
+def epoch_rows(
+    objectives: Sequence[Objective], first: int, epoch: int, losses: Sequence[Tensor], weights: Sequence[Tensor | None]
+) -> list[Row]:
+    """An epoch's mean training losses, and its weights wherever they changed: a row holds until the next.
+
+    first: number of the epoch's first step; losses and weights: a tensor (T,) a step, None where a method combines
+    gradients without weights.
+    """
+    rows, held = [], None
+    for offset, used in enumerate(weights):
+        if used is not None and (held is None or not torch.equal(used, held)):
+            rows += tidy(objectives, first + offset, epoch, "train", "weight", used.tolist())
+            held = used
+    means = torch.stack(list(losses)).nanmean(0).tolist()
+    return rows + tidy(objectives, first + len(losses), epoch + 1, "train", "loss", means)

@@ -1,0 +1,284 @@
+"""The supervised learner, the one honest mutable shell."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from scalarize import methods
+from scalarize.balancer.balancer import Balancer, Used
+from scalarize.learners import rows
+from scalarize.learners.base import Learner, RunLearner
+from scalarize.learners.evaluation import View, decode, measure
+from scalarize.learners.optimizer import make_optimizer
+from scalarize.learners.probes import Probe
+from scalarize.learners.recipe import Recipe
+from scalarize.learners.rows import Row
+from scalarize.methods import Method, Needs
+from scalarize.tasks.reading import Reader
+from scalarize.tasks.sampler import Streams, equal_counts, multinomial_counts
+from scalarize.tasks.task import Data
+from scalarize.utils.errors import RequestError
+from scalarize.utils.seeds import derive, drawing
+from scalarize.weights.policy import Policy
+
+__all__ = ["Learner", "RunLearner", "SupervisedLearner"]
+
+Precision = Literal["float32", "bfloat16", "float16", "float64"]
+
+
+class SupervisedLearner:
+    """Trains one model on several tasks or domains with any method (Royer et al. 2023, equation 1).
+
+    data: what to read. build: makes the model, with ``encode``, ``decode`` and ``shared_parameters``. seed: of
+    everything random. on_rows: receives tidy rows {step, epoch, split, domain, task, metric, value} each epoch. The
+    attribute ``probes`` holds what sees each batch's losses and adds rows of its own.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        build: Callable[[], nn.Module],
+        recipe: Recipe,
+        seed: int = 0,
+        device: str = "cpu",
+        precision: Precision = "float32",
+        on_rows: Callable[[list[Row]], None] | None = None,
+    ) -> None:
+        self.data, self.recipe, self.seed = data, recipe, seed
+        self.tasks: Sequence[str] = data.names
+        self.epoch = 0
+        self.device, self.precision, self.on_rows = torch.device(device), precision, on_rows
+        torch.set_num_threads(recipe.threads)
+        with self._noise("init"):
+            self.model: Any = build().to(self.device)
+        if precision == "float64":
+            self.model = self.model.double()
+        sources = {name: d.splits["train"] for name, d in data.domains.items()}
+        self.streams = Streams({name: len(s) for name, s in sources.items()}, derive(seed, "streams"))
+        share = recipe.batch_size // recipe.accumulate // len(sources)  # of a domain in a micro-batch, if all are equal
+        self.reader = Reader(sources, self.streams, max(1, share))
+        self.steps_per_epoch = max(1, data.epoch_size // recipe.batch_size)
+        self.balancer: Balancer | None = None
+        self.probes: list[Probe] = []
+        self.optimizer: torch.optim.Optimizer | None = None
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "float16")
+        self._units: dict[str, Any] = {}  # what the epoch's losses were means over, where a task counts it
+        self._chosen: Policy | Method | None = None
+        self._restored: dict[str, Any] | None = None
+        self._blind = False  # the state loaded has views that only its method can give
+
+    # --- the protocol -------------------------------------------------------------------------------------------
+    def train(self, policy: Policy | Method, until_epoch: int) -> None:
+        """Train until ``until_epoch`` epochs are finished, with the weights of a policy or of a method."""
+        torch.set_num_threads(self.recipe.threads)
+        self.use(policy)
+        while self.epoch < until_epoch:
+            self._train_epoch()
+
+    def evaluate(self, split: str) -> dict[str, float]:
+        """Each task's metric on ``split``, negated where lower is better."""
+        return {n: v["score"] for n, v in self.measure(split, losses_too=False).items()}
+
+    def measure(self, split: str, losses_too: bool = True) -> dict[str, dict[str, float]]:
+        """Task -> {"metric", "loss", "score"} on ``split``; score is the metric, negated where lower is better."""
+        size = 4 * self.recipe.batch_size  # no gradients are kept, so more fits
+        with self._autocast():
+            return measure(self.model, self.data, split, size, self.device, losses_too, self._view())
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of all that training depends on; loads with ``weights_only=True``."""
+        state = {"epoch": self.epoch, "model": self.model.state_dict(), "position": dict(self.streams.position)}
+        if self.optimizer is not None and self.balancer is not None:
+            state |= {"optimizer": self.optimizer.state_dict(), "method": self.balancer.state_dict()}
+            state |= {"scaler": self.scaler.state_dict()} | ({"view": True} if self.balancer.method.has_view else {})
+        copied: dict[str, Any] = _copy(state)
+        return copied
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``. Optimiser and method are restored when training goes on, or at once for views."""
+        self.model.load_state_dict(state["model"])
+        self.epoch = int(state["epoch"])
+        self.streams.go_to(state["position"])
+        self.reader.close()
+        self._restored = _copy(state) if "method" in state else None
+        self._blind = bool(state.get("view"))
+        chosen, self.balancer, self.optimizer, self._chosen = self._chosen, None, None, None
+        if self._blind and isinstance(chosen, Method):
+            self.use(chosen)
+
+    # --- one epoch, one step ------------------------------------------------------------------------------------
+    def use(self, policy: Policy | Method) -> None:
+        """Set up balancer and optimiser, keeping the optimiser's memory over a change of policy. ``train`` begins with
+        it. Raises RequestError for a method that this data does not allow."""
+        if policy is self._chosen:
+            return
+        before = self.state_dict() if self.optimizer is not None else self._restored
+        method = methods.replay(policy.reorder(self.tasks)) if isinstance(policy, Policy) else policy
+        if method.same_samples and len(self.data.domains) > 1:
+            raise RequestError(f"{method.name} compares tasks sample by sample: it cannot weigh domains")
+        full = self.recipe.accumulate > 1
+        self.balancer = Balancer(
+            method,
+            shared=self.model.shared_parameters(),
+            level=(self.recipe.level or method.levels[0]) if method.needs > Needs.LOSSES else "parameters",
+            accumulate=self.recipe.accumulation if full else None,
+            on_nonfinite=self.recipe.on_nonfinite,
+            tasks=self.tasks,
+        )
+        self.optimizer = make_optimizer(self.recipe.optimizer, self.model.parameters(), self.balancer.parameters())
+        if before is not None and "optimizer" in before:
+            # Only its memory: the recipe's numbers are those of this learner, not those of a donor.
+            own = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({"state": before["optimizer"]["state"], "param_groups": own})
+            self.scaler.load_state_dict(before["scaler"])
+        if before is not None and not isinstance(policy, Policy):
+            self.balancer.load_state_dict(before["method"])
+        self._restored, self._chosen, self._blind = None, policy, False
+
+    def _train_epoch(self) -> None:
+        assert self.balancer is not None
+        epoch, losses, weights, self._units = self.epoch, [], [], {}
+        self.model.train()
+        self.balancer.epoch = epoch
+        self.balancer.reseed(derive(self.seed, "method", epoch))
+        mixing = torch.Generator().manual_seed(derive(self.seed, "mixing", epoch))
+        augment = torch.Generator(self.device).manual_seed(derive(self.seed, "augment", epoch))
+        with self._noise("epoch", epoch), contextlib.closing(self.reader):
+            for step in range(self.steps_per_epoch):
+                seen, used = self._step(step, mixing, augment)
+                losses.append(seen)
+                weights.append(used)
+        self.epoch += 1
+        if self.on_rows is not None:
+            first = epoch * self.steps_per_epoch
+            end = first + self.steps_per_epoch
+            probed = [row for p in self.probes for row in p.rows(end, self.epoch)]
+            units = [float(self._units.get(n, float("nan"))) for n in self.tasks]
+            counted = rows.tidy(self.data.objectives, end, self.epoch, "train", "units", units)
+            self.on_rows(rows.epoch_rows(self.data.objectives, first, epoch, losses, weights) + counted + probed)
+
+    def _step(self, step: int, mixing: torch.Generator, augment: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """One update. Losses (T,), NaN for a domain that was not drawn, and weights (T,), both still on the device."""
+        assert self.balancer is not None
+        assert self.optimizer is not None
+        at = self.epoch + step / self.steps_per_epoch
+        rate = self.recipe.optimizer.lr * self.recipe.schedule.factor(at, self.recipe.epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        for part in range(self.recipe.accumulate):
+            losses, used = self._micro_batch(step, part, mixing, augment)
+        if self.recipe.max_grad_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.max_grad_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        empty = torch.full((), float("nan"), device=self.device)
+        return torch.stack([losses[n].detach().float() if n in losses else empty for n in self.tasks]), used.weights
+
+    def _micro_batch(
+        self, step: int, part: int, mixing: torch.Generator, augment: torch.Generator
+    ) -> tuple[dict[str, Tensor], Used]:
+        """Draw a batch, and add its gradient to ``.grad`` as the method says."""
+        assert self.balancer is not None
+        parts = self.recipe.accumulate
+        size, last = max(1, self.recipe.batch_size // parts), part + 1 == parts
+        rates = self.balancer.weights_ahead(self.tasks) if self._sampled else None
+        counts = self._counts(step * parts + part, size, rates, mixing)
+        losses, representation = self._losses(counts, augment)
+        for probe in self.probes:
+            probe.look(losses, self.model.shared_parameters())
+        scaler = self.scaler if self.scaler.is_enabled() else None
+        if rates is not None:
+            shares = {o.name: counts[o.domain] / size for o in self.data.objectives if o.name in losses}
+            mixed = torch.stack([shares[n] * loss for n, loss in losses.items()]).sum() * rates.sum()
+            return losses, self.balancer.backward_mixed(mixed / parts, final=last, scaler=scaler)
+        shared = losses if parts == 1 else {n: loss / parts for n, loss in losses.items()}
+        further = [
+            self._losses(self._counts(step * parts + part, size, None, mixing), augment)[0]
+            for _ in range(self.balancer.method.extra_batches)
+        ]
+        used = self.balancer.backward(shared, representation=representation, extra=further, final=last, scaler=scaler)
+        return losses, used
+
+    @property
+    def _sampled(self) -> bool:
+        """Weights act as sampling rates: asked for, possible with this data, and known before the batch."""
+        assert self.balancer is not None
+        known_ahead = self.balancer.method.needs == Needs.NOTHING
+        return self.recipe.mixing == "sampling" and self.data.separate and known_ahead
+
+    def _counts(self, step: int, size: int, rates: Tensor | None, mixing: torch.Generator) -> dict[str, int]:
+        names = list(self.data.domains)
+        if len(names) == 1:
+            return {names[0]: size}
+        return equal_counts(names, size, step) if rates is None else multinomial_counts(names, rates, size, mixing)
+
+    def _losses(self, counts: Mapping[str, int], augment: torch.Generator) -> tuple[dict[str, Tensor], Any]:
+        """The loss of each objective on its own samples, from one forward pass; and the shared representation."""
+        parts = []
+        for name, count in counts.items():
+            domain = self.data.domains[name]
+            batch = self.reader.take(name, count).to(self.device)
+            parts.append(domain.augment(batch, augment) if domain.augment else batch)
+        batch = type(parts[0]).concat(parts)
+        batch = batch.doubled() if self.precision == "float64" else batch
+        ends = torch.tensor(list(counts.values())).cumsum(0).tolist()
+        places = {name: slice(end - counts[name], end) for name, end in zip(counts, ends, strict=True)}
+        here = [o for o in self.data.objectives if o.domain in places]
+        losses = {}
+        with self._autocast():
+            representation = self.model.encode(batch.inputs)
+            names = list(dict.fromkeys(o.task.name for o in here))
+            predictions = decode(self.model, representation, names, self._view())
+            for o in here:
+                at = places[o.domain] if len(places) > 1 else slice(None)
+                target = batch.targets[o.task.name][at]
+                losses[o.name] = o.task.loss(predictions[o.task.name][at], target)
+                if o.task.units is not None:
+                    self._units[o.name] = self._units.get(o.name, 0) + o.task.units(target)
+        return losses, representation
+
+    def _view(self) -> View | None:
+        """What the method puts between representation and heads. Raises RequestError where it is not known."""
+        if self._blind:
+            raise RequestError("this state's heads see the representation through its method: call use(method) first")
+        return self.balancer.view if self.balancer is not None and self.balancer.method.has_view else None
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.precision in ("float32", "float64"):
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16 if self.precision == "bfloat16" else torch.float16)
+
+    @contextlib.contextmanager
+    def _noise(self, *key: int | str) -> Iterator[None]:
+        """Torch's own random stream (initial values, dropout), set from the seed inside and restored after."""
+        with drawing(derive(self.seed, *key), [self.device]):
+            yield
+
+    @property
+    def step(self) -> int:
+        """Updates made so far."""
+        return self.epoch * self.steps_per_epoch
+
+    def counts(self) -> dict[str, int]:
+        """Steps skipped for a non-finite loss or gradient, and failures of a method's solver, so far."""
+        if self.balancer is None:
+            return {"skipped_steps": 0, "solver_failures": 0}
+        return {"skipped_steps": self.balancer.skipped_steps, "solver_failures": self.balancer.solver_failures}
+
+
+def _copy(state: Any) -> Any:
+    """A deep copy whose tensors share nothing with the original."""
+    if isinstance(state, Tensor):
+        return state.detach().clone()
+    if isinstance(state, Mapping):
+        return {k: _copy(v) for k, v in state.items()}
+    if isinstance(state, list | tuple):
+        return type(state)(_copy(v) for v in state)
+    return state

@@ -1,0 +1,158 @@
+"""Compare methods and policies over seeds, in one table with intervals, costs and verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from scalarize.utils import files
+from scalarize import methods
+from scalarize.runs import directory as run_directory
+from scalarize.analysis import comparison, text_tables
+from scalarize.utils.errors import RequestError, one_of
+from scalarize.weights.policy import Policy
+from scalarize.runs.request import Problem
+from scalarize.runs import comparison_rows, plan as planned_runs, search as searching
+from scalarize.runs.comparison_rows import OF_POLICIES, SPECIAL, Contest
+from scalarize.runs.plan import PlannedRun, Say
+
+
+class CompareRequest(Problem):
+    """A problem, the rows of the table and the seeds of each.
+
+    rows: names of methods, or of SPECIAL; policies: contents of policies, one a search; searches: how often
+    ``random-search`` is repeated; row_seeds: another number of seeds for a row; learning_rates: tried for every row,
+    the one with the best validation average is reported, and all are counted; focus: the row of the question.
+    """
+
+    rows: tuple[str, ...]
+    policies: tuple[dict[str, Any], ...] = ()
+    seeds: int = Field(default=3, ge=1)
+    seed: int = 0
+    row_seeds: dict[str, int] = Field(default_factory=dict)
+    learning_rates: tuple[float, ...] = ()
+    searches: int = Field(default=3, ge=1)
+    population: int = 12
+    split: float = 0.7
+    focus: str | None = None
+
+    def check(self) -> None:
+        """Raise RequestError for an unknown row, or one that lacks its policy."""
+        if not self.rows:
+            raise RequestError("--methods: name at least one of `scalarize methods` or " + ", ".join(SPECIAL))
+        for row in self.rows:
+            if row not in SPECIAL and row not in all_methods():
+                raise one_of("method", row, [*all_methods(), *SPECIAL])
+            if row in OF_POLICIES and not self.policies:
+                raise RequestError(f"the row {row!r} needs --policy FILE (several are one row over searches)")
+        if self.policies and not set(self.rows) & set(OF_POLICIES):
+            raise RequestError(f"--policy is for the rows {', '.join(OF_POLICIES)}: add one of them to --methods")
+        for row in all_methods():
+            if row in self.rows and row not in all_methods(self.resolve().kind):
+                raise RequestError(f"{row} compares tasks sample by sample: it cannot weigh domains")
+        if len(set(self.rows)) != len(self.rows):
+            raise RequestError(f"--methods names a row twice: {', '.join(self.rows)}")
+        if any(not rate > 0 for rate in self.learning_rates):
+            raise RequestError(f"--learning-rates must be positive, got {list(self.learning_rates)}")
+
+
+def all_methods(kind: str = "multi-task") -> list[str]:
+    """Every method that can be a row by its name alone, in a workload of that kind."""
+    able = [name for name in methods.names() if kind == "multi-task" or not methods.get(name).same_samples]
+    return [name for name in able if name not in comparison_rows.NEED_WEIGHTS]
+
+
+def compare(request: CompareRequest, out: Path, command: str, resume: bool, say: Say | None = None) -> dict[str, Any]:
+    """Run the comparison in ``out`` and return its result (the JSON of ``compare``, and ``found``: every run)."""
+    request.check()
+    request.check_device()
+    files.check_directory(out)
+    contest = _contest(request, out, command, say)
+    with files.lock(out):
+        run_directory.claim(out, "compare", request.model_dump(mode="json"), resume, command)
+        found = planned_runs.execute(_plan(request, contest), out, command, say)
+        kept = choose_rates(found)
+        lower = not contest.data.tasks[0].higher_is_better
+        focus = request.focus if request.focus in request.rows else None
+        result = {
+            "out": str(out),
+            "rows": comparison.rows(kept),
+            "verdicts": comparison.sentences(kept, focus, lower) + planned_runs.diverged(kept),
+            "workload": request.label,
+            "lower_is_better": [*contest.data.names, "average"] if lower else [],
+            "runs": [d for r in kept for d in r["directories"]],
+            "found": found,
+        }
+        files.write_json(out / "result.json", result)
+    return result
+
+
+def _contest(request: CompareRequest, out: Path, command: str, say: Say | None) -> Contest:
+    problem = searching.problem_of(request)
+    workload = problem.resolve()
+    data = problem.load(workload, problem.recipe(workload))
+    if not data.has_average:
+        raise RequestError(
+            f"{request.label}: higher is better for some of its tasks and worse for others, so they have no average to "
+            "compare by; restrict it with --tasks, or see `reproduce --list` for studies by metric"
+        )
+    policies = [Policy.from_dict(p, "--policy").reorder(data.names) for p in request.policies]
+    searched = [(p, float(p.provenance.get("found", {}).get("trainings", 0))) for p in policies]
+    return Contest(
+        problem,
+        data,
+        searched,
+        request.searches,
+        request.population,
+        request.split,
+        request.seed,
+        out,
+        command,
+        say=say,
+    )
+
+
+def _plan(request: CompareRequest, contest: Contest) -> list[PlannedRun]:
+    """Every row at every learning rate and seed."""
+    plan = []
+    for row in request.rows:
+        make = SPECIAL.get(row, comparison_rows.method)
+        seeds = range(request.seed, request.seed + request.row_seeds.get(row, request.seeds))
+        for rate in request.learning_rates or (None,):
+            plan += [p for seed in seeds for p in make(contest.at(rate), row, seed)]
+    return plan
+
+
+def choose_rates(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of runs at several learning rates, those at each row's best mean validation average; their cost counts all.
+
+    Raises RequestError where there is no validation split to choose on.
+    """
+    kept = []
+    for row in dict.fromkeys(r["method"] for r in found):
+        own = [r for r in found if r["method"] == row]
+        rates = list(dict.fromkeys(r["rate"] for r in own))
+        if len(rates) > 1 and any(r["validation"] is None for r in own):
+            raise RequestError("--learning-rates are chosen on a validation split, which this workload does not have")
+        means = {}
+        for rate in rates:
+            values = [r["validation"] for r in own if r["rate"] == rate]
+            means[rate] = 0.0 if len(rates) == 1 else sum(values) / len(values)
+        best = max(means, key=lambda rate: means[rate])
+        kept += [r | {"trainings": r["trainings"] * len(rates)} for r in own if r["rate"] == best]
+    return kept
+
+
+def public(result: dict[str, Any]) -> dict[str, Any]:
+    """The JSON of ``compare``: without the single runs, which lie in its directory."""
+    return {k: v for k, v in result.items() if k != "found"}
+
+
+def summary(result: dict[str, Any]) -> str:
+    """The table and the verdicts for people."""
+    scale = comparison.display_scale(result["found"])
+    table = text_tables.comparison_table(result["rows"], scale, result["lower_is_better"])
+    return "\n".join([table, *result["verdicts"], f"written to {result['out']}"])

@@ -1,0 +1,145 @@
+"""A run's directory: what was asked, what was seen, what was left for going on.
+
+``config.yaml`` (the request, and the command that makes the run again), ``records.jsonl`` (append-only tidy rows:
+step, epoch, split, domain, task, metric, value), ``checkpoints/`` and, once the run is over, ``result.json``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scalarize.utils import files
+from scalarize.utils.errors import RequestError
+
+FORMAT = "scalarize-run/1"
+KINDS = {"train": "a training", "search": "a search", "compare": "a comparison"}
+PRODUCTS = ("result.json", "records.jsonl", "lineage.jsonl", "search.json", "policy.json")
+
+
+def digest(request: Mapping[str, Any]) -> str:
+    """Eight hexadecimal digits that name a request."""
+    text = json.dumps(request, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def claim(out: Path, kind: str, request: Mapping[str, Any], resume: bool, command: str, **more: Any) -> bool:
+    """Make ``out`` the directory of this request; True where it held the same request already.
+
+    Raises RequestError, with nothing touched, where ``out`` holds a run and ``resume`` is not set, where it holds a
+    different request (naming the difference), where what it holds lost its config.yaml, or where it is no directory.
+    """
+    config = out / "config.yaml"
+    files.check_directory(out)
+    if config.exists():
+        if not resume:
+            raise RequestError(f"{out}: already holds a run; go on with --resume or choose another --out")
+        held = read_config(out)
+        wanted = json.loads(json.dumps({"kind": kind, **request}, default=str))
+        if (there := held.get("kind")) != kind:
+            raise RequestError(f"{out}: holds {kind_in_words(there)}, not {kind_in_words(kind)}; choose another --out")
+        found = {"kind": there, **held["request"]}
+        for key in sorted(set(wanted) | set(found)):
+            if wanted.get(key) != found.get(key):
+                raise RequestError(
+                    f"{out}: holds a different request: {key} was {found.get(key)!r}, now {wanted.get(key)!r}"
+                )
+        return True
+    left = [name for name in PRODUCTS if (out / name).exists()]
+    if left:
+        raise RequestError(f"{out}: holds {left[0]} of a run whose config.yaml is missing; choose another --out")
+    content: dict[str, Any] = {"format": FORMAT, "kind": kind, "command": command}
+    content |= {"request": json.loads(json.dumps(request, default=str)), **more, "versions": versions()}
+    files.write_text(config, yaml.safe_dump(content, sort_keys=False))
+    return False
+
+
+def kind_in_words(kind: Any) -> str:
+    """``a search``, say."""
+    return KINDS.get(str(kind), f"{kind!r}")
+
+
+def read_config(directory: str | Path) -> dict[str, Any]:
+    """The content of ``config.yaml``. Raises RequestError where there is none or it is damaged."""
+    path = Path(directory) / "config.yaml"
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        known = "holds no run (no config.yaml)" if Path(directory).is_dir() else "no such directory"
+        raise RequestError(f"{directory}: {known}") from None
+    except NotADirectoryError:
+        raise RequestError(f"{directory}: is a file; name the directory of a run") from None
+    except (OSError, yaml.YAMLError, RecursionError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RequestError(f"{path}: cannot be read: {reason}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise RequestError(f"{path}: not a run's configuration: 'format' must be {FORMAT!r}")
+    request = content.setdefault("request", {})
+    if not isinstance(request, dict) or not all(isinstance(key, str) for key in request):
+        raise RequestError(f"{path}: not a run's configuration: 'request' must hold names and values")
+    return content
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages whose numbers a run depends on."""
+    found = {"python": platform.python_version()}
+    for package in ("scalarize", "torch", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+Row = dict[str, Any]
+Observer = Callable[[Path, Sequence[Row]], None]
+_OBSERVERS: ContextVar[tuple[Observer, ...]] = ContextVar("observers", default=())
+
+
+@contextlib.contextmanager
+def observed(*observers: Observer) -> Iterator[None]:
+    """Inside, every observer is told of each run's rows once they are written: (run's directory, rows)."""
+    before = _OBSERVERS.set(observers)
+    try:
+        yield
+    finally:
+        _OBSERVERS.reset(before)
+
+
+def tell(directory: Path, rows: Sequence[Row]) -> None:
+    """Tell those who observe of ``rows`` of the run in ``directory``."""
+    for observe in _OBSERVERS.get():
+        observe(directory, rows)
+
+
+class Records:
+    """The append-only rows of one run; rows later than a checkpoint are dropped when the run goes on from it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "records.jsonl"
+
+    def append(self, rows: list[dict[str, Any]]) -> None:
+        """Add tidy rows, in one write."""
+        files.append_lines(self.path, rows)
+        tell(self.path.parent, rows)
+
+    def read(self) -> list[dict[str, Any]]:
+        """All rows so far."""
+        return files.read_lines(self.path) if self.path.exists() else []
+
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def truncate(self, size: int) -> None:
+        """Forget all that was written after the first ``size`` bytes (0 starts anew)."""
+        files.write_bytes(self.path, self.path.read_bytes()[:size] if self.path.exists() else b"")

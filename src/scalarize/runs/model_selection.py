@@ -1,0 +1,111 @@
+"""Which epoch's weights are tested, decided on validation alone (early stopping); pure but for what it remembers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scalarize.utils.errors import RequestError
+from scalarize.learners.evaluation import Seen
+from scalarize.tasks.task import Data
+
+Criterion = Callable[[Seen], float]
+KEPT = ("epoch", "model", "position", "view", "method")  # of a learner's state: what measuring needs
+
+
+def measures(data: Data, every_epoch: bool = False) -> dict[str, tuple[str, str, int]]:
+    """``TASK/METRIC`` -> the objective, the key under which evaluation finds the metric, and 1 or -1 where lower is
+    better; each objective's loss among them. every_epoch: without those that the test split alone is read for.
+    """
+    found = {}
+    for o in data.objectives:
+        slow = {m.name for m in o.task.further if m.test_only} if every_epoch else set()
+        for name, higher in o.task.measures.items():
+            if name in slow:
+                continue
+            key = "metric" if name == o.task.metric_name else name
+            found[f"{o.name}/{name}"] = (o.name, key, 1 if higher else -1)
+        found[f"{o.name}/loss"] = (o.name, "loss", -1)
+    return found
+
+
+def average(seen: Seen) -> float:
+    """The mean score over objectives."""
+    return sum(v["score"] for v in seen.values()) / len(seen)
+
+
+def delta(seen: Seen, data: Data, baselines: Mapping[str, float]) -> float:
+    """Delta_m: the mean relative gain over ``baselines`` (``TASK/METRIC`` -> value of a single-task model), of all
+    metrics that these name (Maninis et al. 2019, equation 4). Positive is better, whatever the metrics' directions.
+    """
+    known = measures(data)
+    gains = []
+    for name, base in baselines.items():
+        objective, key, sign = known[name]
+        gains.append(sign * (seen[objective][key] - base) / abs(base))
+    return sum(gains) / len(gains)
+
+
+def criteria(kind: str, data: Data, baselines: Mapping[str, float] | None) -> dict[str, Criterion]:
+    """The criteria of a recipe's ``selection``, the one whose weights are kept first.
+
+    Raises RequestError where ``delta`` has no baselines, or one of an unknown metric or of value 0.
+    """
+    if kind == "delta":
+        known = measures(data, every_epoch=True)
+        if not baselines:
+            raise RequestError("selection=delta compares with single-task models: a study gives it their metrics")
+        for name, base in baselines.items():
+            if name not in known or base is None or base == 0 or not math.isfinite(base):
+                raise RequestError(f"selection=delta: no gain over {name} = {base} can be computed")
+        return {"delta": lambda seen: delta(seen, data, baselines)}
+    found: dict[str, Criterion] = {"average": average}
+    if kind == "per-metric":
+        for name, (objective, key, sign) in measures(data, every_epoch=True).items():
+            found[name] = lambda seen, o=objective, k=key, s=sign: s * seen[o][k]  # type: ignore[misc]
+    return found
+
+
+@dataclass
+class Selection:
+    """For each criterion the best epoch so far and its weights. ``latest``: every epoch replaces the one before.
+
+    A score that is no number replaces nothing. Equal epochs share one copy of the weights.
+    """
+
+    criteria: Mapping[str, Criterion]
+    latest: bool = False
+    scores: dict[str, float] = field(default_factory=dict)
+    states: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def primary(self) -> str:
+        """The criterion whose weights are kept."""
+        return next(iter(self.criteria))
+
+    def offer(self, seen: Seen | None, state: Mapping[str, Any]) -> None:
+        """See an epoch's measurements (None: there is no validation split) and its weights."""
+        kept = {key: state[key] for key in KEPT if key in state and (key != "method" or "view" in state)}
+        for name, criterion in self.criteria.items():
+            score = 0.0 if seen is None else criterion(seen)
+            first = name not in self.states
+            if first or self.latest or seen is None or score > self.scores[name] or math.isnan(self.scores[name]):
+                self.scores[name], self.states[name] = score, kept
+
+    def state_of(self, name: str) -> dict[str, Any]:
+        """The weights that ``name`` prefers; the primary's where there is no such criterion."""
+        return self.states.get(name, self.states[self.primary])
+
+    def epochs(self) -> dict[str, int]:
+        """The epoch that each criterion prefers."""
+        return {name: int(state["epoch"]) for name, state in self.states.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return {"scores": dict(self.scores), "states": dict(self.states)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.scores, self.states = dict(state["scores"]), dict(state["states"])

@@ -1,0 +1,229 @@
+"""A search over a workload's task weights: from a request to a directory with a policy, and retraining with it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from scalarize.utils import files
+from scalarize.runs import directory as run_directory, request as requests
+from scalarize.weights import simplex
+from scalarize.utils.errors import RequestError
+from scalarize.learners.supervised import RunLearner
+from scalarize.weights.policy import Policy
+from scalarize.learners.recipe import Recipe
+from scalarize.search.algorithms import registry
+from scalarize.search.algorithms.base import Algorithm, Setting
+from scalarize.search.driver import Progress, run_search
+from scalarize.search.entry import center_of, default_spread
+from scalarize.search.executors.base import Executor
+from scalarize.search.sampling import Spread
+from scalarize.search.score import create as create_score
+from scalarize.search.space import Range, Space, parse_also
+from scalarize.tasks.task import Data
+from scalarize.workloads import Workload
+
+HOLDOUT = "holdout"
+
+
+class SearchRequest(requests.Problem):
+    """A problem and how its weights are searched. Defaults: Royer et al. 2023, section 5 and table C.
+
+    split: share of the training set that members train on; they are scored on the rest of it. start: the content of
+    a policy around whose mean weights the search begins, in place of the weights that equalise the losses of the
+    best constant predictor (uniform where tasks have none), and half as wide unless ``spread`` says how wide. also:
+    recipe numbers searched beside the weights; one member begins with the recipe's own where they lie in their ranges.
+    groups: tasks that share a weight. reference: single-task metrics, for the score ``gain``. asynchronous: without
+    a barrier between generations.
+    """
+
+    algorithm: str
+    hyper: dict[str, Any] = Field(default_factory=dict)
+    population: int = 12
+    ready: int = 3
+    quantile: float = 0.4
+    split: float = 0.7
+    score: str = "average"
+    start: dict[str, Any] | None = None
+    also: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()
+    reference: dict[str, float] | None = None
+    spread: float | None = None
+    seed: int = 0
+    asynchronous: bool = False
+
+
+@dataclass(frozen=True)
+class HoldoutFactory:
+    """Makes learners that train on a share of the training set; picklable, and loads the data once a process."""
+
+    problem: requests.Problem
+    share: float
+    threads: int | None = None
+
+    def __call__(self, seed: int, **extras: Any) -> RunLearner:
+        workload, recipe, data = _prepared(self.problem.model_dump_json(), self.share)
+        changed = recipe.with_numbers(extras).override({"threads": self.threads} if self.threads else {})
+        return requests.learner_of(self.problem, workload, data, changed, seed)
+
+
+@functools.lru_cache(maxsize=4)
+def _prepared(problem: str, share: float) -> tuple[Workload, Recipe, Data]:
+    asked = requests.Problem.model_validate_json(problem)
+    workload = asked.resolve()
+    recipe = asked.recipe(workload)
+    return workload, recipe, asked.load(workload, recipe).with_holdout(share)
+
+
+def problem_of(request: requests.Problem) -> requests.Problem:
+    """The problem alone, without what was asked to be done with it."""
+    return requests.Problem(**{name: getattr(request, name) for name in requests.Problem.model_fields})
+
+
+def algorithm_of(request: SearchRequest) -> Algorithm:
+    """The algorithm that a request asks for, at its beginning. Raises RequestError for anything wrong in it."""
+    _, recipe, data = _prepared(problem_of(request).model_dump_json(), request.split)
+    if len(data.names) < 2:
+        raise RequestError(f"a search needs at least two tasks or domains, got {', '.join(data.names)}")
+    start = None if request.start is None else Policy.from_dict(request.start, "--start")
+    center = _balanced(data) if start is None else center_of(start, data.names)
+    space = Space(tuple(data.names), center, request.groups, _ranges(request.also, recipe))
+    spread = default_spread(start) if request.spread is None else Spread(width=request.spread)
+    setting = Setting(space, recipe.epochs, request.population, request.ready, request.quantile, request.seed, spread)
+    create_score(request.score, data.names, request.reference)
+    return registry.create(request.algorithm, setting, **request.hyper)
+
+
+def _balanced(data: Data) -> tuple[float, ...]:
+    """Weights that equalise the losses of the best constant predictor; equal ones where a task knows none."""
+    if any(o.task.constant_loss is None for o in data.objectives):
+        return tuple(simplex.uniform(len(data.names)).tolist())
+    losses = data.constant_losses()
+    return tuple(simplex.inverse([losses[n] for n in data.names]).tolist())
+
+
+def _ranges(also: tuple[str, ...], recipe: Recipe) -> dict[str, Range]:
+    """The ranges by key; each begins at the recipe's own value where that lies inside."""
+    ranges = parse_also(also)
+    for end in ("low", "middle", "high"):
+        try:
+            recipe.with_numbers({key: getattr(wanted, end) for key, wanted in ranges.items()})
+        except RequestError as error:
+            raise RequestError(f"--also: {str(error).removeprefix('--set ')}") from None
+    own = {key: recipe.value(key) for key in ranges}
+    inside = {key for key, w in ranges.items() if isinstance(own[key], int | float) and w.low <= own[key] <= w.high}
+    return {key: replace(w, start=float(own[key])) if key in inside else w for key, w in ranges.items()}
+
+
+def search(
+    request: SearchRequest,
+    out: Path,
+    command: str,
+    resume: bool = False,
+    executor: Callable[[HoldoutFactory], Executor] | None = None,
+    threads: int | None = None,
+    max_time: float | None = None,
+    checkpoints: str | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> dict[str, Any]:
+    """Search in ``out`` and return the result (the JSON of ``search``). A finished search is read, not repeated."""
+    from scalarize.search.executors.local import LocalExecutor
+
+    request.check_device()
+    files.check_directory(out)
+    if max_time is not None and not max_time > 0:
+        raise RequestError(f"--max-time must be a positive number of seconds, got {max_time}")
+    algorithm = algorithm_of(request)
+    if request.asynchronous and not algorithm.asynchronous:
+        able = [name for name in registry.names() if registry.get(name).asynchronous]
+        raise RequestError(
+            f"--asynchronous: {algorithm.name} decides for whole generations; choose {' or '.join(able)}"
+        )
+    asked = request.model_dump(mode="json")
+    held = run_directory.claim(out, "search", asked, resume, command)
+    if held and (out / "result.json").exists():
+        done: dict[str, Any] = files.read_json(out / "result.json")
+        return done
+    factory = HoldoutFactory(problem_of(request), request.split, threads)
+    found = run_search(
+        algorithm,
+        (executor or LocalExecutor)(factory),
+        out,
+        score=request.score,
+        reference=request.reference,
+        split=HOLDOUT,
+        share=request.split,
+        request={"problem": _content(request)},
+        resume=True,
+        max_time=max_time,
+        asynchronous=request.asynchronous,
+        checkpoints=checkpoints,
+        progress=_observed(out, progress),
+    )
+    result: dict[str, Any] = found.to_dict()
+    if found.finished:
+        files.write_json(out / "result.json", result)
+    return result
+
+
+def _content(request: SearchRequest) -> dict[str, Any]:
+    """What of the problem decides the numbers: no paths, no device."""
+    content = problem_of(request).model_dump(mode="json", exclude={"data", "device"})
+    if content["csv"]:
+        content["csv"] = Path(content["csv"]).name
+    return content
+
+
+def _observed(out: Path, progress: Callable[[Progress], None] | None) -> Callable[[Progress], None]:
+    """``progress``, whose numbers are also told to those who observe, as rows over the epochs trained by all."""
+
+    def tell(p: Progress) -> None:
+        row: dict[str, Any] = {"step": p.epochs_done, "epoch": p.epochs_done, "split": HOLDOUT, "domain": "all"}
+        values = {f"member-{p.member}": p.score, "best": p.best}
+        run_directory.tell(out, [row | {"task": k, "metric": "score", "value": v} for k, v in values.items()])
+        if progress is not None:
+            progress(p)
+
+    return tell
+
+
+def reporter(say: Callable[[str], None] | None, label: str) -> Callable[[Progress], None] | None:
+    """A search's progress as lines: what is running, what remains, the best score so far."""
+    if say is None:
+        return None
+
+    def tell(p: Progress) -> None:
+        say(
+            f"{label}: {p.epochs_done}/{p.epochs_total} epochs, generation {p.generation}, member {p.member} "
+            f"scored {p.score:.4f}, best {p.best:.4f}"
+        )
+
+    return tell
+
+
+def cluster(
+    workers: int | None, address: str | None, threads: int | None, gpus: float, directory: bool = False
+) -> Callable[[HoldoutFactory], Executor] | None:
+    """The executor for ``--workers`` and ``--ray-address``; None where neither is given (this process).
+
+    directory: workers write and read members' states themselves, where all nodes see them.
+    """
+    if workers is None and address is None:
+        return None
+    if workers is not None and workers < 1:
+        raise RequestError(f"--workers must be at least 1, got {workers}")
+    from scalarize.search.executors.ray_executor import RayExecutor  # type: ignore[import-not-found,unused-ignore]
+
+    return lambda factory: RayExecutor(
+        factory,
+        workers=workers,
+        address=address,
+        threads_per_member=threads or 1,
+        gpus_per_member=gpus,
+        through="directory" if directory else "objects",
+    )

@@ -1,0 +1,196 @@
+"""One training from a request to a run directory: what ``train`` does, and what studies repeat."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from scalarize.utils import files
+from scalarize.runs import directory as run_directory, model_selection
+from scalarize.learners import rows
+from scalarize.utils.errors import DivergedError, RequestError
+from scalarize.learners.evaluation import Seen
+from scalarize.learners.supervised import RunLearner
+from scalarize.methods import Method
+from scalarize.learners.probes import Conflicts, SummedGradient
+from scalarize.learners.recipe import Recipe
+from scalarize.runs.request import TrainRequest, make_learner
+from scalarize.runs.model_selection import Selection
+from scalarize.tasks.task import Data
+
+Progress = Callable[[str], None]
+CHECKPOINT_SECONDS = 5.0  # at most this much training is repeated after a crash, an epoch apart
+
+
+def train(request: TrainRequest, out: Path, command: str, resume: bool = False, say: Progress | None = None) -> Any:
+    """Run ``request`` in ``out`` and return its result (the JSON of ``train``). A finished run is read, not repeated.
+
+    Selection reads the validation split after each epoch; the test split is read once, at the end. A training that
+    diverges after its first epoch ends there: its result has ``diverged``, and is that of what was selected before.
+    """
+    request.check_device()
+    workload = request.resolve()
+    recipe = request.recipe(workload)
+    data = request.load(workload, recipe)
+    if request.single is not None:
+        data = data.restrict([request.single])
+    method = request.source(data.names, recipe.epochs)
+    asked = request.model_dump(mode="json")
+    files.check_directory(out)
+    with files.lock(out):
+        held = run_directory.claim(out, "train", asked, resume, command, recipe=recipe.model_dump(mode="json"))
+        if held and (out / "result.json").exists():
+            return files.read_json(out / "result.json")
+        return _run(request, data, recipe, method, out, say)
+
+
+def _run(
+    request: TrainRequest, data: Data, recipe: Recipe, method: Method, out: Path, say: Progress | None
+) -> dict[str, Any]:
+    started, spent, trained, log = time.perf_counter(), 0.0, 0.0, run_directory.Records(out)
+    learner = make_learner(request, request.seed, log.append, data)
+    learner.use(method)
+    if request.norm_every is not None:
+        learner.probes.append(SummedGradient(request.norm_every))
+    if request.probe_every is not None:
+        names = {id(p): name for name, p in learner.model.named_parameters()}
+        layers = [names[id(p)] for p in learner.model.shared_parameters()]
+        learner.probes.append(Conflicts(data.names, request.probe_every, layers))
+    split = "validation" if data.has("validation") else None
+    chosen = Selection(model_selection.criteria(recipe.selection, data, request.baselines), recipe.selection == "last")
+    checkpoint = out / "checkpoints" / "last.pt"
+    saved = started
+    if checkpoint.exists():
+        spent, trained, length = _go_on(learner, method, chosen, checkpoint, recipe.epochs)
+        log.truncate(length)
+    else:
+        log.truncate(0)
+    diverged: dict[str, str] = {}
+    while learner.epoch < recipe.epochs:
+        begun = time.perf_counter()
+        try:
+            learner.train(method, learner.epoch + 1)
+        except DivergedError as error:
+            if not chosen.states:
+                raise  # no epoch was finished: there is nothing to report
+            diverged = {"diverged": f"epoch {learner.epoch}: {error}"}
+            break
+        trained += time.perf_counter() - begun
+        seen = _validate(learner, split, log) if split else None
+        state = learner.state_dict()
+        chosen.offer(seen, state)
+        if time.perf_counter() - saved > CHECKPOINT_SECONDS:
+            saved = time.perf_counter()
+            content: dict[str, Any] = {"learner": state, "selection": chosen.state_dict(), "trained": trained}
+            content |= {"seconds": spent + saved - started, "bytes": log.size()}
+            files.save_tensors(checkpoint, content)
+        if say:
+            score = f"  validation {model_selection.average(seen):.4f}" if seen else ""
+            say(f"epoch {learner.epoch}/{recipe.epochs}{score}")
+    label = method.name if request.single is None else "single"
+    result: dict[str, Any] = {"out": str(out), "workload": request.label, "method": label, "seed": request.seed}
+    trained_on = "seen" if data.has("seen") else "train"
+    splits = {"validation": "validation", "test": "test"} | (
+        {"train": trained_on} if request.read_train is True else {}
+    )
+    last = learner.measure(trained_on) if request.read_train == "last" else {}
+    result |= _finish(learner, splits, last, chosen, log)
+    units = sum(row["value"] for row in log.read() if row["metric"] == "units")
+    result |= {"units_per_second": units / trained} if units else {}
+    result |= {"seconds": spent + time.perf_counter() - started, **diverged}
+    selected = chosen.state_of(chosen.primary)
+    files.save_tensors(out / "checkpoints" / "selected.pt", selected["model"])
+    if method.has_view:  # without it the model is not what was measured
+        files.save_tensors(out / "checkpoints" / "selected-method.pt", selected["method"])
+    files.write_json(out / "result.json", result)
+    checkpoint.unlink(missing_ok=True)
+    return result
+
+
+def _go_on(
+    learner: RunLearner, method: Method, chosen: Selection, checkpoint: Path, epochs: int
+) -> tuple[float, float, int]:
+    """Load a checkpoint: seconds spent until then, those of training alone, and bytes of records.
+
+    Raises RequestError where it is damaged.
+    """
+    held = files.load_tensors(checkpoint)
+    try:
+        learner.load_state_dict(held["learner"])
+        if not 0 <= learner.epoch <= epochs:
+            raise ValueError(f"it is of epoch {learner.epoch}, the run has {epochs}")
+        learner.use(method)
+        chosen.load_state_dict(held["selection"])
+        return float(held["seconds"]), float(held["trained"]), max(0, int(held["bytes"]))
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RequestError(f"{checkpoint}: no checkpoint of this run: {type(error).__name__}: {reason}") from None
+
+
+def _validate(learner: RunLearner, split: str, log: run_directory.Records) -> Seen:
+    """Everything measured on ``split``, which is added to the records."""
+    seen = learner.measure(split)
+    log.append(rows.measured(learner.data.objectives, learner.step, learner.epoch, split, seen))
+    return seen
+
+
+def _finish(
+    learner: RunLearner, splits: Mapping[str, str], last: Seen, chosen: Selection, log: run_directory.Records
+) -> Any:
+    """Read the splits (by the name that the result gives them), the test split for the first time, with the selected
+    weights: each metric with its own. last: what was read of the training split with the last weights, if anything.
+    """
+    data, counts, epochs = learner.data, learner.counts(), chosen.epochs()
+    found = {name: _measured(learner, s, chosen) for name, s in splits.items()} | ({"train": last} if last else {})
+    learner.load_state_dict(chosen.state_of(chosen.primary))
+    if found["test"]:
+        log.append(rows.measured(data.objectives, learner.step, learner.epoch, "test", found["test"]))
+    result: dict[str, Any] = {"epoch": learner.epoch}
+    for name, seen in found.items():
+        values = {task: v["metric"] for task, v in seen.items()}
+        mean = {"average": sum(values.values()) / len(values)} if values and data.has_average else {}
+        result[name] = values | mean
+    result["measures"] = {name: _by_task(data, seen) for name, seen in found.items() if seen}
+    return result | ({"epochs": epochs} if len(epochs) > 1 else {}) | counts
+
+
+def _measured(learner: RunLearner, split: str, chosen: Selection) -> Seen:
+    """Every metric on ``split`` with the weights that its own criterion prefers; nothing where there is no split."""
+    if not learner.data.has(split):
+        return {}
+    at: dict[int, Seen] = {}
+    merged: Seen = {}
+    for name, (objective, key, sign) in model_selection.measures(learner.data).items():
+        state = chosen.state_of(name)
+        epoch = int(state["epoch"])
+        if epoch not in at:
+            learner.load_state_dict(state)
+            at[epoch] = learner.measure(split)
+        values = merged.setdefault(objective, {})
+        if key not in at[epoch][objective]:
+            continue  # of the test alone
+        values[key] = at[epoch][objective][key]
+        if key == "metric":
+            values["score"] = sign * values[key]
+    return merged
+
+
+def _by_task(data: Data, seen: Seen) -> dict[str, dict[str, float | None]]:
+    """Task -> metric by its own name -> value, None where it is no number; the loss among them."""
+    found: dict[str, dict[str, float | None]] = {}
+    for name, (objective, key, _) in model_selection.measures(data).items():
+        value = seen[objective].get(key, math.nan)
+        found.setdefault(objective, {})[name.rpartition("/")[2]] = value if math.isfinite(value) else None
+    return found
+
+
+def summary(result: dict[str, Any]) -> str:
+    """A run's result for people."""
+    tested = result["test"] or result["validation"]
+    lines = [f"{task:24s} {value:.4f}" for task, value in tested.items()]
+    head = f"{result['workload']}, {result['method']}, seed {result['seed']}, epoch {result['epoch']}"
+    stopped = [f"diverged, {result['diverged']}; above: what was selected before"] if "diverged" in result else []
+    return "\n".join([head, *lines, *stopped, f"written to {result['out']}"])

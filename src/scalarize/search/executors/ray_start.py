@@ -1,0 +1,80 @@
+"""Ray, started quietly: nothing is served, sent home, logged to the terminal or left in the home directory."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import warnings
+from typing import Any
+
+from scalarize.utils.errors import RequestError, RunError
+
+# Set only where the user has not, and before ray is first imported: some are read at import.
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_enable_metrics_collection": "0",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # what workers raise is raised by the executor
+}
+_STARTS = 4  # on a busy machine a node misses the 30 s that ray allows it
+_LOCAL = {"RAY_AUTH_MODE": "disabled"}  # a cluster of this process listens on 127.0.0.1 alone and needs no token file
+
+
+def load() -> Any:
+    """The module ``ray``. Raises RequestError where the extra is not installed."""
+    for key, value in _QUIET.items():
+        os.environ.setdefault(key, value)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import ray
+    except ImportError:
+        raise RequestError("several workers need ray: pip install 'scalarize[ray]'") from None
+    return ray
+
+
+def start(address: str | None, cpus: int, gpus: float | None = None, dashboard: bool = False) -> bool:
+    """Connect to the cluster at ``address``, or start one on this machine with ``cpus`` slots.
+
+    Returns whether it was started or joined here (and is to be left by ``ray.shutdown``): one that this process has
+    joined before is used as it is. Raises RunError where ``address`` does not answer.
+    """
+    ray = load()
+    if ray.is_initialized():
+        return False
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+    if address is not None:
+        settings["address"] = address
+    else:
+        for key, value in _LOCAL.items():
+            os.environ.setdefault(key, value)
+        settings.update(address="local", num_cpus=cpus, include_dashboard=dashboard, _node_ip_address="127.0.0.1")
+        if gpus is not None:
+            settings["num_gpus"] = gpus
+    for attempt in range(_STARTS):
+        try:
+            with warnings.catch_warnings(), _silent("ray"):
+                warnings.simplefilter("ignore")
+                ray.init(**settings)
+            return True
+        except Exception as error:  # ray raises Exception itself where a node does not come up in time
+            ray.shutdown()
+            if address is None and "timed out during startup" in str(error) and attempt + 1 < _STARTS:
+                continue
+            where = f"the Ray cluster at {address}" if address else "Ray on this machine"
+            reason = str(error).strip().splitlines()
+            raise RunError(f"cannot reach {where}: {reason[0] if reason else type(error).__name__}") from error
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+@contextlib.contextmanager
+def _silent(name: str) -> Any:
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(max(before, logging.ERROR))

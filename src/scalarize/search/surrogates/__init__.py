@@ -1,0 +1,1 @@
+"""Surrogates: models of a score as a function of task weights."""

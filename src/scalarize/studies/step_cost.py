@@ -1,0 +1,188 @@
+"""What a step costs under every method, beside a bare PyTorch loop of the same model and batch.
+
+Everything is interleaved in one process, so that whatever else the machine does falls on all alike: in each round
+every candidate makes one step right beside one of the bare loop, and every other round runs backwards.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from scalarize import methods
+from scalarize.balancer.balancer import Balancer
+from scalarize.learners.evaluation import View, decode
+from scalarize.tasks.samples import Batch
+from scalarize.tasks.task import Data
+
+Forward = Callable[..., tuple[dict[str, Tensor], Tensor]]  # takes a view where a candidate has one
+Backward = Callable[[dict[str, Tensor], Tensor], object]
+
+
+class Balanced:
+    """A method's step: fills ``.grad``; ``view`` is what it puts between representation and heads, or None."""
+
+    def __init__(self, balancer: Balancer) -> None:
+        self._balancer = balancer
+        self.view = balancer.view if balancer.method.has_view else None
+
+    def __call__(self, losses: dict[str, Tensor], representation: Tensor) -> object:
+        return self._balancer.backward(losses, representation=representation)
+
+
+def measure(
+    forward: Forward,
+    parameters: Iterable[Tensor],
+    candidates: Mapping[str, Callable[[], Backward]],
+    repeats: int = 10,
+    clock: Callable[[], float] = time.perf_counter,
+    memory: bool = True,
+    floor: bool = True,
+    steps: int = 1,
+    seconds: float = 0.0,
+) -> list[dict[str, Any]]:
+    """One row a candidate, beginning with ``bare`` and, if asked for, ``floor``.
+
+    forward: makes the losses by task and the representation, anew at each call. candidates: name -> makes what
+    fills ``.grad`` from them. ``bare`` sums the losses and calls ``backward``; ``floor``, what parameter level cannot
+    beat, makes one backward a task of the same graph. The optimiser's step is left out on all sides.
+
+    Rows: ``method``; ``seconds`` of a step (median); ``to_bare`` (to the step of the bare loop beside it) and
+    ``to_floor`` (within the round), medians of ratios, with ``_low`` and ``_high``, their quartiles; ``megabytes``:
+    how far the tensors' memory rose in one step above what was held before. ``clock``: wall time, or
+    ``time.process_time``. ``steps``: one measurement is the mean of that many steps in a row, a whole turn of a
+    method that works only in some. There are at least ``repeats`` rounds, and further ones until ``seconds`` have
+    gone by.
+    """
+    params = list(parameters)
+    makers: dict[str, Callable[[], Backward]] = {
+        "bare": lambda: _bare,
+        **({"floor": lambda: _floor} if floor else {}),
+        **candidates,
+    }
+
+    def step(backward: Backward, number: int = steps) -> float:
+        start = clock()
+        view = backward.view if isinstance(backward, Balanced) else None
+        for _ in range(number):
+            for p in params:
+                p.grad = None
+            losses, representation = forward() if view is None else forward(view)
+            backward(losses, representation)
+        if representation.is_cuda:
+            torch.cuda.synchronize()
+        return (clock() - start) / number
+
+    ready = {name: make() for name, make in makers.items()}
+    for backward in ready.values():
+        step(backward)  # what is made once is made here
+    taken: list[dict[str, tuple[float, float]]] = []
+    end = time.monotonic() + seconds
+    while len(taken) < repeats or time.monotonic() < end:
+        way = 1 if len(taken) % 2 == 0 else -1
+        pairs = {}
+        for name, backward in list(ready.items())[::way]:
+            times = [step(which) for which in (_bare, backward)[::way]]
+            pairs[name] = (times[::way][0], times[::way][1])
+        taken.append(pairs)
+    ready.clear()
+    rows = []
+    for name, make in makers.items():
+        row: dict[str, Any] = {"method": name, "seconds": statistics.median(r[name][1] for r in taken)}
+        ratios = {"bare": [r[name][1] / r[name][0] for r in taken]}
+        if floor:
+            ratios["floor"] = [r[name][1] / r["floor"][1] for r in taken]
+        for base, values in ratios.items():
+            low, middle, high = _quartiles(values)
+            row |= {f"to_{base}": middle, f"to_{base}_low": low, f"to_{base}_high": high}
+        for p in params:
+            p.grad = None  # freed here, not within the account
+        row["megabytes"] = _rise(lambda make=make: step(make(), 1)) if memory else None  # type: ignore[misc]
+        rows.append(row)
+    return rows
+
+
+def balancers(
+    names: Sequence[str], shared: Sequence[Tensor], tasks: Sequence[str], level: str = "parameters", **options: Any
+) -> dict[str, Callable[[], Backward]]:
+    """Candidates for :func:`measure`, by the methods' names, at ``level`` or else at the only one that they know."""
+
+    def make(name: str) -> Backward:
+        known = methods.get(name).levels
+        at = level if level in known else known[0]
+        return Balanced(Balancer(name, shared, level=at, tasks=tasks, **options))
+
+    return {name: lambda name=name: make(name) for name in names}  # type: ignore[misc]
+
+
+def forward_of(model: Any, data: Data, batch_size: int, device: str = "cpu") -> Forward:
+    """The forward pass of a supervised model (``encode``, ``decode``) on one fixed batch, shared out to domains."""
+    share = max(1, batch_size // len(data.domains))
+    parts = {
+        name: d.splits["train"].batch(torch.arange(share) % len(d.splits["train"])) for name, d in data.domains.items()
+    }
+    ends = torch.tensor([len(p) for p in parts.values()]).cumsum(0).tolist()
+    rows = {name: slice(end - len(parts[name]), end) for name, end in zip(parts, ends, strict=True)}
+    batch = Batch.concat(list(parts.values())).to(torch.device(device))
+    batch = batch.doubled() if next(model.parameters()).dtype == torch.float64 else batch
+
+    def forward(view: View | None = None) -> tuple[dict[str, Tensor], Tensor]:
+        z = model.encode(batch.inputs)
+        predictions = decode(model, z, [t.name for t in data.tasks], view)
+        losses = {}
+        for o in data.objectives:
+            at = rows[o.domain] if len(rows) > 1 else slice(None)
+            losses[o.name] = o.task.loss(predictions[o.task.name][at], batch.targets[o.task.name][at])
+        return losses, z
+
+    return forward
+
+
+def of_model(
+    model: nn.Module, data: Data, batch_size: int, names: Sequence[str], repeats: int = 10, device: str = "cpu"
+) -> list[dict[str, Any]]:
+    """:func:`measure` for a supervised model with the methods ``names``, at parameter level."""
+    shared = list(model.shared_parameters())  # type: ignore[operator]
+    candidates = balancers(names, shared, data.names)
+    return measure(forward_of(model, data, batch_size, device), model.parameters(), candidates, repeats)
+
+
+def _bare(losses: dict[str, Tensor], representation: Tensor) -> None:
+    torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+
+
+def _floor(losses: dict[str, Tensor], representation: Tensor) -> None:
+    for left, loss in zip(range(len(losses) - 1, -1, -1), losses.values(), strict=True):
+        loss.backward(retain_graph=left > 0)  # type: ignore[no-untyped-call]
+
+
+def _quartiles(values: list[float]) -> tuple[float, float, float]:
+    if len(values) < 2:
+        return values[0], values[0], values[0]
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, middle, high
+
+
+def _rise(step: Callable[[], object]) -> float:
+    """By how many megabytes the tensors' memory rises within a step: the allocator's own account of it."""
+    gc.collect()
+    if torch.cuda.is_available():
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        step()
+        return (torch.cuda.max_memory_allocated() - before) / 1e6
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own remarks are not for our users
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        step()
+    assert profile.profiler is not None
+    taken = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
+    held = itertools.accumulate(e.nbytes() for e in sorted(taken, key=lambda e: e.start_ns()))
+    return max(held, default=0) / 1e6

@@ -1,0 +1,1 @@
+"""Tasks, domains and the data that they are learned from."""

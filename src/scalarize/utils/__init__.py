@@ -1,0 +1,1 @@
+"""Helpers of every package: errors, atomic files, seeds."""

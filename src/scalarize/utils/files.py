@@ -1,0 +1,169 @@
+"""Effects at the edge: atomic writes, append-only JSON lines, a lock that dies with its process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from scalarize.utils.errors import RequestError, RunError
+
+
+def refusal(path: str | Path, error: OSError) -> RequestError:
+    """Why the file at ``path`` cannot be read, in words."""
+    words = {FileNotFoundError: "no such file", IsADirectoryError: "is a directory, not a file"}
+    return RequestError(f"{path}: {words.get(type(error), f'cannot be read: {error.strerror}')}")
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of ``path``. Raises RequestError naming a missing file."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def write_bytes(path: str | Path, content: bytes | memoryview, sync: bool = True) -> Path:
+    """Replace ``path`` by ``content`` in one step; ``sync`` waits for the disk (a killed process needs no such wait,
+    a power cut does). Raises RunError where the disk does not take it."""
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(part, "wb") as handle:
+            handle.write(content)
+            handle.flush()
+            if sync:
+                os.fsync(handle.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+    return path
+
+
+def write_text(path: str | Path, content: str) -> Path:
+    """Replace ``path`` by ``content`` in one step."""
+    return write_bytes(path, content.encode())
+
+
+def write_json(path: str | Path, content: Any) -> Path:
+    """Replace ``path`` by ``content`` as JSON in one step."""
+    return write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """The JSON in ``path``. Raises RequestError naming the file where it is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_text())
+    except OSError as error:
+        raise refusal(path, error) from None
+    except (ValueError, RecursionError) as error:  # among the latter: no UTF-8, no JSON, endless digits
+        raise RequestError(f"{path}: cannot be read as JSON: {error}") from None
+
+
+def append_lines(path: str | Path, rows: Iterable[dict[str, Any]], sync: bool = False) -> None:
+    """Append ``rows`` as JSON lines in one write; ``sync`` waits for the disk."""
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    try:
+        with open(path, "a") as handle:
+            handle.write(text)
+            handle.flush()
+            if sync:
+                os.fsync(handle.fileno())
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def read_lines(path: str | Path) -> list[dict[str, Any]]:
+    """The rows of a JSON-lines file; a last line cut short by a crash is left out.
+
+    Raises RequestError naming file and line where any other line is damaged.
+    """
+    try:
+        lines = Path(path).read_bytes().split(b"\n")
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
+    rows = []
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            raise RequestError(f"{path}: line {number} is damaged") from None
+        if not isinstance(row, dict):
+            raise RequestError(f"{path}: line {number} is damaged")
+        rows.append(row)
+    return rows
+
+
+def cut_torn_line(path: str | Path) -> None:
+    """Take from the end of a JSON-lines file, if it is there, a line that was cut short; more can then be appended."""
+    path = Path(path)
+    if path.exists():
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(path, whole)
+
+
+def check_directory(path: Path, option: str = "--out") -> None:
+    """Raise RequestError where ``path``, given as ``option``, is no directory and cannot become one."""
+    try:
+        there = next(p for p in (path, *path.parents) if p.exists())
+    except OSError as error:
+        raise RequestError(f"{option} {path}: {error.strerror}") from None
+    if not there.is_dir():
+        raise RequestError(f"{there}: is a file; choose another {option}")
+
+
+@contextlib.contextmanager
+def lock(directory: str | Path) -> Iterator[None]:
+    """Hold ``directory`` for this process. Raises RequestError where another process works on it."""
+    directory = Path(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = open(directory / ".lock", "a")  # noqa: SIM115
+    except OSError as error:
+        raise RequestError(f"{directory}: cannot be written: {error.strerror}; choose another --out") from None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RequestError(
+                f"{directory}: another process is working on it: wait, or choose another --out"
+            ) from None
+        yield
+
+
+def save_tensors(path: str | Path, state: dict[str, Any]) -> Path:
+    """``torch.save`` in one atomic step."""
+    return write_bytes(path, tensor_bytes(state))
+
+
+def tensor_bytes(state: dict[str, Any]) -> bytes:
+    """What :func:`save_tensors` writes."""
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def load_tensors(path: str | Path, content: bytes | None = None) -> Any:
+    """``torch.load`` that runs no code, of the file or of the ``content`` it has.
+
+    Raises RequestError naming a missing or damaged file.
+    """
+    import torch
+
+    try:
+        return torch.load(path if content is None else io.BytesIO(content), weights_only=True, map_location="cpu")
+    except Exception as error:  # fed with damaged bytes, the unpickler raises whatever comes
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise RequestError(f"{path}: cannot be read as a checkpoint: {reason}") from None

@@ -1,0 +1,50 @@
+"""An image classifier by its settings: standardised uint8 images, a shared backbone, linear heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from scalarize.utils.errors import one_of
+from scalarize.workloads.models.multihead import MultiHead, SharedHead
+from scalarize.workloads.models.resnet import EXPANSION, STAGES, resnet, widths
+from scalarize.workloads.models.standardise import Standardise
+from scalarize.workloads.models.vit import small_vit
+
+FULL_VIT_WIDTH = 192
+
+
+def encoder(
+    settings: Mapping[str, Any], image: int, mean: Sequence[float], deviation: Sequence[float]
+) -> tuple[nn.Module, int]:
+    """A backbone for uint8 images (B, 3, image, image), and how many features it gives.
+
+    settings: ``family`` "vit" or "resnet"; ``depth`` (layers, or 26, 50, 101); ``width``, a factor: of 192 for a
+    ViT, as in 0.25, 0.5, 0.75, 1. Raises RequestError for another family or depth.
+    """
+    family, depth, width = settings["family"], settings["depth"], settings["width"]
+    if family == "vit":
+        features = round(FULL_VIT_WIDTH * width)
+        backbone = small_vit(depth, features, image)
+    elif family == "resnet":
+        features = widths(width)[len(STAGES)] * EXPANSION
+        backbone = resnet(depth, width)
+    else:
+        raise one_of("model.family", family, ["vit", "resnet"])
+    return nn.Sequential(Standardise(mean, deviation), backbone), features
+
+
+def classifier(
+    settings: Mapping[str, Any],
+    outputs: Mapping[str, int],
+    image: int,
+    mean: Sequence[float],
+    deviation: Sequence[float],
+    shared_head: bool = False,
+) -> MultiHead:
+    """The encoder with one linear layer a task (name -> outputs); ``shared_head``: all of it is shared by domains."""
+    body, features = encoder(settings, image, mean, deviation)
+    kind = SharedHead if shared_head else MultiHead
+    return kind(body, {name: nn.Linear(features, n) for name, n in outputs.items()})

@@ -1,0 +1,101 @@
+"""ResNet-26, -50 and -101 with a width factor, and mirrored decoders for dense tasks (Royer et al. 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from torch import nn
+
+from scalarize.utils.errors import RequestError
+
+LAYERS = {26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+STAGES = (64, 128, 256, 512)
+EXPANSION = 4
+
+
+def widths(factor: float) -> tuple[int, ...]:
+    """Channels of the stem and of the four stages' bottlenecks, times ``factor``; at least 1."""
+    return tuple(max(1, round(c * factor)) for c in (64, *STAGES))
+
+
+def resnet(depth: int = 26, width: float = 1.0, pool: bool = True, stride: int = 32) -> nn.Module:
+    """timm's bottleneck ResNet without its classifier, every width times ``width``, the stem's included.
+
+    Images (B, 3, H, W) -> features (B, 2048 width), or with ``pool=False`` a map (B, 2048 width, H/stride, W/stride).
+    stride: 8, 16 or 32; below 32 the last stages are dilated instead of strided.
+    Raises RequestError for another depth than 26, 50, 101.
+    """
+    from timm.models.resnet import Bottleneck, ResNet
+
+    if depth not in LAYERS:
+        raise RequestError(f"model.depth={depth}: a ResNet here has depth 26, 50 or 101")
+    stem, *stages = widths(width)
+    block: Any = Bottleneck
+    net: Any = ResNet(
+        block,
+        LAYERS[depth],
+        num_classes=0,
+        output_stride=stride,
+        channels=tuple(stages),
+        global_pool="avg" if pool else "",
+    )
+    if stem != 64:  # timm's stem has 64 channels whatever the stages have
+        first = net.layer1[0]
+        net.conv1 = _conv(3, stem, 7, 2)
+        net.bn1 = nn.BatchNorm2d(stem)
+        first.conv1 = _conv(stem, stages[0])
+        outputs = stages[0] * EXPANSION
+        first.downsample = nn.Sequential(_conv(stem, outputs), nn.BatchNorm2d(outputs))
+    module: nn.Module = net
+    return module
+
+
+def _conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> nn.Conv2d:
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")  # as timm does for the others
+    return conv
+
+
+class DecoderLayer(nn.Sequential):
+    """One mirrored stage: 1x1 convolution, batch norm, ReLU, then bilinear upsampling by ``scale``."""
+
+    def __init__(self, inputs: int, outputs: int, scale: int) -> None:
+        super().__init__(
+            _conv(inputs, outputs),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+            nn.Upsample(scale_factor=scale, mode="bilinear", align_corners=False),
+        )
+
+
+def decoder(width: float = 1.0) -> list[DecoderLayer]:
+    """Four layers that mirror the encoder's four stages, 2048 down to 64 channels times ``width``, 32 times larger.
+
+    Upsampling and 1x1 convolutions as in Royer et al. (2023), section 3.3. The last layer undoes the stem's factor 4;
+    no skip connections (both our choice: the paper is silent).
+    """
+    stem, *stages = widths(width)
+    channels = [*(c * EXPANSION for c in reversed(stages)), stem]
+    return [DecoderLayer(a, b, scale) for (a, b), scale in zip(pairwise(channels), (2, 2, 2, 4), strict=True)]
+
+
+def dense(outputs: Sequence[int], shared: int = 0, width: float = 1.0) -> tuple[nn.Module, list[nn.Module]]:
+    """A shared ResNet-26 with the first ``shared`` decoder layers, and for each of ``outputs`` (channels) the rest.
+
+    Encoder: images (B, 3, H, W), H and W multiples of 32. Heads end with a 1x1 convolution: (B, outputs, H, W).
+    ``shared``: 0, 2 or 4 in the paper; 4 leaves only the last convolution to the tasks. Raises RequestError outside
+    0 to 4.
+    """
+    if not 0 <= shared <= len(STAGES):
+        raise RequestError(f"model.shared_decoder={shared}: between 0 and {len(STAGES)} decoder layers can be shared")
+    encoder = nn.Sequential(resnet(26, width, pool=False), *decoder(width)[:shared])
+    last = widths(width)[0]
+    heads: list[nn.Module] = [nn.Sequential(*decoder(width)[shared:], nn.Conv2d(last, n, 1)) for n in outputs]
+    return encoder, heads
+
+
+def count(module: nn.Module) -> int:
+    """Trainable parameters."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)

@@ -1,0 +1,68 @@
+"""The cost table: every candidate is there, bare and floor are what they say; no assertion about time itself."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import nn
+
+from scalarize import methods
+from scalarize.studies import step_cost
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.encoder, self.heads = nn.Linear(3, 4), nn.ModuleList(nn.Linear(4, 1) for _ in range(3))
+
+    def forward(self):
+        z = self.encoder(torch.ones(2, 3))
+        return {str(k): h(z).square().mean() for k, h in enumerate(self.heads)}, z
+
+
+def test_rows_and_ratios_within_rounds():
+    net = Net()
+    ticks = itertools.count()
+    shared = list(net.encoder.parameters())
+    candidates = step_cost.balancers(["uniform", "pcgrad", "imtl-l"], shared, ["0", "1", "2"])
+    candidates |= {"at z": step_cost.balancers(["mgda"], shared, ["0", "1", "2"], level="representation")["mgda"]}
+    rows = step_cost.measure(
+        net, net.parameters(), candidates, repeats=3, clock=lambda: float(next(ticks)), memory=False
+    )
+    assert [r["method"] for r in rows] == ["bare", "floor", "uniform", "pcgrad", "imtl-l", "at z"]
+    assert all(r["seconds"] == 1.0 and r["to_bare"] == r["to_floor_high"] == 1.0 for r in rows)
+
+
+def test_bare_and_floor_make_the_same_gradient():
+    net = Net()
+    found = []
+    for backward in (step_cost._bare, step_cost._floor):
+        net.zero_grad()
+        backward(*net())
+        found.append([p.grad for p in net.parameters()])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_memory_of_a_step_is_seen_where_the_system_tells():
+    rise = step_cost._rise(lambda: torch.ones(16_000_000).sum())
+    assert rise is None or 60 < rise < 120
+
+
+def test_a_method_with_a_view_is_measured_with_it():
+    net, seen = Net(), []
+
+    def forward(view=None):
+        seen.append(view is not None)
+        z = net.encoder(torch.ones(2, 3))
+        at = [z if view is None else view(z, str(k)) for k in range(3)]
+        return {str(k): h(x).square().mean() for k, (h, x) in enumerate(zip(net.heads, at, strict=True))}, z
+
+    shared = list(net.encoder.parameters())
+    viewing = [name for name in methods.names() if methods.get(name).has_view]
+    candidates = step_cost.balancers(["uniform", *viewing], shared, ["0", "1", "2"])
+    rows = step_cost.measure(forward, net.parameters(), candidates, repeats=1, memory=False)
+    assert [r["method"] for r in rows] == ["bare", "floor", "uniform", *viewing]
+    assert sum(seen) == 2 * len(viewing)  # once to make ready, once in the round; not in the bare steps beside it
