@@ -6,12 +6,12 @@ import math
 from typing import Any
 
 import pytest
-from scalarize.tasks.samples import Table
-from scalarize.tasks.task import Data, Domain, Measure, Task, multiclass
 
 from scalarize.runs import model_selection
 from scalarize.runs.model_selection import Selection
 from scalarize.tasks import metrics
+from scalarize.tasks.samples import Table
+from scalarize.tasks.task import Data, Domain, Measure, Task, multiclass
 from scalarize.utils.errors import RequestError
 
 DEPTH = Task(

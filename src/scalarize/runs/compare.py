@@ -8,16 +8,18 @@ from typing import Any
 
 from pydantic import Field
 
-from scalarize.utils import files
 from scalarize import methods
-from scalarize.runs import directory as run_directory
 from scalarize.analysis import comparison, text_tables
-from scalarize.utils.errors import RequestError, one_of
-from scalarize.weights.policy import Policy
-from scalarize.runs.request import Problem
-from scalarize.runs import comparison_rows, plan as planned_runs, search as searching
+from scalarize.runs import comparison_rows
+from scalarize.runs import directory as run_directory
+from scalarize.runs import plan as planned_runs
+from scalarize.runs import search as searching
 from scalarize.runs.comparison_rows import OF_POLICIES, SPECIAL, Contest
 from scalarize.runs.plan import PlannedRun, Say
+from scalarize.runs.request import Problem
+from scalarize.utils import files
+from scalarize.utils.errors import RequestError, one_of
+from scalarize.weights.policy import Policy
 
 
 class CompareRequest(Problem):

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scalarize.weights.policy import Policy
-from scalarize.runs.request import Problem
-from scalarize.runs import plan as planned_runs, search as searching
+from scalarize.runs import plan as planned_runs
+from scalarize.runs import search as searching
 from scalarize.runs.plan import PlannedRun, Say
+from scalarize.runs.request import Problem
 from scalarize.tasks.task import Data
+from scalarize.weights.policy import Policy
 
 Searched = tuple[Policy, float]  # a policy, and the trainings that its search cost
 

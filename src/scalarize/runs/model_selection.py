@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scalarize.utils.errors import RequestError
 from scalarize.learners.evaluation import Seen
 from scalarize.tasks.task import Data
+from scalarize.utils.errors import RequestError
 
 Criterion = Callable[[Seen], float]
 KEPT = ("epoch", "model", "position", "view", "method")  # of a learner's state: what measuring needs

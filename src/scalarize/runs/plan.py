@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scalarize.runs import request as requests, train as training
+from scalarize.runs import request as requests
+from scalarize.runs import train as training
+from scalarize.runs.request import Problem, TrainRequest
 from scalarize.weights import simplex
 from scalarize.weights.policy import Policy
-from scalarize.runs.request import Problem, TrainRequest
 
 Say = Callable[[str], None]
 

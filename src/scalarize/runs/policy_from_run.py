@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from scalarize.runs import directory as run_directory
-from scalarize.weights import simplex
 from scalarize.utils.errors import RequestError
+from scalarize.weights import simplex
 from scalarize.weights.policy import Policy
 
 MOST_CLIPPED = 0.1

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from scalarize.utils import files
 from scalarize.runs import directory as run_directory
-from scalarize.weights.policy import Policy
 from scalarize.search import lineage, runs_table
-from scalarize.search.surrogates import mixture_fit
 from scalarize.search import score as scores
 from scalarize.search.algorithms.base import NO_PARENT, Generation, Told
+from scalarize.search.surrogates import mixture_fit
+from scalarize.utils import files
+from scalarize.weights.policy import Policy
 
 
 def search(

@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
 from scalarize import methods, workloads
-from scalarize.utils.errors import RequestError, ScalarizeError
-from scalarize.learners.supervised import RunLearner, SupervisedLearner
-from scalarize.methods import Method
-from scalarize.weights.policy import Policy
 from scalarize.learners.recipe import Recipe
 from scalarize.learners.rows import Row
+from scalarize.learners.supervised import RunLearner, SupervisedLearner
+from scalarize.methods import Method
 from scalarize.tasks.task import Data
+from scalarize.utils.errors import RequestError, ScalarizeError
+from scalarize.weights.policy import Policy
 from scalarize.workloads import Workload
 
 MOST_REPEATED = 100_000  # a batch may hold a sample several times, up to this many in all

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from scalarize.utils import files
+from scalarize.analysis import comparison, readers, text_tables
 from scalarize.runs import directory as run_directory
-from scalarize.analysis import readers, comparison, text_tables
-from scalarize.utils.errors import RequestError
-from scalarize.runs.request import Problem
 from scalarize.runs import plan as planned_runs
 from scalarize.runs.plan import PlannedRun, Say
+from scalarize.runs.request import Problem
+from scalarize.utils import files
+from scalarize.utils.errors import RequestError
 
 
 def retrain(

@@ -10,13 +10,10 @@ from typing import Any
 
 from pydantic import Field
 
-from scalarize.utils import files
-from scalarize.runs import directory as run_directory, request as requests
-from scalarize.weights import simplex
-from scalarize.utils.errors import RequestError
-from scalarize.learners.supervised import RunLearner
-from scalarize.weights.policy import Policy
 from scalarize.learners.recipe import Recipe
+from scalarize.learners.supervised import RunLearner
+from scalarize.runs import directory as run_directory
+from scalarize.runs import request as requests
 from scalarize.search.algorithms import registry
 from scalarize.search.algorithms.base import Algorithm, Setting
 from scalarize.search.driver import Progress, run_search
@@ -26,6 +23,10 @@ from scalarize.search.sampling import Spread
 from scalarize.search.score import create as create_score
 from scalarize.search.space import Range, Space, parse_also
 from scalarize.tasks.task import Data
+from scalarize.utils import files
+from scalarize.utils.errors import RequestError
+from scalarize.weights import simplex
+from scalarize.weights.policy import Policy
 from scalarize.workloads import Workload
 
 HOLDOUT = "holdout"

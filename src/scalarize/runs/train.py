@@ -8,18 +8,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from scalarize.utils import files
-from scalarize.runs import directory as run_directory, model_selection
 from scalarize.learners import rows
-from scalarize.utils.errors import DivergedError, RequestError
 from scalarize.learners.evaluation import Seen
-from scalarize.learners.supervised import RunLearner
-from scalarize.methods import Method
 from scalarize.learners.probes import Conflicts, SummedGradient
 from scalarize.learners.recipe import Recipe
-from scalarize.runs.request import TrainRequest, make_learner
+from scalarize.learners.supervised import RunLearner
+from scalarize.methods import Method
+from scalarize.runs import directory as run_directory
+from scalarize.runs import model_selection
 from scalarize.runs.model_selection import Selection
+from scalarize.runs.request import TrainRequest, make_learner
 from scalarize.tasks.task import Data
+from scalarize.utils import files
+from scalarize.utils.errors import DivergedError, RequestError
 
 Progress = Callable[[str], None]
 CHECKPOINT_SECONDS = 5.0  # at most this much training is repeated after a crash, an epoch apart

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scalarize.utils.errors import RequestError, one_of
 from scalarize.runs.loggers.scalars import Scalar, Writer, scalars
+from scalarize.utils.errors import RequestError, one_of
 
 OpenRun = Callable[[Path, Mapping[str, Any]], Writer]
 
