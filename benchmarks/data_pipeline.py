@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import __version__ as torchvision_version
 from torchvision import transforms
 
-from scalarize.tasks.samples import Table
+from scalarize.tasks.samples import TensorTable
 from scalarize.utils import files
 from scalarize.workloads.datasets.augment import Augment
 from scalarize.workloads.datasets.randaugment import RandAugment
@@ -70,7 +70,7 @@ def batched(images: Tensor, epochs: int, threads: int) -> float:
     """Images a second of ours, in this process with ``threads`` threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    table = Table(images, {"label": torch.zeros(len(images))})
+    table = TensorTable(images, {"label": torch.zeros(len(images))})
     augment, standardise = Augment(padding=4, flip=True, policy=RandAugment()), Standardise(MEAN, DEVIATION)
     generator = torch.Generator().manual_seed(0)
     standardise(augment(table.batch(torch.arange(BATCH)), generator).inputs)

@@ -18,12 +18,19 @@ import numpy as np
 import scalarize
 from scalarize.search.algorithms import registry
 from scalarize.search.algorithms.base import Setting
-from scalarize.search.executors.simulated import Cluster, Plan, SimulatedExecutor, SimulatedLearner, Timing, simulate
+from scalarize.search.executors.simulated import (
+    Cluster,
+    SimulatedExecutor,
+    SimulatedLearner,
+    SimulatedSchedule,
+    Timing,
+    simulate,
+)
 from scalarize.search.space import Space
 
-BASE = Plan()
+BASE = SimulatedSchedule()
 WHOLE = Timing(epoch=BASE.timing.epoch * 0.4, evaluation=BASE.timing.evaluation * 0.4)
-CASES: dict[str, Plan] = {
+CASES: dict[str, SimulatedSchedule] = {
     "base": BASE,
     "even trainings (jitter 2 %, no stragglers)": replace(BASE, timing=Timing(jitter=0.02, straggling=0.0)),
     "uneven trainings (jitter 20 %, 5 % take three times as long)": replace(

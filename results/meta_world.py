@@ -113,7 +113,7 @@ def cost(workload: str, given: argparse.Namespace) -> list[dict[str, Any]]:
     if len(rounds) < given.rounds and not given.finished:
         makers = {name: functools.partial(methods.create, name) for name in METHODS} | {"rows": rows_alone}
         settings = {**SHORT, **BUDGETS[workload]["settings"], "data.goals": 1, "data.test": 1}
-        problem = requests.Problem(workload=workload, settings=settings)
+        problem = requests.WorkloadRequest(workload=workload, settings=settings)
         learners: dict[str, Any] = {}
         for name, make in makers.items():
             learners[name] = learner = requests.make_learner(problem, 0)

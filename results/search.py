@@ -51,7 +51,7 @@ class Found(NamedTuple):
     score: float
 
 
-def search(algorithm: str, problem: type[toy_problems.Problem], seed: int) -> Found:
+def search(algorithm: str, problem: type[toy_problems.ToyProblem], seed: int) -> Found:
     """One search in memory (the driver's decisions and trainings; see tests/search/test_pbt.py)."""
     judge = problem(seed=0, epochs=EPOCHS)
     groups = (("b", "c"),) if algorithm == "grid" else ()

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from scalarize.analysis import claims, comparison, pareto, statistics, text_tables
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.runs import plan as planned_runs
 from scalarize.runs import search as searching
 from scalarize.runs.plan import PlannedRun
-from scalarize.runs.request import Problem
+from scalarize.runs.request import WorkloadRequest
 from scalarize.utils import files
 from scalarize.weights.policy import Policy
 
@@ -91,8 +91,8 @@ def units(splits: list[int], searches: int) -> Iterator[tuple[int, int, int]]:
             yield split, k, 100 * split + k
 
 
-def problem(workload: str, split: int) -> Problem:
-    return Problem(workload=workload, settings={"data.split_seed": split})
+def problem(workload: str, split: int) -> WorkloadRequest:
+    return WorkloadRequest(workload=workload, settings={"data.split_seed": split})
 
 
 def place(name: str) -> str:
@@ -110,7 +110,7 @@ def find(row: Row, workload: str, split: int, k: int, out: Path) -> tuple[Policy
     return Policy.load(target / "policy.json").history(row.history), found["trainings"]
 
 
-def fixed_source(row: Row, asked: Problem, seed: int) -> dict[str, Any]:
+def fixed_source(row: Row, asked: WorkloadRequest, seed: int) -> dict[str, Any]:
     if row.fixed == "inverse-loss":
         return {"policy": planned_runs.inverse_policy(planned_runs.initial_losses(asked, seed))}
     if row.fixed == "inverse-constant":
@@ -175,11 +175,11 @@ def hypervolumes(out: Path, name: str, found: list[dict[str, Any]]) -> list[floa
     return values
 
 
-def trials(found: list[dict[str, Any]]) -> Table:
+def trials(found: list[dict[str, Any]]) -> StudyTable:
     """Each of ``TRIALS`` whose rows are there, judged by the rule of all claims."""
     values = {name: comparison.units(found, name) for name in comparison.methods_of(found)}
 
-    def over(first: str, second: str) -> claims.Measured:
+    def over(first: str, second: str) -> claims.IntervalAt:
         return lambda confidence: comparison.difference(values[first], values[second], confidence)
 
     return claims.table(

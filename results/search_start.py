@@ -19,7 +19,7 @@ from scalarize.analysis import statistics, text_tables
 from scalarize.runs import plan as planned_runs
 from scalarize.runs import search as searching
 from scalarize.runs.plan import PlannedRun
-from scalarize.runs.request import Problem
+from scalarize.runs.request import WorkloadRequest
 from scalarize.utils import files
 from scalarize.weights.policy import Policy
 
@@ -33,9 +33,9 @@ ARMS = {"default, N = 12": (12, False), "start, N = 12": (12, True), "default, N
 }
 
 
-def problems(workload: str, split: int) -> tuple[Problem, Problem]:
+def problems(workload: str, split: int) -> tuple[WorkloadRequest, WorkloadRequest]:
     """The small one and the full one."""
-    full = Problem(workload=workload, settings={"data.split_seed": split}, epochs=EPOCHS)
+    full = WorkloadRequest(workload=workload, settings={"data.split_seed": split}, epochs=EPOCHS)
     return full.model_copy(update={"settings": dict(full.settings) | SMALL, "epochs": SMALL_EPOCHS}), full
 
 
@@ -54,9 +54,9 @@ def cost_of_small(workload: str) -> list[float]:
     return ratios[1:]  # the first loads much that later ones find loaded
 
 
-def search(problem: Problem, out: Path, **more: Any) -> dict[str, Any]:
+def search(problem: WorkloadRequest, out: Path, **more: Any) -> dict[str, Any]:
     """A search in ``out``, or what is there of it."""
-    asked = {name: getattr(problem, name) for name in Problem.model_fields}
+    asked = {name: getattr(problem, name) for name in WorkloadRequest.model_fields}
     return searching.search(searching.SearchRequest(algorithm="pbt", **(asked | more)), out, COMMAND, resume=True)
 
 

@@ -14,7 +14,7 @@ from scalarize import methods
 from scalarize.learners.recipe import OptimizerRecipe, Recipe
 from scalarize.learners.supervised import SupervisedLearner
 from scalarize.methods import Method
-from scalarize.tasks.samples import Batch, Table
+from scalarize.tasks.samples import Batch, TensorTable
 from scalarize.tasks.task import Data, Domain, regression
 from scalarize.weights.policy import Policy
 from scalarize.workloads.models.multihead import SharedHead
@@ -41,7 +41,7 @@ def data() -> Data:
     """Domain number k holds the input 10 k and the target 100 k, and nothing else."""
     domains = []
     for k, (name, n) in enumerate(SIZES.items()):
-        table = Table(torch.full((n, 1), 10.0 * k), {"t": torch.full((n,), 100.0 * k)})
+        table = TensorTable(torch.full((n, 1), 10.0 * k), {"t": torch.full((n,), 100.0 * k)})
         domains.append(Domain(name, {"train": table, "validation": table}))
     return Data.multi_domain(regression("t"), domains, reference="reference")
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from scalarize import methods
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
 from scalarize.learners.supervised import Learner, SupervisedLearner
-from scalarize.tasks.samples import Batch, Table
+from scalarize.tasks.samples import Batch, TensorTable
 from scalarize.tasks.task import Data, Domain, binary, regression
 from scalarize.utils.errors import RequestError
 from scalarize.utils.seeds import derive
@@ -19,11 +19,11 @@ from scalarize.weights.policy import Policy
 from scalarize.workloads.models.mlp import multi_head_mlp
 
 
-def table(n: int, seed: int, shift: float = 0.0) -> Table:
+def table(n: int, seed: int, shift: float = 0.0) -> TensorTable:
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(n, 5, generator=g) + shift
     y = x @ torch.tensor([1.0, -1.0, 0.5, 0.0, 2.0])
-    return Table(x, {"sign": (y > shift).float(), "size": 3 * y + torch.randn(n, generator=g)})
+    return TensorTable(x, {"sign": (y > shift).float(), "size": 3 * y + torch.randn(n, generator=g)})
 
 
 def tasks_data() -> Data:
@@ -203,7 +203,7 @@ def test_weights_are_sampling_rates_over_domains() -> None:
 @pytest.mark.parametrize("mixing", ["sampling", "loss"])
 def test_a_domain_of_weight_zero_teaches_nothing(mixing: str) -> None:
     data = domains_data()
-    poisoned = Table(torch.full((30, 5), 1e3), {"size": torch.full((30,), -1e6), "sign": torch.zeros(30)})
+    poisoned = TensorTable(torch.full((30, 5), 1e3), {"size": torch.full((30,), -1e6), "sign": torch.zeros(30)})
     domains = [Domain(d.name, d.splits) for d in data.domains.values()]
     domains[1] = Domain("small", {"train": poisoned, "validation": domains[1].splits["validation"]})
     data = Data.multi_domain(data.tasks[0], domains, reference="big")

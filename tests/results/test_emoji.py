@@ -6,7 +6,7 @@ from types import ModuleType
 
 import torch
 
-from scalarize.tasks.samples import Table
+from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain, multiclass
 
 
@@ -22,10 +22,10 @@ def test_ridge_is_where_the_penalised_squares_are_least(benchmark: ModuleType) -
 
 
 def test_a_probe_knows_its_own_vendor_and_not_the_other(benchmark: ModuleType) -> None:
-    def table(rows: int, turned: bool) -> Table:
+    def table(rows: int, turned: bool) -> TensorTable:
         labels = torch.arange(rows) % 2
         level = labels if not turned else 1 - labels  # the other vendor paints the classes in exchanged colours
-        return Table((level * 200)[:, None, None, None].expand(-1, 3, 16, 16).byte(), {"c": labels})
+        return TensorTable((level * 200)[:, None, None, None].expand(-1, 3, 16, 16).byte(), {"c": labels})
 
     domains = [
         Domain(name, {s: table(8, turned) for s in ("train", "validation", "test")})

@@ -10,7 +10,7 @@ import pytest
 from scalarize.runs import model_selection
 from scalarize.runs.model_selection import Selection
 from scalarize.tasks import metrics
-from scalarize.tasks.samples import Table
+from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain, Measure, Task, multiclass
 from scalarize.utils.errors import RequestError
 
@@ -21,14 +21,14 @@ DEPTH = Task(
     metrics.DepthError,
     "abs",
     higher_is_better=False,
-    further=(Measure("rel", lambda: metrics.DepthError(relative=True), higher_is_better=False),),
+    extra_metrics=(Measure("rel", lambda: metrics.DepthError(relative=True), higher_is_better=False),),
 )
 
 
 def data() -> Data:
     import torch
 
-    table = Table(torch.zeros(1), {})
+    table = TensorTable(torch.zeros(1), {})
     return Data.multi_task([multiclass("seg", 3), DEPTH], Domain("d", {"train": table}))
 
 

@@ -238,7 +238,10 @@ def test_a_full_disk(size, whole, tmp_path):
 
 
 def test_the_lock_dies_with_its_process(tmp_path):
-    script = "import sys, time; from scalarize.utils import files\nwith files.lock(sys.argv[1]): print(flush=True); time.sleep(60)"
+    script = (
+        "import sys, time; from scalarize.utils import files\n"
+        "with files.lock(sys.argv[1]): print(flush=True); time.sleep(60)"
+    )
     command = [sys.executable, "-c", script, str(tmp_path)]
     with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None

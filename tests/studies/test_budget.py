@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scalarize import workloads
-from scalarize.runs.request import Problem
+from scalarize.runs.request import WorkloadRequest
 from scalarize.studies import axes, budget, registry, study
 from scalarize.tasks.task import Data
 from scalarize.utils.errors import RequestError
@@ -45,7 +45,7 @@ def test_what_was_scaled_is_said() -> None:
 
 
 def context(**settings: object) -> study.Context:
-    problem = Problem(workload="rand-hie", settings=settings)
+    problem = WorkloadRequest(workload="rand-hie", settings=settings)
     return study.Context(problem, workloads.get("rand-hie"), Data((), {}, 1), budget.parse("tiny"))
 
 

@@ -13,12 +13,12 @@ import torch
 
 from scalarize import workloads
 from scalarize.report.figures import studies as figures
-from scalarize.runs.request import Problem
+from scalarize.runs.request import WorkloadRequest
 from scalarize.studies import budget, registry
-from scalarize.studies.execute import Context, Found
+from scalarize.studies.execute import Context, StudyResults
 from scalarize.studies.xin2022 import pairs, translation
 from scalarize.tasks import task as task_types
-from scalarize.tasks.samples import Table
+from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain, Objective
 from scalarize.utils.errors import RequestError
 
@@ -29,10 +29,12 @@ def context(size: str = "full", seeds: int | None = None, count: int = 2, **sett
     """The published pair without its data."""
     known = [dataclasses.replace(task_types.multiclass(n, 4), higher_is_better=False) for n in ("fr", "zh")[:count]]
     domains = {
-        t.name: Domain(t.name, {"train": Table(torch.zeros(8, 1), {t.name: torch.arange(8) % 4})}) for t in known
+        t.name: Domain(t.name, {"train": TensorTable(torch.zeros(8, 1), {t.name: torch.arange(8) % 4})}) for t in known
     }
     data = Data(tuple(Objective(t.name, t, t.name) for t in known), domains, 8)
-    return Context(Problem(workload=NAME, settings=settings), workloads.get(NAME), data, budget.parse(size), seeds)
+    return Context(
+        WorkloadRequest(workload=NAME, settings=settings), workloads.get(NAME), data, budget.parse(size), seeds
+    )
 
 
 def test_the_grid_is_that_of_appendix_a() -> None:
@@ -80,9 +82,9 @@ def test_a_learning_rate_that_is_set_is_not_swept() -> None:
         translation.sparse(here)
 
 
-def found(rows: list[dict[str, Any]], courses: list[dict[str, Any]] = []) -> Found:  # noqa: B006
+def found(rows: list[dict[str, Any]], courses: list[dict[str, Any]] = []) -> StudyResults:  # noqa: B006
     measures = pd.DataFrame(rows)
-    return Found(context(), measures, measures, pd.DataFrame(courses), pd.DataFrame(), {})
+    return StudyResults(context(), measures, measures, pd.DataFrame(courses), pd.DataFrame(), {})
 
 
 def models(*known: tuple[str, float | None, int, float, float]) -> list[dict[str, Any]]:

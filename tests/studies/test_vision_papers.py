@@ -16,13 +16,13 @@ import torch
 
 from scalarize import workloads
 from scalarize.analysis import fronts, outcomes, overfitting
-from scalarize.runs.request import Problem
+from scalarize.runs.request import WorkloadRequest
 from scalarize.studies import budget, registry, step_cost
 from scalarize.studies.execute import Context
 from scalarize.studies.kurin2022 import protocol
 from scalarize.studies.kurin2022.protocol import AGNOSTIC
 from scalarize.studies.xin2022 import grids
-from scalarize.tasks.samples import Table
+from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain
 from scalarize.utils.errors import RequestError
 
@@ -37,8 +37,8 @@ def context(name: str, size: str = "full") -> Context:
     workload = workloads.get(name)
     module = __import__(workload.load.__module__, fromlist=["x"])
     tasks = getattr(module, "TASKS", None) or [module.attributes_task(a, 1) for a in module.ATTRIBUTES]
-    data = Data.multi_task(tasks, Domain("d", {"train": Table(torch.zeros(60_000, 1), {})}))
-    return Context(Problem(workload=name), workload, data, budget.parse(size))
+    data = Data.multi_task(tasks, Domain("d", {"train": TensorTable(torch.zeros(60_000, 1), {})}))
+    return Context(WorkloadRequest(workload=name), workload, data, budget.parse(size))
 
 
 def test_the_papers_own_numbers_of_runs_and_settings() -> None:

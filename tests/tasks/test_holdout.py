@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from scalarize.tasks.samples import Table, split_indices
+from scalarize.tasks.samples import TensorTable, split_indices
 from scalarize.tasks.task import Data, Domain, multiclass
 
 
 def domain(name: str, groups: list[int] | None, n: int) -> Domain:
-    table = Table(torch.arange(n).float()[:, None], {"t": torch.zeros(n, dtype=torch.long)})
+    table = TensorTable(torch.arange(n).float()[:, None], {"t": torch.zeros(n, dtype=torch.long)})
     if groups is not None:
-        table = Table(table.inputs, table.targets, torch.tensor(groups))
+        table = TensorTable(table.inputs, table.targets, torch.tensor(groups))
     return Domain(name, {"train": table, "test": table})
 
 

@@ -14,9 +14,8 @@ from torch import Tensor
 from scalarize import methods
 from scalarize.learners.recipe import OptimizerRecipe, Recipe
 from scalarize.learners.supervised import SupervisedLearner
-from scalarize.tasks.reading import Reader
-from scalarize.tasks.sampler import Streams
-from scalarize.tasks.samples import Batch, Source, Table
+from scalarize.tasks.sampler import Reader, Streams
+from scalarize.tasks.samples import Batch, Source, TensorTable
 from scalarize.tasks.task import Data, Domain, regression
 from scalarize.utils.errors import RequestError
 from scalarize.workloads.datasets.streamed import Streamed
@@ -56,7 +55,7 @@ def data(workers: int | None, **decode: Any) -> Data:
         source: Source = Streamed(Decode(k, **decode), torch.arange(n), workers or 0)
         if workers is None:
             whole = source.batch(torch.arange(n))
-            source = Table(whole.inputs, whole.targets)
+            source = TensorTable(whole.inputs, whole.targets)
         domains.append(Domain(name, {"train": source, "validation": source}, noisy))
     return Data.multi_domain(regression("size"), domains, reference="big")
 

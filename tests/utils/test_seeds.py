@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scalarize.utils.seeds import derive, drawing
+from scalarize.utils.seeds import derive, fork_rng
 
 
 def test_a_seed_is_a_name_of_its_parts() -> None:
@@ -17,7 +17,7 @@ def test_a_stream_begins_from_its_seed_and_the_one_around_goes_on() -> None:
     plain = torch.rand(4)
     torch.manual_seed(3)
     first = torch.rand(2)
-    with drawing(7):
+    with fork_rng(7):
         inside = torch.rand(3)
     assert torch.equal(torch.cat([first, torch.rand(2)]), plain)
     torch.manual_seed(7)
@@ -27,6 +27,6 @@ def test_a_stream_begins_from_its_seed_and_the_one_around_goes_on() -> None:
 def test_nothing_is_kept_for_devices_that_are_not_there() -> None:
     waiting = len(torch.cuda._queued_calls)
     for seed in range(3):
-        with drawing(seed, [torch.device("cpu")]):
+        with fork_rng(seed, [torch.device("cpu")]):
             pass
     assert len(torch.cuda._queued_calls) == waiting

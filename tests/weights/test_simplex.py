@@ -42,7 +42,7 @@ def test_draws_stay_on_the_simplex(center: list[float], seed: int) -> None:
 def test_what_lies_below_a_floor_is_raised(values: list[float]) -> None:
     floors = np.full(len(values), 0.1 / len(values))
     rows = simplex.normalise_rows(np.array([values, [1.0] * len(values)]))
-    raised = simplex.raise_to(rows, floors)
+    raised = simplex.apply_floor(rows, floors)
     assert all(on_simplex(row) for row in raised)
     assert (raised >= floors - 1e-12).all()
     assert raised[1].tolist() == rows[1].tolist()

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from scalarize import workloads
-from scalarize.tasks.samples import Table
+from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data
 from scalarize.utils.errors import RequestError
 from scalarize.workloads.datasets import emoji
@@ -75,7 +75,7 @@ def test_labels_and_sizes(root: Path) -> None:
     assert data.objectives[0].task.outputs == 99
     assert sum(len(s) for s in data.domains["google"].splits.values()) == 14
     train = data.domains["google"].splits["train"]
-    assert isinstance(train, Table)
+    assert isinstance(train, TensorTable)
     assert train.inputs.shape[1:] == (3, 32, 32)
     assert train.inputs.dtype == torch.uint8
     three = load("emoji-tasks", root)

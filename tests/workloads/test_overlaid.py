@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from scalarize import workloads
-from scalarize.tasks.samples import Table
+from scalarize.tasks.samples import TensorTable
 from scalarize.utils.errors import RequestError
 from scalarize.workloads.overlaid import overlay
 
@@ -49,8 +49,8 @@ def test_splits_and_labels(root: Path, name: str) -> None:
     assert {s: len(t) for s, t in splits.items()} == {"train": 40, "validation": 10, "test": 50}
     again = workload.load(workload.recipe.data, root).domains["pairs"].splits["train"]
     train = splits["train"]
-    assert isinstance(train, Table)
-    assert isinstance(again, Table)
+    assert isinstance(train, TensorTable)
+    assert isinstance(again, TensorTable)
     assert torch.equal(train.inputs, again.inputs)
     for k in range(10):  # a label is a bright column, seen above the other image and below it
         columns = train.inputs[k, 0]

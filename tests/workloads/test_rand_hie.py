@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from scalarize import workloads
-from scalarize.tasks.samples import Table
+from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data
 from scalarize.utils.errors import RequestError
 from scalarize.workloads import rand_hie
@@ -21,9 +21,9 @@ def load(name: str, seed: int = 0) -> Data:
     return w.load({"split_seed": seed}, Path())
 
 
-def split(data: Data, name: str) -> Table:
+def split(data: Data, name: str) -> TensorTable:
     source = data.domains["all"].splits[name]
-    assert isinstance(source, Table)
+    assert isinstance(source, TensorTable)
     return source
 
 

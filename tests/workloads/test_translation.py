@@ -80,7 +80,7 @@ def test_one_batch_is_learned_to_near_zero_and_translated(tmp_path: Path) -> Non
     wanted = [[n for n in row if n > decoding.END] for row in batch.targets["fr"].tolist()]
     assert decoding.beam(model, batch.inputs[:, 0], 12) == wanted
     for task in data.tasks:
-        bleu = task.further[-1].metric()
+        bleu = task.extra_metrics[-1].metric()
         bleu.generate(model, batch.inputs[places[task.name]], batch.targets[task.name][places[task.name]])
         assert bleu.compute() == pytest.approx(100)
         assert task.constant_loss is not None

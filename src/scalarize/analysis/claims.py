@@ -8,9 +8,9 @@ from typing import Any, Literal
 import pandas as pd
 
 from scalarize.analysis.statistics import ALPHA, Difference, Interval
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 
-Measured = Callable[[float], Interval | Difference]  # confidence -> mean with its interval
+IntervalAt = Callable[[float], Interval | Difference]  # confidence -> mean with its interval
 Verdict = Literal["supported", "not supported", "undecided"]
 
 # All parts must be above 0 for the first verdict, so nothing is corrected there; any one below 0 does for the second.
@@ -22,7 +22,7 @@ RULE = (
 COLUMNS = ("claim", "where", "part", "mean", "low", "high", "upper", "units", "verdict")
 
 
-def table(claims: Mapping[tuple[str, str], Mapping[str, Measured]]) -> Table:
+def table(claims: Mapping[tuple[str, str], Mapping[str, IntervalAt]]) -> StudyTable:
     """``claims``: (claim, where it was tried) -> part -> its number. A row a part, and a sentence a claim.
 
     ``low`` and ``high``: the 95 % interval; ``upper``: its upper end at the confidence corrected for all parts.
@@ -39,7 +39,7 @@ def table(claims: Mapping[tuple[str, str], Mapping[str, Measured]]) -> Table:
         decided = verdict(own)
         rows += [row | {"verdict": decided} for row in own]
         findings.append(f"{claim}{f', {where}' if where else ''}: {decided}.")
-    return Table("claims", "Claims on trial", pd.DataFrame(rows, columns=list(COLUMNS)), RULE, tuple(findings))
+    return StudyTable("claims", "Claims on trial", pd.DataFrame(rows, columns=list(COLUMNS)), RULE, tuple(findings))
 
 
 def verdict(parts: Sequence[Mapping[str, Any]]) -> Verdict:

@@ -16,7 +16,7 @@ import numpy as np
 
 from scalarize.analysis import statistics
 from scalarize.analysis.statistics import Difference
-from scalarize.utils.errors import RequestError, one_of
+from scalarize.utils.errors import RequestError, unknown_name_error
 
 Run = Mapping[str, Any]
 Unit = tuple[str, int]
@@ -116,7 +116,7 @@ def compare(runs: Sequence[Run], focus: str | None = None, lower_is_better: bool
     """
     methods = methods_of(runs)
     if focus is not None and focus not in methods:
-        raise one_of("method", focus, methods)
+        raise unknown_name_error("method", focus, methods)
     everything = list(itertools.combinations(methods, 2))
     planned = [(focus, other) for other in methods if other != focus] if focus else everything
     others = [pair for pair in everything if focus not in pair] if focus else []

@@ -9,7 +9,7 @@ import pandas as pd
 
 from scalarize.analysis import comparison, statistics
 from scalarize.analysis.statistics import said
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 
 
 def records(frame: pd.DataFrame, value: str = "test") -> list[dict[str, Any]]:
@@ -30,7 +30,7 @@ def table(
     lower_is_better: bool = False,
     printed: Mapping[str, float] | None = None,
     note: str = "",
-) -> Table:
+) -> StudyTable:
     """Mean and interval of every row, beside the paper's average; ``focus`` against each other row in words.
 
     Intervals are Student's; beside that of the average stands the bootstrap's, which is too short for few seeds.
@@ -44,7 +44,7 @@ def table(
             paper = (printed or {}).get(row["method"]) if task == "average" else None
             further = {"bootstrap_low": resampled.low, "bootstrap_high": resampled.high} if task == "average" else {}
             rows.append({"method": row["method"], "task": task, **numbers, **further, **shown, "paper": paper})
-    return Table("comparison", title, pd.DataFrame(rows), note, tuple(verdicts(runs, focus, lower_is_better)))
+    return StudyTable("comparison", title, pd.DataFrame(rows), note, tuple(verdicts(runs, focus, lower_is_better)))
 
 
 def verdicts(runs: Sequence[Mapping[str, Any]], focus: str, lower_is_better: bool = False) -> list[str]:

@@ -18,7 +18,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True)
-class State:
+class RunState:
     """One directory. kind: train, search or compare; epoch: the last one finished by all; epochs: of how many, None
     where the directory does not say; course: what is to be seen of it, oldest first (``measure``: a run's mean
     validation loss by epoch, a search's best score by generation)."""
@@ -40,7 +40,7 @@ class State:
         return f"{self.path}  {self.kind}  {far}{shown}"
 
 
-def read(place: Path) -> list[State]:
+def read(place: Path) -> list[RunState]:
     """A state for every run, search and comparison in ``place`` and below, in order of their names.
 
     Lines that are half written, and files that are not there yet, count as not there. Raises RequestError where
@@ -59,7 +59,7 @@ def bars(values: tuple[float, ...], width: int = 24) -> str:
     return "".join(BARS[int((v - low) / (high - low) * 7) if high > low else 0] for v in shown)
 
 
-def _states(place: Path) -> Iterator[State]:
+def _states(place: Path) -> Iterator[RunState]:
     for name, below, names in os.walk(place):
         below[:] = sorted(d for d in below if not d.startswith(".") and d != "checkpoints")
         path = Path(name)
@@ -70,7 +70,7 @@ def _states(place: Path) -> Iterator[State]:
             yield read_one(path, config, "result.json" in names)
 
 
-def _run(path: Path, config: Mapping[str, Any], finished: bool) -> State:
+def _run(path: Path, config: Mapping[str, Any], finished: bool) -> RunState:
     rows = _lines(path / "records.jsonl")
     seen: dict[int, list[float]] = {}
     for row in rows:
@@ -79,10 +79,10 @@ def _run(path: Path, config: Mapping[str, Any], finished: bool) -> State:
     epochs = _epochs(config)
     course = tuple(sum(v) / len(v) for _, v in sorted(seen.items()))
     epoch = max((_count(row, "epoch") for row in rows), default=0)
-    return State(path, "train", finished, epoch, epochs, course, "validation loss")
+    return RunState(path, "train", finished, epoch, epochs, course, "validation loss")
 
 
-def _search(path: Path, config: Mapping[str, Any], finished: bool) -> State:
+def _search(path: Path, config: Mapping[str, Any], finished: bool) -> RunState:
     best: dict[int, float] = {}
     epoch = 0
     for row in _lines(path / "lineage.jsonl"):
@@ -93,11 +93,11 @@ def _search(path: Path, config: Mapping[str, Any], finished: bool) -> State:
             best[at] = max(best.get(at, score), score)
     asked = _yaml(path / "search.json") if (path / "search.json").is_file() else config
     course = tuple(v for _, v in sorted(best.items()))
-    return State(path, "search", finished, epoch, _epochs(asked), course, "best score")
+    return RunState(path, "search", finished, epoch, _epochs(asked), course, "best score")
 
 
-def _comparison(path: Path, config: Mapping[str, Any], finished: bool) -> State:
-    return State(path, "compare", finished, 0, None)
+def _comparison(path: Path, config: Mapping[str, Any], finished: bool) -> RunState:
+    return RunState(path, "compare", finished, 0, None)
 
 
 def _count(row: Mapping[str, Any], key: str) -> int:

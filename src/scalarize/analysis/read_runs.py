@@ -59,7 +59,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Found:
+class RunsFound:
     """All that was found, each thing once: runs and searches that belong to no comparison stand alone."""
 
     comparisons: tuple[Comparison, ...]
@@ -67,7 +67,7 @@ class Found:
     runs: tuple[Run, ...]
 
 
-def read(directories: Sequence[str | Path]) -> Found:
+def read(directories: Sequence[str | Path]) -> RunsFound:
     """Everything in ``directories`` and below. Raises RequestError naming the file for anything missing or damaged,
     and the directories where they hold no run at all.
     """
@@ -91,7 +91,7 @@ def read(directories: Sequence[str | Path]) -> Found:
                 runs.append(read_run(path))
     if not (comparisons or searches or runs):
         raise RequestError(f"{', '.join(map(str, places))}: no runs here (no config.yaml of train, search or compare)")
-    return Found(tuple(comparisons), tuple(searches), tuple(runs))
+    return RunsFound(tuple(comparisons), tuple(searches), tuple(runs))
 
 
 def find(place: Path) -> Iterator[tuple[Path, str]]:

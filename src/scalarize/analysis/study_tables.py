@@ -15,7 +15,7 @@ from scalarize.utils.errors import RequestError
 
 
 @dataclass(frozen=True)
-class Table:
+class StudyTable:
     """kind: names the columns that the frame has, and so the figures that can be drawn of it. findings: what it says,
     in sentences with intervals.
     """
@@ -27,7 +27,7 @@ class Table:
     findings: tuple[str, ...] = ()
 
 
-def write(table: Table, directory: Path, workload: str) -> dict[str, Any]:
+def write(table: StudyTable, directory: Path, workload: str) -> dict[str, Any]:
     """Write the frame as CSV to ``directory``/tables; what :func:`read` needs besides it."""
     slug = re.sub(r"[^a-z0-9]+", "-", f"{workload} {table.title}".lower()).strip("-")
     path = f"tables/{slug}.csv"
@@ -36,7 +36,7 @@ def write(table: Table, directory: Path, workload: str) -> dict[str, Any]:
     return content | {"findings": list(table.findings)}
 
 
-def read(directory: Path, entry: Mapping[str, Any]) -> Table:
+def read(directory: Path, entry: Mapping[str, Any]) -> StudyTable:
     """A table as it was written. Raises RequestError naming a missing or damaged file."""
     path = directory / str(entry["file"])
     try:
@@ -44,4 +44,4 @@ def read(directory: Path, entry: Mapping[str, Any]) -> Table:
     except (OSError, ValueError) as error:
         raise RequestError(f"{path}: cannot be read: {error}") from None
     title = f"{entry['title']} ({entry['workload']})"
-    return Table(str(entry["kind"]), title, frame, str(entry["note"]), tuple(entry["findings"]))
+    return StudyTable(str(entry["kind"]), title, frame, str(entry["note"]), tuple(entry["findings"]))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from scalarize.analysis import fronts, pareto, statistics
 
-Measured = tuple[str, str]
+MetricOfTask = tuple[str, str]
 
 
 def within(models: pd.DataFrame, directions: Sequence[bool]) -> pd.Series[Any]:

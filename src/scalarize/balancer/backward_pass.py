@@ -18,7 +18,7 @@ def weighted_sum(step: Losses, weights: Tensor, shared: Sequence[Tensor], heads:
     heads: what parameters that are not ``shared`` receive: ``"weighted"`` the same sum's gradient, ``"own"`` their
     task's own, by a short backward more, ``"none"`` nothing. Without ``shared`` there is nothing to tell apart.
     """
-    ones = torch.ones_like(step.told, dtype=torch.float64) if step.scales is None else step.scales
+    ones = torch.ones_like(step.values, dtype=torch.float64) if step.scales is None else step.scales
     by_weight = autograd.weighted(step.losses, weights.to(ones) * ones)
     same = heads == "weighted" or (heads == "own" and not shared)
     if same and not processes.several:

@@ -18,16 +18,16 @@ from torch import Tensor
 
 from scalarize.balancer import autograd, backward_pass, task_gradients
 from scalarize.balancer.distributed import Processes, refuse_wrapped
-from scalarize.balancer.jacobian import Window
+from scalarize.balancer.jacobian import JacobianAccumulator
 from scalarize.balancer.losses import Losses, read
-from scalarize.balancer.method_state import Decision, Weigher
+from scalarize.balancer.method_state import Decision, MethodState
 from scalarize.balancer.options import Options
 from scalarize.methods import Method, Needs, create
-from scalarize.utils.errors import DivergedError, RequestError, one_of
+from scalarize.utils.errors import DivergedError, RequestError, unknown_name_error
 
 
 @dataclass(frozen=True)
-class Used:
+class BackwardResult:
     """What one call of ``backward`` did; all tensors detached, tasks in the order of the losses that were given.
 
     weights (T,), NaN for a task without a loss in this batch, None where the method has no weights (or has not
@@ -105,29 +105,29 @@ class Balancer:
         self._heads_in_sum = "own" if self.heads == "own" else "weighted"
         self._full = self._options.accumulate == "full"
         self._by_gradients = self.method.needs >= Needs.GRAMIAN
-        self._weigher = Weigher(self.method, every, tasks, seed)
-        self._window = Window(chunk)
+        self._method_state = MethodState(self.method, every, tasks, seed)
+        self._accumulator = JacobianAccumulator(chunk)
         self._checked_wrapper = False
 
     # --- what a training sets and saves --------------------------------------------------------------------------
     @property
     def tasks(self) -> tuple[str, ...] | None:
         """The names of all tasks; None before the first batch where they were not given."""
-        return self._weigher.tasks
+        return self._method_state.tasks
 
     @property
     def step(self) -> int:
         """How many steps were made, skipped ones included."""
-        return self._weigher.step
+        return self._method_state.step
 
     @property
     def epoch(self) -> int:
         """The epoch that the method is told, to be set by the training; counts from 0."""
-        return self._weigher.epoch
+        return self._method_state.epoch
 
     @epoch.setter
     def epoch(self, epoch: int) -> None:
-        self._weigher.epoch = epoch
+        self._method_state.epoch = epoch
 
     @property
     def solver_failures(self) -> int:
@@ -136,25 +136,25 @@ class Balancer:
 
     def reseed(self, seed: int) -> None:
         """Start the method's random choices anew from ``seed``."""
-        self._weigher.reseed(seed)
+        self._method_state.reseed(seed)
 
     def parameters(self) -> list[torch.nn.Parameter]:
         """The method's learned parameters, for the training's optimiser. Needs ``tasks=`` where there are any."""
         if self.method.learned and self.tasks is None:
             raise RequestError(f"{self.method.name} has learned parameters: give the Balancer tasks=[...]")
         if self.method.learned:
-            self._weigher.ensure(self._device())
+            self._method_state.init_state(self._device())
         return self.method.parameters()
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that the coming steps depend on, as a flat dict of tensors (between steps, not within one)."""
-        return self._weigher.state_dict() | {"skipped_steps": torch.tensor(self.skipped_steps)}
+        return self._method_state.state_dict() | {"skipped_steps": torch.tensor(self.skipped_steps)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from ``state``; learned parameters are filled in place, so that an optimiser keeps them."""
-        self._weigher.load_state_dict(state)
+        self._method_state.load_state_dict(state)
         self.skipped_steps = int(state["skipped_steps"])
-        self._window.clear()
+        self._accumulator.clear()
 
     def view(self, representation: Tensor, task: str) -> Tensor:
         """What ``task``'s head is to be given in place of the shared representation (B, ..., d), in training and after:
@@ -171,8 +171,8 @@ class Balancer:
         if self.tasks is None:
             raise RequestError(f"{self.method.name} gives each head its own view: give the Balancer tasks=[...]")
         if task not in self.tasks:
-            raise one_of("task", task, self.tasks)
-        self._weigher.ensure(representation.device)
+            raise unknown_name_error("task", task, self.tasks)
+        self._method_state.init_state(representation.device)
         return self.method.view(representation, self.tasks.index(task), self.method.state)
 
     # --- the step ------------------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ class Balancer:
         final: bool = True,
         scaler: Any = None,
         counts: Mapping[str, float] | None = None,
-    ) -> Used:
+    ) -> BackwardResult:
         """Add to ``.grad`` what the method makes of the losses (single numbers; None or left out: not in this batch).
 
         representation: at that level, the tensor or tensors between encoder and heads. extra: losses of further
@@ -195,17 +195,17 @@ class Balancer:
         Raises RunError where something is not finite (see ``on_nonfinite``); with a scaler an overflow of gradients
         is left to it, and counted.
         """
-        weigher = self._weigher
-        tasks = weigher.know(list(losses))
+        method_state = self._method_state
+        tasks = method_state.register_tasks(list(losses))
         scale = None if scaler is None else scaler.scale(torch.ones((), device=self._device(losses)))
         step = read(losses, tasks, self._processes, counts, scale)
         if self._processes.several and self.shared and not self._checked_wrapper:
             refuse_wrapped(self.shared[0])
             self._checked_wrapper = True
-        weigher.ensure(step.told.device)
+        method_state.init_state(step.values.device)
         if self._full and self.method.needs == Needs.NOTHING:
-            weigher.ahead(tasks, step.told.device)  # the same for all micro-batches of the step
-        weights = weigher.at_hand(step.index)
+            method_state.weights_before_batch(tasks, step.values.device)  # the same for all micro-batches of the step
+        weights = method_state.cached_weights(step.index)
         if weights is not None or not (self._by_gradients or self._full):
             return self._ordinary(step, weights, scale, final or not self._full)
         given = [representation] if isinstance(representation, Tensor) else list(representation or [])
@@ -227,9 +227,9 @@ class Balancer:
         For methods that need nothing; the next ``backward`` or ``backward_mixed`` uses these very weights, and
         until then the answer stays the same. Raises RequestError for a method that looks at losses or gradients.
         """
-        return self._weigher.ahead(tasks, self._device())
+        return self._method_state.weights_before_batch(tasks, self._device())
 
-    def backward_mixed(self, loss: Tensor, *, final: bool = True, scaler: Any = None) -> Used:
+    def backward_mixed(self, loss: Tensor, *, final: bool = True, scaler: Any = None) -> BackwardResult:
         """One ordinary backward of a loss whose batch was mixed at the rates of :meth:`weights_ahead`."""
         if self.tasks is None:
             raise RequestError("backward_mixed: ask for weights_ahead(tasks) first, and draw the batch by them")
@@ -240,81 +240,81 @@ class Balancer:
         step = Losses(name, name, name, [loss], told * share, None, None)
         by = share if scaler is None else scaler.scale(share)
         backward_pass.weighted_sum(step, by, self.shared, self._heads_in_sum, self._processes)
-        if found := step.culprits(backward_pass.norms(self.shared) if scaler is None else None, by_task=False):
+        if found := step.find_nonfinite(backward_pass.norms(self.shared) if scaler is None else None, by_task=False):
             self._stop(step, *found)
-            return Used(self.tasks, weights, skipped=True)
+            return BackwardResult(self.tasks, weights, skipped=True)
         if final or not self._full:
-            self._weigher.advance(Decision(weights), None)
-        return Used(self.tasks, weights)
+            self._method_state.advance(Decision(weights), None)
+        return BackwardResult(self.tasks, weights)
 
     def observe(self, losses: Mapping[str, Tensor | float]) -> None:
         """Show the method the losses that the step led to. Without it the next step's losses serve."""
         if self.method.observes:
-            tasks = self._weigher.know(list(losses))
+            tasks = self._method_state.register_tasks(list(losses))
             told = {k: torch.as_tensor(v, device=self._device()) for k, v in losses.items()}
             step = read(told, tasks, self._processes)
-            self._weigher.ensure(step.told.device)
-            self._weigher.observe(step.told, step.index)
+            self._method_state.init_state(step.values.device)
+            self._method_state.observe(step.values, step.index)
 
     # --- weights first: one ordinary backward --------------------------------------------------------------------
-    def _ordinary(self, step: Losses, weights: Tensor | None, scale: Tensor | None, final: bool) -> Used:
-        if step.told.device.type == "cpu" and (found := step.culprits(None, by_task=True)):
+    def _ordinary(self, step: Losses, weights: Tensor | None, scale: Tensor | None, final: bool) -> BackwardResult:
+        if step.values.device.type == "cpu" and (found := step.find_nonfinite(None, by_task=True)):
             return self._stop(step, *found)
         decision = Decision(weights)
         if weights is None:
-            decision = self._weigher.decide(step.index, step.told, scale=scale)
+            decision = self._method_state.decide(step.index, step.values, scale=scale)
         assert decision.weights is not None
         backward_pass.weighted_sum(step, decision.weights, self.shared, self._heads_in_sum, self._processes)
         # A scaler looks for overflow itself.
-        if found := step.culprits(backward_pass.norms(self.shared) if scale is None else None, by_task=False):
+        if found := step.find_nonfinite(backward_pass.norms(self.shared) if scale is None else None, by_task=False):
             return self._stop(step, *found)
         if final:
-            self._weigher.advance(decision, step.index)
-        return Used(step.given, step.arrange(decision.weights))
+            self._method_state.advance(decision, step.index)
+        return BackwardResult(step.given, step.arrange(decision.weights))
 
     # --- gradients first: T rows, then the method's combination --------------------------------------------------
     def _from_rows(
         self, step: Losses, given: list[Tensor], further: list[Losses], scale: Tensor | None, final: bool
-    ) -> Used:
-        window, options, processes = self._window, self._options, self._processes
+    ) -> BackwardResult:
+        accumulator, options, processes = self._accumulator, self._options, self._processes
         plan = task_gradients.plan(step.losses, given, options)
         if not self._full:
-            window.clear()
-        gathered = task_gradients.gather(plan, step, window, processes, scale, final)
+            accumulator.clear()
+        gathered = task_gradients.gather(plan, step, accumulator, processes, scale, final)
         if gathered is None:
-            return Used(step.given, None)
+            return BackwardResult(step.given, None)
         step, gramian = gathered.step, gathered.gramian
-        found = step.culprits(window.norms(gramian, processes), by_task=True)
+        found = step.find_nonfinite(accumulator.norms(gramian, processes), by_task=True)
         if found and (scale is None or found[0] == "loss"):
             return self._stop(step, *found)
         if found:  # an overflow: the scaler is to see it, and skips the step
-            decision = Decision(torch.ones_like(step.told))
+            decision = Decision(torch.ones_like(step.values))
         else:
             evidence = tuple(task_gradients.evidence(x, plan, options, processes, scale) for x in further)
             jacobian = gathered.rows if self.method.needs == Needs.JACOBIAN else None
             width = None if plan.deep or len(plan.targets) > 1 else plan.targets[0].shape[-1]
-            decision = self._weigher.decide(step.index, step.told, gramian, jacobian, evidence, scale, width)
-        task_gradients.write(plan, gathered, window, decision, options, processes, scale)
-        window.clear()
+            decision = self._method_state.decide(step.index, step.values, gramian, jacobian, evidence, scale, width)
+        task_gradients.write(plan, gathered, accumulator, decision, options, processes, scale)
+        accumulator.clear()
         if found:
             return self._count_skip(step)
         if (
             not plan.whole
             and scale is None
-            and (found := step.culprits(backward_pass.norms(self.shared), by_task=False))
+            and (found := step.find_nonfinite(backward_pass.norms(self.shared), by_task=False))
         ):
             return self._stop(step, *found)
-        self._weigher.advance(decision, step.index)
-        return Used(step.given, step.arrange(decision.weights), step.arrange(gramian))
+        self._method_state.advance(decision, step.index)
+        return BackwardResult(step.given, step.arrange(decision.weights), step.arrange(gramian))
 
     # --- small things --------------------------------------------------------------------------------------------
     def _device(self, losses: Mapping[str, Tensor | None] | None = None) -> torch.device:
         tensors = [*self.shared[:1], *(x for x in (losses or {}).values() if x is not None)]
         return tensors[0].device if tensors else torch.device("cpu")
 
-    def _stop(self, step: Losses, what: str, tasks: list[str]) -> Used:
+    def _stop(self, step: Losses, what: str, tasks: list[str]) -> BackwardResult:
         """Raise, or leave the step out: no ``.grad`` stays on anything that the losses reach."""
-        self._window.clear()
+        self._accumulator.clear()
         if self.on_nonfinite == "raise":
             names = " or ".join(repr(t) for t in tasks)
             raise DivergedError(f"step {self.step}: the {what} of task {names} is not finite")
@@ -323,7 +323,7 @@ class Balancer:
                 leaf.grad = None
         return self._count_skip(step)
 
-    def _count_skip(self, step: Losses) -> Used:
-        self._weigher.skip()
+    def _count_skip(self, step: Losses) -> BackwardResult:
+        self._method_state.skip()
         self.skipped_steps += 1
-        return Used(step.given, torch.full((len(step.given),), float("nan")), skipped=True)
+        return BackwardResult(step.given, torch.full((len(step.given),), float("nan")), skipped=True)

@@ -13,7 +13,7 @@ from scalarize.balancer.distributed import Processes
 from scalarize.balancer.losses import Losses
 
 
-class Window:
+class JacobianAccumulator:
     """The micro-batches of one step: rows of all tasks, the gradients of their own parameters, summed losses.
 
     Without accumulation a window is one batch. The rows' memory is kept from step to step. chunk: how many rows one
@@ -28,7 +28,7 @@ class Window:
         self.own: dict[int, tuple[Tensor, dict[int, Tensor]]] = {}  # parameter -> gradient by place of the task
 
     def clear(self) -> None:
-        """Begin a new window."""
+        """Forget the micro-batches of the last step."""
         self.step, self.touched, self.own = None, [], {}
 
     def add(
@@ -75,7 +75,7 @@ class Window:
 
     def _rows_together(self, step: Losses, targets: Sequence[Tensor], before: set[str], keep: Sequence[bool]) -> None:
         number = len(step.losses)
-        by = torch.eye(number, dtype=step.told.dtype, device=step.told.device)
+        by = torch.eye(number, dtype=step.values.dtype, device=step.values.device)
         by = by if step.scales is None else by * step.scales.to(by)
         for start in range(0, number, self.chunk):
             more = start + self.chunk < number or keep[-1]
@@ -84,7 +84,7 @@ class Window:
                 self._write(step.tasks.index(name), [None if g is None else g[k] for g in several], name in before)
 
     def _own_together(self, step: Losses, own: Sequence[Sequence[Tensor]], keep: bool) -> None:
-        ones = torch.ones_like(step.told) if step.scales is None else step.scales
+        ones = torch.ones_like(step.values) if step.scales is None else step.scales
         roots, by = weighted(step.losses, ones)
         leaves = [p for params in own for p in params]
         grads = iter(torch.autograd.grad(roots, leaves, by, retain_graph=keep, allow_unused=True))
@@ -134,10 +134,10 @@ class Window:
 
 def _together(a: Losses, b: Losses) -> Losses:
     """Two micro-batches as one: their losses add up (each is expected to be divided by their number)."""
-    told = {t: x for step in (a, b) for t, x in zip(step.present, step.told, strict=True)}
-    for t, x in zip(a.present, a.told, strict=True):
+    told = {t: x for step in (a, b) for t, x in zip(step.present, step.values, strict=True)}
+    for t, x in zip(a.present, a.values, strict=True):
         if t in b.present:
-            told[t] = x + b.told[b.present.index(t)]
+            told[t] = x + b.values[b.present.index(t)]
     present = tuple(t for t in a.tasks if t in told)
     places = [k for k, t in enumerate(a.tasks) if t in told]
     return dataclasses.replace(
@@ -145,6 +145,6 @@ def _together(a: Losses, b: Losses) -> Losses:
         given=(*a.given, *(t for t in b.given if t not in a.given)),
         present=present,
         losses=[*a.losses, *b.losses],
-        told=torch.stack([told[t] for t in present]),
-        index=None if len(places) == len(a.tasks) else torch.tensor(places, device=b.told.device),
+        values=torch.stack([told[t] for t in present]),
+        index=None if len(places) == len(a.tasks) else torch.tensor(places, device=b.values.device),
     )

@@ -20,7 +20,7 @@ class Losses:
     """Losses by task.
 
     given: names in the caller's order; present: names with a loss (in any process), in the order of all ``tasks``;
-    losses: theirs; told: their values (T',), over all processes; index: their places among ``tasks``, None where
+    losses: theirs; values: their values (T',), over all processes; index: their places among ``tasks``, None where
     all are there; scales: factors (T',) of each loss at the root of its backward, None for 1.
     """
 
@@ -28,7 +28,7 @@ class Losses:
     given: tuple[str, ...]
     present: tuple[str, ...]
     losses: list[Tensor]
-    told: Tensor
+    values: Tensor
     index: Tensor | None
     scales: Tensor | None
 
@@ -41,16 +41,16 @@ class Losses:
         order = torch.tensor([self.tasks.index(t) for t in self.given], device=values.device)
         return (values[order] if values.ndim == 1 else values[order][:, order]).detach()
 
-    def culprits(self, norms: Tensor | None, by_task: bool) -> tuple[str, list[str]] | None:
+    def find_nonfinite(self, norms: Tensor | None, by_task: bool) -> tuple[str, list[str]] | None:
         """("loss" or "gradient", tasks) where a loss or a gradient norm is not finite; None where all are.
 
         norms: one a task if ``by_task``, else of the sum of all tasks, where each of them may be to blame. One look
         at the device.
         """
-        seen = self.told if norms is None else torch.cat([self.told, norms.to(self.told)])
+        seen = self.values if norms is None else torch.cat([self.values, norms.to(self.values)])
         if bool(torch.isfinite(seen).all()):
             return None
-        bad = [t for t, x in zip(self.present, self.told.tolist(), strict=True) if not math.isfinite(x)]
+        bad = [t for t, x in zip(self.present, self.values.tolist(), strict=True) if not math.isfinite(x)]
         if bad or norms is None:
             return "loss", bad
         if not by_task:

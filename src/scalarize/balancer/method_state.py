@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scalarize.balancer import present_tasks
 from scalarize.methods import Evidence, Method, Needs, State
-from scalarize.utils.errors import RequestError, one_of
+from scalarize.utils.errors import RequestError, unknown_name_error
 
 
 class Decision(NamedTuple):
@@ -24,7 +24,7 @@ class Decision(NamedTuple):
     slopes: Tensor | None = None
 
 
-class Weigher:
+class MethodState:
     """What the weights of the coming steps depend on. ``index`` always holds the places of the tasks that are
     present among all ``tasks``, or is None where all are."""
 
@@ -55,16 +55,16 @@ class Weigher:
         self._generator.manual_seed(seed)
         self._ahead = None
 
-    def know(self, names: Sequence[str]) -> tuple[str, ...]:
+    def register_tasks(self, names: Sequence[str]) -> tuple[str, ...]:
         """All tasks; the first batch names them where nobody did. Raises RequestError for a name that is new."""
         if self.tasks is None:
             self.tasks = tuple(names)
         for name in names:
             if name not in self.tasks:
-                raise one_of("task", name, self.tasks, where=" (tasks=[...] must name all)")
+                raise unknown_name_error("task", name, self.tasks, where=" (tasks=[...] must name all)")
         return self.tasks
 
-    def ensure(self, device: torch.device) -> None:
+    def init_state(self, device: torch.device) -> None:
         """The method's state for all tasks, on ``device``."""
         if self._ready or self.tasks is None:
             return
@@ -109,7 +109,7 @@ class Weigher:
                 weights = slopes
         return Decision(weights.detach(), None, after, slopes)
 
-    def at_hand(self, index: Tensor | None) -> Tensor | None:
+    def cached_weights(self, index: Tensor | None) -> Tensor | None:
         """Weights that need no look at this batch: drawn ahead, or kept from an earlier step; else None."""
         held = self._ahead if self._ahead is not None else self._last if self._reuses() else None
         if held is None or index is None:
@@ -117,12 +117,12 @@ class Weigher:
         part = held[index.to(held.device)]
         return None if bool(part.isnan().any()) else part
 
-    def ahead(self, names: Sequence[str], device: torch.device) -> Tensor:
+    def weights_before_batch(self, names: Sequence[str], device: torch.device) -> Tensor:
         """Weights of the coming step before its batch is drawn; the same until that step is made."""
         if self.method.needs > Needs.NOTHING:
             raise RequestError(f"{self.method.name} looks at losses or gradients: it has no weights before the batch")
-        tasks = self.know(names)
-        self.ensure(device)
+        tasks = self.register_tasks(names)
+        self.init_state(device)
         if self._ahead is None and self._reuses():
             self._ahead = self._last
         if self._ahead is None:

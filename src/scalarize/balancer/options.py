@@ -8,7 +8,7 @@ from torch import Tensor
 
 from scalarize.balancer.distributed import refuse_sharded
 from scalarize.methods import Method, Needs
-from scalarize.utils.errors import RequestError, one_of
+from scalarize.utils.errors import RequestError, unknown_name_error
 
 KNOWN = {
     "level": ("parameters", "representation"),
@@ -36,7 +36,7 @@ class Options:
         """Raise RequestError for what is unknown, and for what cannot be combined with ``method``."""
         for name, known in KNOWN.items():
             if getattr(self, name) not in known:
-                raise one_of(name, getattr(self, name), known)
+                raise unknown_name_error(name, getattr(self, name), known)
         if min(self.every, self.blocks, self.chunk) < 1:
             raise RequestError("every, blocks and chunk must be at least 1")
         refuse_sharded(self.shared)

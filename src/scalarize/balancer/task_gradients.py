@@ -9,7 +9,7 @@ from torch import Tensor
 
 from scalarize.balancer import autograd, backward_pass
 from scalarize.balancer.distributed import Processes
-from scalarize.balancer.jacobian import Window
+from scalarize.balancer.jacobian import JacobianAccumulator
 from scalarize.balancer.losses import Losses
 from scalarize.balancer.method_state import Decision
 from scalarize.balancer.options import Options
@@ -18,7 +18,7 @@ from scalarize.utils.errors import RequestError
 
 
 @dataclass(frozen=True)
-class Plan:
+class GradientPlan:
     """What the gradients of a step are taken of.
 
     deep: at parameter level. targets: what the combination is for, the shared parameters or the representation's
@@ -36,7 +36,7 @@ class Plan:
     whole: bool
 
 
-def plan(losses: Sequence[Tensor], representation: Sequence[Tensor], options: Options) -> Plan:
+def plan(losses: Sequence[Tensor], representation: Sequence[Tensor], options: Options) -> GradientPlan:
     """Raises RequestError where nothing is trained, or a loss reaches shared parameters past the representation."""
     deep, shared = options.level == "parameters", options.shared
     targets = backward_pass.trained(shared) if deep else backward_pass.trained(representation)
@@ -51,7 +51,7 @@ def plan(losses: Sequence[Tensor], representation: Sequence[Tensor], options: Op
     if not whole:
         keep = [True] * len(keep)
         own = own if options.heads != "weighted" else [[] for _ in own]
-    return Plan(deep, targets, source, parts, own, keep, whole)
+    return GradientPlan(deep, targets, source, parts, own, keep, whole)
 
 
 @dataclass(frozen=True)
@@ -64,36 +64,41 @@ class Gathered:
 
 
 def gather(
-    of: Plan, step: Losses, window: Window, processes: Processes, scale: Tensor | None, final: bool
+    of: GradientPlan,
+    step: Losses,
+    accumulator: JacobianAccumulator,
+    processes: Processes,
+    scale: Tensor | None,
+    final: bool,
 ) -> Gathered | None:
     """The backwards of the tasks; None where further micro-batches of the step are to come (not ``final``)."""
     gramian: Tensor | None = None
     for k, part in enumerate(of.parts):
         if k:
-            window.step = None
-        window.add(step, part, of.own if k == 0 else [[] for _ in of.own], of.keep)
+            accumulator.step = None
+        accumulator.add(step, part, of.own if k == 0 else [[] for _ in of.own], of.keep)
         if not final:
             return None
-        rows = window.matrix(processes, of.deep, scale)
+        rows = accumulator.matrix(processes, of.deep, scale)
         gramian = rows @ rows.T if gramian is None else gramian + rows @ rows.T
     assert gramian is not None
-    assert window.step is not None
-    return Gathered(rows, gramian if of.deep else processes.sum(gramian), window.step)
+    assert accumulator.step is not None
+    return Gathered(rows, gramian if of.deep else processes.sum(gramian), accumulator.step)
 
 
-def evidence(step: Losses, of: Plan, options: Options, processes: Processes, scale: Tensor | None) -> Evidence:
+def evidence(step: Losses, of: GradientPlan, options: Options, processes: Processes, scale: Tensor | None) -> Evidence:
     """Losses, Gramian and rows of a further batch."""
-    window = Window(options.chunk)
+    accumulator = JacobianAccumulator(options.chunk)
     own, keep = autograd.reach(step.losses, without=options.shared)
-    window.add(step, of.source, [[] for _ in own], keep)
-    rows = window.matrix(processes, True, scale)
-    return Evidence(losses=step.told, gramian=rows @ rows.T, jacobian=rows)
+    accumulator.add(step, of.source, [[] for _ in own], keep)
+    rows = accumulator.matrix(processes, True, scale)
+    return Evidence(losses=step.values, gramian=rows @ rows.T, jacobian=rows)
 
 
 def write(
-    of: Plan,
+    of: GradientPlan,
     found: Gathered,
-    window: Window,
+    accumulator: JacobianAccumulator,
     decision: Decision,
     options: Options,
     processes: Processes,
@@ -102,10 +107,10 @@ def write(
     """Add to ``.grad``: the combination of the shared parameters' rows, and its share of the tasks' own gradients."""
     weights = decision.weights
     if of.whole:
-        _combine(of, found.rows, window.touched, decision, processes, scale)
+        _combine(of, found.rows, accumulator.touched, decision, processes, scale)
     if of.whole or options.heads != "weighted":
         by = {"own": None, "weighted": weights, "objective": decision.slopes}[options.heads]
-        params, grads = window.own_gradients(by)
+        params, grads = accumulator.own_gradients(by)
         autograd.accumulate(params, processes.sum_gradients(params, grads))
     if not of.whole and weights is not None:
         heads = "weighted" if options.heads == "weighted" else "none"
@@ -113,7 +118,12 @@ def write(
 
 
 def _combine(
-    of: Plan, rows: Tensor, touched: Sequence[bool], decision: Decision, processes: Processes, scale: Tensor | None
+    of: GradientPlan,
+    rows: Tensor,
+    touched: Sequence[bool],
+    decision: Decision,
+    processes: Processes,
+    scale: Tensor | None,
 ) -> None:
     """``weights @ rows``, or the gradient that the method itself made of them, to parameters or through the encoder."""
     if decision.gradient is not None:

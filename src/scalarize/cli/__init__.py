@@ -63,9 +63,9 @@ class _Lazy(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            from scalarize.utils.errors import one_of
+            from scalarize.utils.errors import unknown_name_error
 
-            raise one_of("command", args[0], COMMANDS)
+            raise unknown_name_error("command", args[0], COMMANDS)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -49,13 +49,13 @@ def compare(
     """Compare methods and policies over seeds, in one table with 95 % intervals."""
     from scalarize.runs import compare as study
     from scalarize.runs import directory as run_directory
-    from scalarize.runs.request import Problem
+    from scalarize.runs.request import WorkloadRequest
     from scalarize.weights.policy import Policy
 
     for name, value in (("--seeds", seeds), ("--searches", searches), ("--population", population)):
         if value < 1:
             raise RequestError(f"{name} must be at least 1, got {value}")
-    problem = Problem(**take_problem(options))
+    problem = WorkloadRequest(**take_problem(options))
     every = study.all_methods(problem.resolve().kind)
     rows = [n for w in words(methods) for n in (every if w == "all" else [w])]
     try:

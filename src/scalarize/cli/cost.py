@@ -23,18 +23,18 @@ def cost(methods: str | None, repeats: int, seed: int, as_json: bool, **options:
     from scalarize.runs import compare
     from scalarize.runs import request as requests
     from scalarize.studies import step_cost as costs
-    from scalarize.utils.errors import one_of
+    from scalarize.utils.errors import unknown_name_error
 
     if repeats < 1:
         raise RequestError(f"--repeats must be at least 1, got {repeats}")
-    problem = requests.Problem(**take_problem(options))
+    problem = requests.WorkloadRequest(**take_problem(options))
     if problem.resolve().learner is not None:
         raise RequestError(f"{problem.label}: its steps are no plain forward pass; a run's result.json holds its times")
     able = compare.all_methods(problem.resolve().kind)
     names = list(words(methods)) or able
     for name in names:
         if name not in able:
-            raise one_of("method", name, able, where=" for this workload")
+            raise unknown_name_error("method", name, able, where=" for this workload")
     problem.check_device()
     learner = requests.make_learner(problem, seed)
     size = learner.recipe.batch_size

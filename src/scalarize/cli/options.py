@@ -89,7 +89,10 @@ def problem_fields(
     device: str,
     precision: str,
 ) -> dict[str, Any]:
-    """The shared options as fields of a Problem. Raises RequestError where neither workload nor table is given."""
+    """The shared options as fields of a WorkloadRequest.
+
+    Raises RequestError if neither workload nor table is given.
+    """
     from scalarize.learners.recipe import parse_settings
 
     if workload and csv:
@@ -114,7 +117,7 @@ def problem_fields(
 
 
 def take_problem(options: dict[str, Any]) -> dict[str, Any]:
-    """Remove the shared options from ``options`` and return them as fields of a Problem."""
+    """Remove the shared options from ``options`` and return them as fields of a WorkloadRequest."""
     names = ("workload", "csv", "targets", "tasks", "epochs", "settings", "data", "device", "precision")
     return problem_fields(**{name: options.pop(name) for name in names})
 

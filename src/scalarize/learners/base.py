@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from scalarize.learners.evaluation import Seen
+from scalarize.learners.evaluation import Measurements
 from scalarize.learners.probes import Probe
 from scalarize.learners.recipe import Recipe
 from scalarize.methods import Method
@@ -57,7 +57,7 @@ class RunLearner(Learner, Protocol):
     def train(self, policy: Policy | Method, until_epoch: int) -> None:
         """Train until ``until_epoch`` epochs are finished, with the weights of a policy or of a method."""
 
-    def measure(self, split: str) -> Seen:
+    def measure(self, split: str) -> Measurements:
         """Objective -> {"metric", "loss", "score"} and its further metrics by name; higher scores are better."""
 
     @property

@@ -13,7 +13,7 @@ from scalarize.tasks.samples import Streaming, batches
 from scalarize.tasks.task import Data
 from scalarize.utils.errors import RequestError
 
-Seen = dict[str, dict[str, float]]
+Measurements = dict[str, dict[str, float]]
 View = Callable[[Tensor, str], Tensor]
 
 
@@ -34,7 +34,7 @@ def measure(
     device: torch.device,
     losses_too: bool = True,
     view: View | None = None,
-) -> Seen:
+) -> Measurements:
     """Objective -> {"metric", "loss", "score"} and its further metrics by name; score is the first metric, negated
     where lower is better.
 
@@ -42,14 +42,14 @@ def measure(
     task counts (``units``), NaN unless ``losses_too``. The model is in evaluation mode meanwhile. Raises
     RequestError where the split is empty.
     """
-    found: Seen = {}
+    found: Measurements = {}
     double = next(model.parameters()).dtype == torch.float64
     model.eval()
     for name, domain in data.domains.items():
         objectives = [o for o in data.objectives if o.domain == name]
         meters: dict[str, dict[str, Metric | Generative]] = {o.name: {"metric": o.task.metric()} for o in objectives}
         for o in objectives:
-            meters[o.name] |= {m.name: m.metric() for m in o.task.further if split == "test" or not m.test_only}
+            meters[o.name] |= {m.name: m.metric() for m in o.task.extra_metrics if split == "test" or not m.test_only}
         told = {n: [m for m in own.values() if not isinstance(m, Generative)] for n, own in meters.items()}
         free = {n: [m for m in own.values() if isinstance(m, Generative)] for n, own in meters.items()}
         losses = {o.name: torch.zeros((), dtype=torch.float64, device=device) for o in objectives}
@@ -60,7 +60,7 @@ def measure(
         size = max(1, batch_size // 4) if isinstance(source, Streaming) else batch_size  # several are read ahead
         for read in batches(source, torch.split(torch.arange(len(source)), size)):
             batch = read.to(device)
-            batch = batch.doubled() if double else batch
+            batch = batch.to_float64() if double else batch
             predictions = decode(model, model.encode(batch.inputs), [o.task.name for o in objectives], view)
             for o in objectives:
                 prediction, target = predictions[o.task.name], batch.targets[o.task.name]

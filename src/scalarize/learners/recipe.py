@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from scalarize.utils.errors import RequestError, one_of
+from scalarize.utils.errors import RequestError, unknown_name_error
 
 
 class _Frozen(BaseModel):
@@ -84,7 +84,7 @@ class Recipe(_Frozen):
         content: Any = self.model_dump()
         known = _keys(content)
         if key not in known:
-            raise one_of("setting", key, known, where=" in --set")
+            raise unknown_name_error("setting", key, known, where=" in --set")
         for part in key.split("."):
             content = content[part]
         return content
@@ -98,7 +98,7 @@ class Recipe(_Frozen):
         known = _keys(content)
         for key, value in changes.items():
             if key not in known:
-                raise one_of("setting", key, known, where=" in --set")
+                raise unknown_name_error("setting", key, known, where=" in --set")
             *path, last = key.split(".")
             holder = content
             for part in path:

@@ -35,7 +35,9 @@ def measured(
         row = {"step": step, "epoch": epoch, "split": split, "domain": o.domain, "task": o.name}
         rows += [row | {"metric": o.task.metric_name, "value": seen[o.name]["metric"]}]
         rows += [
-            row | {"metric": m.name, "value": seen[o.name][m.name]} for m in o.task.further if m.name in seen[o.name]
+            row | {"metric": m.name, "value": seen[o.name][m.name]}
+            for m in o.task.extra_metrics
+            if m.name in seen[o.name]
         ]
         rows += [row | {"metric": "loss", "value": seen[o.name]["loss"]}]
     return rows

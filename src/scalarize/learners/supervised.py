@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from scalarize import methods
-from scalarize.balancer.balancer import Balancer, Used
+from scalarize.balancer.balancer import BackwardResult, Balancer
 from scalarize.learners import rows
 from scalarize.learners.base import Learner, RunLearner
 from scalarize.learners.evaluation import View, decode, measure
@@ -19,11 +19,10 @@ from scalarize.learners.probes import Probe
 from scalarize.learners.recipe import Recipe
 from scalarize.learners.rows import Row
 from scalarize.methods import Method, Needs
-from scalarize.tasks.reading import Reader
-from scalarize.tasks.sampler import Streams, equal_counts, multinomial_counts
+from scalarize.tasks.sampler import Reader, Streams, equal_counts, multinomial_counts
 from scalarize.tasks.task import Data
 from scalarize.utils.errors import RequestError
-from scalarize.utils.seeds import derive, drawing
+from scalarize.utils.seeds import derive, fork_rng
 from scalarize.weights.policy import Policy
 
 __all__ = ["Learner", "RunLearner", "SupervisedLearner"]
@@ -183,7 +182,7 @@ class SupervisedLearner:
 
     def _micro_batch(
         self, step: int, part: int, mixing: torch.Generator, augment: torch.Generator
-    ) -> tuple[dict[str, Tensor], Used]:
+    ) -> tuple[dict[str, Tensor], BackwardResult]:
         """Draw a batch, and add its gradient to ``.grad`` as the method says."""
         assert self.balancer is not None
         parts = self.recipe.accumulate
@@ -227,7 +226,7 @@ class SupervisedLearner:
             batch = self.reader.take(name, count).to(self.device)
             parts.append(domain.augment(batch, augment) if domain.augment else batch)
         batch = type(parts[0]).concat(parts)
-        batch = batch.doubled() if self.precision == "float64" else batch
+        batch = batch.to_float64() if self.precision == "float64" else batch
         ends = torch.tensor(list(counts.values())).cumsum(0).tolist()
         places = {name: slice(end - counts[name], end) for name, end in zip(counts, ends, strict=True)}
         here = [o for o in self.data.objectives if o.domain in places]
@@ -258,7 +257,7 @@ class SupervisedLearner:
     @contextlib.contextmanager
     def _noise(self, *key: int | str) -> Iterator[None]:
         """Torch's own random stream (initial values, dropout), set from the seed inside and restored after."""
-        with drawing(derive(self.seed, *key), [self.device]):
+        with fork_rng(derive(self.seed, *key), [self.device]):
             yield
 
     @property

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from scalarize.methods.base import Evidence, Method, Needs, State
 from scalarize.utils.errors import RequestError
-from scalarize.utils.seeds import drawing
+from scalarize.utils.seeds import fork_rng
 
 Rule = Callable[[Tensor], Tensor]
 
@@ -86,7 +86,7 @@ def _seeded(rule: Rule, told: Tensor, evidence: Evidence) -> Tensor:
     if evidence.generator is None:
         return rule(told)
     seed = int(torch.randint(2**62, (), generator=evidence.generator))
-    with drawing(seed, [told.device]):
+    with fork_rng(seed, [told.device]):
         return rule(told)
 
 

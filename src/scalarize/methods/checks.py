@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scalarize.methods.base import Evidence, Method, State
-from scalarize.utils.errors import RequestError, RunError, one_of
+from scalarize.utils.errors import RequestError, RunError, unknown_name_error
 
 
 def losses_of(evidence: Evidence, method: Method) -> Tensor:
@@ -35,7 +35,7 @@ def one_choice(method: Method, key: str, choices: Sequence[str]) -> None:
     """Raises RequestError where the hyper-parameter ``key`` is none of ``choices``."""
     value = getattr(method, key)
     if value not in choices:
-        raise one_of(key, str(value), choices, where=f" of method {method.name!r}")
+        raise unknown_name_error(key, str(value), choices, where=f" of method {method.name!r}")
 
 
 def in_range(method: Method, key: str, low: float, high: float = float("inf"), open_low: bool = False) -> None:

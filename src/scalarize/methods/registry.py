@@ -9,7 +9,7 @@ import pkgutil
 from typing import Any, TypeVar
 
 from scalarize.methods.base import Method
-from scalarize.utils.errors import RequestError, one_of
+from scalarize.utils.errors import RequestError, unknown_name_error
 
 FAMILIES = ("scalarization", "loss_based", "gradient_based")
 _METHODS: dict[str, type[Method]] = {}
@@ -42,7 +42,7 @@ def get(name: str) -> type[Method]:
     """The class registered as ``name``. Raises RequestError naming the nearest one."""
     _discover()
     if name not in _METHODS:
-        raise one_of("method", name, _METHODS)
+        raise unknown_name_error("method", name, _METHODS)
     return _METHODS[name]
 
 
@@ -56,7 +56,7 @@ def create(name: str, **hyper: Any) -> Method:
     known = [f.name for f in dataclasses.fields(cls)]
     for key in hyper:
         if key not in known:
-            raise one_of("hyper-parameter", key, known, where=f" of method {name!r}")
+            raise unknown_name_error("hyper-parameter", key, known, where=f" of method {name!r}")
     for key in cls.requires:
         if key not in hyper:
             raise RequestError(f"method {name!r} needs {key}=")

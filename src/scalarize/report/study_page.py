@@ -53,7 +53,7 @@ def _head(result: Mapping[str, Any]) -> str:
     return text + (f"<h2>Other than in the paper</h2><ul>{scaled}</ul>" if scaled else "")
 
 
-def _table(table: study_tables.Table) -> str:
+def _table(table: study_tables.StudyTable) -> str:
     frame = table.frame.head(MOST_ROWS)
     body = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
     text = html.table([str(c) for c in frame.columns], body, table.title)

@@ -14,15 +14,15 @@ from scalarize.runs import comparison_rows
 from scalarize.runs import directory as run_directory
 from scalarize.runs import plan as planned_runs
 from scalarize.runs import search as searching
-from scalarize.runs.comparison_rows import OF_POLICIES, SPECIAL, Contest
+from scalarize.runs.comparison_rows import OF_POLICIES, SPECIAL, ComparisonContext
 from scalarize.runs.plan import PlannedRun, Say
-from scalarize.runs.request import Problem
+from scalarize.runs.request import WorkloadRequest
 from scalarize.utils import files
-from scalarize.utils.errors import RequestError, one_of
+from scalarize.utils.errors import RequestError, unknown_name_error
 from scalarize.weights.policy import Policy
 
 
-class CompareRequest(Problem):
+class CompareRequest(WorkloadRequest):
     """A problem, the rows of the table and the seeds of each.
 
     rows: names of methods, or of SPECIAL; policies: contents of policies, one a search; searches: how often
@@ -47,7 +47,7 @@ class CompareRequest(Problem):
             raise RequestError("--methods: name at least one of `scalarize methods` or " + ", ".join(SPECIAL))
         for row in self.rows:
             if row not in SPECIAL and row not in all_methods():
-                raise one_of("method", row, [*all_methods(), *SPECIAL])
+                raise unknown_name_error("method", row, [*all_methods(), *SPECIAL])
             if row in OF_POLICIES and not self.policies:
                 raise RequestError(f"the row {row!r} needs --policy FILE (several are one row over searches)")
         if self.policies and not set(self.rows) & set(OF_POLICIES):
@@ -72,19 +72,19 @@ def compare(request: CompareRequest, out: Path, command: str, resume: bool, say:
     request.check()
     request.check_device()
     files.check_directory(out)
-    contest = _contest(request, out, command, say)
+    context = _context(request, out, command, say)
     with files.lock(out):
         run_directory.claim(out, "compare", request.model_dump(mode="json"), resume, command)
-        found = planned_runs.execute(_plan(request, contest), out, command, say)
+        found = planned_runs.execute(_plan(request, context), out, command, say)
         kept = choose_rates(found)
-        lower = not contest.data.tasks[0].higher_is_better
+        lower = not context.data.tasks[0].higher_is_better
         focus = request.focus if request.focus in request.rows else None
         result = {
             "out": str(out),
             "rows": comparison.rows(kept),
             "verdicts": comparison.sentences(kept, focus, lower) + planned_runs.diverged(kept),
             "workload": request.label,
-            "lower_is_better": [*contest.data.names, "average"] if lower else [],
+            "lower_is_better": [*context.data.names, "average"] if lower else [],
             "runs": [d for r in kept for d in r["directories"]],
             "found": found,
         }
@@ -92,7 +92,7 @@ def compare(request: CompareRequest, out: Path, command: str, resume: bool, say:
     return result
 
 
-def _contest(request: CompareRequest, out: Path, command: str, say: Say | None) -> Contest:
+def _context(request: CompareRequest, out: Path, command: str, say: Say | None) -> ComparisonContext:
     problem = searching.problem_of(request)
     workload = problem.resolve()
     data = problem.load(workload, problem.recipe(workload))
@@ -103,7 +103,7 @@ def _contest(request: CompareRequest, out: Path, command: str, say: Say | None) 
         )
     policies = [Policy.from_dict(p, "--policy").reorder(data.names) for p in request.policies]
     searched = [(p, float(p.provenance.get("found", {}).get("trainings", 0))) for p in policies]
-    return Contest(
+    return ComparisonContext(
         problem,
         data,
         searched,
@@ -117,14 +117,14 @@ def _contest(request: CompareRequest, out: Path, command: str, say: Say | None) 
     )
 
 
-def _plan(request: CompareRequest, contest: Contest) -> list[PlannedRun]:
+def _plan(request: CompareRequest, context: ComparisonContext) -> list[PlannedRun]:
     """Every row at every learning rate and seed."""
     plan = []
     for row in request.rows:
         make = SPECIAL.get(row, comparison_rows.method)
         seeds = range(request.seed, request.seed + request.row_seeds.get(row, request.seeds))
         for rate in request.learning_rates or (None,):
-            plan += [p for seed in seeds for p in make(contest.at(rate), row, seed)]
+            plan += [p for seed in seeds for p in make(context.at(rate), row, seed)]
     return plan
 
 

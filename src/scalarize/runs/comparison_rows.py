@@ -10,7 +10,7 @@ from typing import Any
 from scalarize.runs import plan as planned_runs
 from scalarize.runs import search as searching
 from scalarize.runs.plan import PlannedRun, Say
-from scalarize.runs.request import Problem
+from scalarize.runs.request import WorkloadRequest
 from scalarize.tasks.task import Data
 from scalarize.weights.policy import Policy
 
@@ -18,14 +18,14 @@ Searched = tuple[Policy, float]  # a policy, and the trainings that its search c
 
 
 @dataclass(frozen=True)
-class Contest:
+class ComparisonContext:
     """What every contender is given.
 
     rate: the learning rate tried, None for the recipe's own; searched: the policies to compare; searches and
     population: repeats and size of the row that searches at random; seed: of the first of those searches.
     """
 
-    problem: Problem
+    problem: WorkloadRequest
     data: Data
     searched: Sequence[Searched]
     searches: int
@@ -37,8 +37,8 @@ class Contest:
     rate: float | None = None
     say: Say | None = None
 
-    def at(self, rate: float | None) -> Contest:
-        """The same contest at a learning rate."""
+    def at(self, rate: float | None) -> ComparisonContext:
+        """The same context at a learning rate."""
         if rate is None:
             return self
         settings = dict(self.problem.settings) | {"optimizer.lr": rate}
@@ -51,64 +51,66 @@ class Contest:
         )
 
 
-Contender = Callable[[Contest, str, int], list[PlannedRun]]
+Contender = Callable[[ComparisonContext, str, int], list[PlannedRun]]
 
 
-def method(contest: Contest, row: str, seed: int) -> list[PlannedRun]:
+def method(context: ComparisonContext, row: str, seed: int) -> list[PlannedRun]:
     """The method of that name."""
-    return [contest.run(row, seed, method=row)]
+    return [context.run(row, seed, method=row)]
 
 
-def single(contest: Contest, row: str, seed: int) -> list[PlannedRun]:
+def single(context: ComparisonContext, row: str, seed: int) -> list[PlannedRun]:
     """One model a task or domain, each trained on it alone; together one value."""
     requests = [
-        planned_runs.request_for(contest.problem, seed=seed, method="uniform", single=name)
-        for name in contest.data.names
+        planned_runs.request_for(context.problem, seed=seed, method="uniform", single=name)
+        for name in context.data.names
     ]
-    return [PlannedRun(row, seed, requests, rate=contest.rate)]
+    return [PlannedRun(row, seed, requests, rate=context.rate)]
 
 
-def inverse_loss(contest: Contest, row: str, seed: int) -> list[PlannedRun]:
+def inverse_loss(context: ComparisonContext, row: str, seed: int) -> list[PlannedRun]:
     """Fixed weights inverse to the losses before the first step."""
     return [
-        contest.run(row, seed, policy=planned_runs.inverse_policy(planned_runs.initial_losses(contest.problem, seed)))
+        context.run(row, seed, policy=planned_runs.inverse_policy(planned_runs.initial_losses(context.problem, seed)))
     ]
 
 
-def inverse_constant(contest: Contest, row: str, seed: int) -> list[PlannedRun]:
+def inverse_constant(context: ComparisonContext, row: str, seed: int) -> list[PlannedRun]:
     """Fixed weights inverse to the losses of the best constant predictor: the centre of a search."""
-    return [contest.run(row, seed, policy=planned_runs.inverse_policy(contest.data.constant_losses()))]
+    return [context.run(row, seed, policy=planned_runs.inverse_policy(context.data.constant_losses()))]
 
 
-def retrained(contest: Contest, row: str, seed: int, searched: Sequence[Searched], history: str) -> list[PlannedRun]:
+def retrained(
+    context: ComparisonContext, row: str, seed: int, searched: Sequence[Searched], history: str
+) -> list[PlannedRun]:
     """A model a search, trained with the full, last or mean history of its policy."""
     return [
-        contest.run(row, seed, group, cost, policy=policy.history(history).to_dict())
+        context.run(row, seed, group, cost, policy=policy.history(history).to_dict())
         for group, (policy, cost) in enumerate(searched)
     ]
 
 
-def random_search(contest: Contest, row: str, seed: int) -> list[PlannedRun]:
+def random_search(context: ComparisonContext, row: str, seed: int) -> list[PlannedRun]:
     """Models trained with the best weights of searches at random around the same centre."""
     searched = []
-    for k in range(contest.searches):
-        name = f"random-{k}" + ("" if contest.rate is None else f"-lr{contest.rate:g}")
+    for k in range(context.searches):
+        name = f"random-{k}" + ("" if context.rate is None else f"-lr{context.rate:g}")
         asked = searching.SearchRequest(
-            **contest.problem.model_dump(),
+            **context.problem.model_dump(),
             algorithm="random",
-            population=contest.population,
-            split=contest.split,
-            seed=contest.seed + k,
+            population=context.population,
+            split=context.split,
+            seed=context.seed + k,
         )
-        progress = searching.reporter(contest.say, f"random search {k + 1}/{contest.searches}")
-        target = contest.out / "searches" / name
-        result = searching.search(asked, target, contest.command, resume=True, progress=progress)
+        progress = searching.reporter(context.say, f"random search {k + 1}/{context.searches}")
+        target = context.out / "searches" / name
+        result = searching.search(asked, target, context.command, resume=True, progress=progress)
         searched.append((Policy.load(target / "policy.json"), float(result["trainings"])))
-    return retrained(contest, row, seed, searched, "full")
+    return retrained(context, row, seed, searched, "full")
 
 
 def _history(which: str) -> Contender:
-    return lambda contest, row, seed: retrained(contest, row, seed, contest.searched, which)
+    return lambda context, row, seed: retrained(context, row, seed, context.searched, which)
 
 
 OF_POLICIES: dict[str, Contender] = {

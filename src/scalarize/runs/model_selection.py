@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scalarize.learners.evaluation import Seen
+from scalarize.learners.evaluation import Measurements
 from scalarize.tasks.task import Data
 from scalarize.utils.errors import RequestError
 
-Criterion = Callable[[Seen], float]
+Criterion = Callable[[Measurements], float]
 KEPT = ("epoch", "model", "position", "view", "method")  # of a learner's state: what measuring needs
 
 
@@ -21,7 +21,7 @@ def measures(data: Data, every_epoch: bool = False) -> dict[str, tuple[str, str,
     """
     found = {}
     for o in data.objectives:
-        slow = {m.name for m in o.task.further if m.test_only} if every_epoch else set()
+        slow = {m.name for m in o.task.extra_metrics if m.test_only} if every_epoch else set()
         for name, higher in o.task.measures.items():
             if name in slow:
                 continue
@@ -31,12 +31,12 @@ def measures(data: Data, every_epoch: bool = False) -> dict[str, tuple[str, str,
     return found
 
 
-def average(seen: Seen) -> float:
+def average(seen: Measurements) -> float:
     """The mean score over objectives."""
     return sum(v["score"] for v in seen.values()) / len(seen)
 
 
-def delta(seen: Seen, data: Data, baselines: Mapping[str, float]) -> float:
+def delta(seen: Measurements, data: Data, baselines: Mapping[str, float]) -> float:
     """Delta_m: the mean relative gain over ``baselines`` (``TASK/METRIC`` -> value of a single-task model), of all
     metrics that these name (Maninis et al. 2019, equation 4). Positive is better, whatever the metrics' directions.
     """
@@ -85,7 +85,7 @@ class Selection:
         """The criterion whose weights are kept."""
         return next(iter(self.criteria))
 
-    def offer(self, seen: Seen | None, state: Mapping[str, Any]) -> None:
+    def offer(self, seen: Measurements | None, state: Mapping[str, Any]) -> None:
         """See an epoch's measurements (None: there is no validation split) and its weights."""
         kept = {key: state[key] for key in KEPT if key in state and (key != "method" or "view" in state)}
         for name, criterion in self.criteria.items():

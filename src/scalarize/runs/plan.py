@@ -9,7 +9,7 @@ from typing import Any
 
 from scalarize.runs import request as requests
 from scalarize.runs import train as training
-from scalarize.runs.request import Problem, TrainRequest
+from scalarize.runs.request import TrainRequest, WorkloadRequest
 from scalarize.weights import simplex
 from scalarize.weights.policy import Policy
 
@@ -43,13 +43,13 @@ class PlannedRun:
         return [f"{stem}-{r.single}" if r.single else stem for r in self.requests]
 
 
-def request_for(problem: Problem, **more: Any) -> TrainRequest:
+def request_for(problem: WorkloadRequest, **more: Any) -> TrainRequest:
     """A training of ``problem``."""
-    fields = {name: getattr(problem, name) for name in Problem.model_fields}
+    fields = {name: getattr(problem, name) for name in WorkloadRequest.model_fields}
     return TrainRequest(**(fields | more))
 
 
-def initial_losses(problem: Problem, seed: int) -> dict[str, float]:
+def initial_losses(problem: WorkloadRequest, seed: int) -> dict[str, float]:
     """Each objective's training loss before the first step, for the model that ``seed`` makes."""
     learner = requests.make_learner(problem, seed)
     return {name: seen["loss"] for name, seen in learner.measure("train").items()}

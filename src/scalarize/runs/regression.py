@@ -12,7 +12,7 @@ import numpy as np
 from scalarize.runs import directory as run_directory
 from scalarize.search import lineage, runs_table
 from scalarize.search import score as scores
-from scalarize.search.algorithms.base import NO_PARENT, Generation, Told
+from scalarize.search.algorithms.base import NO_PARENT, Generation, GenerationResult
 from scalarize.search.surrogates import mixture_fit
 from scalarize.utils import files
 from scalarize.weights.policy import Policy
@@ -110,6 +110,6 @@ def _row(tasks: tuple[str, ...], opinion: mixture_fit.Opinion) -> dict[str, Any]
 def _write_lineage(out: Path, runs: runs_table.Runs, score: np.ndarray[Any, Any]) -> None:
     n = len(score)
     generation = Generation(0, 1, np.arange(n), np.full(n, NO_PARENT), runs.weights)
-    rows = lineage.lineage_rows(Told(generation, runs.values, score))
+    rows = lineage.lineage_rows(GenerationResult(generation, runs.values, score))
     (out / "lineage.jsonl").unlink(missing_ok=True)
     files.append_lines(out / "lineage.jsonl", rows)

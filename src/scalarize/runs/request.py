@@ -24,7 +24,7 @@ from scalarize.workloads import Workload
 MOST_REPEATED = 100_000  # a batch may hold a sample several times, up to this many in all
 
 
-class Problem(BaseModel):
+class WorkloadRequest(BaseModel):
     """What is trained, apart from the weights: workload (or own table), restriction, settings, seed, device."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -116,7 +116,7 @@ class Problem(BaseModel):
             raise RequestError(f"--device {self.device}: choose {usable} here; torch says: {reason}") from None
 
 
-class TrainRequest(Problem):
+class TrainRequest(WorkloadRequest):
     """A problem and where its task weights come from: one of a method, fixed weights or a policy's content.
 
     single: train on that task or domain alone. probe_every: count conflicting gradients at each k-th batch (None:
@@ -163,7 +163,7 @@ class TrainRequest(Problem):
 
 
 def make_learner(
-    problem: Problem, seed: int, on_rows: Callable[[list[Row]], None] | None = None, data: Data | None = None
+    problem: WorkloadRequest, seed: int, on_rows: Callable[[list[Row]], None] | None = None, data: Data | None = None
 ) -> RunLearner:
     """A fresh learner of the problem; ``data`` replaces the problem's own (a hold-out, one task alone)."""
     workload = problem.resolve()
@@ -173,7 +173,7 @@ def make_learner(
 
 
 def learner_of(
-    problem: Problem,
+    problem: WorkloadRequest,
     workload: Workload,
     data: Data,
     recipe: Recipe,

@@ -9,7 +9,7 @@ from scalarize.analysis import comparison, readers, text_tables
 from scalarize.runs import directory as run_directory
 from scalarize.runs import plan as planned_runs
 from scalarize.runs.plan import PlannedRun, Say
-from scalarize.runs.request import Problem
+from scalarize.runs.request import WorkloadRequest
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 
@@ -38,11 +38,11 @@ def retrain(
     if config.get("kind") != "search":
         raise RequestError(f"{directory}: holds {run_directory.kind_in_words(config.get('kind'))}, not a search")
     policy = readers.search_policy(directory).history(history)
-    asked = {k: v for k, v in config["request"].items() if k in Problem.model_fields} | changes
+    asked = {k: v for k, v in config["request"].items() if k in WorkloadRequest.model_fields} | changes
     held = asked.get("settings", {})
     if isinstance(held, dict):
         asked["settings"] = {k: v for k, v in held.items() if k not in policy.numbers} | settings
-    problem = Problem.read(asked, f"{directory / 'config.yaml'}")
+    problem = WorkloadRequest.read(asked, f"{directory / 'config.yaml'}")
     for key, value in policy.numbers.items():
         if say is not None and key not in settings:
             say(f"{key} = {value:g}, as the search had it in the end")

@@ -32,7 +32,7 @@ from scalarize.workloads import Workload
 HOLDOUT = "holdout"
 
 
-class SearchRequest(requests.Problem):
+class SearchRequest(requests.WorkloadRequest):
     """A problem and how its weights are searched. Defaults: Royer et al. 2023, section 5 and table C.
 
     split: share of the training set that members train on; they are scored on the rest of it. start: the content of
@@ -63,7 +63,7 @@ class SearchRequest(requests.Problem):
 class HoldoutFactory:
     """Makes learners that train on a share of the training set; picklable, and loads the data once a process."""
 
-    problem: requests.Problem
+    problem: requests.WorkloadRequest
     share: float
     threads: int | None = None
 
@@ -75,15 +75,15 @@ class HoldoutFactory:
 
 @functools.lru_cache(maxsize=4)
 def _prepared(problem: str, share: float) -> tuple[Workload, Recipe, Data]:
-    asked = requests.Problem.model_validate_json(problem)
+    asked = requests.WorkloadRequest.model_validate_json(problem)
     workload = asked.resolve()
     recipe = asked.recipe(workload)
     return workload, recipe, asked.load(workload, recipe).with_holdout(share)
 
 
-def problem_of(request: requests.Problem) -> requests.Problem:
+def problem_of(request: requests.WorkloadRequest) -> requests.WorkloadRequest:
     """The problem alone, without what was asked to be done with it."""
-    return requests.Problem(**{name: getattr(request, name) for name in requests.Problem.model_fields})
+    return requests.WorkloadRequest(**{name: getattr(request, name) for name in requests.WorkloadRequest.model_fields})
 
 
 def algorithm_of(request: SearchRequest) -> Algorithm:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scalarize.learners import rows
-from scalarize.learners.evaluation import Seen
+from scalarize.learners.evaluation import Measurements
 from scalarize.learners.probes import Conflicts, SummedGradient
 from scalarize.learners.recipe import Recipe
 from scalarize.learners.supervised import RunLearner
@@ -131,7 +131,7 @@ def _go_on(
         raise RequestError(f"{checkpoint}: no checkpoint of this run: {type(error).__name__}: {reason}") from None
 
 
-def _validate(learner: RunLearner, split: str, log: run_directory.Records) -> Seen:
+def _validate(learner: RunLearner, split: str, log: run_directory.Records) -> Measurements:
     """Everything measured on ``split``, which is added to the records."""
     seen = learner.measure(split)
     log.append(rows.measured(learner.data.objectives, learner.step, learner.epoch, split, seen))
@@ -139,7 +139,7 @@ def _validate(learner: RunLearner, split: str, log: run_directory.Records) -> Se
 
 
 def _finish(
-    learner: RunLearner, splits: Mapping[str, str], last: Seen, chosen: Selection, log: run_directory.Records
+    learner: RunLearner, splits: Mapping[str, str], last: Measurements, chosen: Selection, log: run_directory.Records
 ) -> Any:
     """Read the splits (by the name that the result gives them), the test split for the first time, with the selected
     weights: each metric with its own. last: what was read of the training split with the last weights, if anything.
@@ -158,12 +158,12 @@ def _finish(
     return result | ({"epochs": epochs} if len(epochs) > 1 else {}) | counts
 
 
-def _measured(learner: RunLearner, split: str, chosen: Selection) -> Seen:
+def _measured(learner: RunLearner, split: str, chosen: Selection) -> Measurements:
     """Every metric on ``split`` with the weights that its own criterion prefers; nothing where there is no split."""
     if not learner.data.has(split):
         return {}
-    at: dict[int, Seen] = {}
-    merged: Seen = {}
+    at: dict[int, Measurements] = {}
+    merged: Measurements = {}
     for name, (objective, key, sign) in model_selection.measures(learner.data).items():
         state = chosen.state_of(name)
         epoch = int(state["epoch"])
@@ -179,7 +179,7 @@ def _measured(learner: RunLearner, split: str, chosen: Selection) -> Seen:
     return merged
 
 
-def _by_task(data: Data, seen: Seen) -> dict[str, dict[str, float | None]]:
+def _by_task(data: Data, seen: Measurements) -> dict[str, dict[str, float | None]]:
     """Task -> metric by its own name -> value, None where it is no number; the loss among them."""
     found: dict[str, dict[str, float | None]] = {}
     for name, (objective, key, _) in model_selection.measures(data).items():

@@ -10,7 +10,7 @@ import sys
 import types
 from typing import Any
 
-from scalarize.search.algorithms.base import Algorithm, Generation, Setting, Told
+from scalarize.search.algorithms.base import Algorithm, Generation, GenerationResult, Setting
 from scalarize.search.algorithms.registry import create, get, names, register
 from scalarize.search.driver import Progress, run_search
 from scalarize.search.entry import search
@@ -24,6 +24,7 @@ __all__ = [
     "Algorithm",
     "Executor",
     "Generation",
+    "GenerationResult",
     "Job",
     "LearnerFactory",
     "LocalExecutor",
@@ -34,7 +35,6 @@ __all__ = [
     "Setting",
     "Space",
     "Spread",
-    "Told",
     "create",
     "get",
     "names",

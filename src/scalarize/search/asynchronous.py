@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalarize.search import lineage
-from scalarize.search.algorithms.base import Algorithm, Generation, Told
+from scalarize.search.algorithms.base import Algorithm, Generation, GenerationResult
 from scalarize.search.events import Events
-from scalarize.search.executors.base import Job, Outcome, recall
+from scalarize.search.executors.base import Job, Outcome, load_stored_outcome
 from scalarize.search.journal import Journal
 from scalarize.search.space import Array
 
@@ -62,10 +62,10 @@ class Stage:
             self.index, self.until_epoch, members, self.parent[members], self.weights[members], extras, keep
         )
 
-    def told(self, keep: bool = True) -> Told:
+    def told(self, keep: bool = True) -> GenerationResult:
         """Those who have ended."""
         members = np.flatnonzero(self.ended)
-        return Told(self.decided(members, keep), self.metrics[members], self.score[members])
+        return GenerationResult(self.decided(members, keep), self.metrics[members], self.score[members])
 
 
 class Flow:
@@ -126,7 +126,7 @@ class Flow:
     def end(self, outcome: Outcome, metrics: Array, score: float) -> list[Stage]:
         """A training has ended with ``metrics`` (T,); the generations that have ended by it."""
         decided = self.stages[outcome.generation].decided(np.array([outcome.member]), True)
-        row = lineage.lineage_rows(Told(decided, metrics[None], np.array([score])))[0]
+        row = lineage.lineage_rows(GenerationResult(decided, metrics[None], np.array([score])))[0]
         self.handles[outcome.generation, outcome.member] = outcome.handle
         self.events.append({"event": "end", **row, "seconds": outcome.seconds_training})
         before = self.slowest
@@ -161,7 +161,7 @@ class Flow:
         self._begin(stage, lineage.generation_from([row], True))
 
     # --- what is left of it -----------------------------------------------------------------------------------------
-    def history(self) -> list[Told]:
+    def history(self) -> list[GenerationResult]:
         """The generations that have ended."""
         last = len(self.stages) - 1
         return [stage.told(keep=stage.index < last) for stage in self.stages[: self.slowest]]
@@ -180,7 +180,7 @@ class Flow:
 def side_by_side(flow: Flow, run: Callable[[Flow], Generator[Outcome, None, None]]) -> Generator[Outcome, None, None]:
     """What an earlier call left finished but unrecorded, then what the executor trains."""
     for generation, member in list(flow.lost):
-        outcome = recall(flow.job_of(generation, member))
+        outcome = load_stored_outcome(flow.job_of(generation, member))
         if outcome is not None:
             flow.lost.remove((generation, member))
             yield outcome

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from scalarize.search import lineage, sampling
-from scalarize.search.algorithms.base import NO_PARENT, Algorithm, Generation, Told
+from scalarize.search.algorithms.base import NO_PARENT, Algorithm, Generation, GenerationResult
 from scalarize.search.asynchronous import Flow, side_by_side
 from scalarize.search.clock import Clock
-from scalarize.search.executors.base import Executor, Job, Outcome, recall
+from scalarize.search.executors.base import Executor, Job, Outcome, load_stored_outcome
 from scalarize.search.journal import Journal
 from scalarize.search.result import SearchResult, summarise
 from scalarize.search.score import Score
@@ -155,7 +155,7 @@ def _to_the_end(
     scoring: _Scoring,
     clock: Clock,
     progress: Callable[[Progress], None] | None,
-) -> Told | None:
+) -> GenerationResult | None:
     """Every generation in turn. None at the end; where time ran out, the members of the last one that finished."""
     tasks = algorithm.setting.space.tasks
     tally = _Tally.of(algorithm, clock, progress)
@@ -175,7 +175,7 @@ def _to_the_end(
         if len(outcomes) < asked.size:
             some = lineage.subset(asked, sorted(outcomes))
             metrics = scoring.metrics(some, outcomes, tasks)
-            return Told(some, metrics, scoring.score(metrics))
+            return GenerationResult(some, metrics, scoring.score(metrics))
         metrics = scoring.metrics(asked, outcomes, tasks)
         journal.finish(algorithm.tell(metrics, scoring.score(metrics)))
         handles = {member: outcome.handle for member, outcome in outcomes.items()}
@@ -190,7 +190,7 @@ def _without_barrier(
     scoring: _Scoring,
     clock: Clock,
     progress: Callable[[Progress], None] | None,
-) -> Told | None:
+) -> GenerationResult | None:
     """As :func:`_to_the_end`, member by member."""
     tasks, lengths = algorithm.setting.space.tasks, np.diff([0, *algorithm.setting.milestones])
     flow = Flow(algorithm, journal, functools.partial(_job, algorithm, journal, 0, scoring.split))
@@ -241,7 +241,7 @@ class _Tally:
             self.progress(Progress(*seen, self.done, self.total, self.clock.passed()))
 
 
-def _countable(history: Sequence[Told], partial: Told | None) -> list[Told]:
+def _countable(history: Sequence[GenerationResult], partial: GenerationResult | None) -> list[GenerationResult]:
     """Members of an unfinished generation count where nothing else does, or where they trained no longer."""
     if partial is None or partial.generation.size == 0:
         return []
@@ -280,7 +280,7 @@ def _outcomes(executor: Executor, jobs: Sequence[Job]) -> Generator[Outcome, Non
     """Outcomes of ``jobs``: first what an earlier call already finished, then what the executor trains."""
     remaining = []
     for job in jobs:
-        outcome = recall(job)
+        outcome = load_stored_outcome(job)
         if outcome is None:
             remaining.append(job)
         else:

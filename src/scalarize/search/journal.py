@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from scalarize.search import lineage
-from scalarize.search.algorithms.base import Generation, Told
+from scalarize.search.algorithms.base import Generation, GenerationResult
 from scalarize.search.executors import storage
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError, RunError
@@ -36,7 +36,7 @@ class Journal:
         self.out, self._given = out, None if checkpoints is None else storage.settle(checkpoints)
         self._root = str(out / "checkpoints")
         self.lineage, self.decisions = out / "lineage.jsonl", out / "decisions.jsonl"
-        self.history: list[Told] = []
+        self.history: list[GenerationResult] = []
         self.asked: Generation | None = None
         self._hash, self._length = hashlib.sha256(), 0
 
@@ -131,7 +131,7 @@ class Journal:
         head["decisions_sha256"] = _digest(rows)
         files.write_text(self.decisions, "".join(json.dumps(row) + "\n" for row in [head, *rows]))
 
-    def finish(self, told: Told) -> None:
+    def finish(self, told: GenerationResult) -> None:
         """Append a finished generation to the lineage."""
         content = "".join(json.dumps(row) + "\n" for row in lineage.lineage_rows(told)).encode()
         try:
@@ -143,7 +143,7 @@ class Journal:
             raise RunError(f"cannot write {self.lineage}: {error.strerror or error}") from error
         self._count(content)
 
-    def rewrite(self, history: Sequence[Told]) -> None:
+    def rewrite(self, history: Sequence[GenerationResult]) -> None:
         """Replace the lineage by ``history``: for a search that keeps its decisions elsewhere."""
         rows = [row for told in history for row in lineage.lineage_rows(told)]
         files.write_text(self.lineage, "".join(json.dumps(row) + "\n" for row in rows))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scalarize.search.algorithms.base import NO_PARENT, Generation, History, Told, ranking
+from scalarize.search.algorithms.base import NO_PARENT, Generation, GenerationResult, History, ranking
 from scalarize.search.space import Array
 from scalarize.utils.errors import RunError
 from scalarize.weights.policy import Policy
@@ -34,7 +34,7 @@ def decision_rows(generation: Generation) -> list[dict[str, Any]]:
     return rows
 
 
-def lineage_rows(told: Told) -> list[dict[str, Any]]:
+def lineage_rows(told: GenerationResult) -> list[dict[str, Any]]:
     """Rows of ``lineage.jsonl``: what was decided, ``score`` and ``metrics`` (null where not finite)."""
     return [
         {**row, "score": _null(score), "metrics": [_null(x) for x in metrics]}
@@ -59,10 +59,12 @@ def generation_from(rows: Sequence[Mapping[str, Any]], keep: bool) -> Generation
     return Generation(index, epoch, member, parent, weights, extras, keep)
 
 
-def told_from(rows: Sequence[Mapping[str, Any]]) -> Told:
+def told_from(rows: Sequence[Mapping[str, Any]]) -> GenerationResult:
     """The inverse of :func:`lineage_rows`."""
     metrics = np.array([[_nan(x) for x in r["metrics"]] for r in rows], dtype=np.float64)
-    return Told(generation_from(rows, True), metrics, np.array([_nan(r["score"]) for r in rows], dtype=np.float64))
+    return GenerationResult(
+        generation_from(rows, True), metrics, np.array([_nan(r["score"]) for r in rows], dtype=np.float64)
+    )
 
 
 def subset(generation: Generation, members: Sequence[int]) -> Generation:
@@ -104,9 +106,9 @@ def best(history: History) -> tuple[int, int]:
     return found[1], found[2]
 
 
-def ancestry(history: History, generation: int, row: int) -> list[tuple[int, Told, int]]:
+def ancestry(history: History, generation: int, row: int) -> list[tuple[int, GenerationResult, int]]:
     """(epoch at which it began, generation, row) from the first ancestor to the member itself."""
-    chain: list[tuple[int, Told, int]] = []
+    chain: list[tuple[int, GenerationResult, int]] = []
     while True:
         told = history[generation]
         parent = int(told.generation.parent[row])
@@ -133,7 +135,7 @@ def trace(
     return Policy.from_schedule(tasks, [(e, w.tolist()) for e, w in schedule], epochs, provenance=found)
 
 
-def extras_of(told: Told, row: int) -> dict[str, float]:
+def extras_of(told: GenerationResult, row: int) -> dict[str, float]:
     """The recipe numbers of a member."""
     return {key: float(values[row]) for key, values in told.generation.extras.items()}
 

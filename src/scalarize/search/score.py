@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from scalarize.search.space import Array
-from scalarize.utils.errors import RequestError, one_of
+from scalarize.utils.errors import RequestError, unknown_name_error
 
 Score = Callable[[Array], Array]
 
@@ -27,7 +27,9 @@ def create(text: str, tasks: Sequence[str], reference: Mapping[str, float] | Non
     if text == "gain":
         return _gain(tasks, reference)
     if "=" not in text:
-        raise one_of("score", text, ("average", "worst", "gain"), where=" (or a weighted utility such as a=2,b=1)")
+        raise unknown_name_error(
+            "score", text, ("average", "worst", "gain"), where=" (or a weighted utility such as a=2,b=1)"
+        )
     utility = _utility(text, tasks)
     named = utility > 0
     return lambda metrics: np.asarray(metrics[:, named] @ utility[named])
@@ -48,7 +50,7 @@ def _utility(text: str, tasks: Sequence[str]) -> Array:
     for part in text.split(","):
         name, _, number = part.partition("=")
         if name not in utility:
-            raise one_of("task", name, tasks, where=f" in the score {text!r}")
+            raise unknown_name_error("task", name, tasks, where=f" in the score {text!r}")
         try:
             utility[name] = float(number)
         except ValueError:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scalarize.utils.errors import RequestError, one_of
+from scalarize.utils.errors import RequestError, unknown_name_error
 from scalarize.weights import simplex
 
 Array = NDArray[np.float64]
@@ -110,7 +110,7 @@ class Space:
         seen: set[str] = set()
         for name in (name for group in self.groups for name in group):
             if name not in self.tasks:
-                raise one_of("task", name, self.tasks, where=" in a group")
+                raise unknown_name_error("task", name, self.tasks, where=" in a group")
             if name in seen:
                 raise RequestError(f"task {name!r} is in two groups")
             seen.add(name)
@@ -149,4 +149,4 @@ class Space:
 
     def limit(self, points: Array) -> Array:
         """Points (M, D) with the floor kept; rows that already keep it are left as they are."""
-        return simplex.raise_to(points, self.floor * self.center_point)
+        return simplex.apply_floor(points, self.floor * self.center_point)

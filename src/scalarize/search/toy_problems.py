@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from scalarize.search.algorithms.base import NO_PARENT, Algorithm, Told
+from scalarize.search.algorithms.base import NO_PARENT, Algorithm, GenerationResult
 from scalarize.search.executors.base import Job, LearnerFactory, run_job
 from scalarize.search.sampling import training_seed
 from scalarize.search.score import create as create_score
@@ -21,7 +21,7 @@ from scalarize.weights import simplex
 from scalarize.weights.policy import Policy
 
 
-class Problem:
+class ToyProblem:
     """A learner whose training is one formula. ``seed``: of its noise; ``epochs``: over which best weights move."""
 
     name: ClassVar[str]
@@ -79,20 +79,20 @@ class Problem:
         return np.random.default_rng([self.seed, stream, epoch])
 
 
-class Stationary(Problem):
+class Stationary(ToyProblem):
     """One point is best throughout."""
 
     name = "stationary"
 
 
-class Changing(Problem):
+class Changing(ToyProblem):
     """The best weights move during training; the best constant weights lie between, not at the uniform ones."""
 
     name = "changing"
     last = (0.1, 0.15, 0.2, 0.55)
 
 
-class Noisy(Problem):
+class Noisy(ToyProblem):
     """As ``stationary``, but scores differ by luck (which clones inherit) and by blur as much as by weights."""
 
     name = "noisy"
@@ -100,10 +100,10 @@ class Noisy(Problem):
     blur = 0.05
 
 
-PROBLEMS: dict[str, type[Problem]] = {cls.name: cls for cls in (Stationary, Changing, Noisy)}
+PROBLEMS: dict[str, type[ToyProblem]] = {cls.name: cls for cls in (Stationary, Changing, Noisy)}
 
 
-def play(algorithm: Algorithm, factory: LearnerFactory, score: str = "average") -> list[Told]:
+def play(algorithm: Algorithm, factory: LearnerFactory, score: str = "average") -> list[GenerationResult]:
     """The history of a whole search without a directory: the same decisions and trainings as the driver's."""
     setting, tasks = algorithm.setting, algorithm.setting.space.tasks
     judge = create_score(score, tasks)

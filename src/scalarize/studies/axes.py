@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from scalarize.runs.request import Problem
+from scalarize.runs.request import WorkloadRequest
 from scalarize.studies.execute import Context
 from scalarize.utils.errors import RequestError
 from scalarize.workloads import Workload
@@ -41,7 +41,7 @@ def pairs(workload: Workload, names: list[str]) -> list[tuple[str, str]]:
     return [(str(first), name) for name in names if name != first]
 
 
-def with_settings(problem: Problem, more: dict[str, Any], **fields: Any) -> Problem:
+def with_settings(problem: WorkloadRequest, more: dict[str, Any], **fields: Any) -> WorkloadRequest:
     """The problem with further settings of the recipe, and other fields."""
     return problem.model_copy(update={"settings": dict(problem.settings) | more, **fields})
 

@@ -15,13 +15,13 @@ from scalarize.runs import directory as run_directory
 from scalarize.runs import search as searching
 from scalarize.runs import train as training
 from scalarize.runs.plan import Say
-from scalarize.runs.request import Problem, TrainRequest
+from scalarize.runs.request import TrainRequest, WorkloadRequest
 from scalarize.runs.search import SearchRequest
 from scalarize.studies.budget import Budget
 from scalarize.tasks.task import Data
 from scalarize.utils import files
 from scalarize.utils.errors import DivergedError, RunError
-from scalarize.utils.seeds import drawing
+from scalarize.utils.seeds import fork_rng
 from scalarize.weights.policy import Policy
 from scalarize.workloads import Workload
 from scalarize.workloads.sizes import Size
@@ -31,7 +31,7 @@ from scalarize.workloads.sizes import Size
 class Context:
     """What a plan may depend on: the problem at the study's budget, its workload and data, and the budget."""
 
-    problem: Problem
+    problem: WorkloadRequest
     workload: Workload
     data: Data
     budget: Budget
@@ -73,7 +73,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Found:
+class StudyResults:
     """What the runs of one workload left.
 
     results: a row a training and task (labels, run, task, sign, test, validation, train, parameters, seconds, epoch);
@@ -86,7 +86,7 @@ class Found:
     context: Context
     results: pd.DataFrame
     measures: pd.DataFrame
-    courses: pd.DataFrame
+    curves: pd.DataFrame
     searches: pd.DataFrame
     policies: Mapping[str, Policy]
     answers: Mapping[str, Any] = field(default_factory=dict)
@@ -104,13 +104,15 @@ class _Gathered:
 
     results: list[dict[str, Any]] = field(default_factory=list)
     measures: list[dict[str, Any]] = field(default_factory=list)
-    courses: list[dict[str, Any]] = field(default_factory=list)
+    curves: list[dict[str, Any]] = field(default_factory=list)
     searches: list[dict[str, Any]] = field(default_factory=list)
     policies: dict[str, Policy] = field(default_factory=dict)
     answers: dict[str, Any] = field(default_factory=dict)
 
 
-def execute(context: Context, plan: Sequence[Planned], root: Path, command: str, say: Say | None = None) -> Found:
+def execute(
+    context: Context, plan: Sequence[Planned], root: Path, command: str, say: Say | None = None
+) -> StudyResults:
     """Run or read all of ``plan`` below ``root``; what others read, searches and single-task runs, comes first."""
     names = [p.name for p in plan]
     if len(set(names)) != len(names):
@@ -140,9 +142,9 @@ def execute(context: Context, plan: Sequence[Planned], root: Path, command: str,
             seen = files.read_lines(where / "records.jsonl")
             keep = _is_course if planned.course else _is_probed
             # A label of the name of a column (the trade-offs have a "value") does not hide what was recorded.
-            got.courses += [{**planned.labels, **r, "run": planned.name} for r in seen if keep(r)]
-    results, measures, courses, searched = map(pd.DataFrame, (got.results, got.measures, got.courses, got.searches))
-    return Found(context, results, measures, courses, searched, got.policies, got.answers)
+            got.curves += [{**planned.labels, **r, "run": planned.name} for r in seen if keep(r)]
+    results, measures, courses, searched = map(pd.DataFrame, (got.results, got.measures, got.curves, got.searches))
+    return StudyResults(context, results, measures, courses, searched, got.policies, got.answers)
 
 
 def _turn(planned: Planned) -> int:
@@ -182,7 +184,7 @@ def _gather(context: Context, planned: Planned, answer: Mapping[str, Any], size:
             got.measures.append(row | {"epoch": answer.get("epochs", {}).get(f"{name}/{metric}", answer["epoch"])})
 
 
-def seconds(found: Found) -> float:
+def seconds(found: StudyResults) -> float:
     """Wall time of all trainings and searches, those that were read included."""
     trained = 0.0 if found.results.empty else float(found.results.drop_duplicates("run")["seconds"].sum())
     return trained + sum(float(r["seconds_training"]) for r in found.searches.get("result", []))
@@ -200,7 +202,7 @@ def parameters(context: Context, request: TrainRequest, known: dict[str, int]) -
     key = repr((sorted(recipe.model.items()), names))
     if key not in known:
         data = context.data.restrict(names) if names else context.data
-        with drawing(0):
+        with fork_rng(0):
             model = context.workload.build(recipe.model, data)
         known[key] = sum(p.numel() for p in model.parameters())
     return known[key]

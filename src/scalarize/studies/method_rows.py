@@ -9,15 +9,15 @@ from typing import Any
 import pandas as pd
 
 from scalarize import methods
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.balancer.balancer import Balancer
 from scalarize.methods import Needs
 from scalarize.runs import plan as planned_runs
-from scalarize.runs.request import Problem, TrainRequest
+from scalarize.runs.request import TrainRequest, WorkloadRequest
 from scalarize.studies import axes
 from scalarize.studies import step_cost as measured
 from scalarize.studies.execute import Context
-from scalarize.utils.seeds import drawing
+from scalarize.utils.seeds import fork_rng
 
 REPEATS = 10
 
@@ -31,7 +31,7 @@ class Row:
     hyper: Mapping[str, Any] = field(default_factory=dict)
     level: str = "parameters"
 
-    def request(self, problem: Problem, seed: int, settings: Mapping[str, Any], **more: Any) -> TrainRequest:
+    def request(self, problem: WorkloadRequest, seed: int, settings: Mapping[str, Any], **more: Any) -> TrainRequest:
         """A training of ``problem`` with this row's method; a level that ``problem`` sets is that of all rows."""
         needs_gradients = methods.create(self.method, **self.hyper).needs > Needs.LOSSES
         level = {"level": self.level} if needs_gradients and "level" not in problem.settings else {}
@@ -39,13 +39,13 @@ class Row:
         return planned_runs.request_for(tuned, seed=seed, method=self.method, hyper=dict(self.hyper), **more)
 
 
-def further(context: Context, known: Sequence[Row]) -> list[Row]:
+def extra_rows(context: Context, known: Sequence[Row]) -> list[Row]:
     """``known`` and the methods asked for besides, at parameter level."""
     names = {row.name for row in known}
     return [*known, *(Row(methods.get(m).name, m) for m in context.methods if m not in names)]
 
 
-def times(context: Context, rows: Sequence[Row], printed: Mapping[str, str]) -> Table:
+def times(context: Context, rows: Sequence[Row], printed: Mapping[str, str]) -> StudyTable:
     """The time of one step of every row over that of plain training on the sum, beside what the paper prints.
 
     One batch of the recipe's size; the optimiser's step and the reading of data are left out on all sides (the paper
@@ -53,7 +53,7 @@ def times(context: Context, rows: Sequence[Row], printed: Mapping[str, str]) -> 
     """
     recipe = context.problem.recipe(context.workload)
     data = context.data
-    with drawing(0):
+    with fork_rng(0):
         model: Any = context.workload.build(recipe.model, data).to(context.problem.device)
     shared = list(model.shared_parameters())
 
@@ -75,4 +75,4 @@ def times(context: Context, rows: Sequence[Row], printed: Mapping[str, str]) -> 
     said = f"Slowest step: {slowest['method']}, {slowest['to_bare']:.2f} times plain training"
     beside = f" (the paper: {printed[slowest['method']]})." if slowest["method"] in printed else "."
     note = f"Median and quartiles of {repeats} rounds, each row against plain training; {len(data.names)} tasks."
-    return Table("ratios", "Time of a step", frame, note, (said + beside,))
+    return StudyTable("ratios", "Time of a step", frame, note, (said + beside,))

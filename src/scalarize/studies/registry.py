@@ -7,7 +7,7 @@ import importlib
 import pkgutil
 
 from scalarize.studies.study import Target
-from scalarize.utils.errors import one_of
+from scalarize.utils.errors import unknown_name_error
 
 
 @functools.cache
@@ -26,10 +26,10 @@ def get(name: str) -> tuple[Target, ...]:
     """One target, or all of a paper. Raises RequestError naming the nearest."""
     paper, slash, _ = name.partition("/")
     if paper not in papers():
-        raise one_of("paper", paper, papers())
+        raise unknown_name_error("paper", paper, papers())
     own = {t.name: t for t in papers()[paper]}
     if not slash:
         return tuple(own.values())
     if name not in own:
-        raise one_of("target", name, own)
+        raise unknown_name_error("target", name, own)
     return (own[name],)

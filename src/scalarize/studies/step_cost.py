@@ -132,7 +132,7 @@ def forward_of(model: Any, data: Data, batch_size: int, device: str = "cpu") -> 
     ends = torch.tensor([len(p) for p in parts.values()]).cumsum(0).tolist()
     rows = {name: slice(end - len(parts[name]), end) for name, end in zip(parts, ends, strict=True)}
     batch = Batch.concat(list(parts.values())).to(torch.device(device))
-    batch = batch.doubled() if next(model.parameters()).dtype == torch.float64 else batch
+    batch = batch.to_float64() if next(model.parameters()).dtype == torch.float64 else batch
 
     def forward(view: View | None = None) -> tuple[dict[str, Tensor], Tensor]:
         z = model.encode(batch.inputs)

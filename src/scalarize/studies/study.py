@@ -14,17 +14,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from scalarize import workloads
 from scalarize.analysis import statistics
-from scalarize.analysis.study_tables import Table, write
+from scalarize.analysis.study_tables import StudyTable, write
 from scalarize.runs import directory as run_directory
 from scalarize.runs.plan import Say
-from scalarize.runs.request import Problem
+from scalarize.runs.request import WorkloadRequest
 from scalarize.runs.search import SearchRequest
 from scalarize.studies import budget
-from scalarize.studies.execute import Context, Found, Planned, execute, seconds
+from scalarize.studies.execute import Context, Planned, StudyResults, execute, seconds
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError, RunError
 
-__all__ = ["Context", "Found", "Planned", "StudyRequest", "Target", "run", "summary"]
+__all__ = ["Context", "Planned", "StudyRequest", "StudyResults", "Target", "run", "summary"]
 
 FEWEST_SEEDS = 3  # below this a study is an illustration
 
@@ -56,7 +56,7 @@ class Target:
     title: str
     workloads: tuple[str, ...]
     plan: Callable[[Context], list[Planned]]
-    tabulate: Callable[[Found], list[Table]]
+    tabulate: Callable[[StudyResults], list[StudyTable]]
 
 
 def contexts(target: Target, request: StudyRequest) -> list[tuple[Context, Context]]:
@@ -69,7 +69,7 @@ def contexts(target: Target, request: StudyRequest) -> list[tuple[Context, Conte
         if missing:
             raise RequestError(f"{target.name}: the data of {name} are not here: {missing}")
         settings = dict(request.settings)
-        whole = Problem(
+        whole = WorkloadRequest(
             workload=name, tasks=request.tasks or (), settings=settings, data=request.data, device=request.device
         )
         recipe = whole.recipe(workload)

@@ -25,7 +25,7 @@ class Batch:
         targets = {k: v.to(device, non_blocking=True) for k, v in self.targets.items()}
         return replace(self, inputs=self.inputs.to(device, non_blocking=True), targets=targets)
 
-    def doubled(self) -> Batch:
+    def to_float64(self) -> Batch:
         """The batch in double precision; whole numbers stay what they are."""
         targets = {k: v.double() if v.is_floating_point() else v for k, v in self.targets.items()}
         real = isinstance(self.inputs, Tensor) and self.inputs.is_floating_point()
@@ -76,7 +76,7 @@ def batches(source: Source, index_batches: Iterable[Tensor]) -> Iterator[Batch]:
 
 
 @dataclass(frozen=True)
-class Table:
+class TensorTable:
     """Samples in memory: inputs (N, ...), targets task -> (N, ...), groups (N,) or None."""
 
     inputs: Tensor
@@ -91,12 +91,12 @@ class Table:
         inputs = self.inputs.index_select(0, indices.to(self.inputs.device))
         return Batch(inputs, {k: v[indices] for k, v in self.targets.items()})
 
-    def select(self, indices: Tensor) -> Table:
+    def select(self, indices: Tensor) -> TensorTable:
         groups = None if self.groups is None else self.groups[indices]
-        return Table(self.inputs[indices], {k: v[indices] for k, v in self.targets.items()}, groups)
+        return TensorTable(self.inputs[indices], {k: v[indices] for k, v in self.targets.items()}, groups)
 
     @classmethod
-    def concat(cls, tables: Sequence[Table]) -> Table:
+    def concat(cls, tables: Sequence[TensorTable]) -> TensorTable:
         """One table after the other; all with groups or all without."""
         groups = [t.groups for t in tables if t.groups is not None]
         targets = {k: torch.cat([t.targets[k] for t in tables]) for k in tables[0].targets}

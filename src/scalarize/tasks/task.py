@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from scalarize.tasks import metrics
 from scalarize.tasks.samples import Batch, Source, Streaming, split_groups, split_indices
-from scalarize.utils.errors import RequestError, one_of
+from scalarize.utils.errors import RequestError, unknown_name_error
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Task:
 
     loss: (prediction, target) -> scalar, the mean over samples. metric: makes a fresh accumulator for a split.
     constant_loss: targets (N, ...) -> loss of the best constant predictor on them, or None where there is none.
-    further: other metrics, as dense tasks have. units: targets -> how many things (tokens) the loss is the mean over,
-    None for samples. constant_metric: as constant_loss, of the metric.
+    extra_metrics: other metrics, as dense tasks have. units: targets -> how many things (tokens) the loss is the mean
+    over, None for samples. constant_metric: as constant_loss, of the metric.
     """
 
     name: str
@@ -49,14 +49,14 @@ class Task:
     metric_name: str
     higher_is_better: bool = True
     constant_loss: Callable[[Tensor], float] | None = None
-    further: tuple[Measure, ...] = ()
+    extra_metrics: tuple[Measure, ...] = ()
     units: Callable[[Tensor], Tensor] | None = None
     constant_metric: Callable[[Tensor], float] | None = None
 
     @property
     def measures(self) -> dict[str, bool]:
         """Whether higher is better, for each metric by name, the first one first."""
-        return {self.metric_name: self.higher_is_better} | {m.name: m.higher_is_better for m in self.further}
+        return {self.metric_name: self.higher_is_better} | {m.name: m.higher_is_better for m in self.extra_metrics}
 
 
 def binary(name: str, metric: Callable[[], metrics.Metric] = metrics.AUROC, metric_name: str = "auroc") -> Task:
@@ -163,7 +163,7 @@ class Data:
         """Only the objectives of ``names``; the length of an epoch stays. Raises RequestError for unknown ones."""
         for name in names:
             if name not in self.names:
-                raise one_of("task or domain", name, self.names)
+                raise unknown_name_error("task or domain", name, self.names)
         kept = tuple(o for o in self.objectives if o.name in set(names))
         domains = {o.domain: self.domains[o.domain] for o in kept}
         return replace(self, objectives=kept, domains=domains)

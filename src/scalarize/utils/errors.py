@@ -28,7 +28,7 @@ class DivergedError(RunError):
     """Losses, gradients or metrics of a training are no longer finite; a search replaces such a member."""
 
 
-def one_of(kind: str, name: str, known: Iterable[str], where: str = "") -> RequestError:
+def unknown_name_error(kind: str, name: str, known: Iterable[str], where: str = "") -> RequestError:
     """The error for an unknown ``name``, naming the nearest valid one.
 
     >>> str(one_of("method", "pcgrd", ["mgda", "pcgrad"]))

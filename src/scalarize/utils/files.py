@@ -14,7 +14,7 @@ from typing import Any
 from scalarize.utils.errors import RequestError, RunError
 
 
-def refusal(path: str | Path, error: OSError) -> RequestError:
+def read_error(path: str | Path, error: OSError) -> RequestError:
     """Why the file at ``path`` cannot be read, in words."""
     words = {FileNotFoundError: "no such file", IsADirectoryError: "is a directory, not a file"}
     return RequestError(f"{path}: {words.get(type(error), f'cannot be read: {error.strerror}')}")
@@ -63,7 +63,7 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text())
     except OSError as error:
-        raise refusal(path, error) from None
+        raise read_error(path, error) from None
     except (ValueError, RecursionError) as error:  # among the latter: no UTF-8, no JSON, endless digits
         raise RequestError(f"{path}: cannot be read as JSON: {error}") from None
 

@@ -22,7 +22,7 @@ def derive(*parts: int | str) -> int:
 
 
 @contextlib.contextmanager
-def drawing(seed: int, devices: Sequence[torch.device] = ()) -> Iterator[None]:
+def fork_rng(seed: int, devices: Sequence[torch.device] = ()) -> Iterator[None]:
     """Torch's global random streams begin from ``seed`` inside and are as before afterwards: the CPU's, and those of
     the CUDA devices among ``devices``.
 

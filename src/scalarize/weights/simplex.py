@@ -56,7 +56,7 @@ def normalise_rows(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(w)
 
 
-def raise_to(weights: NDArray[np.float64], floors: NDArray[np.float64]) -> NDArray[np.float64]:
+def apply_floor(weights: NDArray[np.float64], floors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rows of (M, T) raised to ``floors`` (T,), whose sum is below 1; rows above their floors stay as they are."""
     low = (weights < floors).any(axis=1)
     if not low.any():

@@ -8,7 +8,7 @@ import os
 import pkgutil
 from pathlib import Path
 
-from scalarize.utils.errors import one_of
+from scalarize.utils.errors import unknown_name_error
 from scalarize.workloads.base import Workload
 
 __all__ = ["Workload", "data_root", "get", "names"]
@@ -31,7 +31,7 @@ def names() -> list[str]:
 def get(name: str) -> Workload:
     """The workload of that name. Raises RequestError naming the nearest one."""
     if name not in _all():
-        raise one_of("workload", name, _all())
+        raise unknown_name_error("workload", name, _all())
     return _all()[name]
 
 

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
 from scalarize.tasks import metrics
-from scalarize.tasks.samples import Table
+from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain, Task
 from scalarize.utils.errors import RequestError
 from scalarize.workloads import sizes
@@ -98,7 +98,7 @@ def read(root: Path, side: int) -> tuple[Tensor, Tensor, tuple[str, ...], Tensor
 def _data(settings: Mapping[str, Any], root: Path, groups: Mapping[str, Sequence[str]]) -> Data:
     pictures, values, names, sides = read(root, settings["side"])
     targets = {g: values[:, [names.index(a) for a in members]] for g, members in groups.items()}
-    table = Table(pictures, targets)
+    table = TensorTable(pictures, targets)
     splits = {s: table.select(torch.nonzero(sides == k).flatten()) for k, s in enumerate(celeba.SPLITS)}
     policy = RandAugment(magnitude=settings["magnitude"]) if settings["randaugment"] else None
     mean, deviation = images.channel_statistics(splits["train"].inputs)

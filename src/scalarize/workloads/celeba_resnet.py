@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.tasks.samples import Table
+from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain
 from scalarize.utils.errors import RequestError
 from scalarize.workloads import sizes
@@ -37,7 +37,7 @@ def load(settings: Mapping[str, Any], root: Path) -> Data:
             "(the network halves it three times and pools 4 x 4)"
         )
     pictures, values, names, sides = read(root, side)
-    table = Table(pictures, {a: values[:, [names.index(a)]] for a in ATTRIBUTES})
+    table = TensorTable(pictures, {a: values[:, [names.index(a)]] for a in ATTRIBUTES})
     splits = {s: table.select(torch.nonzero(sides == k).flatten()) for k, s in enumerate(celeba.SPLITS)}
     mean, deviation = images.channel_statistics(splits["train"].inputs)
     tasks = [attributes_task(a, 1) for a in ATTRIBUTES]

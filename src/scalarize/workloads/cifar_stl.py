@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.tasks.samples import Table
+from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain, multiclass
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
@@ -32,12 +32,12 @@ REMEDY = "put the published files there (CIFAR-10: python or binary version; STL
 
 
 @functools.lru_cache(maxsize=1)
-def _read(root: Path) -> dict[str, dict[str, Table]]:
-    found: dict[str, dict[str, Table]] = {"cifar": {}, "stl": {}}
+def _read(root: Path) -> dict[str, dict[str, TensorTable]]:
+    found: dict[str, dict[str, TensorTable]] = {"cifar": {}, "stl": {}}
     for split in ("train", "test"):
         for name, read in (("cifar", cifar.cifar), ("stl", cifar.stl)):
             pictures, labels = read(root, split)
-            found[name][split] = Table(images.resize(pictures, SIDE), {TASK.name: labels})
+            found[name][split] = TensorTable(images.resize(pictures, SIDE), {TASK.name: labels})
     return found
 
 

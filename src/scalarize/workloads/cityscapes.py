@@ -40,7 +40,7 @@ def load(settings: Mapping[str, Any], root: Path) -> Data:
     if kind is None:
         raise RequestError(f"{root / cityscapes.FOLDER}: no Cityscapes there: {REMEDY}")
     views = {
-        split: cityscapes.Views(root, kind, split, tuple(cityscapes.names(root, kind, split)), classes)
+        split: cityscapes.CityscapesViews(root, kind, split, tuple(cityscapes.names(root, kind, split)), classes)
         for split in cityscapes.SIDES
     }
     train, held = split_groups(torch.arange(len(views["train"].views)), (1 - HELD, HELD), settings["split_seed"])

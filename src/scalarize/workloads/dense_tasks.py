@@ -26,7 +26,7 @@ def segmentation(classes: int, name: str = "segmentation") -> Task:
 
     accuracy = Measure("pixel-accuracy", metrics.PixelAccuracy)
     return Task(
-        name, classes, loss, lambda: metrics.MeanIoU(classes), "miou", constant_loss=constant, further=(accuracy,)
+        name, classes, loss, lambda: metrics.MeanIoU(classes), "miou", constant_loss=constant, extra_metrics=(accuracy,)
     )
 
 
@@ -50,7 +50,7 @@ def depth(name: str = "depth") -> Task:
         "absolute-error",
         higher_is_better=False,
         constant_loss=constant,
-        further=(relative,),
+        extra_metrics=(relative,),
     )
 
 
@@ -77,5 +77,5 @@ def normals(name: str = "normals") -> Task:
         "mean-angle",
         higher_is_better=False,
         constant_loss=constant,
-        further=(near,),
+        extra_metrics=(near,),
     )

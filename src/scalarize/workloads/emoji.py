@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.tasks.samples import Table, split_groups
+from scalarize.tasks.samples import TensorTable, split_groups
 from scalarize.tasks.task import Data, Domain, multiclass
-from scalarize.utils.errors import RequestError, one_of
+from scalarize.utils.errors import RequestError, unknown_name_error
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 from scalarize.workloads.datasets import emoji, images, manifest
@@ -34,7 +34,7 @@ REFERENCE = "google"
 
 
 @functools.lru_cache(maxsize=2)
-def _read(folder: Path, stamp: int) -> dict[str, Table]:
+def _read(folder: Path, stamp: int) -> dict[str, TensorTable]:
     """Each vendor's samples; category -1 where it is left out. ``stamp`` changes with the file."""
     content = manifest.load(folder, emoji.FILE, emoji.REMEDY)
     vendors = [content[v] for v in content]
@@ -48,18 +48,18 @@ def _read(folder: Path, stamp: int) -> dict[str, Table]:
             "subcategory": torch.tensor([subcategories.index(c) for c in vendor["subcategories"]]),
             "skin-tone": vendor["tones"],
         }
-        tables[name] = Table(vendor["images"], targets, groups)
+        tables[name] = TensorTable(vendor["images"], targets, groups)
     return tables
 
 
-def read(root: Path) -> dict[str, Table]:
+def read(root: Path) -> dict[str, TensorTable]:
     """vendor -> all its drawings, uint8 (N, 3, 64, 64). Raises RequestError where the file is missing or damaged."""
     folder = root / "emoji"
     path = folder / emoji.FILE
     return _read(folder, path.stat().st_mtime_ns if path.is_file() else 0)
 
 
-def split_rows(tables: Mapping[str, Table], seed: int) -> dict[str, dict[str, Tensor]]:
+def split_rows(tables: Mapping[str, TensorTable], seed: int) -> dict[str, dict[str, Tensor]]:
     """vendor -> split -> rows. Whole groups, over all vendors; those with skin tones, which are large, apart."""
     groups = torch.cat([_groups(t) for t in tables.values()])
     toned = torch.cat([t.targets["skin-tone"] for t in tables.values()]) > 0
@@ -77,12 +77,12 @@ def split_rows(tables: Mapping[str, Table], seed: int) -> dict[str, dict[str, Te
     }
 
 
-def _groups(table: Table) -> Tensor:
+def _groups(table: TensorTable) -> Tensor:
     assert table.groups is not None
     return table.groups
 
 
-def _domains(settings: Mapping[str, Any], root: Path, labels: tuple[str, ...]) -> dict[str, dict[str, Table]]:
+def _domains(settings: Mapping[str, Any], root: Path, labels: tuple[str, ...]) -> dict[str, dict[str, TensorTable]]:
     """vendor -> split -> samples with the targets ``labels``, resized, for the vendors asked for."""
     tables = read(root)
     for vendor in settings["vendors"]:
@@ -91,9 +91,9 @@ def _domains(settings: Mapping[str, Any], root: Path, labels: tuple[str, ...]) -
                 f"{root / 'emoji' / emoji.FILE}: holds no {vendor} emoji: {emoji.REMEDY} --accept-licence"
             )
         if vendor not in tables:
-            raise one_of("vendor", vendor, (*emoji.FREE, *emoji.RESTRICTED), where=" in data.vendors")
+            raise unknown_name_error("vendor", vendor, (*emoji.FREE, *emoji.RESTRICTED), where=" in data.vendors")
     rows = split_rows(tables, settings["split_seed"])
-    domains: dict[str, dict[str, Table]] = {}
+    domains: dict[str, dict[str, TensorTable]] = {}
     for vendor in settings["vendors"]:
         table = tables[vendor]
         keep = torch.ones(len(table), dtype=torch.bool)
@@ -105,7 +105,7 @@ def _domains(settings: Mapping[str, Any], root: Path, labels: tuple[str, ...]) -
         for split, chosen in rows[vendor].items():
             part = table.select(chosen[keep[chosen]])
             targets = {label: part.targets[label] for label in labels}
-            domains[vendor][split] = Table(images.resize(part.inputs, settings["side"]), targets, part.groups)
+            domains[vendor][split] = TensorTable(images.resize(part.inputs, settings["side"]), targets, part.groups)
     return domains
 
 
@@ -123,7 +123,7 @@ def load_vendors(settings: Mapping[str, Any], root: Path) -> Data:
     """One label, the vendors as domains; an epoch is as long as google's training set, or else the first vendor's."""
     label = settings["label"]
     if label not in CLASSES:
-        raise one_of("label", label, CLASSES, where=" in data.label")
+        raise unknown_name_error("label", label, CLASSES, where=" in data.label")
     parts = _domains(settings, root, (label,))
     augment = _augment(settings)
     domains = [Domain(vendor, splits, augment) for vendor, splits in parts.items()]
@@ -135,7 +135,7 @@ def load_vendors(settings: Mapping[str, Any], root: Path) -> Data:
 def load_tasks(settings: Mapping[str, Any], root: Path) -> Data:
     """Category, subcategory and skin tone of the drawings of all vendors together."""
     parts = _domains(settings, root, tuple(CLASSES))
-    merged = {split: Table.concat([splits[split] for splits in parts.values()]) for split in SPLITS}
+    merged = {split: TensorTable.concat([splits[split] for splits in parts.values()]) for split in SPLITS}
     domain = Domain("all", merged, _augment(settings))
     return Data.multi_task(
         [multiclass(k, n) for k, n in CLASSES.items()], domain, **_info(merged["train"].inputs, settings)

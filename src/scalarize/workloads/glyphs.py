@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
 from scalarize.tasks import metrics
-from scalarize.tasks.samples import Table
+from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain, binary, multiclass
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
@@ -37,7 +37,7 @@ TASKS = (
 
 
 @functools.lru_cache(maxsize=2)
-def _read(installed: bool, drawings: int) -> tuple[Table, Tensor, list[fonts.Font], Tensor]:
+def _read(installed: bool, drawings: int) -> tuple[TensorTable, Tensor, list[fonts.Font], Tensor]:
     """All drawings with the three targets, each one's kind (N,), the fonts, each one's font (N,)."""
     found = fonts.find(installed)
     drawn = fonts.glyphs(found, SIDE, drawings, seed=0)
@@ -46,7 +46,7 @@ def _read(installed: bool, drawings: int) -> tuple[Table, Tensor, list[fonts.Fon
     )
     targets = {"character": drawn["character"], "bold": bold[drawn["font"]], "italic": italic[drawn["font"]]}
     kinds = torch.tensor([fonts.KINDS.index(f.kind) for f in found])
-    return Table(drawn["images"], targets, drawn["group"]), kinds[drawn["font"]], found, drawn["font"]
+    return TensorTable(drawn["images"], targets, drawn["group"]), kinds[drawn["font"]], found, drawn["font"]
 
 
 def sides(fonts_found: Sequence[fonts.Font], seed: int) -> dict[str, list[int]]:
@@ -66,7 +66,7 @@ def sides(fonts_found: Sequence[fonts.Font], seed: int) -> dict[str, list[int]]:
     return found
 
 
-def _split(settings: Mapping[str, Any]) -> tuple[dict[str, Table], dict[str, Tensor]]:
+def _split(settings: Mapping[str, Any]) -> tuple[dict[str, TensorTable], dict[str, Tensor]]:
     """split -> drawings, split -> kinds."""
     table, kinds, found, number = _read(settings["installed"], settings["drawings"])
     by_family = sides(found, settings["split_seed"])
@@ -76,7 +76,7 @@ def _split(settings: Mapping[str, Any]) -> tuple[dict[str, Table], dict[str, Ten
     return {s: table.select(r) for s, r in rows.items()}, {s: kinds[r] for s, r in rows.items()}
 
 
-def _info(train: Table) -> dict[str, Any]:
+def _info(train: TensorTable) -> dict[str, Any]:
     mean, deviation = images.channel_statistics(train.inputs)
     return {"mean": mean, "deviation": deviation}
 
@@ -87,7 +87,7 @@ def load_kinds(settings: Mapping[str, Any], root: Path) -> Data:
     domains = []
     for number, kind in enumerate(fonts.KINDS):
         parts = {s: t.select(torch.nonzero(kinds[s] == number).flatten()) for s, t in tables.items()}
-        only = {s: Table(t.inputs, {"character": t.targets["character"]}, t.groups) for s, t in parts.items()}
+        only = {s: TensorTable(t.inputs, {"character": t.targets["character"]}, t.groups) for s, t in parts.items()}
         domains.append(Domain(kind, only))
     return Data.multi_domain(CHARACTER, domains, "mono", **_info(tables["train"]))
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.tasks.samples import Table
+from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain, multiclass
 from scalarize.utils.errors import RequestError
 from scalarize.workloads.base import Workload
@@ -38,14 +38,14 @@ def overlay(left: Tensor, right: Tensor) -> Tensor:
     return canvas.amax(0)
 
 
-def pairs(pictures: Tensor, labels: Tensor, generator: torch.Generator) -> Table:
+def pairs(pictures: Tensor, labels: Tensor, generator: torch.Generator) -> TensorTable:
     """Each picture as the left one, with a right one from a random permutation."""
     partner = torch.randperm(len(pictures), generator=generator)
-    return Table(overlay(pictures, pictures[partner]), {"left": labels, "right": labels[partner]})
+    return TensorTable(overlay(pictures, pictures[partner]), {"left": labels, "right": labels[partner]})
 
 
 @functools.lru_cache(maxsize=2)
-def _splits(folders: tuple[Path, ...], remedy: str, seed: int, share: float) -> dict[str, Table]:
+def _splits(folders: tuple[Path, ...], remedy: str, seed: int, share: float) -> dict[str, TensorTable]:
     pictures, labels = idx.images_and_labels(folders, "train", remedy)
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(pictures), generator=generator)[: round(share * len(pictures))]

@@ -13,10 +13,10 @@ from torch import nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe
 from scalarize.tasks import task as kinds
-from scalarize.tasks.samples import Table, split_indices
+from scalarize.tasks.samples import TensorTable, split_indices
 from scalarize.tasks.task import Data, Domain, Task
 from scalarize.utils import files
-from scalarize.utils.errors import RequestError, one_of
+from scalarize.utils.errors import RequestError, unknown_name_error
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 from scalarize.workloads.datasets.tables import numeric_inputs
@@ -80,7 +80,7 @@ def from_csv(path: Path, targets: Sequence[str]) -> Workload:
     try:
         frame = pd.read_csv(path)
     except OSError as error:
-        raise files.refusal(path, error) from None
+        raise files.read_error(path, error) from None
     except UnicodeDecodeError:
         raise RequestError(f"{path}: cannot be read as CSV: it is not UTF-8; save it so") from None
     except ValueError as error:
@@ -89,7 +89,7 @@ def from_csv(path: Path, targets: Sequence[str]) -> Workload:
         raise RequestError(f"--csv {path} needs --targets: name columns of {', '.join(map(str, frame.columns))}")
     for name in targets:
         if name not in frame.columns:
-            raise one_of("target", name, map(str, frame.columns), where=f" in {path}")
+            raise unknown_name_error("target", name, map(str, frame.columns), where=f" in {path}")
     if len(set(targets)) != len(targets):
         raise RequestError(f"--targets names a column twice: {', '.join(targets)}")
     if len(frame) < SMALLEST:
@@ -105,10 +105,10 @@ def from_csv(path: Path, targets: Sequence[str]) -> Workload:
         check_size(f"{path}: column {column!r}", rest[column].dropna())
 
     def load(settings: Mapping[str, Any], root: Path) -> Data:
-        whole = Table(torch.zeros(len(frame), 0), {})
+        whole = TensorTable(torch.zeros(len(frame), 0), {})
         parts = split_indices(whole, (0.6, 0.2, 0.2), settings["split_seed"])
         values = {name: torch.tensor(column) for name, (_, column) in posed.items()}
-        table = Table(numeric_inputs(rest[inputs], parts[0]), values)
+        table = TensorTable(numeric_inputs(rest[inputs], parts[0]), values)
         splits = {n: table.select(p) for n, p in zip(("train", "validation", "test"), parts, strict=True)}
         tasks = [task for task, _ in posed.values()]
         return Data.multi_task(tasks, Domain(path.stem, splits), inputs=table.inputs.shape[1])

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe
-from scalarize.tasks.samples import Table, split_indices
+from scalarize.tasks.samples import TensorTable, split_indices
 from scalarize.tasks.task import Data, Domain, binary, regression
 from scalarize.utils.errors import RequestError
 from scalarize.workloads import sizes
@@ -72,13 +72,13 @@ def targets(frame: pd.DataFrame) -> dict[str, Tensor]:
 
 
 @functools.lru_cache(maxsize=4)
-def _prepared(split_seed: int, drop: tuple[str, ...]) -> tuple[Table, dict[str, Tensor]]:
+def _prepared(split_seed: int, drop: tuple[str, ...]) -> tuple[TensorTable, dict[str, Tensor]]:
     """The whole table, and the rows (n,) of each split: 60/20/20 by person."""
     frame = read()
     persons = torch.tensor(frame.zper.to_numpy())
-    parts = split_indices(Table(torch.zeros(len(frame), 0), {}, persons), (0.6, 0.2, 0.2), split_seed)
+    parts = split_indices(TensorTable(torch.zeros(len(frame), 0), {}, persons), (0.6, 0.2, 0.2), split_seed)
     inputs = numeric_inputs(frame.drop(columns=[*NOT_INPUTS, *drop]), parts[0])
-    return Table(inputs, targets(frame), persons), dict(zip(SPLITS, parts, strict=True))
+    return TensorTable(inputs, targets(frame), persons), dict(zip(SPLITS, parts, strict=True))
 
 
 def load_tasks(settings: Mapping[str, Any], root: Path) -> Data:

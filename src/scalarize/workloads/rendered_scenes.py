@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from scalarize.learners.recipe import OptimizerRecipe, Recipe
 from scalarize.tasks.samples import Batch, split_groups
 from scalarize.tasks.task import Data, Domain
-from scalarize.utils.errors import RequestError, one_of
+from scalarize.utils.errors import RequestError, unknown_name_error
 from scalarize.workloads import dense_tasks, sizes
 from scalarize.workloads.base import Workload
 from scalarize.workloads.datasets import images, manifest, rendered
@@ -88,7 +88,7 @@ def get(root: Path, options: Mapping[str, Any]) -> Path:
     known = {"frames": rendered.FRAMES, "seed": 0}
     for key, value in options.items():
         if key != "accept_licence" and key not in known:
-            raise one_of("setting", key, known, where=" in --set")
+            raise unknown_name_error("setting", key, known, where=" in --set")
         if key in known and (not isinstance(value, int) or value < (key == "frames")):
             raise RequestError(f"--set {key}={value}: a whole number from {int(key == 'frames')}")
     return rendered.build(root, options.get("frames", rendered.FRAMES), options.get("seed", 0))

@@ -78,7 +78,7 @@ def load(settings: Mapping[str, Any], root: Path) -> Data:
     splits = {}
     for split, found in views.items():
         groups = torch.tensor([numbers[view.partition("/")[0]] for view in found])
-        decode = taskonomy.Views(root, tuple(found), side, scales)
+        decode = taskonomy.TaskonomyViews(root, tuple(found), side, scales)
         splits[split] = Streamed(decode, torch.arange(len(found)), settings["workers"], groups)
     mean, deviation = scales["normal"]
     augment = Mirror((mean[0], deviation[0])) if settings["mirror"] else None

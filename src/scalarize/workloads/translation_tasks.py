@@ -45,7 +45,7 @@ def translation(language: str, subwords: Subwords, smoothing: float, beams: int,
         higher_is_better=False,
         constant_loss=constant,
         constant_metric=lambda target: constant(target, 0.0),
-        further=(error, bleu) if beams else (error,),
+        extra_metrics=(error, bleu) if beams else (error,),
         units=tokens,
     )
 

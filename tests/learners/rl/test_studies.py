@@ -11,7 +11,7 @@ import torch
 
 from scalarize import workloads
 from scalarize.learners.rl.environments import Goals, played
-from scalarize.runs.request import Problem
+from scalarize.runs.request import WorkloadRequest
 from scalarize.studies import budget
 from scalarize.studies.execute import Context
 from scalarize.studies.kurin2022 import reinforcement
@@ -24,7 +24,7 @@ def context(name: str) -> Context:
     names = workload.objectives
     domains = {n: Domain(n, {"train": Goals(torch.arange(2))}) for n in names}
     data = Data(tuple(Objective(n, played(n, 4), n) for n in names), domains, 10)
-    return Context(Problem(workload=name), workload, data, budget.parse("full"))
+    return Context(WorkloadRequest(workload=name), workload, data, budget.parse("full"))
 
 
 def test_the_papers_settings() -> None:

@@ -8,7 +8,7 @@ import torch
 
 import scalarize
 from scalarize.search.algorithms import registry
-from scalarize.search.algorithms.base import Generation, Setting, Told
+from scalarize.search.algorithms.base import Generation, GenerationResult, Setting
 from scalarize.search.algorithms.pb2 import observations
 from scalarize.search.sampling import Spread
 from scalarize.search.space import Range, Space
@@ -21,7 +21,9 @@ SPACE = Space(("a", "b", "c"), groups=(("b", "c"),), also={"lr": Range(1e-4, 1e-
 def told(index, parent, weights, score, member=None):
     member = np.arange(len(score)) if member is None else np.array(member)
     generation = Generation(index, 3 * (index + 1), member, np.array(parent), np.array(weights, float))
-    return Told(generation, np.tile(np.array(score, float)[:, None], (1, len(weights[0]))), np.array(score, float))
+    return GenerationResult(
+        generation, np.tile(np.array(score, float)[:, None], (1, len(weights[0]))), np.array(score, float)
+    )
 
 
 def test_clone_is_not_credited_with_its_donors_gain():

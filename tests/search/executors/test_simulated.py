@@ -7,7 +7,7 @@ import pytest
 
 import scalarize
 from scalarize.learners.supervised import Learner
-from scalarize.search.executors.simulated import Cluster, Plan, SimulatedLearner, Timing, simulate
+from scalarize.search.executors.simulated import Cluster, SimulatedLearner, SimulatedSchedule, Timing, simulate
 
 EVEN = Timing(epoch=100.0, evaluation=0.0, checkpoint=0.0, jitter=0.0, straggling=0.0)
 SURE = Cluster(nodes=5, slots=2, failures=1e12)
@@ -15,7 +15,7 @@ SURE = Cluster(nodes=5, slots=2, failures=1e12)
 
 def plan(**changes):
     base = {"members": 10, "generations": 4, "ready": 3, "decision": 0.0, "timing": EVEN, "cluster": SURE}
-    return Plan(**{**base, **changes})
+    return SimulatedSchedule(**{**base, **changes})
 
 
 def test_even_trainings_lose_nothing():

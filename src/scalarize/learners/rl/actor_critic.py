@@ -15,16 +15,16 @@ from scalarize import methods
 from scalarize.learners.probes import Probe
 from scalarize.learners.recipe import Recipe
 from scalarize.learners.rl import sac, settings
-from scalarize.learners.rl.balanced_optimizer import Half
+from scalarize.learners.rl.balanced_optimizer import BalancedOptimizer
 from scalarize.learners.rl.environments import Array, Environments, play
-from scalarize.learners.rl.epoch_statistics import Seen
+from scalarize.learners.rl.epoch_statistics import EpochStatistics
 from scalarize.learners.rl.networks import ActorCritic
 from scalarize.learners.rl.replay import Replay, Transitions
 from scalarize.learners.rows import Row
 from scalarize.methods import Method, Needs
 from scalarize.tasks.task import Data
 from scalarize.utils.errors import DivergedError, RequestError
-from scalarize.utils.seeds import derive, drawing
+from scalarize.utils.seeds import derive, fork_rng
 from scalarize.weights.policy import Policy
 
 
@@ -59,14 +59,14 @@ class ActorCriticLearner:
         self.epoch = 0
         self.device, self.dtype = torch.device(device), getattr(torch, precision)
         torch.set_num_threads(recipe.threads)
-        with drawing(derive(seed, "init")):
+        with fork_rng(derive(seed, "init")):
             built = build()
         assert isinstance(built, ActorCritic)
         self.model = built.to(self.device, self.dtype)
         self.probes: list[Probe] = []
         self.times: list[dict[str, float]] = []
         self.replay = self._empty()
-        self.halves: dict[str, Half] = {}
+        self.halves: dict[str, BalancedOptimizer] = {}
         self._temperature = torch.optim.Adam([self.model.log_temperature], recipe.optimizer.lr)
         self._environments: Environments | None = None
         self._chosen: Policy | Method | None = None
@@ -134,8 +134,8 @@ class ActorCriticLearner:
             raise RequestError(f"{method.name} compares tasks sample by sample: environments share none")
         before, decay = copy.deepcopy(self._memory()), self.recipe.optimizer.weight_decay
         self.halves = {
-            "critic": Half(self.model.critics, method, self.recipe, self.tasks, 0.0),
-            "actor": Half(self.model.actor, copy.deepcopy(method), self.recipe, self.tasks, decay),
+            "critic": BalancedOptimizer(self.model.critics, method, self.recipe, self.tasks, 0.0),
+            "actor": BalancedOptimizer(self.model.actor, copy.deepcopy(method), self.recipe, self.tasks, decay),
         }
         if before:
             for name, half in self.halves.items():
@@ -152,7 +152,7 @@ class ActorCriticLearner:
             half.begin(epoch, derive(self.seed, "method", epoch))
         if self.replay.size == 0 and self.step > 0:  # the state that training goes on from had none
             self.fill(max(1, own.initial_steps))
-        seen = Seen(len(self.tasks))
+        seen = EpochStatistics(len(self.tasks))
         observations = self.environments.reset(self._goals("train"), derive(self.seed, "goals", epoch))
         for number in range(self.data.epoch_size):
             at_random = self.step + number < own.initial_steps
@@ -172,7 +172,9 @@ class ActorCriticLearner:
             first = epoch * self.data.epoch_size
             self.on_rows(seen.rows(self.data.objectives, first, self.step, self.epoch, temperature) + probed)
 
-    def _interact(self, observations: Array, draw: torch.Generator, at_random: bool, seen: Seen | None) -> Array:
+    def _interact(
+        self, observations: Array, draw: torch.Generator, at_random: bool, seen: EpochStatistics | None
+    ) -> Array:
         """Act once in every environment and keep what followed; the observations to act on next."""
         shape = (len(self.tasks), self.model.actions)
         actions = 2 * torch.rand(shape, generator=draw).numpy() - 1 if at_random else self._act(observations, draw)
@@ -205,7 +207,7 @@ class ActorCriticLearner:
         actions: Array = found.squeeze(1).float().cpu().numpy()
         return actions
 
-    def update(self, draw: torch.Generator, seen: Seen | None = None) -> None:
+    def update(self, draw: torch.Generator, seen: EpochStatistics | None = None) -> None:
         """One update of critics, actor, temperature and targets, on batches drawn from the replay."""
         critic, actor = self.halves["critic"], self.halves["actor"]
         # T gradients of T small graphs cost about one backward; of one large graph T.

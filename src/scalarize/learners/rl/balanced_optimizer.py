@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from scalarize.balancer.balancer import Balancer, Used
+from scalarize.balancer.balancer import BackwardResult, Balancer
 from scalarize.learners.optimizer import make_optimizer
 from scalarize.learners.recipe import Recipe
 from scalarize.methods import Method
 
 
-class Half:
+class BalancedOptimizer:
     """Updates ``module`` from a loss a task as ``method`` says, at parameter level, with l2 ``decay``."""
 
     def __init__(self, module: nn.Module, method: Method, recipe: Recipe, tasks: Sequence[str], decay: float) -> None:
@@ -31,7 +31,7 @@ class Half:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
-    def update(self, losses: Sequence[Sequence[Tensor]]) -> Used:
+    def update(self, losses: Sequence[Sequence[Tensor]]) -> BackwardResult:
         """One step on the tasks' losses, those of further batches after those of the first."""
         self.optimizer.zero_grad(set_to_none=True)
         named = [dict(zip(self.tasks, own, strict=True)) for own in losses]

@@ -77,7 +77,7 @@ def _played(*_: Any) -> Any:
 
 def played(name: str, actions: int) -> Task:
     """A task that is learned by acting with ``actions`` numbers: success rate, and the mean return of an episode."""
-    return Task(name, actions, _played, _played, "success", further=(Measure("return", _played),))
+    return Task(name, actions, _played, _played, "success", extra_metrics=(Measure("return", _played),))
 
 
 def play(

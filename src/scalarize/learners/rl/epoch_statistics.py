@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scalarize.balancer.balancer import Used
+from scalarize.balancer.balancer import BackwardResult
 from scalarize.learners.rl.environments import Step
 from scalarize.learners.rows import Row, tidy
 from scalarize.tasks.task import Objective
 
 
-class Seen:
+class EpochStatistics:
     """Sums over an epoch of ``tasks`` tasks. ``seconds``: spent acting and updating."""
 
     def __init__(self, tasks: int) -> None:
@@ -44,7 +44,11 @@ class Seen:
             self._running[t], self._solved[t] = 0.0, False
 
     def update(
-        self, critic_losses: Sequence[Tensor], actor_losses: Sequence[Tensor], critic: Used, actor: Used
+        self,
+        critic_losses: Sequence[Tensor],
+        actor_losses: Sequence[Tensor],
+        critic: BackwardResult,
+        actor: BackwardResult,
     ) -> None:
         """One update: losses of the tasks, and what the method used for critics and actor."""
         self.updates += 1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.report.charts import Chart, Series
+from scalarize.report.figures.common import settings_in_title
 from scalarize.report.figures.heat import heat_of, matrix
-from scalarize.report.figures.titles import of
 
 AXES = ("pair of tasks", "size of the model")
 MARKS = (
@@ -16,7 +16,7 @@ MARKS = (
 )
 
 
-def gains(table: Table) -> list[Chart]:
+def gains(table: StudyTable) -> list[Chart]:
     """The best weight, and the gains at it, by pair and size (Royer et al. 2023, figure 2)."""
     frame = table.frame.assign(pair=table.frame["pair"].str.replace("|", " + ", regex=False))
     frame = frame.sort_values("parameters", kind="stable")
@@ -26,14 +26,14 @@ def gains(table: Table) -> list[Chart]:
         "gain_second": "Gain of the second task in its metric",
         "gain_average": "Average gain in the metrics",
     }
-    where = of(table)
+    where = settings_in_title(table)
     return [
         heat_of(frame, "size", "pair", key, f"{title}, {where}", AXES, gains=key != "p_star", note=table.note)
         for key, title in titles.items()
     ]
 
 
-def trade_off(table: Table, apart: bool) -> list[Chart]:
+def trade_off(table: StudyTable, apart: bool) -> list[Chart]:
     """Scores of two tasks over the weight, sizes in one figure or each in its own (figures 3, B and C there)."""
     found = []
     for pair, own in table.frame.groupby("pair", sort=False):
@@ -44,7 +44,7 @@ def trade_off(table: Table, apart: bool) -> list[Chart]:
             drawn = [_path(str(size), rows) for size, rows in kept] + [_alone([rows for _, rows in kept])]
             found.append(
                 Chart(
-                    title=f"{first} against {second}{suffix}, {of(table)}",
+                    title=f"{first} against {second}{suffix}, {settings_in_title(table)}",
                     kind="points",
                     alt=f"Test score of {first} and {second} over the weight, {len(drawn)} series. "
                     + " ".join(table.findings),
@@ -74,13 +74,13 @@ def _alone(sizes: list[pd.DataFrame]) -> Series:
     return Series("single-task models", first, second, labels=labels, sizes=heads["parameters"].tolist())
 
 
-def agreement(table: Table) -> list[Chart]:
+def agreement(table: StudyTable) -> list[Chart]:
     """How alike two sizes order the weights."""
-    title = f"Rank correlation of weights between sizes, {of(table)}"
+    title = f"Rank correlation of weights between sizes, {settings_in_title(table)}"
     return [matrix(table.frame, "correlation", title, "size of the model", gains=True, note=table.note)]
 
 
-def discrepancy(table: Table) -> list[Chart]:
+def discrepancy(table: StudyTable) -> list[Chart]:
     """Gains on training data against gains on test data, a point a seed (figure D there)."""
     series = [
         Series(str(size), (own["train_gain_average"]).tolist(), own["gain_average"].tolist())

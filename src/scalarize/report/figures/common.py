@@ -1,15 +1,15 @@
-"""One value a row with its interval, in the order of the frame."""
+"""Parts of several figures: what a title says of its table, and one value a row with its interval."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.report.charts import Chart, Series
 
 
 def single_intervals(
-    table: Table, frame: pd.DataFrame, name: str, value: str, low: str, high: str, label: str, said: str
+    table: StudyTable, frame: pd.DataFrame, name: str, value: str, low: str, high: str, label: str, said: str
 ) -> Chart:
     """Columns of ``frame``: name of the row, its value, the interval's ends. label: of the axis; said: what the alt
     text begins with."""
@@ -27,3 +27,10 @@ def single_intervals(
         rows=tuple(map(str, frame[name])),
         note=table.note,
     )
+
+
+def settings_in_title(table: StudyTable) -> str:
+    """The workload, and what the title says besides the table's kind."""
+    inside = table.title.rpartition("(")[2].rstrip(")")
+    sizes = table.title.partition(",")[2].partition("(")[0].strip()
+    return f"{inside}, {sizes}" if sizes else inside

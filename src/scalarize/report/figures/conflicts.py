@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.report.charts import Chart, Series
-from scalarize.report.figures.common import single_intervals
+from scalarize.report.figures.common import settings_in_title, single_intervals
 from scalarize.report.figures.heat import heat_of, matrix
-from scalarize.report.figures.titles import of
 
 MOST_LINES = 14
 
 
-def course(table: Table) -> list[Chart]:
+def course(table: StudyTable) -> list[Chart]:
     """Conflicts and losses over epochs, a line a method and learning rate (Royer et al. 2023, figures 4 and E)."""
     frame = table.frame
     # One line a method and learning rate; sizes differ little, so they are a band.
@@ -26,7 +25,7 @@ def course(table: Table) -> list[Chart]:
         ends = "; ".join(f"{s.name} ends at {s.y[-1]:.3g}" for s in series)
         found.append(
             Chart(
-                title=f"{label.split(',')[0].capitalize()} over epochs, {of(table)}",
+                title=f"{label.split(',')[0].capitalize()} over epochs, {settings_in_title(table)}",
                 kind="lines",
                 alt=f"{label} over epochs: {ends}.",
                 x_label="epoch",
@@ -38,7 +37,7 @@ def course(table: Table) -> list[Chart]:
     return found
 
 
-def against(table: Table) -> list[Chart]:
+def against(table: StudyTable) -> list[Chart]:
     """The share of conflicts against the final score, a point a run."""
     series = [
         Series(f"{m}, learning rate {r:g}", own["score"].tolist(), own["share"].tolist())
@@ -57,7 +56,7 @@ def against(table: Table) -> list[Chart]:
     ]
 
 
-def axes(table: Table) -> list[Chart]:
+def axes(table: StudyTable) -> list[Chart]:
     """How far each axis changes the share of conflicts (figure 5a there)."""
     frame = table.frame.sort_values("variance x 1e4", ascending=False)
     columns = ("axis", "variance x 1e4", "low", "high")
@@ -65,16 +64,16 @@ def axes(table: Table) -> list[Chart]:
     return [single_intervals(table, frame, *columns, "variance of the share, x 1e-4, median over settings", said)]
 
 
-def pairs(table: Table) -> list[Chart]:
+def pairs(table: StudyTable) -> list[Chart]:
     """The share of conflicts between two tasks or domains."""
-    title = f"Share of conflicts by pair, {of(table)}"
+    title = f"Share of conflicts by pair, {settings_in_title(table)}"
     return [matrix(table.frame, "share", title, "task or domain", note=table.note)]
 
 
-def layers(table: Table) -> list[Chart]:
+def layers(table: StudyTable) -> list[Chart]:
     """The share of conflicts in single layers, by size."""
     frame = table.frame.assign(
         setting=[f"depth {d}, width {w:g}" for d, w in zip(table.frame["depth"], table.frame["width"], strict=True)]
     )
-    title = f"Share of conflicts by layer, {of(table)}"
+    title = f"Share of conflicts by layer, {settings_in_title(table)}"
     return [heat_of(frame, "setting", "layer", "share", title, ("layer", "size of the model"), note=table.note)]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.report.charts import Chart, Series
 from scalarize.report.figures.common import single_intervals
 
@@ -15,7 +15,7 @@ def _name(row: object, kind: object, several: bool) -> str:
     return f"{row}, {kind}" if several else str(row)
 
 
-def bands(table: Table) -> list[Chart]:
+def bands(table: StudyTable) -> list[Chart]:
     """A line a row and kind over epochs, its interval as a band; kinds other than the first are further colours."""
     several = table.frame["kind"].nunique() > 1
     series = []
@@ -39,7 +39,7 @@ def bands(table: Table) -> list[Chart]:
     ]
 
 
-def ratios(table: Table) -> list[Chart]:
+def ratios(table: StudyTable) -> list[Chart]:
     """Time of each row's step over plain training's, quartiles as bars."""
     frame = table.frame.sort_values("to_bare", kind="stable")
     columns = ("method", "to_bare", "to_bare_low", "to_bare_high")
@@ -47,7 +47,7 @@ def ratios(table: Table) -> list[Chart]:
     return [single_intervals(table, frame, *columns, "time of a step, plain training = 1", said)]
 
 
-def _grouped(table: Table, frame: pd.DataFrame, title: str, label: str) -> Chart:
+def _grouped(table: StudyTable, frame: pd.DataFrame, title: str, label: str) -> Chart:
     """Intervals by row, one colour a kind, side by side."""
     rows = list(dict.fromkeys(frame["row"]))
     kinds = list(dict.fromkeys(frame["kind"]))
@@ -69,12 +69,12 @@ def _grouped(table: Table, frame: pd.DataFrame, title: str, label: str) -> Chart
     )
 
 
-def contrast(table: Table) -> list[Chart]:
+def contrast(table: StudyTable) -> list[Chart]:
     """Each row's value, a colour a kind."""
     return [_grouped(table, table.frame, table.title, table.title.partition(" (")[0].lower())]
 
 
-def onset(table: Table) -> list[Chart]:
+def onset(table: StudyTable) -> list[Chart]:
     """Epoch of the best validation score, and how far validation falls after it."""
     head, _, where = table.title.removesuffix(")").rpartition(" (")
     metric = head.partition(", ")[2]  # empty for the average
@@ -88,7 +88,7 @@ def onset(table: Table) -> list[Chart]:
     ]
 
 
-def plane(table: Table) -> list[Chart]:
+def plane(table: StudyTable) -> list[Chart]:
     """Models in the plane of two metrics, a colour a row, and the front of all of them as a line."""
     frame = table.frame
     name = {"x_label": "x", "y_label": "y"} | {k: str(frame[k].iloc[0]) for k in ("x_label", "y_label")}
@@ -114,7 +114,7 @@ def plane(table: Table) -> list[Chart]:
     ]
 
 
-def averages(table: Table) -> list[Chart]:
+def averages(table: StudyTable) -> list[Chart]:
     """Validation against test error, a point a model."""
     frame = table.frame.dropna(subset=["validation", "test"])
     series = tuple(
@@ -134,7 +134,7 @@ def averages(table: Table) -> list[Chart]:
     ]
 
 
-def by_rate(table: Table) -> list[Chart]:
+def by_rate(table: StudyTable) -> list[Chart]:
     """Test error over the learning rate, a line a row."""
     series = tuple(
         Series(str(row), own["rate"].tolist(), own["test"].tolist(), joined=True)
@@ -154,14 +154,14 @@ def by_rate(table: Table) -> list[Chart]:
     ]
 
 
-def update_times(table: Table) -> list[Chart]:
+def update_times(table: StudyTable) -> list[Chart]:
     """Seconds of each row's updates, quartiles as bars."""
     frame = table.frame.sort_values("seconds", kind="stable")
     said = "Seconds for 10,000 updates"
     return [single_intervals(table, frame, "method", "seconds", "low", "high", "seconds for 10,000 updates", said)]
 
 
-DRAWN: dict[str, Callable[[Table], list[Chart]]] = {
+DRAWN: dict[str, Callable[[StudyTable], list[Chart]]] = {
     "bands": bands,
     "update-times": update_times,
     "ratios": ratios,

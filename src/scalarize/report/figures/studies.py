@@ -6,29 +6,29 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.report.charts import Chart, Series
-from scalarize.report.figures import capacity, conflicts, curves, heat, optimisers, results, titles, trade_offs
+from scalarize.report.figures import capacity, common, conflicts, curves, heat, optimisers, results, trade_offs
 from scalarize.report.figures.common import single_intervals
 
 
-def charts(table: Table) -> list[Chart]:
+def charts(table: StudyTable) -> list[Chart]:
     """The figures of a table; none where its kind has none, or it is empty."""
     return DRAWN[table.kind](table) if table.kind in DRAWN and not table.frame.empty else []
 
 
-def _tuning(table: Table) -> list[Chart]:
+def _tuning(table: StudyTable) -> list[Chart]:
     frame = table.frame.assign(rate=[f"{r:g}" for r in table.frame["rate"]])
-    title = f"Validation metric, {titles.of(table)}"
+    title = f"Validation metric, {common.settings_in_title(table)}"
     return [heat.heat_of(frame, "rate", "length", "validation", title, ("epochs", "learning rate"), note=table.note)]
 
 
-def _alike(table: Table) -> list[Chart]:
-    title = f"Rank correlation of last weights between searches, {titles.of(table)}"
+def _alike(table: StudyTable) -> list[Chart]:
+    title = f"Rank correlation of last weights between searches, {common.settings_in_title(table)}"
     return [heat.matrix(table.frame, "correlation", title, "search", gains=True, note=table.note)]
 
 
-def _comparison(table: Table) -> list[Chart]:
+def _comparison(table: StudyTable) -> list[Chart]:
     frame = table.frame.replace({np.nan: None})
     rows = []
     for method, own in frame.groupby("method", sort=False):
@@ -36,10 +36,10 @@ def _comparison(table: Table) -> list[Chart]:
         row = {"method": str(method), "average": cells.pop("average"), "tasks": cells}
         rows.append(row | {"trainings": float(own["trainings"].iloc[0])})
     drawn = [results.intervals(rows), results.cost_against_quality(rows)]
-    return [Chart(**{**vars(c), "title": f"{c.title}, {titles.of(table)}"}) for c in drawn]
+    return [Chart(**{**vars(c), "title": f"{c.title}, {common.settings_in_title(table)}"}) for c in drawn]
 
 
-def _policies(table: Table) -> list[Chart]:
+def _policies(table: StudyTable) -> list[Chart]:
     found = []
     for search, own in table.frame.groupby("search", sort=False):
         wide = own.pivot(index="epoch", columns="task", values="weight")[list(dict.fromkeys(own["task"]))]
@@ -47,7 +47,7 @@ def _policies(table: Table) -> list[Chart]:
     return found
 
 
-def _imbalance(table: Table) -> list[Chart]:
+def _imbalance(table: StudyTable) -> list[Chart]:
     series = []
     for domain, own in table.frame.groupby("domain", sort=False):
         counts = own["count"].sort_values(ascending=False).tolist()
@@ -65,7 +65,7 @@ def _imbalance(table: Table) -> list[Chart]:
     ]
 
 
-def _population(table: Table) -> list[Chart]:
+def _population(table: StudyTable) -> list[Chart]:
     frame = table.frame[table.frame["population"] > 0]
     keys = ("population", "mean", "low", "high")
     series = [
@@ -89,7 +89,7 @@ def _population(table: Table) -> list[Chart]:
     ]
 
 
-def _memory(table: Table) -> list[Chart]:
+def _memory(table: StudyTable) -> list[Chart]:
     series = [
         Series(
             f"{size}, batch {batch}", own["megabytes"].tolist(), list(range(len(own))), labels=own["method"].tolist()
@@ -110,7 +110,7 @@ def _memory(table: Table) -> list[Chart]:
     ]
 
 
-def _cost(table: Table) -> list[Chart]:
+def _cost(table: StudyTable) -> list[Chart]:
     series = []
     for method, own in table.frame.groupby("method", sort=False):
         x, y, low, high = (own[k].tolist() for k in ("tasks", "to_bare", "to_bare_low", "to_bare_high"))
@@ -128,12 +128,12 @@ def _cost(table: Table) -> list[Chart]:
     ]
 
 
-def _rows(table: Table) -> list[Chart]:
+def _rows(table: StudyTable) -> list[Chart]:
     columns = ("row", "mean", "low", "high")
     return [single_intervals(table, table.frame, *columns, "average test metric", "Average test metric")]
 
 
-def _tried(table: Table) -> list[Chart]:
+def _tried(table: StudyTable) -> list[Chart]:
     first, second = table.frame.columns[1:3]
     groups = list(table.frame.groupby("row", sort=False))
     series = [Series(str(row), own[first].tolist(), own[second].tolist()) for row, own in groups]
@@ -150,7 +150,7 @@ def _tried(table: Table) -> list[Chart]:
     ]
 
 
-DRAWN: dict[str, Callable[[Table], list[Chart]]] = {
+DRAWN: dict[str, Callable[[StudyTable], list[Chart]]] = {
     "gains": capacity.gains,
     "trade-off": lambda table: capacity.trade_off(table, apart=False),
     "trade-off-grid": lambda table: capacity.trade_off(table, apart=True),

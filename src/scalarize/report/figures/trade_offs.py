@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.report.charts import Chart, Series
 
 
-def trade_off(table: Table) -> list[Chart]:
+def trade_off(table: StudyTable) -> list[Chart]:
     """A series a row. ``line``: the models on their own row's front, which are joined for the row ``lined``, or for
     every row where none is named.
     """
@@ -44,7 +44,7 @@ def _series(name: str, own: pd.DataFrame, joined: bool) -> Series:
     return Series(name, own["x"].tolist(), own["y"].tolist(), labels=labels, joined=joined)
 
 
-def utility(table: Table) -> list[Chart]:
+def utility(table: StudyTable) -> list[Chart]:
     """The utility of each row as the second task counts more; lower is better."""
     series = tuple(
         Series(str(row), own["u"].tolist(), own["test"].tolist(), joined=True)

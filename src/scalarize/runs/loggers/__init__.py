@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scalarize.runs.loggers.scalars import Scalar, Writer, scalars
-from scalarize.utils.errors import RequestError, one_of
+from scalarize.utils.errors import RequestError, unknown_name_error
 
 OpenRun = Callable[[Path, Mapping[str, Any]], Writer]
 
@@ -30,7 +30,7 @@ def create(name: str, config_of: Callable[[Path], Mapping[str, Any]], say: Calla
     Raises RequestError for an unknown name, naming the nearest, and where its package is not installed.
     """
     if name not in names():
-        raise one_of("logger", name, names(), where=" in --log")
+        raise unknown_name_error("logger", name, names(), where=" in --log")
     module = importlib.import_module(f"{__name__}.to_{name}")
     try:
         importlib.import_module(module.PACKAGE)

@@ -54,7 +54,7 @@ class Generation:
 
 
 @dataclass(frozen=True)
-class Told:
+class GenerationResult:
     """A finished generation: metrics (M, T), higher is better, and score (M,); NaN where either is not finite."""
 
     generation: Generation
@@ -62,7 +62,7 @@ class Told:
     score: Array
 
 
-History = Sequence[Told]
+History = Sequence[GenerationResult]
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Algorithm:
     paper: ClassVar[str]
     asynchronous: ClassVar[bool] = False
     setting: Setting
-    history: list[Told] = field(default_factory=list)
+    history: list[GenerationResult] = field(default_factory=list)
     judge: Callable[[Array], Array] | None = field(default=None, init=False, repr=False)
     _asked: Generation | None = field(default=None, init=False, repr=False)
 
@@ -132,7 +132,7 @@ class Algorithm:
         """The next generation after ``history``, or None at the end. Pure: equal histories, equal answers."""
         raise NotImplementedError
 
-    def proceed(self, told: Told, member: int) -> Generation:
+    def proceed(self, told: GenerationResult, member: int) -> Generation:
         """What ``member`` does next, as a generation of one, where ``told`` holds those of its own generation that are
         scored so far, itself among them. Pure; equal to its row of ``propose`` where all are."""
         raise NotImplementedError
@@ -156,7 +156,7 @@ class Algorithm:
             self._asked = self.propose(self.history)
         return self._asked
 
-    def tell(self, metrics: ArrayLike, score: ArrayLike) -> Told:
+    def tell(self, metrics: ArrayLike, score: ArrayLike) -> GenerationResult:
         """The results of the generation last asked: metrics (M, T) and score (M,), in its order.
 
         Raises RequestError where nothing was asked or the shapes differ.
@@ -172,7 +172,7 @@ class Algorithm:
             )
         m[~np.isfinite(m)] = np.nan
         s[~np.isfinite(s)] = np.nan
-        self.history.append(Told(asked, m, s))
+        self.history.append(GenerationResult(asked, m, s))
         self._asked = None
         return self.history[-1]
 

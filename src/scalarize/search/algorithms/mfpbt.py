@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalarize.search.algorithms.base import Indices, Told, ranking
+from scalarize.search.algorithms.base import GenerationResult, Indices, ranking
 from scalarize.search.algorithms.pbt import PBT
 from scalarize.search.algorithms.registry import register
 from scalarize.search.sampling import Extras, generators
@@ -45,7 +45,7 @@ class MFPBT(PBT):
         n = self.setting.population
         return [np.asarray(rows) for rows in np.array_split(np.arange(n), max(min(len(self.intervals), n // 4), 1))]
 
-    def decide(self, told: Told) -> tuple[Array, Extras, Indices]:
+    def decide(self, told: GenerationResult) -> tuple[Array, Extras, Indices]:
         step, member = told.generation.index + 1, told.generation.member
         orders = [rows[ranking(told.score[rows], member[rows])] for rows in self.groups]
         winners = [self._winners(told, order) for order in orders]
@@ -64,12 +64,12 @@ class MFPBT(PBT):
     def _count(self, size: int) -> int:
         return self.setting.exploited_of(size)
 
-    def _winners(self, told: Told, order: Indices) -> Indices:
+    def _winners(self, told: GenerationResult, order: Indices) -> Indices:
         best = order[: self._count(order.size)]
         return best[np.isfinite(told.score[best])]
 
     def _sources(
-        self, told: Told, row: int, orders: list[Indices], winners: list[Indices], rng: np.random.Generator
+        self, told: GenerationResult, row: int, orders: list[Indices], winners: list[Indices], rng: np.random.Generator
     ) -> tuple[int, int] | None:
         """The rows whose state and whose weights ``row`` takes; None where nobody has a finite score."""
         home = next(k for k, order in enumerate(orders) if row in order)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scalarize.search.algorithms.base import History, Indices, Told, ranking
+from scalarize.search.algorithms.base import GenerationResult, History, Indices, ranking
 from scalarize.search.algorithms.pbt import PBT
 from scalarize.search.algorithms.registry import register
 from scalarize.search.space import Array
@@ -34,7 +34,7 @@ class MOPBT(PBT):
         if len(self.setting.space.tasks) > MOST_TASKS:
             raise RequestError(f"mopbt ranks over at most {MOST_TASKS} tasks, not {len(self.setting.space.tasks)}")
 
-    def select(self, told: Told) -> tuple[Indices, Indices]:
+    def select(self, told: GenerationResult) -> tuple[Indices, Indices]:
         order, finite = non_dominated_order(told.metrics, told.generation.member)
         number = self.setting.exploited_of(told.generation.size)
         replaced = max(number, int((~finite[order]).sum()))

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalarize.search.algorithms.base import Algorithm, Generation, History, Indices, Told, first_generation, ranking
+from scalarize.search.algorithms.base import (
+    Algorithm,
+    Generation,
+    GenerationResult,
+    History,
+    Indices,
+    first_generation,
+    ranking,
+)
 from scalarize.search.algorithms.registry import register
 from scalarize.search.sampling import Extras, explore, generators, population
 from scalarize.search.space import Array
@@ -61,15 +69,15 @@ class PBT(Algorithm):
         members = history[-1].generation.member
         return Generation(step, s.milestones[step], members, parent, weights, extras, keep)
 
-    def decide(self, told: Told) -> tuple[Array, Extras, Indices]:
+    def decide(self, told: GenerationResult) -> tuple[Array, Extras, Indices]:
         """Weights (M, T), extras (M,) and parents (M,) of the generation after ``told``."""
         return self.replace(told, *self.select(told))
 
-    def select(self, told: Told) -> tuple[Indices, Indices]:
+    def select(self, told: GenerationResult) -> tuple[Indices, Indices]:
         """Rows to replace, and rows to copy, among those told."""
         return exploited(told, self.setting.exploited_of(told.generation.size))
 
-    def proceed(self, told: Told, member: int) -> Generation:
+    def proceed(self, told: GenerationResult, member: int) -> Generation:
         s, step, row = self.setting, told.generation.index + 1, told.generation.row_of(member)
         losers, donors = self.select(told)
         weights, extras, parent = self.replace(told, losers[losers == row], donors)
@@ -77,7 +85,7 @@ class PBT(Algorithm):
         keep = step + 1 < len(s.milestones)
         return Generation(step, s.milestones[step], np.array([member]), parent[[row]], weights[[row]], alone, keep)
 
-    def replace(self, told: Told, losers: Indices, donors: Indices) -> tuple[Array, Extras, Indices]:
+    def replace(self, told: GenerationResult, losers: Indices, donors: Indices) -> tuple[Array, Extras, Indices]:
         """Replace the rows ``losers``, each by a donor drawn uniformly from the rows ``donors``, and explore."""
         if not donors.size:
             losers = losers[:0]
@@ -86,7 +94,12 @@ class PBT(Algorithm):
         return self.clone(told, losers, source, source, rngs)
 
     def clone(
-        self, told: Told, rows: Indices, state: Indices, weights: Indices, rngs: Sequence[np.random.Generator]
+        self,
+        told: GenerationResult,
+        rows: Indices,
+        state: Indices,
+        weights: Indices,
+        rngs: Sequence[np.random.Generator],
     ) -> tuple[Array, Extras, Indices]:
         """The next generation, in which ``rows`` (K,) continue the states of the rows ``state`` (K,) with the
         weights and extras of the rows ``weights`` (K,), explored; all others go on as they are."""
@@ -105,7 +118,7 @@ class PBT(Algorithm):
         return moved, extras, parent
 
 
-def exploited(told: Told, number: int) -> tuple[Indices, Indices]:
+def exploited(told: GenerationResult, number: int) -> tuple[Indices, Indices]:
     """Rows to replace and rows to copy: the worst ``number`` and all without a finite score; the best ``number``."""
     order = ranking(told.score, told.generation.member)
     finite = np.isfinite(told.score[order])

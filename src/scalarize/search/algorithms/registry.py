@@ -8,7 +8,7 @@ import pkgutil
 from typing import Any, TypeVar
 
 from scalarize.search.algorithms.base import Algorithm, Setting
-from scalarize.utils.errors import RequestError, one_of
+from scalarize.utils.errors import RequestError, unknown_name_error
 
 _ALGORITHMS: dict[str, type[Algorithm]] = {}
 A = TypeVar("A", bound=type[Algorithm])
@@ -39,7 +39,7 @@ def get(name: str) -> type[Algorithm]:
     """The class registered as ``name``. Raises RequestError naming the nearest one."""
     _discover()
     if name not in _ALGORITHMS:
-        raise one_of("search algorithm", name, _ALGORITHMS)
+        raise unknown_name_error("search algorithm", name, _ALGORITHMS)
     return _ALGORITHMS[name]
 
 
@@ -52,7 +52,7 @@ def create(name: str, setting: Setting, **hyper: Any) -> Algorithm:
     cls = get(name)
     for key in hyper:
         if key not in cls.hyper_names():
-            raise one_of("hyper-parameter", key, cls.hyper_names(), where=f" of search algorithm {name!r}")
+            raise unknown_name_error("hyper-parameter", key, cls.hyper_names(), where=f" of search algorithm {name!r}")
     try:
         return cls(setting=setting, **hyper)
     except (TypeError, OverflowError) as error:

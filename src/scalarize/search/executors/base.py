@@ -18,7 +18,7 @@ import numpy as np
 
 from scalarize.search.executors import checkpoints
 from scalarize.utils.errors import DivergedError, RequestError, RunError
-from scalarize.utils.seeds import drawing
+from scalarize.utils.seeds import fork_rng
 from scalarize.weights.policy import Policy
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def own_randomness(seed: int) -> Iterator[None]:
     import torch
 
     plain, arrays = random.getstate(), np.random.get_state()
-    with drawing(seed, [torch.device("cuda", k) for k in range(torch.cuda.device_count())]):
+    with fork_rng(seed, [torch.device("cuda", k) for k in range(torch.cuda.device_count())]):
         np.random.seed(seed % 2**32)
         random.seed(seed)
         try:
@@ -144,7 +144,7 @@ def run_and_store(factory: LearnerFactory, job: Job) -> Outcome:
     return replace(outcome, handle=job.checkpoint)
 
 
-def recall(job: Job) -> Outcome | None:
+def load_stored_outcome(job: Job) -> Outcome | None:
     """The outcome of ``job`` where it is already stored whole; None where it must be trained (again)."""
     with contextlib.suppress(RequestError):
         metrics, _, seconds = checkpoints.read(job.checkpoint)

@@ -131,7 +131,7 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SimulatedSchedule:
     """A population that trains ``generations`` times ``ready`` epochs; decision: the driver's seconds a generation;
     handling: the driver's seconds an outcome."""
 
@@ -161,7 +161,7 @@ class Outlook:
     driver: float
 
 
-def simulate(plan: Plan, lag: int = 0) -> Outlook:
+def simulate(plan: SimulatedSchedule, lag: int = 0) -> Outlook:
     """Every training and checkpoint of a search, event by event.
 
     lag 0: a generation begins when all of the one before are scored (the barrier of ``run_search``). lag k: a member

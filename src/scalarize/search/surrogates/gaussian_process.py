@@ -16,7 +16,7 @@ import numpy as np
 
 from scalarize.search.sampling import Extras, Spread, initial
 from scalarize.search.space import Array, Range, Space
-from scalarize.utils.seeds import drawing
+from scalarize.utils.seeds import fork_rng
 from scalarize.weights import simplex
 
 Bound = Callable[[Array], Array]
@@ -173,7 +173,7 @@ def _quiet(seed: int) -> Iterator[None]:
     from gpytorch.utils.warnings import GPInputWarning
     from linear_operator.utils.warnings import NumericalWarning
 
-    with drawing(seed), warnings.catch_warnings():
+    with fork_rng(seed), warnings.catch_warnings():
         for category in (BotorchWarning, GPInputWarning, NumericalWarning, RuntimeWarning):
             warnings.simplefilter("ignore", category)
         yield

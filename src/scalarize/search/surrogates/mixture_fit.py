@@ -17,7 +17,7 @@ from scalarize.search.surrogates.mixture_forms import FORMS, Array, Predict
 from scalarize.utils.errors import RequestError
 from scalarize.weights import simplex
 
-Score = Callable[[Array], Array]
+MixtureScore = Callable[[Array], Array]
 
 LAW = "log-linear"  # the form that is taken where it fits: a law of how losses depend on the mixture
 MARGIN = 0.25  # share of held-out variance by which another form must be better to replace it (our choice)
@@ -111,7 +111,7 @@ class Proposal:
     warnings: tuple[str, ...]
 
 
-def propose(fitted: Fit, score: Score = average, candidates: Array | None = None, seed: int = 0) -> Proposal:
+def propose(fitted: Fit, score: MixtureScore = average, candidates: Array | None = None, seed: int = 0) -> Proposal:
     """The best weights among ``candidates`` (m, T), or on the simplex where none are given, and how far to trust them.
 
     A warning is given where a form that explains the held-out runs about as well as the best one (within ``MARGIN``)
@@ -120,17 +120,17 @@ def propose(fitted: Fit, score: Score = average, candidates: Array | None = None
     """
     names = ["default", *fitted.forms]
 
-    def predict(form: str) -> Score:
+    def predict(form: str) -> MixtureScore:
         return lambda weights: score(fitted.predict(weights, form))
 
-    def best(of: Score) -> Array:
+    def best(of: MixtureScore) -> Array:
         return optimum(of, fitted.weights, seed) if candidates is None else candidates[int(of(candidates).argmax())]
 
     field = fitted.weights if candidates is None else candidates
     optima = {name: best(predict(name)) for name in names}
     weights = optima["default"]
 
-    def regret(of: Score, own: Array) -> float:
+    def regret(of: MixtureScore, own: Array) -> float:
         top, here = (float(of(w[None])[0]) for w in (own, weights))
         return (top - here) / max(top - float(of(field).mean()), 1e-12)
 
@@ -168,7 +168,7 @@ def _warnings(fitted: Fit, opinions: list[Opinion], shifts: tuple[float, ...]) -
     return found
 
 
-def _interval(fitted: Fit, form: str, score: Score, weights: Array, residuals: Array) -> tuple[float, float]:
+def _interval(fitted: Fit, form: str, score: MixtureScore, weights: Array, residuals: Array) -> tuple[float, float]:
     """The CV+ interval (Barber et al. 2021) at ``weights`` (T,), at level 90 %.
 
     Each run's held-out error is added to the prediction of the fit that did not see this run.
@@ -179,7 +179,7 @@ def _interval(fitted: Fit, form: str, score: Score, weights: Array, residuals: A
     return float(np.quantile(at - size, 0.1, method="lower")), float(np.quantile(at + size, 0.9, method="higher"))
 
 
-def _fold(fitted: Fit, form: str, score: Score, k: int) -> Score:
+def _fold(fitted: Fit, form: str, score: MixtureScore, k: int) -> MixtureScore:
     """The predicted score of the fit that did not see fold ``k``."""
     used = _used(fitted, form)
     return lambda weights: score(_pick(fitted, form, {name: -fitted.folds[name][k](weights) for name in used}))
@@ -196,7 +196,9 @@ def _pick(fitted: Fit, form: str, predictions: Mapping[str, Array]) -> Array:
     return np.stack([predictions[name][:, k] for k, name in enumerate(fitted.chosen)], axis=1)
 
 
-def optimum(score: Score, runs: Array, seed: int = 0, rounds: int = 60, keep: int = 16, children: int = 16) -> Array:
+def optimum(
+    score: MixtureScore, runs: Array, seed: int = 0, rounds: int = 60, keep: int = 16, children: int = 16
+) -> Array:
     """Weights (T,) of the greatest ``score``, by an evolution from the runs' weights (n, T) with shrinking steps.
 
     No task gets more weight than some run gave it, nor less than every run gave it: forms are not trusted outside.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from scalarize.analysis import outcomes
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes, method_rows
 from scalarize.studies.kurin2022 import protocol, reported
-from scalarize.studies.kurin2022.protocol import CELEBA, CITYSCAPES, MULTI_MNIST, REGULARISED, ROWS, Protocol
-from scalarize.studies.study import Context, Found, Planned, Target
+from scalarize.studies.kurin2022.protocol import CELEBA, CITYSCAPES, MULTI_MNIST, REGULARISED, ROWS, TrainingProtocol
+from scalarize.studies.study import Context, Planned, StudyResults, Target
 
 SELECTED = "Weights of the epoch with the best validation average."
 NOTES = {
@@ -18,12 +18,12 @@ NOTES = {
 }
 
 
-def plan(context: Context, settings: Protocol) -> list[Planned]:
+def plan(context: Context, settings: TrainingProtocol) -> list[Planned]:
     """All optimisers, each with its regularisation. Raises RequestError for tasks that have no average."""
     return protocol.plan(axes.averaged(context), settings, REGULARISED)
 
 
-def tabulate(found: Found, settings: Protocol) -> list[Table]:
+def tabulate(found: StudyResults, settings: TrainingProtocol) -> list[StudyTable]:
     """The average over tasks with intervals, plain training against each optimiser, and times."""
     lower = bool((found.results["sign"] < 0).all())
     beside = reported.AVERAGES.get(settings.workload)
@@ -32,12 +32,12 @@ def tabulate(found: Found, settings: Protocol) -> list[Table]:
     return [table, times(found.context, settings)]
 
 
-def times(context: Context, settings: Protocol) -> Table:
+def times(context: Context, settings: TrainingProtocol) -> StudyTable:
     """The cost of a step, beside the ratios that the paper prints."""
-    return method_rows.times(context, method_rows.further(context, ROWS), reported.TIMES[settings.workload])
+    return method_rows.times(context, method_rows.extra_rows(context, ROWS), reported.TIMES[settings.workload])
 
 
-def metric_plan(context: Context, settings: Protocol) -> list[Planned]:
+def metric_plan(context: Context, settings: TrainingProtocol) -> list[Planned]:
     """All optimisers and, for Delta_m, a model a task; these first, since ``selection=delta`` compares with them."""
     single = protocol.alone(context, settings)
     together = protocol.plan(context, settings, REGULARISED)
@@ -47,7 +47,7 @@ def metric_plan(context: Context, settings: Protocol) -> list[Planned]:
     return [*single, *together]
 
 
-def by_metric(found: Found, settings: Protocol) -> list[Table]:
+def by_metric(found: StudyResults, settings: TrainingProtocol) -> list[StudyTable]:
     """One table a task and metric, Delta_m over the single-task models, and times."""
     focus = protocol.UNITARY.name
     note = NOTES.get(found.context.problem.recipe(found.context.workload).selection, SELECTED)
@@ -69,11 +69,11 @@ def by_metric(found: Found, settings: Protocol) -> list[Table]:
     return [*tables, times(found.context, settings)]
 
 
-def _titled(table: Table, what: str) -> Table:
+def _titled(table: StudyTable, what: str) -> StudyTable:
     return dataclasses.replace(table, findings=tuple(f"{what}: {line}" for line in table.findings))
 
 
-def _figure(number: int, title: str, settings: Protocol) -> Target:
+def _figure(number: int, title: str, settings: TrainingProtocol) -> Target:
     return Target(
         f"kurin2022/figure-{number}",
         title,

@@ -9,7 +9,7 @@ import pandas as pd
 from scalarize.analysis import outcomes, overfitting, statistics
 from scalarize.analysis.overfitting import LOSS, NORM, VALIDATION
 from scalarize.analysis.statistics import said
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes
 from scalarize.studies.kurin2022 import protocol
 from scalarize.studies.kurin2022.protocol import (
@@ -23,9 +23,9 @@ from scalarize.studies.kurin2022.protocol import (
     REGULARISED,
     ROWS,
     UNITARY,
-    Protocol,
+    TrainingProtocol,
 )
-from scalarize.studies.study import Context, Found, Planned, Target
+from scalarize.studies.study import Context, Planned, StudyResults, Target
 
 GRADDROP = next(row for row in ROWS if row.name == "graddrop")
 BAND = "Mean and 95 % interval over seeds."
@@ -49,7 +49,7 @@ def twins(context: Context) -> list[Planned]:
     return protocol.plan(axes.averaged(context), CELEBA, REGULARISED, (UNITARY, GRADDROP, AGNOSTIC))
 
 
-def metrics_of(found: Found) -> dict[str, dict[str, tuple[str, int]]]:
+def metrics_of(found: StudyResults) -> dict[str, dict[str, tuple[str, int]]]:
     """What validation is followed by: the average of all tasks, or each task's metric where they have none. In words ->
     task -> its metric, and 1, or -1 where lower is better."""
     data = found.context.data
@@ -59,29 +59,31 @@ def metrics_of(found: Found) -> dict[str, dict[str, tuple[str, int]]]:
     return {f"{t} {m}" + (" (negated)" if sign < 0 else ""): {t: (m, sign)} for t, (m, sign) in first.items()}
 
 
-def epochs_of(found: Found) -> pd.DataFrame:
+def epochs_of(found: StudyResults) -> pd.DataFrame:
     """What was seen at each epoch of each run; validation is the first of :func:`metrics_of`."""
-    return overfitting.per_epoch(found.courses, next(iter(metrics_of(found).values())))
+    return overfitting.per_epoch(found.curves, next(iter(metrics_of(found).values())))
 
 
-def validation(found: Found) -> list[Table]:
+def validation(found: StudyResults) -> list[StudyTable]:
     """Validation over epochs: a table for each of :func:`metrics_of`."""
     tables = []
     for name, metrics in metrics_of(found).items():
-        epochs = overfitting.per_epoch(found.courses, metrics)
-        tables.append(Table("bands", f"Validation {name} over epochs", overfitting.bands(epochs, VALIDATION), BAND))
+        epochs = overfitting.per_epoch(found.curves, metrics)
+        tables.append(
+            StudyTable("bands", f"Validation {name} over epochs", overfitting.bands(epochs, VALIDATION), BAND)
+        )
     return tables
 
 
-def onsets(found: Found) -> list[Table]:
+def onsets(found: StudyResults) -> list[StudyTable]:
     """When validation is best: a table for each of :func:`metrics_of`."""
     return [
-        onset(overfitting.per_epoch(found.courses, metrics), "" if name == "average" else f", {name}")
+        onset(overfitting.per_epoch(found.curves, metrics), "" if name == "average" else f", {name}")
         for name, metrics in metrics_of(found).items()
     ]
 
 
-def bands(found: Found, *wanted: str) -> list[Table]:
+def bands(found: StudyResults, *wanted: str) -> list[StudyTable]:
     """One table of bands for each of ``wanted``."""
     epochs = epochs_of(found)
     titles = {
@@ -92,10 +94,10 @@ def bands(found: Found, *wanted: str) -> list[Table]:
         LOSS: f"{BAND} Sum over tasks of the unweighted losses, dropout at work.",
         NORM: f"{BAND} Of the shared parameters, before each look's update.",
     }
-    return [Table("bands", titles[what], overfitting.bands(epochs, what), notes[what]) for what in wanted]
+    return [StudyTable("bands", titles[what], overfitting.bands(epochs, what), notes[what]) for what in wanted]
 
 
-def onset(epochs: pd.DataFrame, beside: str = "") -> Table:
+def onset(epochs: pd.DataFrame, beside: str = "") -> StudyTable:
     """When each row's validation is best, and how far it falls after. beside: what the title says besides."""
     peaks = overfitting.peaks(epochs)
     rows = []
@@ -104,10 +106,10 @@ def onset(epochs: pd.DataFrame, beside: str = "") -> Table:
             interval = statistics.t_interval([float(v) for v in own[what]])
             rows.append({"row": row, "kind": kind, "what": what} | interval.to_dict())
     said_so = tuple(f"{line[:-1]}{beside}." for line in overfitting.sentences(peaks))
-    return Table("onset", f"Onset of overfitting{beside}", pd.DataFrame(rows), BAND, said_so)
+    return StudyTable("onset", f"Onset of overfitting{beside}", pd.DataFrame(rows), BAND, said_so)
 
 
-def norms(found: Found) -> list[Table]:
+def norms(found: StudyResults) -> list[StudyTable]:
     """Figure 6, with the norm at the last epoch in words."""
     (table,) = bands(found, NORM)
     epochs = epochs_of(found)
@@ -115,25 +117,25 @@ def norms(found: Found) -> list[Table]:
     lines = []
     for (row, kind), own in last.groupby(["row", "kind"], sort=False):
         lines.append(f"{row}, {kind}: norm {said(statistics.t_interval(own['value'].tolist()))} in the last epoch.")
-    return [Table(table.kind, table.title, table.frame, table.note, tuple(lines))]
+    return [StudyTable(table.kind, table.title, table.frame, table.note, tuple(lines))]
 
 
-def peak_contrast(found: Found) -> list[Table]:
+def peak_contrast(found: StudyResults) -> list[StudyTable]:
     """Figure 10: the best validation average of each optimiser, regularised and plain."""
     epochs = epochs_of(found)
     peaks = overfitting.peaks(epochs)
     frame, lines = outcomes.contrast(peaks, "peak", REGULARISED, PLAIN)
-    return [Table("contrast", "Best validation average", frame, BAND, tuple(lines)), onset(epochs)]
+    return [StudyTable("contrast", "Best validation average", frame, BAND, tuple(lines)), onset(epochs)]
 
 
-def twin_tables(found: Found) -> list[Table]:
+def twin_tables(found: StudyResults) -> list[StudyTable]:
     """Figure 12: the two courses, and the test averages compared."""
     lower = bool((found.results["sign"] < 0).all())
     runs = outcomes.records(found.results)
     return [*validation(found), *bands(found, LOSS), outcomes.table(runs, "Test average", GRADDROP.name, lower)]
 
 
-def _courses(number: int, where: str, settings: Protocol, kinds: Sequence[str]) -> Target:
+def _courses(number: int, where: str, settings: TrainingProtocol, kinds: Sequence[str]) -> Target:
     said_so = " and ".join(kinds)
     return Target(
         f"kurin2022/figure-{number}",
@@ -145,7 +147,10 @@ def _courses(number: int, where: str, settings: Protocol, kinds: Sequence[str]) 
 
 
 def _on_celeba(
-    number: int, title: str, plan: Callable[[Context], list[Planned]], tables: Callable[[Found], list[Table]]
+    number: int,
+    title: str,
+    plan: Callable[[Context], list[Planned]],
+    tables: Callable[[StudyResults], list[StudyTable]],
 ) -> Target:
     return Target(f"kurin2022/figure-{number}", title, (CELEBA.workload,), plan, tables)
 

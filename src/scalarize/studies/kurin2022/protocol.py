@@ -8,7 +8,7 @@ from typing import Any
 
 from scalarize.runs import plan as planned_runs
 from scalarize.studies.execute import Context, Planned
-from scalarize.studies.method_rows import Row, further
+from scalarize.studies.method_rows import Row, extra_rows
 from scalarize.utils.errors import RequestError
 
 UNITARY = Row("unitary", "unitary")
@@ -29,7 +29,7 @@ LOOKS = 100, 12  # the summed gradient: every 100 updates, which is 12 times an 
 
 
 @dataclass(frozen=True)
-class Protocol:
+class TrainingProtocol:
     """seeds: the paper's runs. l2: weight decay by row, 0 for its others; rows that are not the paper's get that of
     plain training (our choice). slower: factors of the learning rate.
     """
@@ -59,8 +59,8 @@ class Protocol:
         return found | {"optimizer.weight_decay": ONLY_L2.get(kind, 0.0), "model.dropout": 0.0}
 
 
-MULTI_MNIST = Protocol("multi-mnist", 10)
-CELEBA = Protocol(
+MULTI_MNIST = TrainingProtocol("multi-mnist", 10)
+CELEBA = TrainingProtocol(
     "celeba-resnet",
     3,
     {
@@ -69,15 +69,15 @@ CELEBA = Protocol(
     },
     {"imtl": 0.5, "mgda": 0.5},
 )
-CITYSCAPES = Protocol("cityscapes", 3, {"unitary": 1e-5, "imtl": 1e-5, "pcgrad": 1e-5})
+CITYSCAPES = TrainingProtocol("cityscapes", 3, {"unitary": 1e-5, "imtl": 1e-5, "pcgrad": 1e-5})
 
 
-def plan(context: Context, protocol: Protocol, kind: str, rows: Sequence[Row] = ROWS) -> list[Planned]:
+def plan(context: Context, protocol: TrainingProtocol, kind: str, rows: Sequence[Row] = ROWS) -> list[Planned]:
     """Every row at every seed. Targets that need the same runs share them."""
     steps = max(1, context.data.epoch_size // context.problem.recipe(context.workload).batch_size)
     every = min(LOOKS[0], max(1, steps // LOOKS[1]))
     planned = []
-    for row in further(context, rows) if rows is ROWS else rows:
+    for row in extra_rows(context, rows) if rows is ROWS else rows:
         settings = protocol.settings(context, row, kind)
         for seed in context.seeds_of(protocol.seeds):
             request = row.request(context.problem, seed, settings, norm_every=every)
@@ -87,7 +87,7 @@ def plan(context: Context, protocol: Protocol, kind: str, rows: Sequence[Row] = 
     return planned
 
 
-def alone(context: Context, protocol: Protocol) -> list[Planned]:
+def alone(context: Context, protocol: TrainingProtocol) -> list[Planned]:
     """A model a task, regularised as plain training is, selected by its own metrics: what Delta_m is over."""
     settings = protocol.settings(context, UNITARY, REGULARISED)
     recipe = context.problem.recipe(context.workload)

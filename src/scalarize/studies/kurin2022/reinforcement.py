@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from scalarize.analysis import outcomes, overfitting
-from scalarize.analysis.study_tables import Table
-from scalarize.studies.execute import Context, Found, Planned
+from scalarize.analysis.study_tables import StudyTable
+from scalarize.studies.execute import Context, Planned, StudyResults
 from scalarize.studies.kurin2022 import curves
 from scalarize.studies.kurin2022.protocol import UNITARY
-from scalarize.studies.method_rows import Row, further
+from scalarize.studies.method_rows import Row, extra_rows
 from scalarize.studies.study import Target
 from scalarize.utils.errors import RequestError
 
@@ -60,7 +60,7 @@ def _planned(
 
 def compared(context: Context) -> list[Planned]:
     """Every optimiser but IMTL, each with its l2 of the actor."""
-    return [p for row in further(context, ROWS) for p in _planned(context, row, "regularised", {})]
+    return [p for row in extra_rows(context, ROWS) for p in _planned(context, row, "regularised", {})]
 
 
 def unstable(context: Context) -> list[Planned]:
@@ -80,7 +80,7 @@ def scalings(context: Context) -> list[Planned]:
     return found
 
 
-def best(found: Found, focus: str) -> list[Table]:
+def best(found: StudyResults, focus: str) -> list[StudyTable]:
     """The paper's number, the best average success over evaluations; and the success of the model so selected, tested
     on goals that nothing has seen."""
     peaks = overfitting.peaks(curves.epochs_of(found))
@@ -96,7 +96,7 @@ def best(found: Found, focus: str) -> list[Table]:
     return [ours, dataclasses.replace(paper, kind="contrast", frame=own.assign(kind="validation"))]
 
 
-def times(found: Found, to: str) -> Table:
+def times(found: StudyResults, to: str) -> StudyTable:
     """Seconds for 10,000 updates: median and quartiles over the epochs of all seeds, and the ratio to ``to``'s."""
     seconds: dict[str, list[float]] = {}
     for run, own in found.results.drop_duplicates("run").set_index("run").iterrows():
@@ -112,10 +112,10 @@ def times(found: Found, to: str) -> Table:
     slowest = frame.nlargest(1, "ratio").iloc[0]
     said = f"Slowest update: {slowest['method']}, {slowest['ratio']:.2f} times {to}'s."
     note = "Updates alone, without acting; by the clock, of runs that came one after the other."
-    return Table("update-times", "Time of 10,000 updates", frame, note, (said,))
+    return StudyTable("update-times", "Time of 10,000 updates", frame, note, (said,))
 
 
-def _curves(found: Found) -> list[Table]:
+def _curves(found: StudyResults) -> list[StudyTable]:
     return [*curves.validation(found), *curves.bands(found, overfitting.LOSS)]
 
 

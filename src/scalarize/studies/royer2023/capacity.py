@@ -9,10 +9,10 @@ import pandas as pd
 
 from scalarize.analysis import capacity, claims
 from scalarize.analysis.statistics import said
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.runs import plan as planned_runs
 from scalarize.studies import axes
-from scalarize.studies.study import Context, Found, Planned, Target
+from scalarize.studies.study import Context, Planned, StudyResults, Target
 
 INNER = tuple(round(0.1 * k, 1) for k in range(1, 10))
 SEEDS = {"domainnet": 2, "taskonomy-tiny": 2}  # 3 elsewhere (section 3.3)
@@ -57,10 +57,10 @@ def one_pair(context: Context) -> list[Planned]:
     return plan(context, one_pair=True)
 
 
-def tabulate(found: Found, *wanted: str) -> list[Table]:
+def tabulate(found: StudyResults, *wanted: str) -> list[StudyTable]:
     """The tables asked for: gains, trade-off, grid, agreement, transfer, discrepancy, claims."""
     table = capacity.points(found.results)
-    made: dict[str, Callable[[pd.DataFrame], Table]] = {
+    made: dict[str, Callable[[pd.DataFrame], StudyTable]] = {
         "gains": _gains,
         "trade-off": lambda t: _trade_off(t, "trade-off"),
         "grid": lambda t: _trade_off(t, "trade-off-grid"),
@@ -72,7 +72,7 @@ def tabulate(found: Found, *wanted: str) -> list[Table]:
     return [made[name](table) for name in wanted]
 
 
-def _gains(table: pd.DataFrame) -> Table:
+def _gains(table: pd.DataFrame) -> StudyTable:
     found = capacity.gains(table)
     slope = capacity.trend(found)
     findings = (
@@ -83,18 +83,18 @@ def _gains(table: pd.DataFrame) -> Table:
         "p* is the weight of the first task with the best validation average (the paper chooses on test); gains are "
         "test scores at p* minus those of single-task models of the same size, positive is better."
     )
-    return Table("gains", "Gain over single-task models by size", capacity.heat(found), note, findings)
+    return StudyTable("gains", "Gain over single-task models by size", capacity.heat(found), note, findings)
 
 
-def _trade_off(table: pd.DataFrame, kind: str) -> Table:
+def _trade_off(table: pd.DataFrame, kind: str) -> StudyTable:
     columns = ["first_test", "second_test", "base_first_test", "base_second_test"]
     means = table.groupby(["pair", "size", "parameters", "p"], sort=False)[columns].mean().reset_index()
     beats = (means["first_test"] > means["base_first_test"]) & (means["second_test"] > means["base_second_test"])
     findings = (f"{int(beats.sum())} of {len(means)} weights and sizes beat both single-task models.",)
-    return Table(kind, "Trade-off over the weight", means.assign(beats_both=beats), "Means over seeds.", findings)
+    return StudyTable(kind, "Trade-off over the weight", means.assign(beats_both=beats), "Means over seeds.", findings)
 
 
-def _agreement(table: pd.DataFrame) -> Table:
+def _agreement(table: pd.DataFrame) -> StudyTable:
     rows = capacity.agreement(table)
     means = rows.groupby(["a", "b"], sort=False)["correlation"].mean().reset_index()
     over, matters = capacity.over_seeds(rows.dropna(), "correlation"), capacity.spread(table)
@@ -102,10 +102,10 @@ def _agreement(table: pd.DataFrame) -> Table:
         f"C2: rank correlation of the weights' test averages between two sizes: mean {said(over)} over pairs and "
         f"sizes; best minus worst weight: {said(matters)}.",
     )
-    return Table("agreement", "Agreement of sizes on the order of weights", means, "Spearman, per seed.", findings)
+    return StudyTable("agreement", "Agreement of sizes on the order of weights", means, "Spearman, per seed.", findings)
 
 
-def _transfer(table: pd.DataFrame) -> Table:
+def _transfer(table: pd.DataFrame) -> StudyTable:
     rows = capacity.transfer(table)
     moved, own = capacity.over_seeds(rows, "gain_transferred"), capacity.over_seeds(rows, "gain_own")
     findings = (
@@ -113,17 +113,17 @@ def _transfer(table: pd.DataFrame) -> Table:
         f"their own best weights gain {said(own)}.",
     )
     note = "Weights chosen on validation, gains in test average over the even weight."
-    return Table("transfer", "Weights chosen on the smallest model", rows, note, findings)
+    return StudyTable("transfer", "Weights chosen on the smallest model", rows, note, findings)
 
 
-def _discrepancy(table: pd.DataFrame) -> Table:
+def _discrepancy(table: pd.DataFrame) -> StudyTable:
     found = capacity.gains(table)
     test, train = capacity.over_seeds(found, "gain_average"), capacity.over_seeds(found, "train_gain_average")
     findings = (f"Average gain over single-task models on test {said(test)}, on training data {said(train)}.",)
-    return Table("discrepancy", "Gain on training and on test data", found, "At p*, a point a seed.", findings)
+    return StudyTable("discrepancy", "Gain on training and on test data", found, "At p*, a point a seed.", findings)
 
 
-def _claims(table: pd.DataFrame) -> Table:
+def _claims(table: pd.DataFrame) -> StudyTable:
     """C1: gains grow with size. C2: the weights matter, sizes agree on them, a small model's serve larger ones."""
     rows = capacity.transfer(table)
     agree = capacity.over_seeds(capacity.agreement(table).dropna(), "correlation")
@@ -139,7 +139,7 @@ def _claims(table: pd.DataFrame) -> Table:
     return claims.table(parts)
 
 
-def _tables(*wanted: str) -> Callable[[Found], list[Table]]:
+def _tables(*wanted: str) -> Callable[[StudyResults], list[StudyTable]]:
     return lambda found: tabulate(found, *wanted)
 
 

@@ -11,11 +11,11 @@ import pandas as pd
 
 from scalarize.analysis import claims, conflicts, statistics
 from scalarize.analysis.statistics import said
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.runs import plan as planned_runs
 from scalarize.studies import axes
 from scalarize.studies.royer2023 import reported
-from scalarize.studies.study import Context, Found, Planned, Target
+from scalarize.studies.study import Context, Planned, StudyResults, Target
 from scalarize.weights import simplex
 from scalarize.weights.policy import Policy
 from scalarize.workloads.sizes import Size
@@ -90,19 +90,19 @@ def _probed(
     return planned
 
 
-def courses(found: Found) -> list[Table]:
+def curves(found: StudyResults) -> list[StudyTable]:
     """Figures 4 and E: the share of conflicting pairs over epochs, the loss beside it, and against accuracy."""
-    epochs = conflicts.per_epoch(found.courses, LABELS)
+    epochs = conflicts.per_epoch(found.curves, LABELS)
     keys = ["method", "rate", "depth", "width", "epoch"]
     shown = epochs.groupby(keys, sort=False)[["share", "loss"]].mean().reset_index()
     by_run = conflicts.per_run(epochs, LABELS)
     findings = [f"C3: the share of conflicting pairs changes from first to last epoch by {said(_rise(by_run))}."]
-    grows: dict[str, claims.Measured] = {}
+    grows: dict[str, claims.IntervalAt] = {}
     for method, own in by_run.groupby("method", sort=False):
         grows[f"share of conflicts with {method}, last minus first epoch"] = _rise(own).at
         mean = statistics.t_interval(own.groupby("seed")["share"].mean().tolist())
         findings.append(f"C3: share of conflicting pairs with {method}: {said(mean)}.")
-    course = Table("conflict-course", "Conflicting pairs over epochs", shown, "Means over seeds.", tuple(findings))
+    course = StudyTable("conflict-course", "Conflicting pairs over epochs", shown, "Means over seeds.", tuple(findings))
     return [course, _against_accuracy(found, by_run), claims.table({("C3, towards the end", ""): grows})]
 
 
@@ -111,7 +111,7 @@ def _rise(by_run: pd.DataFrame) -> statistics.Interval:
     return statistics.t_interval((by_run["end"] - by_run["start"]).groupby(by_run["seed"]).mean().tolist())
 
 
-def _against_accuracy(found: Found, by_run: pd.DataFrame) -> Table:
+def _against_accuracy(found: StudyResults, by_run: pd.DataFrame) -> StudyTable:
     scored = found.results.assign(score=found.results["sign"] * found.results["test"])
     score = scored.groupby("run")["score"].mean()
     rows = by_run.merge(score.rename("score"), left_on="run", right_index=True)
@@ -120,7 +120,7 @@ def _against_accuracy(found: Found, by_run: pd.DataFrame) -> Table:
     finding = "every run has the same share or score"
     if known:
         finding = f"rank correlation over runs {said(statistics.t_interval(known))}"
-    return Table(
+    return StudyTable(
         "conflict-accuracy",
         "Conflicts against the final score",
         rows[["method", "rate", "depth", "width", "seed", "share", "score"]],
@@ -129,13 +129,13 @@ def _against_accuracy(found: Found, by_run: pd.DataFrame) -> Table:
     )
 
 
-def what_changes_them(found: Found) -> list[Table]:
+def what_changes_them(found: StudyResults) -> list[StudyTable]:
     """Figure 5: variance along each axis beside the paper's, the matrix of pairs, and single layers."""
     axes_here = [a for a in LABELS if found.results[a].nunique() > 1]
-    by_run = conflicts.per_run(conflicts.per_epoch(found.courses, LABELS), LABELS)
+    by_run = conflicts.per_run(conflicts.per_epoch(found.curves, LABELS), LABELS)
     variances = conflicts.axis_variance(by_run, axes_here)
     rows, findings = [], []
-    parts: dict[str, claims.Measured] = {}
+    parts: dict[str, claims.IntervalAt] = {}
     for axis, own in variances.groupby("axis", sort=False):
         interval = statistics.t_interval(own["variance"].tolist())
         row = {"axis": axis, "variance x 1e4": 1e4 * interval.mean, "low": 1e4 * interval.low}
@@ -149,10 +149,14 @@ def what_changes_them(found: Found) -> list[Table]:
     notes = (
         "Variance of the share of conflicts along one axis with the others fixed, median over settings; seed: chance."
     )
-    tables = [Table("conflict-axes", "What changes the share of conflicts", pd.DataFrame(rows), notes, tuple(findings))]
-    tables.append(Table("conflict-pairs", "Conflicts by pair", conflicts.pairs(found.courses), "Median over epochs."))
-    layers = conflicts.layers(found.courses, ["rate", "depth", "width"])
-    tables.append(Table("conflict-layers", "Conflicts by layer", layers, "Mean over pairs, epochs and runs."))
+    tables = [
+        StudyTable("conflict-axes", "What changes the share of conflicts", pd.DataFrame(rows), notes, tuple(findings))
+    ]
+    tables.append(
+        StudyTable("conflict-pairs", "Conflicts by pair", conflicts.pairs(found.curves), "Median over epochs.")
+    )
+    layers = conflicts.layers(found.curves, ["rate", "depth", "width"])
+    tables.append(StudyTable("conflict-layers", "Conflicts by layer", layers, "Mean over pairs, epochs and runs."))
     return [*tables, claims.table({("C3", ""): parts})]
 
 
@@ -166,7 +170,7 @@ TARGETS = (
         "Conflicting gradients over training, with and without PCGrad",
         ("celeba",),
         _plan(FIGURE_4_RATES, "uniform", "pcgrad"),
-        courses,
+        curves,
     ),
     Target(
         "royer2023/figure-5",
@@ -180,6 +184,6 @@ TARGETS = (
         "Conflicting gradients, losses and accuracy over learning rates and sizes",
         ("celeba", "domainnet"),
         _plan(FIGURE_E_RATES, "uniform"),
-        courses,
+        curves,
     ),
 )

@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes
 from scalarize.studies import step_cost as measured
 from scalarize.studies.royer2023 import reported
-from scalarize.studies.study import Context, Found, Planned, Target
-from scalarize.utils.seeds import drawing
+from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.utils.seeds import fork_rng
 from scalarize.workloads.sizes import Size
 
 METHODS = ("uniform", "uncertainty", "imtl-l", "cagrad", "graddrop", "pcgrad")
@@ -34,7 +34,7 @@ def measure(context: Context, size: Size, batch: int, n_tasks: int | None = None
     """A row a method: seconds, ratio to a bare loop and megabytes of one step with the first ``n_tasks`` tasks."""
     problem = axes.with_settings(context.problem, size.settings)
     data = context.data if n_tasks is None else context.data.restrict(context.data.names[:n_tasks])
-    with drawing(0):
+    with fork_rng(0):
         model = context.workload.build(problem.recipe(context.workload).model, data).to(problem.device)
     names = [*dict.fromkeys([*METHODS, *context.methods])]
     repeats = context.budget.count(REPEATS, context.budget.levels)
@@ -42,13 +42,13 @@ def measure(context: Context, size: Size, batch: int, n_tasks: int | None = None
     return [{"size": size.name, "batch": batch, "tasks": len(data.names), **row} for row in rows]
 
 
-def memory(found: Found) -> list[Table]:
+def memory(found: StudyResults) -> list[StudyTable]:
     """Figure 1b: the smallest model with batches of 16, the largest with batches of 128."""
     context, known = found.context, found.context.sizes
     rows = measure(context, known[0], SMALL_BATCH) + measure(context, known[-1], LARGE_BATCH)
     note = "Rise of memory within a step, beyond the model; bare: a plain loop; floor: a backward a task."
     frame = pd.DataFrame(rows)
-    return [Table("memory", "Memory of a step", frame, note, _said(frame, "megabytes", "MB"))]
+    return [StudyTable("memory", "Memory of a step", frame, note, _said(frame, "megabytes", "MB"))]
 
 
 def _said(frame: pd.DataFrame, column: str, unit: str) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ def _said(frame: pd.DataFrame, column: str, unit: str) -> tuple[str, ...]:
     return (f"{where}, {unit}: {each}.",)
 
 
-def by_tasks(found: Found) -> list[Table]:
+def by_tasks(found: StudyResults) -> list[StudyTable]:
     """Supplement, table 1b: measured ratios to a bare loop by number of tasks, beside the theoretical counts."""
     context = found.context
     own = len(context.data.names)
@@ -75,8 +75,8 @@ def by_tasks(found: Found) -> list[Table]:
         for name, counts in reported.COSTS.items()
     ]
     frame = pd.DataFrame(rows)
-    theory = Table("theory", "Theoretical costs as printed", pd.DataFrame(searches), "N: members; T: tasks.")
-    return [Table("cost", "Cost of a step by number of tasks", frame, note, _said(frame, "to_bare", UNIT)), theory]
+    theory = StudyTable("theory", "Theoretical costs as printed", pd.DataFrame(searches), "N: members; T: tasks.")
+    return [StudyTable("cost", "Cost of a step by number of tasks", frame, note, _said(frame, "to_bare", UNIT)), theory]
 
 
 TARGETS = (

@@ -7,10 +7,10 @@ import re
 import pandas as pd
 
 from scalarize.analysis import curves
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes
 from scalarize.studies.royer2023.search_tables import CELEBA, search_rows
-from scalarize.studies.study import Context, Found, Planned, Target
+from scalarize.studies.study import Context, Planned, StudyResults, Target
 from scalarize.utils.errors import RequestError
 
 
@@ -30,7 +30,7 @@ def plan(context: Context) -> list[Planned]:
     return planned
 
 
-def tabulate(found: Found) -> list[Table]:
+def tabulate(found: StudyResults) -> list[StudyTable]:
     """The policies epoch by epoch, and how alike the last weights of searches are."""
     if not found.policies:
         raise RequestError("no search was run")
@@ -44,10 +44,10 @@ def tabulate(found: Found) -> list[Table]:
         {"a": a, "b": b, "correlation": float(last[a].rank().corr(last[b].rank()))} for a in last for b in last if a < b
     ]
     note = "The policy of the best member, traced back."
-    tables = [Table("policies", "Policies that searches found", pd.concat(frames), note)]
+    tables = [StudyTable("policies", "Policies that searches found", pd.concat(frames), note)]
     alike = pd.DataFrame(rows, columns=["a", "b", "correlation"])
     text = (f"Rank correlation of the last weights between searches: median {alike['correlation'].median():.2f}.",)
-    return [*tables, Table("alike", "How alike the last weights are", alike, "Spearman over tasks.", text)]
+    return [*tables, StudyTable("alike", "How alike the last weights are", alike, "Spearman over tasks.", text)]
 
 
 TARGETS = (Target("royer2023/figure-F", "Policies that PBT and PB2 find", ("celeba-8",), plan, tabulate),)

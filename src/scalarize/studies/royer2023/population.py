@@ -9,11 +9,11 @@ import pandas as pd
 
 from scalarize.analysis import statistics
 from scalarize.analysis.statistics import said
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.runs import plan as planned_runs
 from scalarize.runs import search as searching
 from scalarize.studies.royer2023 import reported
-from scalarize.studies.study import Context, Found, Planned, Target
+from scalarize.studies.study import Context, Planned, StudyResults, Target
 from scalarize.utils import files
 from scalarize.weights import simplex
 
@@ -62,7 +62,7 @@ def _searched(context: Context, problem: Any, labels: dict[str, Any], text: str)
     ]
 
 
-def size_table(found: Found) -> list[Table]:
+def size_table(found: StudyResults) -> list[StudyTable]:
     """Average test metric by population and ready interval, beside the paper's."""
     average = found.results.groupby(["row", "population", "ready", "seed"], sort=False)["test"].mean().reset_index()
     rows = []
@@ -75,7 +75,7 @@ def size_table(found: Found) -> list[Table]:
         )
         shown = {"row": row, "population": n, "ready": ready, "mean": interval.mean, "low": interval.low}
         rows.append(shown | {"high": interval.high, "seeds": interval.n, "paper": paper})
-    return [Table("population", "Size of the population", pd.DataFrame(rows), "Average test metric.")]
+    return [StudyTable("population", "Size of the population", pd.DataFrame(rows), "Average test metric.")]
 
 
 def grid_plan(context: Context) -> list[Planned]:
@@ -96,7 +96,7 @@ def grid_plan(context: Context) -> list[Planned]:
     return planned
 
 
-def grid_table(found: Found) -> list[Table]:
+def grid_table(found: StudyResults) -> list[StudyTable]:
     """The grid's point with the best validation score a seed, against PBT's retrain of that seed; and every point."""
     keys = ["row", "weights", "seed"]
     table = found.results.assign(score=found.results["sign"] * found.results["validation"])
@@ -113,14 +113,14 @@ def grid_table(found: Found) -> list[Table]:
     gap = statistics.t_interval((each[SEARCH] - each[GRID]).tolist())
     finding = f"C4: {SEARCH} minus grid on three tasks, average test metric: {said(gap)}."
     tables = [
-        Table(
+        StudyTable(
             "rows", "Search against grid on three tasks", pd.DataFrame(rows), "95 % intervals over seeds.", (finding,)
         )
     ]
     return [*tables, _tried(found, means)]
 
 
-def _tried(found: Found, means: pd.DataFrame) -> Table:
+def _tried(found: StudyResults, means: pd.DataFrame) -> StudyTable:
     """The weights that each side tried: a row a point, with the test average where a training is behind it."""
     names = found.context.data.names[:THREE]
     grid = means[means["row"] == GRID].groupby("weights", sort=False)["test"].mean()
@@ -130,7 +130,9 @@ def _tried(found: Found, means: pd.DataFrame) -> Table:
     for result in found.searches["result"]:
         for member in files.read_lines(Path(str(result["out"])) / "lineage.jsonl"):
             rows.append({"row": SEARCH, **dict(zip(names, member["weights"], strict=True))})
-    return Table("simplex-points", "Weights that each side tried", pd.DataFrame(rows), "The third weight is the rest.")
+    return StudyTable(
+        "simplex-points", "Weights that each side tried", pd.DataFrame(rows), "The third weight is the rest."
+    )
 
 
 TARGETS = (

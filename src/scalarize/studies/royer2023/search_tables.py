@@ -16,15 +16,15 @@ import pandas as pd
 
 from scalarize import methods
 from scalarize.analysis import claims, comparison
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.methods import Needs
 from scalarize.runs import plan as planned_runs
 from scalarize.runs import search as searching
 from scalarize.runs.compare import choose_rates
 from scalarize.studies import axes
 from scalarize.studies.royer2023 import reported
-from scalarize.studies.study import Context, Found, Planned, Target
-from scalarize.utils.errors import one_of
+from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.utils.errors import unknown_name_error
 from scalarize.weights.policy import Policy
 from scalarize.workloads.sizes import Size
 
@@ -36,7 +36,7 @@ SHARE = 0.7
 
 
 @dataclass(frozen=True)
-class Protocol:
+class TableProtocol:
     """One table: which sizes, which searches (row -> settings), and the accumulation of its gradient methods."""
 
     table: str
@@ -51,11 +51,11 @@ CELEBA = {
     "pbt": {"algorithm": "pbt", "population": 12, "ready": 3, "quantile": 0.40},
     "pb2": {"algorithm": "pb2", "population": 8, "ready": 3, "quantile": 0.40},
 }
-TABLE_1 = Protocol("table-1", "domainnet", ((26, 0.25), (26, 1.0)), DOMAINNET, accumulate=4)
-TABLE_B = Protocol("table-B", "domainnet", ((50, 0.25), (50, 1.0)), DOMAINNET, accumulate=4)
-TABLE_2 = Protocol("table-2", "celeba-8", ((6, 1.0), (9, 1.0)), CELEBA)
-TABLE_C = Protocol("table-C", "celeba-8", ((6, 0.25), (6, 0.5), (6, 1.0)), CELEBA)
-TABLE_D = Protocol("table-D", "celeba-8", ((9, 0.25), (9, 0.5), (9, 1.0)), CELEBA)
+TABLE_1 = TableProtocol("table-1", "domainnet", ((26, 0.25), (26, 1.0)), DOMAINNET, accumulate=4)
+TABLE_B = TableProtocol("table-B", "domainnet", ((50, 0.25), (50, 1.0)), DOMAINNET, accumulate=4)
+TABLE_2 = TableProtocol("table-2", "celeba-8", ((6, 1.0), (9, 1.0)), CELEBA)
+TABLE_C = TableProtocol("table-C", "celeba-8", ((6, 0.25), (6, 0.5), (6, 1.0)), CELEBA)
+TABLE_D = TableProtocol("table-D", "celeba-8", ((9, 0.25), (9, 0.5), (9, 1.0)), CELEBA)
 
 
 def sizes_of(context: Context, wanted: Sequence[tuple[Any, float]]) -> list[Size]:
@@ -67,7 +67,7 @@ def sizes_of(context: Context, wanted: Sequence[tuple[Any, float]]) -> list[Size
     return context.budget.first(fitting) if context.budget.name == "tiny" else fitting
 
 
-def plan(context: Context, protocol: Protocol) -> list[Planned]:
+def plan(context: Context, protocol: TableProtocol) -> list[Planned]:
     """Searches, retrains of their policies, and the methods, each at three learning rates."""
     planned: list[Planned] = []
     for size in sizes_of(context, protocol.sizes):
@@ -120,7 +120,7 @@ def _method_rows(context: Context, problem: Any, size: str, row: str, accumulate
     if row == BALANCED:
         source = {"policy": planned_runs.inverse_policy(context.data.constant_losses())}
     elif row not in methods.names():
-        raise one_of("method", row, methods.names(), where=" in --methods")
+        raise unknown_name_error("method", row, methods.names(), where=" in --methods")
     elif methods.create(row).needs > Needs.LOSSES and accumulate > 1:
         settings = {"accumulate": accumulate}
     planned = []
@@ -133,7 +133,7 @@ def _method_rows(context: Context, problem: Any, size: str, row: str, accumulate
     return planned
 
 
-def run_records(found: Found) -> list[dict[str, Any]]:
+def run_records(found: StudyResults) -> list[dict[str, Any]]:
     """The runs as ``analysis.comparison`` reads them."""
     costs = {(r["row"], r["size"], r["group"]): r["result"]["trainings"] for r in found.searches.to_dict("records")}
     table = []
@@ -158,12 +158,12 @@ def run_records(found: Found) -> list[dict[str, Any]]:
     return table
 
 
-def tabulate(found: Found, protocol: Protocol) -> list[Table]:
+def tabulate(found: StudyResults, protocol: TableProtocol) -> list[StudyTable]:
     """One table a size: mean and interval of every row beside the paper's average, its trials and trainings."""
     everything = run_records(found)
     lower = bool((found.results["sign"] < 0).all())
-    tables: list[Table] = []
-    trials: dict[tuple[str, str], dict[str, claims.Measured]] = {}
+    tables: list[StudyTable] = []
+    trials: dict[tuple[str, str], dict[str, claims.IntervalAt]] = {}
     sizes = list(dict.fromkeys(r["size"] for r in everything))
     for size in sizes:
         own = [r for r in everything if r["size"] == size]
@@ -178,7 +178,7 @@ def tabulate(found: Found, protocol: Protocol) -> list[Table]:
         frame = comparison_frame(kept, own, beside)
         said = [f"C4, {size}: {s}" for s in against]
         said += [steady(found.searches, found.policies, search, size) for search in protocol.searches]
-        tables.append(Table("comparison", title, frame, note, (*said, edges(kept, own))))
+        tables.append(StudyTable("comparison", title, frame, note, (*said, edges(kept, own))))
         trials |= _trials(kept, list(protocol.searches), size, lower)
     return [*tables, claims.table(trials)]
 
@@ -210,13 +210,13 @@ def paper_beside(table: str, size: str, sizes: Sequence[str]) -> tuple[str, dict
 
 def _trials(
     kept: Sequence[dict[str, Any]], searches: Sequence[str], size: str, lower: bool
-) -> dict[tuple[str, str], dict[str, claims.Measured]]:
+) -> dict[tuple[str, str], dict[str, claims.IntervalAt]]:
     """C4 for each search: over even weights and each of the paper's methods; and, beyond the paper, over as many
     trainings at random and over the weights that searches begin around.
     """
     values = {row: comparison.units(kept, row) for row in comparison.methods_of(kept)}
 
-    def over(search: str, other: str) -> claims.Measured:
+    def over(search: str, other: str) -> claims.IntervalAt:
         first, second = (other, search) if lower else (search, other)
         return lambda confidence: comparison.difference(values[first], values[second], confidence)
 
@@ -246,9 +246,9 @@ def comparison_frame(
     return pd.DataFrame(rows)
 
 
-def _target(protocol: Protocol, title: str) -> Target:
+def _target(protocol: TableProtocol, title: str) -> Target:
     make: Callable[[Context], list[Planned]] = lambda context: plan(context, protocol)  # noqa: E731
-    show: Callable[[Found], list[Table]] = lambda found: tabulate(found, protocol)  # noqa: E731
+    show: Callable[[StudyResults], list[StudyTable]] = lambda found: tabulate(found, protocol)  # noqa: E731
     return Target(f"royer2023/{protocol.table}", title, (protocol.workload,), make, show)
 
 

@@ -10,10 +10,10 @@ import pandas as pd
 import torch
 
 from scalarize.analysis import statistics
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.runs import plan as planned_runs
 from scalarize.studies import axes
-from scalarize.studies.study import Context, Found, Planned, Target
+from scalarize.studies.study import Context, Planned, StudyResults, Target
 
 RATES = (10.0, 1.0, 0.1, 0.01)  # of DomainNet's 0.03: 0.3, 0.03, 0.003, 0.0003
 LENGTHS = (1, 2, 3)  # of its 30 epochs: 30, 60, 90
@@ -37,7 +37,7 @@ def plan(context: Context) -> list[Planned]:
     return planned
 
 
-def tabulate(found: Found) -> list[Table]:
+def tabulate(found: StudyResults) -> list[StudyTable]:
     """Validation and test of each setting; the setting with the best validation score is the one to use."""
     rows: list[dict[str, Any]] = []
     for (rate, length), own in found.results.groupby(["rate", "length"], sort=False):
@@ -47,7 +47,7 @@ def tabulate(found: Found) -> list[Table]:
     table = pd.DataFrame(rows)
     best = max(rows, key=lambda row: row["score"])
     finding = f"Best on validation: learning rate {best['rate']:g}, {int(best['length'])} epochs."
-    return [Table("tuning", "Single-dataset baseline", table, "Validation metric of one task alone.", (finding,))]
+    return [StudyTable("tuning", "Single-dataset baseline", table, "Validation metric of one task alone.", (finding,))]
 
 
 def no_runs(context: Context) -> list[Planned]:
@@ -55,7 +55,7 @@ def no_runs(context: Context) -> list[Planned]:
     return []
 
 
-def imbalance(found: Found) -> list[Table]:
+def imbalance(found: StudyResults) -> list[StudyTable]:
     """Training samples a class and domain (of a task without classes: all of them are one class)."""
     rows = []
     for o in found.context.data.objectives:
@@ -71,7 +71,7 @@ def imbalance(found: Found) -> list[Table]:
     sums, within = by_domain.sum(), by_domain.max() / by_domain.min()
     finding = f"Training samples of the largest over the smallest domain: {sums.max() / sums.min():.2f}; of the "
     finding += f"largest over the smallest class: {within.max():.2f} ({within.idxmax()}, where it is most)."
-    return [Table("imbalance", "Training samples by class", frame, "", (finding,))]
+    return [StudyTable("imbalance", "Training samples by class", frame, "", (finding,))]
 
 
 TARGETS = (

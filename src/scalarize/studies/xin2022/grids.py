@@ -15,7 +15,7 @@ from typing import Any
 from scalarize.runs import plan as planned_runs
 from scalarize.studies.axes import swept, with_settings
 from scalarize.studies.execute import Context, Planned
-from scalarize.studies.method_rows import Row, further
+from scalarize.studies.method_rows import Row, extra_rows
 
 ALPHAS = (0.5, 1.0, 1.5, 2.0)
 SEEDS = 1  # the paper states none
@@ -96,7 +96,7 @@ def plan(context: Context, grid: Grid, methods: bool = True, weights: bool = Tru
             request = planned_runs.request_for(tuned, seed=seed, weights=content, read_train=True)
             name = f"{SCALARIZATION} {weight:g} {grid.workload} {point}" if weight else f"equal {grid.workload} {point}"
             planned.append(Planned(name, request, {"row": SCALARIZATION, "weight": weight, **labels}))
-        for row in further(context, ROWS) if methods else ():
+        for row in extra_rows(context, ROWS) if methods else ():
             request = row.request(context.problem, seed, settings, read_train=True)
             named = {"row": row.name, "weight": None, **labels}
             planned.append(Planned(f"{row.name} {grid.workload} {point}", request, named))

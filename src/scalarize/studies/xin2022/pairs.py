@@ -12,10 +12,10 @@ import pandas as pd
 
 from scalarize import methods
 from scalarize.analysis import fronts, trade_offs
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.learners.supervised import SupervisedLearner
 from scalarize.studies import axes
-from scalarize.studies.study import Context, Found, Planned, Target
+from scalarize.studies.study import Context, Planned, StudyResults, Target
 from scalarize.studies.xin2022 import reported, translation
 from scalarize.studies.xin2022.grids import SCALARIZATION, shares
 from scalarize.tasks.task import Objective
@@ -25,7 +25,7 @@ PAIRS = ("nmt-en-fr-zh", "nmt-en-fr-de", "nmt-en-fr-ro")
 LINE = "The line joins the models of scalarization that no other of them dominates."
 UTILITIES = tuple(k / 10 for k in range(11))
 STEPS, ROUNDS = 20, 3  # of a measurement of speed
-Measured = tuple[str, str]
+MetricOfTask = tuple[str, str]
 
 
 def metric_of(objective: Objective, wanted: str) -> str:
@@ -36,7 +36,7 @@ def metric_of(objective: Objective, wanted: str) -> str:
     return wanted if wanted in known else objective.task.metric_name
 
 
-def pair(context: Context, wanted: str) -> tuple[Measured, Measured]:
+def pair(context: Context, wanted: str) -> tuple[MetricOfTask, MetricOfTask]:
     """(task, metric) of the second and the first task, for x and y. Raises RequestError for a single task."""
     objectives = context.data.objectives
     if len(objectives) < 2:
@@ -57,8 +57,8 @@ def reference(context: Context, wanted: str) -> dict[str, float | None]:
 
 
 def plane(
-    found: Found, wanted: str, split: str, everything: bool = False, line: str | None = SCALARIZATION
-) -> list[Table]:
+    found: StudyResults, wanted: str, split: str, everything: bool = False, line: str | None = SCALARIZATION
+) -> list[StudyTable]:
     """Models in the plane of the two tasks, and what the others add to the front of ``line``.
 
     everything: dominated models too; else of each row those that none of the same row dominates. line: None where each
@@ -74,61 +74,61 @@ def plane(
         volumes = trade_offs.volumes(models, line, corner, directions)
         said += [trade_offs.added(volumes)] if len(volumes) else []
         note = f"Worst corner: {corner[0]:.4g} ({' '.join(x)}), {corner[1]:.4g} ({' '.join(y)}). Student's intervals."
-        further = [Table("contrast", f"Hypervolume ({split}, {y[1]})", volumes, note)] if len(volumes) else []
+        further = [StudyTable("contrast", f"Hypervolume ({split}, {y[1]})", volumes, note)] if len(volumes) else []
     else:
         said, further = [], []
     shown = models if everything else models[models["line"]]
     shown = shown.assign(lined=line or "", x_label=" ".join(x), y_label=" ".join(y))
     title = f"{split.capitalize()} {' '.join(y)} against {' '.join(x)}"
     note = f"A point a model. {LINE}" if line else "A point a model, a line a depth."
-    return [Table("two-tasks", title, shown, note, tuple(said)), *further]
+    return [StudyTable("two-tasks", title, shown, note, tuple(said)), *further]
 
 
-def _is(measures: pd.DataFrame, what: Measured) -> pd.Series[bool]:
+def _is(measures: pd.DataFrame, what: MetricOfTask) -> pd.Series[bool]:
     return (measures["task"] == what[0]) & (measures["metric"] == what[1])
 
 
-def losses(found: Found) -> list[Table]:
+def losses(found: StudyResults) -> list[StudyTable]:
     """Figures 2, 4 and 5: the test loss at the best epoch, the training loss at the last one."""
     return [t for split in ("test", "train") for t in plane(found, "loss", split)]
 
 
-def all_losses(found: Found) -> list[Table]:
+def all_losses(found: StudyResults) -> list[StudyTable]:
     """Figure 12: the same with what is dominated."""
     return [t for split in ("test", "train") for t in plane(found, "loss", split, everything=True)]
 
 
-def errors(found: Found) -> list[Table]:
+def errors(found: StudyResults) -> list[StudyTable]:
     """Figure 13: token errors, or the tasks' first metrics."""
     return [t for split in ("test", "train") for t in plane(found, "token-error", split)]
 
 
-def bleu(found: Found) -> list[Table]:
+def bleu(found: StudyResults) -> list[StudyTable]:
     """Figure 14: BLEU, or the tasks' first metrics."""
     return plane(found, "bleu", "test")
 
 
-def weights(found: Found) -> list[Table]:
+def weights(found: StudyResults) -> list[StudyTable]:
     """Figure 3: the first task's share of the weights over epochs."""
     first = found.context.data.names[0]
-    frame = trade_offs.weight_of_first(found.courses, first)
+    frame = trade_offs.weight_of_first(found.curves, first)
     moved = [f"{row} {g['mean'].min():.2f} to {g['mean'].max():.2f}" for row, g in frame.groupby("row", sort=False)]
     said = f"Share of {first} over training, mean of an epoch: {'; '.join(moved)}."
     note = "Weights that a method implies, over their sum; mean over steps, band over seeds."
-    return [Table("bands", f"Weight of {first} over epochs", frame, note, (said,))]
+    return [StudyTable("bands", f"Weight of {first} over epochs", frame, note, (said,))]
 
 
-def sparse(found: Found) -> list[Table]:
+def sparse(found: StudyResults) -> list[StudyTable]:
     """Figure 6, left: what a sparse grid decides beside the seed."""
     wanted = {o.name: metric_of(o, "loss") for o in found.context.data.objectives}
     losses = found.measures[found.measures["metric"] == found.measures["task"].map(wanted)]
     models = losses.groupby(fronts.MODEL, sort=False)[["validation", "test"]].mean().reset_index()
     frame = trade_offs.of_tunings(models)
     note = "Deviation of the average test loss; the best rate of each grid by validation; intervals from chi-squared."
-    return [Table("contrast", "Deviation (sparse grids and seeds)", frame, note, (trade_offs.told(frame),))]
+    return [StudyTable("contrast", "Deviation (sparse grids and seeds)", frame, note, (trade_offs.told(frame),))]
 
 
-def utilities(found: Found) -> list[Table]:
+def utilities(found: StudyResults) -> list[StudyTable]:
     """Figure 6, right: the ranking as the second task counts more."""
     x, y = pair(found.context, "loss")
     models = fronts.plane(found.measures, x, y)
@@ -141,15 +141,17 @@ def utilities(found: Found) -> list[Table]:
     others = frame[frame["row"] != SCALARIZATION]
     said += [trade_offs.rankings(others).replace("Best", "Best of the optimisers", 1)] if len(others) else []
     note = f"u {' '.join(x)} + (1 - u) {' '.join(y)} on test; each row's model chosen by the same on validation."
-    return [Table("utility", "Ranking by the weight of the second task", frame.assign(label=x[0]), note, tuple(said))]
+    return [
+        StudyTable("utility", "Ranking by the weight of the second task", frame.assign(label=x[0]), note, tuple(said))
+    ]
 
 
-def depths(found: Found) -> list[Table]:
+def depths(found: StudyResults) -> list[StudyTable]:
     """Figure 7: a front a depth."""
     return [t for split in ("test", "train") for t in plane(found, "loss", split, line=None)]
 
 
-def speed(found: Found) -> list[Table]:
+def speed(found: StudyResults) -> list[StudyTable]:
     """Table 2: parameters and steps a second by depth, and of the smallest model with per-task gradients."""
     context = found.context
     sizes = translation.depths(context)
@@ -174,7 +176,7 @@ def speed(found: Found) -> list[Table]:
         f"Whole steps of the training, reading and optimiser included; median and range of {ROUNDS} rounds in turns, "
     )
     note += f"each of {steps} steps, after one to warm up."
-    return [Table("contrast", "Steps a second (by depth)", frame, note, (said,))]
+    return [StudyTable("contrast", "Steps a second (by depth)", frame, note, (said,))]
 
 
 class Timed:
@@ -216,7 +218,7 @@ def _target(
     title: str,
     workloads: tuple[str, ...],
     plan: Callable[[Context], list[Planned]],
-    tables: Callable[[Found], list[Table]],
+    tables: Callable[[StudyResults], list[StudyTable]],
 ) -> Target:
     return Target(f"xin2022/{name}", title, workloads, plan, tables)
 

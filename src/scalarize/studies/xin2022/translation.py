@@ -15,7 +15,7 @@ from typing import Any
 from scalarize.runs import plan as planned_runs
 from scalarize.studies import axes
 from scalarize.studies.execute import Context, Planned
-from scalarize.studies.method_rows import Row, further
+from scalarize.studies.method_rows import Row, extra_rows
 from scalarize.studies.xin2022.grids import LR, SCALARIZATION, SEEDS, shares
 from scalarize.utils.errors import RequestError
 from scalarize.workloads.sizes import Size
@@ -109,7 +109,7 @@ def rows_of(context: Context) -> list[Row]:
     """The optimisers; of GradNorm's alphas as many as the budget leaves on an axis."""
     alphas = {f"gradnorm-{alpha:g}" for alpha in context.budget.thin(ALPHAS)}
     kept = [row for row in ROWS if row.method != "gradnorm" or row.name in alphas]
-    return further(context, kept)
+    return extra_rows(context, kept)
 
 
 def watched(context: Context) -> list[Planned]:

@@ -7,18 +7,18 @@ from collections.abc import Callable
 import pandas as pd
 
 from scalarize.analysis import fronts
-from scalarize.analysis.study_tables import Table
+from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes
-from scalarize.studies.study import Context, Found, Planned, Target
+from scalarize.studies.study import Context, Planned, StudyResults, Target
 from scalarize.studies.xin2022 import grids, reported
 from scalarize.studies.xin2022.grids import CELEBA, CITYSCAPES, MULTI_MNIST, SCALARIZATION, Grid
 from scalarize.utils.errors import RequestError
 
 POINTS = "A point a model, at its best validation epoch; the line joins those that no other dominates."
-Measured = tuple[str, str]
+MetricOfTask = tuple[str, str]
 
 
-def pair(context: Context, further: int | None = None) -> tuple[Measured, Measured]:
+def pair(context: Context, further: int | None = None) -> tuple[MetricOfTask, MetricOfTask]:
     """(task, metric) of the second and the first task, for the x and the y axis: their losses for None, else the
     metric of that number, the last one there is where a task has fewer. Raises RequestError for a single task.
     """
@@ -26,51 +26,51 @@ def pair(context: Context, further: int | None = None) -> tuple[Measured, Measur
     if len(objectives) < 2:
         raise RequestError(f"--workload {context.workload.name}: a trade-off needs two tasks or domains")
 
-    def metric(position: int) -> Measured:
+    def metric(position: int) -> MetricOfTask:
         known = list(objectives[position].task.measures)
         return objectives[position].name, "loss" if further is None else known[min(further, len(known) - 1)]
 
     return metric(1), metric(0)
 
 
-def plane(found: Found, x: Measured, y: Measured, split: str = "test") -> Table:
+def plane(found: StudyResults, x: MetricOfTask, y: MetricOfTask, split: str = "test") -> StudyTable:
     """All models in the plane of two metrics, with who made those that no other dominates."""
     frame = fronts.plane(found.measures, x, y, split)
     titles = [" ".join(m) for m in (x, y)]
     frame = frame.assign(x_label=titles[0], y_label=titles[1])
     said = (fronts.who_is_ahead(frame, SCALARIZATION),) if frame["row"].nunique() > 1 and len(frame) else ()
-    return Table("plane", f"{split.capitalize()} {titles[1]} against {titles[0]}", frame, POINTS, said)
+    return StudyTable("plane", f"{split.capitalize()} {titles[1]} against {titles[0]}", frame, POINTS, said)
 
 
-def losses_and_metrics(found: Found) -> list[Table]:
+def losses_and_metrics(found: StudyResults) -> list[StudyTable]:
     """Figure 8: the two test losses, then pixel accuracy against absolute error (the metrics that the tasks have)."""
     absolute, accuracy = pair(found.context, 0)[0], pair(found.context, 1)[1]
     return [plane(found, *pair(found.context)), plane(found, absolute, accuracy)]
 
 
-def first_metrics(found: Found) -> list[Table]:
+def first_metrics(found: StudyResults) -> list[StudyTable]:
     """Figures 15 and 16: each task's first metric."""
     return [plane(found, *pair(found.context, 0))]
 
 
-def test_and_train(found: Found) -> list[Table]:
+def test_and_train(found: StudyResults) -> list[StudyTable]:
     """Figure 9: the models of each weight in the planes of test and of training losses."""
     tables = [plane(found, *pair(found.context), split) for split in ("test", "train")]
     front = tables[0].frame[tables[0].frame["front"]]
     low = int((front["weight"] < 0.2).sum())
     first = found.context.data.names[0]
     said = f"{low} of {len(front)} models on the test front have a weight of {first} below 0.2 (the paper: most)."
-    return [Table(t.kind, t.title, t.frame, t.note, (said,) if k == 0 else ()) for k, t in enumerate(tables)]
+    return [StudyTable(t.kind, t.title, t.frame, t.note, (said,) if k == 0 else ()) for k, t in enumerate(tables)]
 
 
-def averages(found: Found) -> list[Table]:
+def averages(found: StudyResults) -> list[StudyTable]:
     """Figure 10: validation and test error of every model, and how much the grid decides beside the method."""
     models = fronts.averages(found.results)
     note = "Percent, mean over tasks; weights of the best validation epoch."
-    return [Table("averages", "Average error of every model", models, note, tuple(fronts.spread(models)))]
+    return [StudyTable("averages", "Average error of every model", models, note, tuple(fronts.spread(models)))]
 
 
-def by_rate(found: Found) -> list[Table]:
+def by_rate(found: StudyResults) -> list[StudyTable]:
     """Figure 11: test error by learning rate, the other setting of each point chosen on validation."""
     models = fronts.best(fronts.averages(found.results), ["row", "rate", "seed"])
     frame = models.groupby(["row", "rate"], sort=False)["test"].mean().reset_index()
@@ -80,10 +80,10 @@ def by_rate(found: Found) -> list[Table]:
         ranks.append(f"learning rate {rate:g}: best {leader}")
     said = f"Ranking by learning rate: {'; '.join(ranks)}."
     note = "Regularisation of each point chosen on validation."
-    return [Table("by-rate", "Average test error by learning rate", frame, note, (said,))]
+    return [StudyTable("by-rate", "Average test error by learning rate", frame, note, (said,))]
 
 
-def table_3(found: Found) -> list[Table]:
+def table_3(found: StudyResults) -> list[StudyTable]:
     """Table 3: the best model of each row on validation, beside what papers report."""
     models = fronts.best(fronts.averages(found.results), ["row", "seed"])
     rows = []
@@ -94,14 +94,14 @@ def table_3(found: Found) -> list[Table]:
     gap = (models["test"] - models["validation"]).mean()
     said = f"Test error lies {gap:.2f} above the validation error that chose the model (mean over rows)."
     note = "Percent. Columns in brackets: papers by their number in the paper's references; test, validation: its own."
-    return [Table("table-3", "Average error beside the literature", pd.DataFrame(rows), note, (said,))]
+    return [StudyTable("table-3", "Average error beside the literature", pd.DataFrame(rows), note, (said,))]
 
 
 def _target(
     name: str,
     title: str,
     grid: Grid,
-    tables: Callable[[Found], list[Table]],
+    tables: Callable[[StudyResults], list[StudyTable]],
     methods: bool = True,
     weights: bool = True,
     average: bool = False,

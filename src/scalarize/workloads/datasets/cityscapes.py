@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from scalarize.utils.errors import RequestError, one_of
+from scalarize.utils.errors import RequestError, unknown_name_error
 from scalarize.workloads.datasets.streamed import Sample
 
 FOLDER = "cityscapes"
@@ -49,7 +49,7 @@ def class_table(classes: int) -> NDArray[np.int64]:
     Raises RequestError for another number of classes.
     """
     if classes not in LABELS:
-        raise one_of("data.classes", str(classes), [str(c) for c in LABELS])
+        raise unknown_name_error("data.classes", str(classes), [str(c) for c in LABELS])
     groups: Sequence[Sequence[int]] = [(i,) for i in _TRAINED] if classes == 19 else _CATEGORIES
     table = np.full(IDENTIFIERS + 1, UNKNOWN, dtype=np.int64)
     for number, members in enumerate(groups):
@@ -83,7 +83,7 @@ def names(root: Path, kind: str, split: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Views:
+class CityscapesViews:
     """Decodes a view: its picture (3, 128, 256) uint8, ``segmentation`` (128, 256) int64 and ``depth``, inverse, in
     1/m (1, 128, 256). classes: 7 or 19. Raises RequestError naming a file that is missing, damaged or unlike it.
     """
@@ -163,7 +163,7 @@ def pixels(path: Path, mode: str, resampling: Image.Resampling) -> NDArray[np.ge
     return np.asarray(held.resize((WIDTH, HEIGHT), resampling) if held.size != (WIDTH, HEIGHT) else held)
 
 
-def picture_statistics(views: Views, most: int = 256) -> tuple[list[float], list[float]]:
+def picture_statistics(views: CityscapesViews, most: int = 256) -> tuple[list[float], list[float]]:
     """Mean and deviation of each channel (0 to 255) over at most ``most`` evenly spaced pictures."""
     chosen = torch.linspace(0, len(views.views) - 1, min(most, len(views.views))).long().tolist()
     stack: list[Tensor] = [views(k)[0].double().flatten(1) for k in chosen]

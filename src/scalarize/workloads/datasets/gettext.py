@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from scalarize.utils import files
-from scalarize.utils.errors import RequestError, RunError, one_of
+from scalarize.utils.errors import RequestError, RunError, unknown_name_error
 from scalarize.workloads.datasets import catalogues, manifest, messages, parallel
 
 SIZES = {"fr": 40_853, "zh": 25_986, "de": 4_549, "ro": 610}  # of the training sets
@@ -36,7 +36,7 @@ def get(root: Path, options: Mapping[str, Any]) -> Path:
     """
     for name in options:
         if name not in ("packages", "locale", "accept_licence"):
-            raise one_of("setting", name, ("packages", "locale"), where=" in --set")
+            raise unknown_name_error("setting", name, ("packages", "locale"), where=" in --set")
     asked = [p.strip() for p in str(options.get("packages", "")).split(",") if p.strip()]
     with tempfile.TemporaryDirectory() as place:
         fetched = {package: fetch(package, Path(place)) for package in asked}

@@ -157,7 +157,7 @@ def statistics(root: Path, train: Sequence[str], side: int) -> Statistics:
 
 
 @dataclass(frozen=True)
-class Views:
+class TaskonomyViews:
     """Decodes a view: its picture (3, side, side) uint8, and annotations shifted and scaled by the statistics."""
 
     root: Path

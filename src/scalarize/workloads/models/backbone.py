@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from scalarize.utils.errors import one_of
+from scalarize.utils.errors import unknown_name_error
 from scalarize.workloads.models.multihead import MultiHead, SharedHead
 from scalarize.workloads.models.resnet import EXPANSION, STAGES, resnet, widths
 from scalarize.workloads.models.standardise import Standardise
@@ -32,7 +32,7 @@ def encoder(
         features = widths(width)[len(STAGES)] * EXPANSION
         backbone = resnet(depth, width)
     else:
-        raise one_of("model.family", family, ["vit", "resnet"])
+        raise unknown_name_error("model.family", family, ["vit", "resnet"])
     return nn.Sequential(Standardise(mean, deviation), backbone), features
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from scalarize.utils.errors import one_of
+from scalarize.utils.errors import unknown_name_error
 from scalarize.workloads.models.multihead import MultiHead
 from scalarize.workloads.models.resnet import EXPANSION, resnet, widths
 from scalarize.workloads.models.standardise import Standardise
@@ -53,7 +53,7 @@ def dense_model(
     encoder = resnet(settings["depth"], width, pool=False, stride=STRIDE)
     inputs, channels = widths(width)[-1] * EXPANSION, max(1, round(CHANNELS * width))
     if settings["head"] not in ("deeplab", "segnet"):
-        raise one_of("model.head", settings["head"], ["deeplab", "segnet"])
+        raise unknown_name_error("model.head", settings["head"], ["deeplab", "segnet"])
 
     def head(count: int) -> nn.Module:
         if settings["head"] == "deeplab":
