@@ -10,35 +10,21 @@ No method is named here: what a method declares (needs, heads rule, hooks) decid
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from scalarize.balancer import autograd, backward_pass, task_gradients
 from scalarize.balancer.distributed import Processes, refuse_wrapped
-from scalarize.balancer.jacobian import JacobianAccumulator
 from scalarize.balancer.losses import Losses, read
-from scalarize.balancer.method_state import Decision, MethodState
+from scalarize.balancer.method_state import MethodState
 from scalarize.balancer.options import Options
+from scalarize.balancer.result import BackwardResult
+from scalarize.balancer.training_step import TrainingStep
 from scalarize.methods import Method, Needs, create
-from scalarize.utils.errors import DivergedError, RequestError, unknown_name_error
+from scalarize.utils.errors import RequestError, unknown_name_error
 
-
-@dataclass(frozen=True)
-class BackwardResult:
-    """What one call of ``backward`` did; all tensors detached, tasks in the order of the losses that were given.
-
-    weights (T,), NaN for a task without a loss in this batch, None where the method has no weights (or has not
-    been asked yet: micro-batches before the last); gramian (T, T), None where none was needed; skipped: something
-    was not finite and ``.grad`` was left empty.
-    """
-
-    tasks: tuple[str, ...]
-    weights: Tensor | None
-    gramian: Tensor | None = None
-    skipped: bool = False
+__all__ = ["BackwardResult", "Balancer"]
 
 
 class Balancer:
@@ -99,14 +85,9 @@ class Balancer:
         self._processes = Processes(group)
         self._options.check(self.method, self._processes.several)
         self.shared, self.level, self.heads = list(self._options.shared), level, self._options.heads
-        self.on_nonfinite = on_nonfinite
-        self.skipped_steps = 0
-        # Of a weighted sum of losses the weights are the objective's slopes too.
-        self._heads_in_sum = "own" if self.heads == "own" else "weighted"
-        self._full = self._options.accumulate == "full"
         self._by_gradients = self.method.needs >= Needs.GRAMIAN
         self._method_state = MethodState(self.method, every, tasks, seed)
-        self._accumulator = JacobianAccumulator(chunk)
+        self._step = TrainingStep(self._method_state, self._options, self._processes)
         self._checked_wrapper = False
 
     # --- what a training sets and saves --------------------------------------------------------------------------
@@ -128,6 +109,11 @@ class Balancer:
     @epoch.setter
     def epoch(self, epoch: int) -> None:
         self._method_state.epoch = epoch
+
+    @property
+    def skipped_steps(self) -> int:
+        """How many steps were left out since something was not finite."""
+        return self._step.skipped
 
     @property
     def solver_failures(self) -> int:
@@ -153,8 +139,8 @@ class Balancer:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from ``state``; learned parameters are filled in place, so that an optimiser keeps them."""
         self._method_state.load_state_dict(state)
-        self.skipped_steps = int(state["skipped_steps"])
-        self._accumulator.clear()
+        self._step.skipped = int(state["skipped_steps"])
+        self._step.accumulator.clear()
 
     def view(self, representation: Tensor, task: str) -> Tensor:
         """What ``task``'s head is to be given in place of the shared representation (B, ..., d), in training and after:
@@ -203,11 +189,11 @@ class Balancer:
             refuse_wrapped(self.shared[0])
             self._checked_wrapper = True
         method_state.init_state(step.values.device)
-        if self._full and self.method.needs == Needs.NOTHING:
+        if self._step.full and self.method.needs == Needs.NOTHING:
             method_state.weights_before_batch(tasks, step.values.device)  # the same for all micro-batches of the step
         weights = method_state.cached_weights(step.index)
-        if weights is not None or not (self._by_gradients or self._full):
-            return self._ordinary(step, weights, scale, final or not self._full)
+        if weights is not None or not (self._by_gradients or self._step.full):
+            return self._step.ordinary(step, weights, scale, final or not self._step.full)
         given = [representation] if isinstance(representation, Tensor) else list(representation or [])
         if self.level == "representation" and not any(z.requires_grad for z in given):
             raise RequestError("level='representation': backward needs representation=, a tensor with a gradient")
@@ -219,7 +205,7 @@ class Balancer:
                 f"got {len(extra)}"
             )
         further = [read(x, tasks, self._processes, counts, scale) for x in extra]
-        return self._from_rows(step, given, further, scale, final or not self._full)
+        return self._step.from_rows(step, given, further, scale, final or not self._step.full)
 
     def weights_ahead(self, tasks: Sequence[str]) -> Tensor:
         """The coming step's weights (T,), before its batch is drawn: sampling rates, say.
@@ -237,15 +223,10 @@ class Balancer:
         told = self._processes.sum(loss.detach().reshape(1).clone())
         share = 1 / self._processes.sum(torch.ones_like(told))
         name = ("the mixed loss",)
-        step = Losses(name, name, name, [loss], told * share, None, None)
         by = share if scaler is None else scaler.scale(share)
-        backward_pass.weighted_sum(step, by, self.shared, self._heads_in_sum, self._processes)
-        if found := step.find_nonfinite(backward_pass.norms(self.shared) if scaler is None else None, by_task=False):
-            self._stop(step, *found)
-            return BackwardResult(self.tasks, weights, skipped=True)
-        if final or not self._full:
-            self._method_state.advance(Decision(weights), None)
-        return BackwardResult(self.tasks, weights)
+        step = Losses(name, name, name, [loss], told * share, None, by)
+        scale = None if scaler is None else by
+        return self._step.mixed(step, weights, self.tasks, scale, final or not self._step.full)
 
     def observe(self, losses: Mapping[str, Tensor | float]) -> None:
         """Show the method the losses that the step led to. Without it the next step's losses serve."""
@@ -256,74 +237,6 @@ class Balancer:
             self._method_state.init_state(step.values.device)
             self._method_state.observe(step.values, step.index)
 
-    # --- weights first: one ordinary backward --------------------------------------------------------------------
-    def _ordinary(self, step: Losses, weights: Tensor | None, scale: Tensor | None, final: bool) -> BackwardResult:
-        if step.values.device.type == "cpu" and (found := step.find_nonfinite(None, by_task=True)):
-            return self._stop(step, *found)
-        decision = Decision(weights)
-        if weights is None:
-            decision = self._method_state.decide(step.index, step.values, scale=scale)
-        assert decision.weights is not None
-        backward_pass.weighted_sum(step, decision.weights, self.shared, self._heads_in_sum, self._processes)
-        # A scaler looks for overflow itself.
-        if found := step.find_nonfinite(backward_pass.norms(self.shared) if scale is None else None, by_task=False):
-            return self._stop(step, *found)
-        if final:
-            self._method_state.advance(decision, step.index)
-        return BackwardResult(step.given, step.arrange(decision.weights))
-
-    # --- gradients first: T rows, then the method's combination --------------------------------------------------
-    def _from_rows(
-        self, step: Losses, given: list[Tensor], further: list[Losses], scale: Tensor | None, final: bool
-    ) -> BackwardResult:
-        accumulator, options, processes = self._accumulator, self._options, self._processes
-        plan = task_gradients.plan(step.losses, given, options)
-        if not self._full:
-            accumulator.clear()
-        gathered = task_gradients.gather(plan, step, accumulator, processes, scale, final)
-        if gathered is None:
-            return BackwardResult(step.given, None)
-        step, gramian = gathered.step, gathered.gramian
-        found = step.find_nonfinite(accumulator.norms(gramian, processes), by_task=True)
-        if found and (scale is None or found[0] == "loss"):
-            return self._stop(step, *found)
-        if found:  # an overflow: the scaler is to see it, and skips the step
-            decision = Decision(torch.ones_like(step.values))
-        else:
-            evidence = tuple(task_gradients.evidence(x, plan, options, processes, scale) for x in further)
-            jacobian = gathered.rows if self.method.needs == Needs.JACOBIAN else None
-            width = None if plan.deep or len(plan.targets) > 1 else plan.targets[0].shape[-1]
-            decision = self._method_state.decide(step.index, step.values, gramian, jacobian, evidence, scale, width)
-        task_gradients.write(plan, gathered, accumulator, decision, options, processes, scale)
-        accumulator.clear()
-        if found:
-            return self._count_skip(step)
-        if (
-            not plan.whole
-            and scale is None
-            and (found := step.find_nonfinite(backward_pass.norms(self.shared), by_task=False))
-        ):
-            return self._stop(step, *found)
-        self._method_state.advance(decision, step.index)
-        return BackwardResult(step.given, step.arrange(decision.weights), step.arrange(gramian))
-
-    # --- small things --------------------------------------------------------------------------------------------
     def _device(self, losses: Mapping[str, Tensor | None] | None = None) -> torch.device:
         tensors = [*self.shared[:1], *(x for x in (losses or {}).values() if x is not None)]
         return tensors[0].device if tensors else torch.device("cpu")
-
-    def _stop(self, step: Losses, what: str, tasks: list[str]) -> BackwardResult:
-        """Raise, or leave the step out: no ``.grad`` stays on anything that the losses reach."""
-        self._accumulator.clear()
-        if self.on_nonfinite == "raise":
-            names = " or ".join(repr(t) for t in tasks)
-            raise DivergedError(f"step {self.step}: the {what} of task {names} is not finite")
-        for leaves in autograd.reach(step.losses).own:
-            for leaf in leaves:
-                leaf.grad = None
-        return self._count_skip(step)
-
-    def _count_skip(self, step: Losses) -> BackwardResult:
-        self._method_state.skip()
-        self.skipped_steps += 1
-        return BackwardResult(step.given, torch.full((len(step.given),), float("nan")), skipped=True)

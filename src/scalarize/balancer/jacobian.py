@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from scalarize.balancer.autograd import Grads, Rows, gradient, gradients_of, weighted
+from scalarize.balancer.autograd import Grads, split, stack, weighted
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.losses import Losses
+from scalarize.utils.errors import RequestError
 
 
 class JacobianAccumulator:
@@ -148,3 +150,67 @@ def _together(a: Losses, b: Losses) -> Losses:
         values=torch.stack([told[t] for t in present]),
         index=None if len(places) == len(a.tasks) else torch.tensor(places, device=b.values.device),
     )
+
+
+def gradient(loss: Tensor, inputs: Sequence[Tensor], scale: Tensor | None = None, keep: bool = True) -> Grads:
+    """The gradient of ``loss`` (times ``scale``) by each of ``inputs``; None for those that it does not touch."""
+    if not inputs or not loss.requires_grad:
+        return [None] * len(inputs)
+    roots = None if scale is None else [scale.to(loss).reshape(loss.shape)]
+    try:
+        return list(torch.autograd.grad([loss], inputs, roots, retain_graph=keep, allow_unused=True))
+    except RuntimeError as error:
+        if "donated buffer" not in str(error):
+            raise
+        raise RequestError(
+            "torch.compile gave the model's buffers away after one backward, and one a task is needed: set "
+            "torch._functorch.config.donated_buffer = False before compiling, or use level='representation'"
+        ) from error
+
+
+def gradients_of(losses: Sequence[Tensor], inputs: Sequence[Tensor], by: Tensor, keep: bool) -> Grads:
+    """For each of ``inputs`` its gradients (K, ...) of the K sums ``by @ losses``, ``by`` (K, T), in one backward."""
+    if not any(x.requires_grad for x in losses):
+        return [None] * len(inputs)
+    joined = stack(losses)
+    return list(
+        torch.autograd.grad(
+            [joined], inputs, [by.to(joined)], retain_graph=keep, allow_unused=True, is_grads_batched=True
+        )
+    )
+
+
+class Rows:
+    """Gradients of T tasks as the rows of one matrix (T, P), whose memory is kept from step to step.
+
+    Half-precision gradients are kept in float32.
+    """
+
+    def __init__(self) -> None:
+        self.matrix = torch.empty(0, 0)
+        self._memory = torch.empty(0)
+        self._views: list[list[Tensor]] = []
+        self._layout: tuple[Any, ...] = ()
+
+    def prepare(self, n_rows: int, like: Sequence[Tensor]) -> None:
+        """Make room for ``n_rows`` gradients of the tensors ``like``; what was there is no longer of use."""
+        dtype = torch.float64 if any(t.dtype == torch.float64 for t in like) else torch.float32
+        layout = (n_rows, dtype, like[0].device, tuple(t.shape for t in like))
+        if layout != self._layout:
+            size = sum(t.numel() for t in like)
+            if n_rows * size > self._memory.numel() or (dtype, like[0].device) != self._layout[1:3]:
+                self._memory = torch.empty(n_rows * size, dtype=dtype, device=like[0].device)
+            self.matrix = self._memory[: n_rows * size].view(n_rows, size)
+            self._views = [split(row, like) for row in self.matrix]
+            self._layout = layout
+
+    def write(self, row: int, grads: Sequence[Tensor | None], add: bool = False) -> None:
+        """Fill row ``row``, or ``add`` to it; None counts as zero."""
+        for view, g in zip(self._views[row], grads, strict=True):
+            if g is None:
+                if not add:
+                    view.zero_()
+            elif add:
+                view.add_(g.to_dense() if g.is_sparse else g)
+            else:
+                view.copy_(g.to_dense() if g.is_sparse else g)
