@@ -7,15 +7,34 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction
+from torch.utils.checkpoint import CheckpointFunction
 
 Grads = list[Tensor | None]
 
 
 class Reach(NamedTuple):
-    """own: for each loss the leaves that it reaches; keep: whether a later loss needs the graph of this one."""
+    """own: for each loss the leaves that it reaches; keep: whether a later loss needs the graph of this one;
+    functions: the nodes met that are written in Python (``torch.autograd.Function``)."""
 
     own: list[list[Tensor]]
     keep: list[bool]
+    functions: list[Any]
+
+    def leaves(self) -> dict[int, Tensor]:
+        """What any loss reaches, by identity."""
+        return {id(leaf): leaf for leaves in self.own for leaf in leaves}
+
+    @property
+    def reentrant(self) -> bool:
+        """Whether there is a checkpoint with ``use_reentrant=True``."""
+        return any(getattr(type(f), "_forward_cls", None) is CheckpointFunction for f in self.functions)
+
+    @property
+    def opaque(self) -> bool:
+        """Whether parameters may be used out of the graph's sight, as reentrant checkpoints of any make do."""
+        modules = [getattr(getattr(type(f), "_forward_cls", None), "__module__", "") for f in self.functions]
+        return self.reentrant or any(not m.startswith("torch.") for m in modules)
 
 
 def reach(losses: Sequence[Tensor], stop: Iterable[Tensor] = (), without: Iterable[Tensor] = ()) -> Reach:
@@ -23,22 +42,29 @@ def reach(losses: Sequence[Tensor], stop: Iterable[Tensor] = (), without: Iterab
 
     With the shared parameters as ``without``, what each loss reaches are its task's own parameters, found anew in
     each step's graph, so that a model may change its course from batch to batch. Every node is visited once,
-    whatever the number of losses: about 1 microsecond a node.
+    whatever the number of losses: about 1 microsecond a node. A node may have several outputs (``chunk``, a compiled
+    model): only the one that a tensor of ``stop`` is, not its node, ends the walk.
     """
     left_out = {id(t) for t in without}
-    leaves: dict[Any, dict[int, Tensor]] = {_node(t): {} for t in stop if t.requires_grad}
+    ends = {_edge(t) for t in stop if t.requires_grad}
+    end_nodes = {node for node, _ in ends}
+    leaves: dict[Any, dict[int, Tensor]] = {}
     owner: dict[Any, int] = {}
     family = list(range(len(losses)))  # losses whose graphs meet get the same number
     own: list[list[Tensor]] = []
+    functions: list[Any] = []
     for t, loss in enumerate(losses):
-        stack = [_node(loss)] if loss.requires_grad else []
+        root = _edge(loss) if loss.requires_grad else None
+        root = None if root in ends else root
+        stack = [] if root is None else [root[0]]
         met = {owner[node] for node in stack if node in owner}
         while stack:
             node = stack[-1]
             if node in leaves:
                 stack.pop()
                 continue
-            children = [child for child, _ in node.next_functions if child is not None]
+            edges = node.next_functions
+            children = [c for c, k in edges if c is not None and (c not in end_nodes or (c, k) not in ends)]
             waiting = [child for child in children if child not in leaves]
             if waiting:
                 stack += waiting
@@ -51,16 +77,19 @@ def reach(losses: Sequence[Tensor], stop: Iterable[Tensor] = (), without: Iterab
             leaves[node] = found
             if variable is None:
                 owner[node] = t
+                if isinstance(node, BackwardCFunction):
+                    functions.append(node)
             stack.pop()
         if others := {family[m] for m in met if m != t}:
             family = [t if f in others else f for f in family]
-        own.append(list(leaves[_node(loss)].values()) if loss.requires_grad else [])
-    return Reach(own, [family[t] in family[t + 1 :] for t in range(len(losses))])
+        own.append([] if root is None else list(leaves[root[0]].values()))
+    return Reach(own, [family[t] in family[t + 1 :] for t in range(len(losses))], functions)
 
 
-def _node(tensor: Tensor) -> Any:
-    """The graph node whose gradient is that of ``tensor``."""
-    return torch.autograd.graph.get_gradient_edge(tensor).node
+def _edge(tensor: Tensor) -> tuple[Any, int]:
+    """The graph's node whose gradient is that of ``tensor``, and which output of it ``tensor`` is."""
+    edge = torch.autograd.graph.get_gradient_edge(tensor)
+    return edge.node, edge.output_nr
 
 
 def weighted(losses: Sequence[Tensor], weights: Tensor) -> tuple[list[Tensor], list[Tensor]]:
@@ -75,19 +104,51 @@ def weighted(losses: Sequence[Tensor], weights: Tensor) -> tuple[list[Tensor], l
 
 
 def stack(losses: Sequence[Tensor]) -> Tensor:
-    """Losses of one number each as a vector (T,), with their graph."""
-    return torch.stack([x if x.ndim == 0 else x.reshape(()) for x in losses])
+    """Losses of one number each as a vector (T,), with their graph, on the device of the first."""
+    device = losses[0].device
+    there = [x if x.device == device else x.to(device) for x in losses]
+    return torch.stack([x if x.ndim == 0 else x.reshape(()) for x in there])
 
 
-def accumulate(params: Sequence[Tensor], grads: Sequence[Tensor | None]) -> None:
-    """Add ``grads`` to ``.grad`` as an ordinary backward does; None leaves ``.grad`` as it is."""
-    for p, g in zip(params, grads, strict=True):
-        if g is None:
-            continue
-        if p.grad is None:
-            p.grad = g.to(p.dtype)
-        else:
-            p.grad.add_(g)
+def accumulate(params: Sequence[Tensor], grads: Sequence[Tensor | None], fresh: bool = False) -> None:
+    """Add ``grads`` to ``.grad`` as an ordinary backward does, hooks included; None leaves ``.grad`` as it is.
+
+    ``.grad`` gets the memory layout of its parameter: fused optimisers go by it and do not look at strides. Where
+    the gradients are not ``fresh``, they are copied: autograd hands the same memory to all terms of a sum.
+    """
+    pairs = [(p, g) for p, g in zip(params, grads, strict=True) if g is not None]
+    with torch.no_grad():
+        if pairs and not fresh:
+            copies = torch._foreach_mul([g for _, g in pairs], 1)
+            pairs = [(p, g) for (p, _), g in zip(pairs, copies, strict=True)]
+        for p, g in pairs:
+            for hook in list((p._backward_hooks or {}).values()):
+                changed = hook(g)
+                g = g if changed is None else changed
+            _add(p, g)
+            for hook in list((p._post_accumulate_grad_hooks or {}).values()):
+                hook(p)
+
+
+def _add(p: Tensor, g: Tensor) -> None:
+    if p.grad is None:
+        p.grad = laid_out(g, p)
+    elif p.grad.is_sparse and not g.is_sparse:
+        p.grad = laid_out(g + p.grad, p)
+    else:
+        p.grad.add_(g)
+
+
+def laid_out(g: Tensor, p: Tensor) -> Tensor:
+    """``g`` as ``.grad`` of ``p`` is to be: its device, the dtype that it allows and, if dense, its strides."""
+    dtype = getattr(p, "grad_dtype", p.dtype) or g.dtype
+    if g.is_sparse:
+        return g.to(p.device, dtype)
+    if g.stride() == p.stride():
+        return g.to(p.device, dtype)
+    if g.is_contiguous() and p.is_contiguous():  # they differ in axes of length 1 only
+        return g.to(p.device, dtype).as_strided(p.shape, p.stride())
+    return torch.empty_like(p, dtype=dtype).copy_(g)
 
 
 def split(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:

@@ -15,11 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from scalarize.balancer.arguments import read_losses, read_parameters, read_representation
 from scalarize.balancer.distributed import Processes, refuse_wrapped
 from scalarize.balancer.losses import Losses, read
 from scalarize.balancer.method_state import MethodState
 from scalarize.balancer.options import Options
 from scalarize.balancer.result import BackwardResult
+from scalarize.balancer.surroundings import Turn, undisturbed
 from scalarize.balancer.training_step import TrainingStep
 from scalarize.methods import Method, Needs, create
 from scalarize.utils.errors import RequestError, unknown_name_error
@@ -72,13 +74,13 @@ class Balancer:
             raise RequestError(f"hyper-parameters {sorted(hyper)} were given beside a finished method")
         self.method = method if isinstance(method, Method) else create(method, **hyper)
         self._options = Options(
-            shared=tuple(shared or ()),
+            shared=read_parameters(shared, "shared"),
             level=level,
             heads=heads or self.method.heads,
             accumulate=accumulate or "micro",
             every=every,
             on_nonfinite=on_nonfinite,
-            evidence_from=None if evidence_from is None else tuple(evidence_from),
+            evidence_from=None if evidence_from is None else read_parameters(evidence_from, "evidence_from"),
             blocks=blocks,
             chunk=chunk,
         )
@@ -89,6 +91,7 @@ class Balancer:
         self._method_state = MethodState(self.method, every, tasks, seed)
         self._step = TrainingStep(self._method_state, self._options, self._processes)
         self._checked_wrapper = False
+        self._turn = Turn()
 
     # --- what a training sets and saves --------------------------------------------------------------------------
     @property
@@ -124,6 +127,7 @@ class Balancer:
         """Start the method's random choices anew from ``seed``."""
         self._method_state.reseed(seed)
 
+    @undisturbed
     def parameters(self) -> list[torch.nn.Parameter]:
         """The method's learned parameters, for the training's optimiser. Needs ``tasks=`` where there are any."""
         if self.method.learned and self.tasks is None:
@@ -162,6 +166,7 @@ class Balancer:
         return self.method.view(representation, self.tasks.index(task), self.method.state)
 
     # --- the step ------------------------------------------------------------------------------------------------
+    @undisturbed
     def backward(
         self,
         losses: Mapping[str, Tensor | None],
@@ -182,6 +187,7 @@ class Balancer:
         is left to it, and counted.
         """
         method_state = self._method_state
+        losses = read_losses(losses, self._device())
         tasks = method_state.register_tasks(list(losses))
         scale = None if scaler is None else scaler.scale(torch.ones((), device=self._device(losses)))
         step = read(losses, tasks, self._processes, counts, scale)
@@ -194,8 +200,8 @@ class Balancer:
         weights = method_state.cached_weights(step.index)
         if weights is not None or not (self._by_gradients or self._step.full):
             return self._step.ordinary(step, weights, scale, final or not self._step.full)
-        given = [representation] if isinstance(representation, Tensor) else list(representation or [])
-        if self.level == "representation" and not any(z.requires_grad for z in given):
+        given = read_representation(representation)
+        if self.level == "representation" and not given:
             raise RequestError("level='representation': backward needs representation=, a tensor with a gradient")
         if self.method.has_view and len(given) != 1:
             raise RequestError(f"{self.method.name} views one representation, got {len(given)}")
@@ -204,9 +210,10 @@ class Balancer:
                 f"{self.method.name} takes {self.method.extra_batches} further batches in backward(extra=), "
                 f"got {len(extra)}"
             )
-        further = [read(x, tasks, self._processes, counts, scale) for x in extra]
+        further = [read(read_losses(x, step.values.device), tasks, self._processes, counts, scale) for x in extra]
         return self._step.from_rows(step, given, further, scale, final or not self._step.full)
 
+    @undisturbed
     def weights_ahead(self, tasks: Sequence[str]) -> Tensor:
         """The coming step's weights (T,), before its batch is drawn: sampling rates, say.
 
@@ -215,11 +222,12 @@ class Balancer:
         """
         return self._method_state.weights_before_batch(tasks, self._device())
 
+    @undisturbed
     def backward_mixed(self, loss: Tensor, *, final: bool = True, scaler: Any = None) -> BackwardResult:
         """One ordinary backward of a loss whose batch was mixed at the rates of :meth:`weights_ahead`."""
         if self.tasks is None:
             raise RequestError("backward_mixed: ask for weights_ahead(tasks) first, and draw the batch by them")
-        weights = self.weights_ahead(self.tasks)
+        weights = self._method_state.weights_before_batch(self.tasks, self._device())
         told = self._processes.sum(loss.detach().reshape(1).clone())
         share = 1 / self._processes.sum(torch.ones_like(told))
         name = ("the mixed loss",)
@@ -228,12 +236,12 @@ class Balancer:
         scale = None if scaler is None else by
         return self._step.mixed(step, weights, self.tasks, scale, final or not self._step.full)
 
+    @undisturbed
     def observe(self, losses: Mapping[str, Tensor | float]) -> None:
         """Show the method the losses that the step led to. Without it the next step's losses serve."""
         if self.method.observes:
             tasks = self._method_state.register_tasks(list(losses))
-            told = {k: torch.as_tensor(v, device=self._device()) for k, v in losses.items()}
-            step = read(told, tasks, self._processes)
+            step = read(read_losses(losses, self._device()), tasks, self._processes)
             self._method_state.init_state(step.values.device)
             self._method_state.observe(step.values, step.index)
 

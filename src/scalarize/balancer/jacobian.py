@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from scalarize.balancer.autograd import Grads, split, stack, weighted
+from scalarize.balancer import hooks
+from scalarize.balancer.autograd import Grads, stack, weighted
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.losses import Losses
+from scalarize.balancer.rows import Rows
 from scalarize.utils.errors import RequestError
 
 
@@ -26,12 +27,11 @@ class JacobianAccumulator:
         self.chunk = chunk
         self.rows = Rows()
         self.step: Losses | None = None
-        self.touched: list[bool] = []
         self.own: dict[int, tuple[Tensor, dict[int, Tensor]]] = {}  # parameter -> gradient by place of the task
 
     def clear(self) -> None:
         """Forget the micro-batches of the last step."""
-        self.step, self.touched, self.own = None, [], {}
+        self.step, self.own = None, {}
 
     def add(
         self, step: Losses, targets: Sequence[Tensor], own: Sequence[Sequence[Tensor]], keep: Sequence[bool]
@@ -39,16 +39,23 @@ class JacobianAccumulator:
         """Backwards to ``targets`` and to the tasks' ``own`` parameters; ``keep`` the graphs of losses or not.
 
         Targets inside the graph, and several rows at once, leave the own parameters to a backward of their own:
-        autograd walks down to the deepest target in each, and leaves are deepest.
+        autograd walks down to the deepest target in each, and leaves are deepest. Hooks of users do not fire.
         """
+        with hooks.silenced([*targets, *(p for params in own for p in params)]):
+            self._add(step, targets, own, keep)
+        self.step = step if self.step is None else _together(self.step, step)
+
+    def _add(
+        self, step: Losses, targets: Sequence[Tensor], own: Sequence[Sequence[Tensor]], keep: Sequence[bool]
+    ) -> None:
         before = set() if self.step is None else set(self.step.present)
         self.rows.prepare(len(step.tasks), targets)
         if self.step is None:
-            self.touched = [False] * len(targets)
+            self.rows.forget()
         nobody: list[list[Tensor]] = [[] for _ in own]
         apart = any(own) and (self.chunk > 1 or not any(t.is_leaf for t in targets))
         keeps = [True] * len(keep) if apart else list(keep)
-        if self.chunk > 1:
+        if self.chunk > 1 and not _inside(targets):
             self._rows_together(step, targets, before, keeps)
         else:
             self._rows_in_turn(step, targets, nobody if apart else own, before, keeps)
@@ -56,7 +63,6 @@ class JacobianAccumulator:
             self._own_together(step, own, keep[-1])
         elif apart:
             self._rows_in_turn(step, [], own, before, keep)
-        self.step = step if self.step is None else _together(self.step, step)
 
     def _rows_in_turn(
         self,
@@ -69,9 +75,11 @@ class JacobianAccumulator:
         for t, (name, loss) in enumerate(zip(step.present, step.losses, strict=True)):
             place = step.tasks.index(name)
             scale = None if step.scales is None else step.scales[t]
-            grads = gradient(loss, [*targets, *own[t]], scale, keep[t])
+            with hooks.cut(targets if _inside(targets) else ()) as seen:
+                grads = gradient(loss, [*targets, *own[t]], scale, keep[t])
+            grads = [seen.get(k, g) for k, g in enumerate(grads)]
             if targets:
-                self._write(place, grads[: len(targets)], name in before)
+                self.rows.write(place, grads[: len(targets)], name in before)
             for p, g in zip(own[t], grads[len(targets) :], strict=True):
                 self._keep_own(p, place, g)
 
@@ -83,7 +91,7 @@ class JacobianAccumulator:
             more = start + self.chunk < number or keep[-1]
             several = gradients_of(step.losses, targets, by[start : start + self.chunk], more)
             for k, name in enumerate(step.present[start : start + self.chunk]):
-                self._write(step.tasks.index(name), [None if g is None else g[k] for g in several], name in before)
+                self.rows.write(step.tasks.index(name), [None if g is None else g[k] for g in several], name in before)
 
     def _own_together(self, step: Losses, own: Sequence[Sequence[Tensor]], keep: bool) -> None:
         ones = torch.ones_like(step.values) if step.scales is None else step.scales
@@ -93,10 +101,6 @@ class JacobianAccumulator:
         for name, params in zip(step.present, own, strict=True):
             for p in params:
                 self._keep_own(p, step.tasks.index(name), next(grads))
-
-    def _write(self, place: int, grads: Grads, add: bool) -> None:
-        self.rows.write(place, grads, add=add)
-        self.touched = [a or g is not None for a, g in zip(self.touched, grads, strict=True)]
 
     def _keep_own(self, p: Tensor, place: int, g: Tensor | None) -> None:
         if g is not None:
@@ -109,6 +113,7 @@ class JacobianAccumulator:
         matrix = self.rows.matrix if self.step.index is None else self.rows.matrix[self.step.index]
         if over_processes:
             matrix = processes.sum(matrix)
+            self.rows.agree(processes)
         return matrix if scale is None else matrix.div_(scale.to(matrix))
 
     def norms(self, gramian: Tensor, processes: Processes) -> Tensor:
@@ -132,6 +137,11 @@ class JacobianAccumulator:
             params.append(p)
             grads.append(parts[0] if len(parts) == 1 else torch.stack(parts).sum(dim=0))
         return params, list(grads)
+
+
+def _inside(targets: Sequence[Tensor]) -> bool:
+    """Whether there are several targets inside the graph, which may depend on each other."""
+    return len(targets) > 1 and not any(t.is_leaf for t in targets)
 
 
 def _together(a: Losses, b: Losses) -> Losses:
@@ -178,39 +188,3 @@ def gradients_of(losses: Sequence[Tensor], inputs: Sequence[Tensor], by: Tensor,
             [joined], inputs, [by.to(joined)], retain_graph=keep, allow_unused=True, is_grads_batched=True
         )
     )
-
-
-class Rows:
-    """Gradients of T tasks as the rows of one matrix (T, P), whose memory is kept from step to step.
-
-    Half-precision gradients are kept in float32.
-    """
-
-    def __init__(self) -> None:
-        self.matrix = torch.empty(0, 0)
-        self._memory = torch.empty(0)
-        self._views: list[list[Tensor]] = []
-        self._layout: tuple[Any, ...] = ()
-
-    def prepare(self, n_rows: int, like: Sequence[Tensor]) -> None:
-        """Make room for ``n_rows`` gradients of the tensors ``like``; what was there is no longer of use."""
-        dtype = torch.float64 if any(t.dtype == torch.float64 for t in like) else torch.float32
-        layout = (n_rows, dtype, like[0].device, tuple(t.shape for t in like))
-        if layout != self._layout:
-            size = sum(t.numel() for t in like)
-            if n_rows * size > self._memory.numel() or (dtype, like[0].device) != self._layout[1:3]:
-                self._memory = torch.empty(n_rows * size, dtype=dtype, device=like[0].device)
-            self.matrix = self._memory[: n_rows * size].view(n_rows, size)
-            self._views = [split(row, like) for row in self.matrix]
-            self._layout = layout
-
-    def write(self, row: int, grads: Sequence[Tensor | None], add: bool = False) -> None:
-        """Fill row ``row``, or ``add`` to it; None counts as zero."""
-        for view, g in zip(self._views[row], grads, strict=True):
-            if g is None:
-                if not add:
-                    view.zero_()
-            elif add:
-                view.add_(g.to_dense() if g.is_sparse else g)
-            else:
-                view.copy_(g.to_dense() if g.is_sparse else g)

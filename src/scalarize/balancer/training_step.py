@@ -11,6 +11,7 @@ from scalarize.balancer.jacobian import JacobianAccumulator
 from scalarize.balancer.losses import Losses
 from scalarize.balancer.method_state import Decision, MethodState
 from scalarize.balancer.options import Options
+from scalarize.balancer.reachability import Reachability
 from scalarize.balancer.result import BackwardResult
 from scalarize.methods import Needs
 from scalarize.utils.errors import DivergedError
@@ -30,6 +31,7 @@ class TrainingStep:
         self.options = options
         self.processes = processes
         self.accumulator = JacobianAccumulator(options.chunk)
+        self.reachability = Reachability(options.shared, processes)
         self.skipped = 0
         self.full = options.accumulate == "full"
         # Of a weighted sum of losses the weights are the objective's slopes too.
@@ -37,6 +39,7 @@ class TrainingStep:
 
     def ordinary(self, step: Losses, weights: Tensor | None, scale: Tensor | None, final: bool) -> BackwardResult:
         """Weights first (``weights``, or the method's answer to the losses), then one ordinary backward."""
+        self._check_sum(step)
         if step.values.device.type == "cpu" and (found := step.find_nonfinite(None, by_task=True)):
             return self.stop(step, *found)
         decision = Decision(weights)
@@ -54,6 +57,7 @@ class TrainingStep:
         self, step: Losses, weights: Tensor, tasks: tuple[str, ...], scale: Tensor | None, final: bool
     ) -> BackwardResult:
         """One ordinary backward of the one loss of a batch that was mixed at the rates ``weights`` of ``tasks``."""
+        self._check_sum(step)
         backward_pass.weighted_sum(
             step, torch.ones_like(step.values), self.options.shared, self.heads_in_sum, self.processes
         )
@@ -69,12 +73,19 @@ class TrainingStep:
     ) -> BackwardResult:
         """Gradients first: T rows, then the method's combination of them."""
         accumulator, options, processes = self.accumulator, self.options, self.processes
+        self.reachability.check_graph(step.losses)
         plan = task_gradients.plan(step.losses, given, options)
+        if not plan.deep:
+            self.reachability.check_past(plan.targets, plan.own)
         if not self.full:
             accumulator.clear()
         gathered = task_gradients.gather(plan, step, accumulator, processes, scale, final)
         if gathered is None:
             return BackwardResult(step.given, None)
+        if plan.deep:
+            self.reachability.check_gradients(any(gathered.touched), plan.own, gathered.touched.count(False))
+        else:
+            self.reachability.check_representation(any(gathered.touched))
         step, gramian = gathered.step, gathered.gramian
         found = step.find_nonfinite(accumulator.norms(gramian, processes), by_task=True)
         if found and (scale is None or found[0] == "loss"):
@@ -105,6 +116,11 @@ class TrainingStep:
             for leaf in leaves:
                 leaf.grad = None
         return self._count_skip(step)
+
+    def _check_sum(self, step: Losses) -> None:
+        self.reachability.check_graph(step.losses)
+        plain = backward_pass.is_plain(self.options.shared, self.heads_in_sum, self.processes)
+        self.reachability.check_sum(step.losses, plain)
 
     def _nonfinite_sum(self, step: Losses, scale: Tensor | None) -> tuple[str, list[str]] | None:
         """See :meth:`Losses.find_nonfinite`; a GradScaler looks for overflow of gradients itself."""
