@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from scalarize.utils.errors import RequestError
 
+Parameters = Tensor | nn.Module | Iterable[Any]  # as ``read_parameters`` takes them
+Loss = Tensor | float | None
+
 
 def read_parameters(given: Any, name: str) -> tuple[Tensor, ...]:
     """The tensors in ``given``, each once, in order.

@@ -9,19 +9,20 @@ No method is named here: what a method declares (needs, heads rule, hooks) decid
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from scalarize.balancer.arguments import read_losses, read_parameters, read_representation
+from scalarize.balancer.arguments import Loss, Parameters, read_losses, read_parameters, read_representation
+from scalarize.balancer.balancer_state import BalancerState
 from scalarize.balancer.distributed import Processes, refuse_wrapped
 from scalarize.balancer.losses import Losses, read
 from scalarize.balancer.method_state import MethodState
 from scalarize.balancer.options import Options
 from scalarize.balancer.result import BackwardResult
-from scalarize.balancer.surroundings import Turn, undisturbed
+from scalarize.balancer.surroundings import undisturbed
 from scalarize.balancer.training_step import TrainingStep
 from scalarize.methods import Method, Needs, create
 from scalarize.utils.errors import RequestError, unknown_name_error
@@ -29,39 +30,60 @@ from scalarize.utils.errors import RequestError, unknown_name_error
 __all__ = ["BackwardResult", "Balancer"]
 
 
-class Balancer:
+class Balancer(BalancerState):
     """Fills ``.grad`` as a method says.
 
-    method: a name or a Method; ``hyper`` are its hyper-parameters. shared: the parameters that all tasks share.
-    level: ``"parameters"`` compares gradients of the shared parameters; ``"representation"`` those of the tensors
-    given to ``backward(representation=)``, and makes one backward of the encoder. accumulate: with several calls a
-    step, ``"micro"`` (as None) combines in each, ``"full"`` combines the accumulated gradients of the tasks in the
-    last (Royer et al. 2023, appendix 5.1); divide the losses by the number of calls. every: new weights at each
-    k-th step only, ordinary backwards between. on_nonfinite: ``"raise"`` a RunError naming task and step, or
-    ``"skip"`` the step and count it in ``skipped_steps``. evidence_from: the part of ``shared`` that the Gramian is
-    taken from; then one weighted backward. blocks: take the Gramian from that many parts of the parameters in turn,
-    which holds T x P / blocks numbers at a time and costs further backwards. chunk: how many tasks' gradients one
-    backward makes together (``torch.vmap``), which holds that many times the memory of a backward, and pays on small
-    models and on GPUs. heads: ``"own"`` gives what is not shared its task's own gradient, ``"weighted"`` scales it by
-    the task's weight, ``"objective"`` by the derivative of the method's objective by the task's loss; by default as
-    the method declares.
-    tasks: the names of all tasks, needed only for learned parameters and where the first batch lacks a task. seed:
-    of the method's random choices. group: the processes that share a batch (default all; False: none).
+    A method that needs no gradients costs one ordinary backward, the others one a task. T tasks and P shared numbers
+    hold T x P numbers in memory, in float32 at least. All methods look at the device once a step, to see that
+    everything is finite. The call may stand inside autocast or ``no_grad``: what follows the losses is made outside.
 
-    ``heads`` and ``level`` say what was chosen. A method that needs no gradients costs one ordinary backward; all
-    methods look at the device once a step, to see that everything is finite. T rows (T, P) are kept in memory.
-    Raises RequestError for a combination that cannot be.
+    Args:
+        method: a method's name, or a Method.
+        shared: the parameters that all tasks share: a module, tensors, or what ``parameters()`` or
+            ``named_parameters()`` gives. Methods that compare gradients need it at ``level="parameters"``.
+        level: ``"parameters"`` compares gradients of ``shared``; ``"representation"`` those of the tensors given to
+            ``backward(representation=)``, and makes one backward of the encoder.
+        accumulate: with several calls a step, ``"micro"`` (the default) combines in each, ``"full"`` combines the
+            accumulated gradients of the tasks in the last (Royer et al. 2023, appendix 5.1); divide the losses by
+            the number of calls.
+        every: new weights at each ``every``-th step only, ordinary backwards between.
+        on_nonfinite: ``"raise"`` a RunError naming task and step, or ``"skip"`` the step and count it in
+            ``skipped_steps``.
+        evidence_from: the part of ``shared`` that the Gramian is taken from; then one weighted backward.
+        heads: ``"own"`` gives what is not shared its task's own gradient, ``"weighted"`` scales it by the task's
+            weight, ``"objective"`` by the derivative of the method's objective by the task's loss; by default as the
+            method declares.
+        tasks: the names of all tasks, needed only for learned parameters and if the first batch lacks a task.
+        seed: of the method's random choices.
+        blocks: take the Gramian from that many parts of the parameters in turn, which holds T x P / ``blocks``
+            numbers at a time and costs further backwards.
+        chunk: how many tasks' gradients one backward makes together (``torch.vmap``), which holds that many times
+            the memory of a backward, and pays on small models and on GPUs.
+        group: the processes that share a batch; None: all of ``torch.distributed``, False: this one alone.
+        hyper: hyper-parameters of the method that is given by name.
+
+    Raises:
+        RequestError: for a combination that cannot be.
+
+    Example:
+        >>> import torch, scalarize
+        >>> encoder, heads = torch.nn.Linear(3, 4), torch.nn.ModuleDict({t: torch.nn.Linear(4, 1) for t in "ab"})
+        >>> balancer = scalarize.Balancer("mgda", shared=encoder.parameters())
+        >>> z = encoder(torch.ones(8, 3)).tanh()
+        >>> used = balancer.backward({task: head(z).square().mean() for task, head in heads.items()})
+        >>> used.tasks, used.weights.shape, used.gramian.shape, encoder.weight.grad.shape
+        (('a', 'b'), torch.Size([2]), torch.Size([2, 2]), torch.Size([4, 3]))
     """
 
     def __init__(
         self,
         method: str | Method,
-        shared: Iterable[Tensor] | None = None,
+        shared: Parameters | None = None,
         level: str = "parameters",
         accumulate: str | None = None,
         every: int = 1,
         on_nonfinite: str = "raise",
-        evidence_from: Iterable[Tensor] | None = None,
+        evidence_from: Parameters | None = None,
         heads: str | None = None,
         tasks: Sequence[str] | None = None,
         seed: int = 0,
@@ -72,11 +94,11 @@ class Balancer:
     ) -> None:
         if isinstance(method, Method) and hyper:
             raise RequestError(f"hyper-parameters {sorted(hyper)} were given beside a finished method")
-        self.method = method if isinstance(method, Method) else create(method, **hyper)
-        self._options = Options(
+        method = method if isinstance(method, Method) else create(method, **hyper)
+        options = Options(
             shared=read_parameters(shared, "shared"),
             level=level,
-            heads=heads or self.method.heads,
+            heads=heads or method.heads,
             accumulate=accumulate or "micro",
             every=every,
             on_nonfinite=on_nonfinite,
@@ -85,76 +107,30 @@ class Balancer:
             chunk=chunk,
         )
         self._processes = Processes(group)
-        self._options.check(self.method, self._processes.several)
-        self.shared, self.level, self.heads = list(self._options.shared), level, self._options.heads
-        self._by_gradients = self.method.needs >= Needs.GRAMIAN
-        self._method_state = MethodState(self.method, every, tasks, seed)
-        self._step = TrainingStep(self._method_state, self._options, self._processes)
+        options.check(method, self._processes.several)
+        self.level, self.heads = level, options.heads
+        self._by_gradients = method.needs >= Needs.GRAMIAN
         self._checked_wrapper = False
-        self._turn = Turn()
-
-    # --- what a training sets and saves --------------------------------------------------------------------------
-    @property
-    def tasks(self) -> tuple[str, ...] | None:
-        """The names of all tasks; None before the first batch where they were not given."""
-        return self._method_state.tasks
-
-    @property
-    def step(self) -> int:
-        """How many steps were made, skipped ones included."""
-        return self._method_state.step
-
-    @property
-    def epoch(self) -> int:
-        """The epoch that the method is told, to be set by the training; counts from 0."""
-        return self._method_state.epoch
-
-    @epoch.setter
-    def epoch(self, epoch: int) -> None:
-        self._method_state.epoch = epoch
-
-    @property
-    def skipped_steps(self) -> int:
-        """How many steps were left out since something was not finite."""
-        return self._step.skipped
-
-    @property
-    def solver_failures(self) -> int:
-        """How often a solver of the method fell back to its documented direction."""
-        return self.method.solver_failures
-
-    def reseed(self, seed: int) -> None:
-        """Start the method's random choices anew from ``seed``."""
-        self._method_state.reseed(seed)
-
-    @undisturbed
-    def parameters(self) -> list[torch.nn.Parameter]:
-        """The method's learned parameters, for the training's optimiser. Needs ``tasks=`` where there are any."""
-        if self.method.learned and self.tasks is None:
-            raise RequestError(f"{self.method.name} has learned parameters: give the Balancer tasks=[...]")
-        if self.method.learned:
-            self._method_state.init_state(self._device())
-        return self.method.parameters()
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Everything that the coming steps depend on, as a flat dict of tensors (between steps, not within one)."""
-        return self._method_state.state_dict() | {"skipped_steps": torch.tensor(self.skipped_steps)}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from ``state``; learned parameters are filled in place, so that an optimiser keeps them."""
-        self._method_state.load_state_dict(state)
-        self._step.skipped = int(state["skipped_steps"])
-        self._step.accumulator.clear()
+        method_state = MethodState(method, every, tasks, seed)
+        super().__init__(method_state, TrainingStep(method_state, options, self._processes), list(options.shared))
 
     def view(self, representation: Tensor, task: str) -> Tensor:
-        """What ``task``'s head is to be given in place of the shared representation (B, ..., d), in training and after:
-        the representation itself, but for methods whose ``has_view`` says otherwise.
+        """What ``task``'s head is to be given in place of the shared representation, in training and after: the
+        representation itself, but for methods whose ``has_view`` says otherwise.
 
             z = encoder(x)
             losses = {t: loss(heads[t](balancer.view(z, t)), y[t]) for t in tasks}
             balancer.backward(losses, representation=z)
 
-        Raises RequestError where such a method was not told all ``tasks=``.
+        Args:
+            representation: (B, ..., d).
+            task: its name.
+
+        Returns:
+            A tensor like ``representation``.
+
+        Raises:
+            RequestError: such a method was not told all ``tasks=``.
         """
         if not self.method.has_view:
             return representation
@@ -165,26 +141,38 @@ class Balancer:
         self._method_state.init_state(representation.device)
         return self.method.view(representation, self.tasks.index(task), self.method.state)
 
-    # --- the step ------------------------------------------------------------------------------------------------
     @undisturbed
     def backward(
         self,
-        losses: Mapping[str, Tensor | None],
-        representation: Tensor | Sequence[Tensor] | None = None,
+        losses: Mapping[str, Loss],
+        representation: Any = None,
         *,
-        extra: Sequence[Mapping[str, Tensor | None]] = (),
+        extra: Sequence[Mapping[str, Loss]] = (),
         final: bool = True,
         scaler: Any = None,
         counts: Mapping[str, float] | None = None,
     ) -> BackwardResult:
-        """Add to ``.grad`` what the method makes of the losses (single numbers; None or left out: not in this batch).
+        """Add to ``.grad`` what the method makes of the losses, in the memory layout of each parameter.
 
-        representation: at that level, the tensor or tensors between encoder and heads. extra: losses of further
-        batches, for methods that want them (without, they do as they document). final: False for all micro-batches
-        of a step but the last. scaler: a ``torch.amp.GradScaler``; give the unscaled losses, ``.grad`` is left scaled
-        for ``scaler.step``. counts: how many samples each loss averages here, where processes hold unequal numbers.
-        Raises RunError where something is not finite (see ``on_nonfinite``); with a scaler an overflow of gradients
-        is left to it, and counted.
+        Hooks on parameters fire once, on the combination; hooks inside the graph fire in the backward of each task.
+
+        Args:
+            losses: single numbers by task, with their graphs; None or left out: not in this batch. A plain number is
+                a constant.
+            representation: at that level, the tensor or tensors between encoder and heads, in any container: the very
+                ones that the heads were given. They must hold all paths from the encoder to the losses.
+            extra: losses of further batches, for methods that want them (without, they do as they document).
+            final: False for all micro-batches of a step but the last.
+            scaler: a ``torch.amp.GradScaler``; give the unscaled losses, ``.grad`` is left scaled for
+                ``scaler.step``. An overflow of gradients is left to it, and counted.
+            counts: how many samples each loss averages here, if processes hold unequal numbers.
+
+        Returns:
+            Weights, Gramian, and if the step was skipped.
+
+        Raises:
+            RequestError: the losses do not fit ``shared=`` or ``representation=``; nothing was written.
+            RunError: something is not finite (see ``on_nonfinite``).
         """
         method_state = self._method_state
         losses = read_losses(losses, self._device())
@@ -215,7 +203,7 @@ class Balancer:
 
     @undisturbed
     def weights_ahead(self, tasks: Sequence[str]) -> Tensor:
-        """The coming step's weights (T,), before its batch is drawn: sampling rates, say.
+        """The coming step's weights (T,) of ``tasks``, before its batch is drawn: sampling rates, say.
 
         For methods that need nothing; the next ``backward`` or ``backward_mixed`` uses these very weights, and
         until then the answer stays the same. Raises RequestError for a method that looks at losses or gradients.
@@ -224,7 +212,8 @@ class Balancer:
 
     @undisturbed
     def backward_mixed(self, loss: Tensor, *, final: bool = True, scaler: Any = None) -> BackwardResult:
-        """One ordinary backward of a loss whose batch was mixed at the rates of :meth:`weights_ahead`."""
+        """One ordinary backward of a loss (a single number) whose batch was mixed at the rates of
+        :meth:`weights_ahead`; ``final`` and ``scaler`` as in :meth:`backward`."""
         if self.tasks is None:
             raise RequestError("backward_mixed: ask for weights_ahead(tasks) first, and draw the batch by them")
         weights = self._method_state.weights_before_batch(self.tasks, self._device())
@@ -237,14 +226,10 @@ class Balancer:
         return self._step.mixed(step, weights, self.tasks, scale, final or not self._step.full)
 
     @undisturbed
-    def observe(self, losses: Mapping[str, Tensor | float]) -> None:
+    def observe(self, losses: Mapping[str, Loss]) -> None:
         """Show the method the losses that the step led to. Without it the next step's losses serve."""
         if self.method.observes:
             tasks = self._method_state.register_tasks(list(losses))
             step = read(read_losses(losses, self._device()), tasks, self._processes)
             self._method_state.init_state(step.values.device)
             self._method_state.observe(step.values, step.index)
-
-    def _device(self, losses: Mapping[str, Tensor | None] | None = None) -> torch.device:
-        tensors = [*self.shared[:1], *(x for x in (losses or {}).values() if x is not None)]
-        return tensors[0].device if tensors else torch.device("cpu")

@@ -42,7 +42,9 @@ def cut(tensors: Sequence[Tensor]) -> Iterator[dict[int, Tensor]]:
     """
     seen: dict[int, Tensor] = {}
 
-    def end(place: int, g: Tensor) -> Tensor:
+    def end(place: int, g: Tensor | None) -> Tensor | None:
+        if g is None:  # another output of the same node received one
+            return None
         seen[place] = g
         return torch.zeros_like(g)
 

@@ -12,6 +12,7 @@ from scalarize.balancer import hooks
 from scalarize.balancer.autograd import Grads, stack, weighted
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.losses import Losses
+from scalarize.balancer.reachability import REENTRANT
 from scalarize.balancer.rows import Rows
 from scalarize.utils.errors import RequestError
 
@@ -170,6 +171,8 @@ def gradient(loss: Tensor, inputs: Sequence[Tensor], scale: Tensor | None = None
     try:
         return list(torch.autograd.grad([loss], inputs, roots, retain_graph=keep, allow_unused=True))
     except RuntimeError as error:
+        if "use_reentrant" in str(error):
+            raise RequestError(REENTRANT) from error
         if "donated buffer" not in str(error):
             raise
         raise RequestError(
@@ -183,8 +186,16 @@ def gradients_of(losses: Sequence[Tensor], inputs: Sequence[Tensor], by: Tensor,
     if not any(x.requires_grad for x in losses):
         return [None] * len(inputs)
     joined = stack(losses)
-    return list(
-        torch.autograd.grad(
-            [joined], inputs, [by.to(joined)], retain_graph=keep, allow_unused=True, is_grads_batched=True
+    try:
+        return list(
+            torch.autograd.grad(
+                [joined], inputs, [by.to(joined)], retain_graph=keep, allow_unused=True, is_grads_batched=True
+            )
         )
-    )
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise RequestError(
+            f"chunk= makes several tasks' gradients together by torch.vmap, which this model does not allow "
+            f"({str(error).strip().splitlines()[0]:.80}): use chunk=1"
+        ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,10 +36,16 @@ class Reachability:
 
     def __init__(self, shared: Sequence[Tensor], processes: Processes) -> None:
         self._shared = shared
-        self._ids = {id(p) for p in shared}
         self._processes = processes
         self._passed = False
         self._heads: set[int] = set()  # leaves known to be no part of the encoder
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has other tensors: it is to look for itself."""
+        return self.__dict__ | {"_passed": False, "_heads": set()}
+
+    def _shared_ids(self) -> set[int]:
+        return {id(p) for p in self._shared}
 
     def check_graph(self, losses: Sequence[Tensor]) -> None:
         """Raises RequestError where there is nothing to train: no loss has a graph, or all of ``shared`` is frozen."""
@@ -56,7 +63,7 @@ class Reachability:
         found = autograd.reach(losses)
         if not plain:
             refuse_reentrant(found)
-        self._require(found.opaque or not self._shared or not self._ids.isdisjoint(found.leaves()), "shared")
+        self._require(found.opaque or not self._shared or not self._shared_ids().isdisjoint(found.leaves()), "shared")
         self._passed = True
 
     def check_gradients(self, touched: bool, own: Sequence[Sequence[Tensor]], missing: int) -> None:
@@ -77,17 +84,17 @@ class Reachability:
     def check_past(self, representation: Sequence[Tensor], own: Sequence[Sequence[Tensor]]) -> None:
         """For gradients of ``representation``: what the losses reach past it, ``own``, must be heads alone."""
         reached = {id(p) for ps in own for p in ps}
-        past = reached & self._ids
+        past = reached & self._shared_ids()
         new = reached - self._heads
         if not past and (new or not self._passed):
             encoder = autograd.reach(representation)
             past = new & encoder.leaves().keys()
             if not past and not self._passed and self._shared and not encoder.opaque:
-                self._require(not self._ids.isdisjoint(encoder.leaves()), "shared")
+                self._require(not self._shared_ids().isdisjoint(encoder.leaves()), "shared")
         if past:
             raise RequestError(
-                f"{len(past)} tensors of the encoder are reached past representation=: it must hold all paths from "
-                f"the encoder to the losses; {COPIES}"
+                f"the losses reach the encoder past representation= (tensors of it: {len(past)}): it must hold all "
+                f"paths from the encoder to the losses; {COPIES}"
             )
         self._heads |= new
 

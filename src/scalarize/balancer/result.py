@@ -9,11 +9,21 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class BackwardResult:
-    """What one call of ``backward`` did; all tensors detached, tasks in the order of the losses that were given.
+    """What one call of ``backward`` did; all tensors are detached.
 
-    weights (T,), NaN for a task without a loss in this batch, None where the method has no weights (or has not
-    been asked yet: micro-batches before the last); gramian (T, T), None where none was needed; skipped: something
-    was not finite and ``.grad`` was left empty.
+    Attributes:
+        tasks: their names, in the order of the losses that were given; so are weights and Gramian.
+        weights: (T,), NaN for a task without a loss in this batch; None if the method has no weights, or has not been
+            asked yet (micro-batches before the last).
+        gramian: (T, T), products of the tasks' gradients, in float32 at least; None if none was needed.
+        skipped: if something was not finite and ``.grad`` was left empty.
+
+    Example:
+        >>> import torch, scalarize
+        >>> w = torch.nn.Parameter(torch.ones(2))
+        >>> used = scalarize.Balancer("pcgrad", [w]).backward({"a": w.sum(), "b": None, "c": w[0] * 2})
+        >>> used.weights.tolist(), used.gramian[0].tolist()
+        ([1.0, nan, 1.0], [2.0, nan, 2.0])
     """
 
     tasks: tuple[str, ...]

@@ -89,8 +89,10 @@ class Rows:
                 grads.append(whole)
             elif k in self._indices:
                 places = torch.unique(torch.cat(self._indices[k] or [whole.to_sparse(1).indices()], dim=1), dim=1)
-                found = torch.sparse_coo_tensor(places, whole[tuple(places)], whole.shape, is_coalesced=True)
-                grads.append(found)
+                values = whole[tuple(places)]
+                grads.append(
+                    torch.sparse_coo_tensor(places, values, whole.shape, check_invariants=False)._coalesced_(True)
+                )
             else:
                 grads.append(None)
         return grads
