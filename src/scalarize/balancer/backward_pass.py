@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from scalarize.balancer import autograd
+from scalarize.balancer import autograd, hooks
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.losses import Losses
+from scalarize.balancer.reachability import refuse_reentrant
 
 
 def weighted_sum(step: Losses, weights: Tensor, shared: Sequence[Tensor], heads: str, processes: Processes) -> None:
@@ -21,12 +22,14 @@ def weighted_sum(step: Losses, weights: Tensor, shared: Sequence[Tensor], heads:
     ones = torch.ones_like(step.values, dtype=torch.float64) if step.scales is None else step.scales
     by_weight = autograd.weighted(step.losses, weights.to(ones) * ones)
     same = heads == "weighted" or (heads == "own" and not shared)
-    if same and not processes.several:
+    if is_plain(shared, heads, processes):
         torch.autograd.backward(*by_weight)
         return
     own: dict[int, Tensor] = {}
     if heads != "none":
-        own = {id(p): p for ps in autograd.reach(step.losses, without=shared).own for p in ps}
+        found = autograd.reach(step.losses, without=shared)
+        refuse_reentrant(found)
+        own = found.leaves()
     outer, inner = list(own.values()), trained(shared)
     if same:
         grads = _grad(*by_weight, [*outer, *inner], keep=False)
@@ -37,6 +40,11 @@ def weighted_sum(step: Losses, weights: Tensor, shared: Sequence[Tensor], heads:
     autograd.accumulate(targets, processes.sum_gradients(targets, grads))
 
 
+def is_plain(shared: Sequence[Tensor], heads: str, processes: Processes) -> bool:
+    """Whether a weighted sum needs nothing but torch's own backward."""
+    return (heads == "weighted" or (heads == "own" and not shared)) and not processes.several
+
+
 def through(representation: Sequence[Tensor], grads: autograd.Grads, processes: Processes) -> None:
     """Hand each tensor of the representation its gradient, and its encoder, in one backward, what follows from it."""
     pairs = [(z, g.to(z.dtype)) for z, g in zip(representation, grads, strict=True) if g is not None]
@@ -44,7 +52,9 @@ def through(representation: Sequence[Tensor], grads: autograd.Grads, processes: 
     if not processes.several:
         torch.autograd.backward(roots, by)
         return
-    params = list({id(p): p for ps in autograd.reach(roots).own for p in ps}.values())
+    found = autograd.reach(roots)
+    refuse_reentrant(found)
+    params = list(found.leaves().values())
     autograd.accumulate(params, processes.sum_gradients(params, _grad(roots, by, params, keep=False)))
 
 
@@ -62,4 +72,5 @@ def norms(params: Sequence[Tensor]) -> Tensor | None:
 def _grad(roots: list[Tensor], by: list[Tensor], inputs: Sequence[Tensor], keep: bool) -> autograd.Grads:
     if not roots or not inputs:
         return [None] * len(inputs)
-    return list(torch.autograd.grad(roots, inputs, by, retain_graph=keep, allow_unused=True))
+    with hooks.silenced(inputs):  # they fire when the sum over processes is written
+        return list(torch.autograd.grad(roots, inputs, by, retain_graph=keep, allow_unused=True))

@@ -13,6 +13,7 @@ from scalarize.balancer.jacobian import JacobianAccumulator
 from scalarize.balancer.losses import Losses
 from scalarize.balancer.method_state import Decision
 from scalarize.balancer.options import Options
+from scalarize.balancer.reachability import refuse_reentrant
 from scalarize.methods import Evidence
 from scalarize.utils.errors import RequestError
 
@@ -37,15 +38,17 @@ class GradientPlan:
 
 
 def plan(losses: Sequence[Tensor], representation: Sequence[Tensor], options: Options) -> GradientPlan:
-    """Raises RequestError where nothing is trained, or a loss reaches shared parameters past the representation."""
+    """Raises RequestError where nothing is trained, or a reentrant checkpoint is on the way."""
     deep, shared = options.level == "parameters", options.shared
     targets = backward_pass.trained(shared) if deep else backward_pass.trained(representation)
     source = targets if options.evidence_from is None else backward_pass.trained(options.evidence_from)
     if not source:
         raise RequestError("none of the parameters that gradients are compared on requires a gradient")
-    own, keep = autograd.reach(losses, () if deep else targets, shared if deep else targets)
-    if not deep and (past := {id(p) for ps in own for p in ps} & {id(p) for p in shared}):
-        raise RequestError(f"{len(past)} shared tensors are reached past representation=: it must hold all paths")
+    found = autograd.reach(losses, () if deep else targets, shared if deep else targets)
+    refuse_reentrant(found)
+    own, keep = found.own, found.keep
+    if not deep and len(targets) > 1:
+        keep = [True] * len(keep)  # the tensors may depend on each other: the encoder's backward comes by again
     parts = autograd.blocks(source, options.blocks)
     whole = options.evidence_from is None and len(parts) == 1
     if not whole:
@@ -56,11 +59,13 @@ def plan(losses: Sequence[Tensor], representation: Sequence[Tensor], options: Op
 
 @dataclass(frozen=True)
 class Gathered:
-    """rows (T', P) of the last part, gramian (T', T') of all of them, step: all micro-batches of the step as one."""
+    """rows (T', P) of the last part, gramian (T', T') of all of them, step: all micro-batches of the step as one,
+    touched: which of the source's tensors any loss reaches."""
 
     rows: Tensor
     gramian: Tensor
     step: Losses
+    touched: list[bool]
 
 
 def gather(
@@ -73,6 +78,7 @@ def gather(
 ) -> Gathered | None:
     """The backwards of the tasks; None where further micro-batches of the step are to come (not ``final``)."""
     gramian: Tensor | None = None
+    touched: list[bool] = []
     for k, part in enumerate(of.parts):
         if k:
             accumulator.step = None
@@ -80,17 +86,18 @@ def gather(
         if not final:
             return None
         rows = accumulator.matrix(processes, of.deep, scale)
+        touched += accumulator.rows.touched
         gramian = rows @ rows.T if gramian is None else gramian + rows @ rows.T
     assert gramian is not None
     assert accumulator.step is not None
-    return Gathered(rows, gramian if of.deep else processes.sum(gramian), accumulator.step)
+    return Gathered(rows, gramian if of.deep else processes.sum(gramian), accumulator.step, touched)
 
 
 def evidence(step: Losses, of: GradientPlan, options: Options, processes: Processes, scale: Tensor | None) -> Evidence:
     """Losses, Gramian and rows of a further batch."""
     accumulator = JacobianAccumulator(options.chunk)
-    own, keep = autograd.reach(step.losses, without=options.shared)
-    accumulator.add(step, of.source, [[] for _ in own], keep)
+    found = autograd.reach(step.losses, without=options.shared)
+    accumulator.add(step, of.source, [[] for _ in found.own], found.keep)
     rows = accumulator.matrix(processes, True, scale)
     return Evidence(losses=step.values, gramian=rows @ rows.T, jacobian=rows)
 
@@ -107,20 +114,21 @@ def write(
     """Add to ``.grad``: the combination of the shared parameters' rows, and its share of the tasks' own gradients."""
     weights = decision.weights
     if of.whole:
-        _combine(of, found.rows, accumulator.touched, decision, processes, scale)
+        _combine(of, found.rows, accumulator, decision, processes, scale)
+    elif weights is not None:
+        heads = "weighted" if options.heads == "weighted" else "none"
+        backward_pass.weighted_sum(found.step, weights, options.shared, heads, processes)
+    # Last, since hooks on parameters may step an optimiser: no backward is to come.
     if of.whole or options.heads != "weighted":
         by = {"own": None, "weighted": weights, "objective": decision.slopes}[options.heads]
         params, grads = accumulator.own_gradients(by)
-        autograd.accumulate(params, processes.sum_gradients(params, grads))
-    if not of.whole and weights is not None:
-        heads = "weighted" if options.heads == "weighted" else "none"
-        backward_pass.weighted_sum(found.step, weights, options.shared, heads, processes)
+        autograd.accumulate(params, processes.sum_gradients(params, grads), fresh=by is not None)
 
 
 def _combine(
     of: GradientPlan,
     rows: Tensor,
-    touched: Sequence[bool],
+    accumulator: JacobianAccumulator,
     decision: Decision,
     processes: Processes,
     scale: Tensor | None,
@@ -132,9 +140,8 @@ def _combine(
         assert decision.weights is not None
         combined = decision.weights.to(rows) @ rows
     combined = combined if scale is None else combined * scale.to(combined)
-    shaped = zip(autograd.split(combined, of.targets), touched, strict=True)
-    grads = [g if hit else None for g, hit in shaped]
+    grads = accumulator.rows.gradients(combined)
     if of.deep:
-        autograd.accumulate(of.targets, grads)
+        autograd.accumulate(of.targets, grads, fresh=True)
     else:
         backward_pass.through(of.targets, grads, processes)
