@@ -200,7 +200,8 @@ class Policy:
     def mean(self) -> Policy:
         """Return the constant policy of the weights averaged over epochs; its scale is the scales' geometric mean.
 
-        >>> Policy.from_schedule(["a", "b"], [(0, [1, 1]), (4, [1, 3])], epochs=8).mean().weights_at(0).round(3).tolist()
+        >>> policy = Policy.from_schedule(["a", "b"], [(0, [1, 1]), (4, [1, 3])], epochs=8)
+        >>> policy.mean().weights_at(0).round(3).tolist()
         [0.375, 0.625]
         """
         ends = [s.from_epoch for s in self.segments[1:]] + [self.epochs]
