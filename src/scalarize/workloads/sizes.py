@@ -1,4 +1,4 @@
-"""The sizes in which a workload's model comes: what a study of capacity sweeps, stated by the workload itself."""
+"""Sizes of a workload's model, stated by the workload itself: the axis of a study of capacity."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Size:
 
 
 def _by_name(depths: Sequence[Any], widths: Sequence[float], depth: str = "depth") -> tuple[Size, ...]:
-    """All depths x widths, depth first, of a model whose settings are so named."""
+    """Return all depths x widths, depth first, of a model whose settings have these names."""
     return tuple(Size(d, w, {f"model.{depth}": d, "model.width": w}) for d in depths for w in widths)
 
 

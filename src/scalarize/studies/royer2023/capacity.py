@@ -21,7 +21,7 @@ SHOWN = {"domainnet": ("real", "sketch"), "taskonomy-tiny": ("segmentation2d", "
 
 
 def plan(context: Context, one_pair: bool = False) -> list[Planned]:
-    """Every pair, size, weight and seed; the ends of the edge are the single-task models of the same size."""
+    """List every pair, size, weight and seed; the ends of the edge are the single-task models of the same size."""
     pairs = axes.pairs(context.workload, context.data.names)
     shown = SHOWN.get(context.workload.name)
     pairs = [shown] if one_pair and shown else context.budget.first(pairs[:1] if one_pair else pairs)
@@ -53,12 +53,12 @@ def plan(context: Context, one_pair: bool = False) -> list[Planned]:
 
 
 def one_pair(context: Context) -> list[Planned]:
-    """As :func:`plan`, for the pair that the paper's figure shows (the first one on other data)."""
+    """List as :func:`plan` does, for the pair that the paper's figure shows (the first one on other data)."""
     return plan(context, one_pair=True)
 
 
 def tabulate(found: StudyResults, *wanted: str) -> list[StudyTable]:
-    """The tables asked for: gains, trade-off, grid, agreement, transfer, discrepancy, claims."""
+    """Return the tables asked for: gains, trade-off, grid, agreement, transfer, discrepancy, claims."""
     table = capacity.points(found.results)
     made: dict[str, Callable[[pd.DataFrame], StudyTable]] = {
         "gains": _gains,
@@ -124,7 +124,7 @@ def _discrepancy(table: pd.DataFrame) -> StudyTable:
 
 
 def _claims(table: pd.DataFrame) -> StudyTable:
-    """C1: gains grow with size. C2: the weights matter, sizes agree on them, a small model's serve larger ones."""
+    """Test C1: gains grow with size. C2: the weights matter, sizes agree on them, a small model's serve larger ones."""
     rows = capacity.transfer(table)
     agree = capacity.over_seeds(capacity.agreement(table).dropna(), "correlation")
     gained = {key: capacity.over_seeds(rows, key) for key in ("gain_own", "gain_transferred")}

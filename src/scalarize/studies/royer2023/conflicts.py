@@ -1,4 +1,4 @@
-"""Conflicting gradients: figures 4, 5 and E. How many there are, what changes them, and what they say of accuracy."""
+"""Conflicting gradients: figures 4, 5 and E. Their share, its causes, and its relation to accuracy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LOOKS = 32  # batches looked at in an epoch, at most (the paper looks at all of 
 
 
 def course_plan(context: Context, factors: Sequence[float], methods: Sequence[str]) -> list[Planned]:
-    """Training with even weights and with the given methods at several learning rates, depths and widths."""
+    """List training with even weights and with the given methods at several learning rates, depths and widths."""
     sizes = _sizes(context)
     base = context.problem.recipe(context.workload).optimizer.lr
     planned = []
@@ -40,7 +40,7 @@ def course_plan(context: Context, factors: Sequence[float], methods: Sequence[st
 
 
 def axis_plan(context: Context) -> list[Planned]:
-    """All combinations of learning rate, batch size, depth, width and weights (figure 5, and the weights besides)."""
+    """List all combinations of learning rate, batch size, depth, width (figure 5) and weights."""
     recipe = context.problem.recipe(context.workload)
     rates = context.budget.thin(axes.rates(recipe.optimizer.lr, AXIS_RATES))
     batches = context.budget.thin([max(1, int(recipe.batch_size * f)) for f in BATCHES])
@@ -53,7 +53,7 @@ def axis_plan(context: Context) -> list[Planned]:
 
 
 def _weights(context: Context) -> dict[str, Any]:
-    """Name -> a policy's content; None is uniform. Halfway is the geometric mean (our choice)."""
+    """Return name -> a policy's content; None is uniform. Halfway is the geometric mean (our choice)."""
     losses = context.data.constant_losses()
     ends = {"inverse-loss": 1.0, "halfway": 0.5}
     named: dict[str, Any] = {"uniform": None}
@@ -91,7 +91,7 @@ def _probed(
 
 
 def curves(found: StudyResults) -> list[StudyTable]:
-    """Figures 4 and E: the share of conflicting pairs over epochs, the loss beside it, and against accuracy."""
+    """Return figures 4 and E: the share of conflicting pairs over epochs, the loss beside it, and against accuracy."""
     epochs = conflicts.per_epoch(found.curves, LABELS)
     keys = ["method", "rate", "depth", "width", "epoch"]
     shown = epochs.groupby(keys, sort=False)[["share", "loss"]].mean().reset_index()
@@ -107,7 +107,7 @@ def curves(found: StudyResults) -> list[StudyTable]:
 
 
 def _rise(by_run: pd.DataFrame) -> statistics.Interval:
-    """By how much the share grows from the first epoch to the last, over seeds."""
+    """Return the growth of the share from the first epoch to the last, over seeds."""
     return statistics.t_interval((by_run["end"] - by_run["start"]).groupby(by_run["seed"]).mean().tolist())
 
 
@@ -130,7 +130,7 @@ def _against_accuracy(found: StudyResults, by_run: pd.DataFrame) -> StudyTable:
 
 
 def what_changes_them(found: StudyResults) -> list[StudyTable]:
-    """Figure 5: variance along each axis beside the paper's, the matrix of pairs, and single layers."""
+    """Return figure 5: variance along each axis beside the paper's, the matrix of pairs, and single layers."""
     axes_here = [a for a in LABELS if found.results[a].nunique() > 1]
     by_run = conflicts.per_run(conflicts.per_epoch(found.curves, LABELS), LABELS)
     variances = conflicts.axis_variance(by_run, axes_here)
