@@ -13,7 +13,7 @@ from scalarize.analysis.study_tables import StudyTable
 IntervalAt = Callable[[float], Interval | Difference]  # confidence -> mean with its interval
 Verdict = Literal["supported", "not supported", "undecided"]
 
-# All parts must be above 0 for the first verdict, so nothing is corrected there; any one below 0 does for the second.
+# The first verdict needs all parts above 0, so it needs no correction; for the second, one part below 0 is enough.
 RULE = (
     "Each part of a claim is a number that lies above 0 if the claim is true. Supported: the 95 % intervals of all its "
     "parts lie above 0. Not supported: the interval of at least one part lies below 0, each at 95 % for all parts "

@@ -11,7 +11,7 @@ from scalarize.analysis.read_runs import Run
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 
-MOST_EPOCHS = 100_000  # beyond it a file is taken for damaged: a course is drawn epoch by epoch
+MOST_EPOCHS = 100_000  # a file with more is taken for damaged: a curve is drawn epoch by epoch
 
 
 def objectives(records: pd.DataFrame) -> pd.Series[str]:

@@ -102,7 +102,7 @@ def find(place: Path) -> Iterator[tuple[Path, str]]:
         kind = kind_of(Path(path), names)
         if kind is not None:
             yield Path(path), kind
-            # A search's members are its own affair; retrains with its policy are comparisons like any other.
+            # Members of a search are not listed; retrains with its policy are comparisons like any other.
             below[:] = [d for d in below if kind == "search" and d.startswith("retrain")]
         below[:] = [d for d in below if not d.startswith(".") and d != "checkpoints"]
 

@@ -184,7 +184,7 @@ def minimum_detectable_difference(
     critical = float(stats.t.ppf(1 - alpha / 2, freedom))
 
     def missing(shift: float) -> float:
-        # The lower tail as the upper tail of the mirrored distribution: scipy's nct.cdf turns NaN far out.
+        # The lower tail as the upper tail of the mirrored distribution: scipy's nct.cdf is NaN far out.
         return float(stats.nct.sf(critical, freedom, shift) + stats.nct.sf(critical, freedom, -shift)) - power
 
     high = critical + 10.0

@@ -23,7 +23,7 @@ def draw(chart: Chart) -> Figure:
     """Draw ``chart`` as a matplotlib figure, without a window and without global state."""
     from matplotlib.figure import Figure
 
-    height = max(3.6, 0.16 * len(chart.series) + 0.6)  # a legend has a line a series
+    height = max(3.6, 0.16 * len(chart.series) + 0.6)  # a legend has one line per series
     if chart.kind == "heat":
         height = max(2.4, 0.4 * len(chart.rows) + 1.2)
     figure = Figure(figsize=(6.4, height), layout="constrained")

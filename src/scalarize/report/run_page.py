@@ -17,7 +17,7 @@ from scalarize.report.charts import Chart
 from scalarize.report.figures import curves, results
 from scalarize.utils import files
 
-MOST_METHODS = 12  # figures of weights, one a method
+MOST_METHODS = 12  # figures of weights, one per method
 
 
 @dataclass

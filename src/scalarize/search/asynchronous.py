@@ -45,7 +45,7 @@ class Stage:
     seconds: Array
     begun: Flags
     ended: Flags
-    waiting: deque[int] = field(default_factory=deque)  # who may begin, in this order
+    waiting: deque[int] = field(default_factory=deque)  # members that may begin, in this order
 
     @classmethod
     def empty(cls, index: int, until_epoch: int, members: int, tasks: int, extras: Mapping[str, Any]) -> Stage:
@@ -101,7 +101,7 @@ class Flow:
     def _next(self) -> Job | None:
         if self.lost:
             return self.job_of(*self.lost.popleft())
-        # Who is furthest behind goes first, and nobody begins before all have ended the generation but last.
+        # The slowest generation goes first, and nobody begins before all have ended the last generation but one.
         for stage in self.stages[self.slowest : self.slowest + 2]:
             if stage.waiting:
                 member = stage.waiting.popleft()
@@ -123,7 +123,7 @@ class Flow:
         handle = self.handles.get((generation - 1, int(stage.parent[member])))
         return self.job(stage.decided(np.array([member]), keep), handle)
 
-    # --- what happens -----------------------------------------------------------------------------------------------
+    # --- events -----------------------------------------------------------------------------------------------------
     def end(self, outcome: Outcome, metrics: Array, score: float) -> list[Stage]:
         """Record that a training has ended with ``metrics`` (T,); return the generations that are complete by it."""
         decided = self.stages[outcome.generation].decided(np.array([outcome.member]), True)
@@ -161,7 +161,7 @@ class Flow:
         stage.waiting.remove(row["member"])
         self._begin(stage, lineage.generation_from([row], True))
 
-    # --- what is left of it -----------------------------------------------------------------------------------------
+    # --- results ----------------------------------------------------------------------------------------------------
     def history(self) -> list[GenerationResult]:
         """Return the complete generations."""
         last = len(self.stages) - 1

@@ -21,7 +21,7 @@ class Clock:
     def __init__(self, path: Path, begun: float, max_time: float | None) -> None:
         self.path, self.begun, self.mark = path, begun, begun
         self.deadline = math.inf if max_time is None else begun + max_time
-        # What earlier calls took; a crash loses the seconds of its unfinished generation only.
+        # Times of earlier calls; a crash loses the seconds of its unfinished generation only.
         files.cut_torn_line(path)
         self.earlier = files.read_lines(path) if path.exists() else []
         self.rows: list[dict[str, float]] = []

@@ -125,7 +125,7 @@ def run_search(
         for path, policy in result.files():
             policy.save(journal.out / path)
         for left in set(journal.out.glob("front/*.json")) - {journal.out / path for path, _ in result.files()}:
-            left.unlink()  # of a longer front, found when time had run out
+            left.unlink()  # of a longer front that an earlier call wrote when its time ran out
         if result.finished:
             journal.prune()
         seconds, training = clock.totals()

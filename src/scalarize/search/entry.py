@@ -19,7 +19,7 @@ from scalarize.search.space import Range, Space
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 
-FOUND_BEFORE = 2.0  # how much closer a search begins around a policy found before (our choice)
+FOUND_BEFORE = 2.0  # factor by which the spread around a policy found before is narrower (our choice)
 
 
 def search(

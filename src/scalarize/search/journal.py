@@ -49,7 +49,7 @@ class Journal:
             raise RequestError(
                 f"{self.out}: already holds a search ({held[0]}): continue it with --resume, or choose another --out"
             )
-        if (self.out / "checkpoints").exists():  # which the search would take for its own, and delete
+        if (self.out / "checkpoints").exists():  # the search would take them for its own and delete them
             raise RequestError(
                 f"{self.out}: already holds checkpoints that are not this search's: choose another --out"
             )
@@ -108,7 +108,7 @@ class Journal:
             raise RequestError(f"{self.decisions}: is damaged: {error}") from None
         content = self.lineage.read_bytes() if self.lineage.exists() else b""
         if hashlib.sha256(content[:length]).hexdigest() != digest:
-            files.read_lines(self.lineage)  # names the line where one cannot be read
+            files.read_lines(self.lineage)  # raises an error that names the damaged line, if one cannot be read
             raise RequestError(f"{self.lineage}: is damaged: it differs from what the search wrote")
         try:
             rows = [json.loads(line) for line in content[:length].splitlines()]
@@ -118,7 +118,7 @@ class Journal:
             raise RequestError(f"{self.lineage}: is damaged: {error}") from None
         self._count(content[:length])
         if len(content) > length:
-            # Of the generation in progress, which no hash vouches for yet; its checkpoints are all there.
+            # Rows of the generation in progress are covered by no hash yet; its checkpoints are all there.
             os.truncate(self.lineage, length)
 
     def _count(self, content: bytes) -> None:

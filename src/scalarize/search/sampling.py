@@ -14,7 +14,7 @@ from scalarize.weights import simplex
 
 Extras = dict[str, Array]
 
-_DECISIONS, _TRAINING = 0, 1  # the two streams of a member: what is decided, and what its training draws
+_DECISIONS, _TRAINING = 0, 1  # the two streams of a member: its decisions and its training
 
 
 def generator(seed: int, member: int, generation: int) -> np.random.Generator:

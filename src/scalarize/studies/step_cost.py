@@ -23,7 +23,7 @@ from scalarize.learners.evaluation import View, decode
 from scalarize.tasks.samples import Batch
 from scalarize.tasks.task import Data
 
-Forward = Callable[..., tuple[dict[str, Tensor], Tensor]]  # takes a view where a candidate has one
+Forward = Callable[..., tuple[dict[str, Tensor], Tensor]]  # takes the candidate's view, if it has one
 Backward = Callable[[dict[str, Tensor], Tensor], object]
 
 
@@ -92,7 +92,7 @@ def measure(
 
     ready = {name: make() for name, make in makers.items()}
     for backward in ready.values():
-        step(backward)  # what is made once is made here
+        step(backward)  # warm-up: one-time work is done here
     taken: list[dict[str, tuple[float, float]]] = []
     end = time.monotonic() + seconds
     while len(taken) < repeats or time.monotonic() < end:
@@ -113,7 +113,7 @@ def measure(
             low, middle, high = _quartiles(values)
             row |= {f"to_{base}": middle, f"to_{base}_low": low, f"to_{base}_high": high}
         for p in params:
-            p.grad = None  # freed here, not within the account
+            p.grad = None  # freed here, outside of the measurement
         row["megabytes"] = _rise(lambda make=make: step(make(), 1)) if memory else None  # type: ignore[misc]
         rows.append(row)
     return rows
@@ -191,7 +191,7 @@ def _rise(step: Callable[[], object]) -> float:
         torch.cuda.reset_peak_memory_stats()
         step()
         return (torch.cuda.max_memory_allocated() - before) / 1e6
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own remarks are not for our users
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # silence the profiler's own messages
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         step()
     assert profile.profiler is not None

@@ -125,7 +125,7 @@ class Reader:
 
     def __init__(self, sources: Mapping[str, Source], streams: Streams, chunk: int) -> None:
         self._sources, self._streams, self._chunk = sources, streams, chunk
-        # Looked for once: asking a protocol of an object takes as long as a small batch.
+        # Determined once: isinstance of a protocol takes as long as a small batch.
         self._streaming = {name: s for name, s in sources.items() if isinstance(s, Streaming)}
         self._ahead: dict[str, Iterator[Batch]] = {}
         self._rest: dict[str, Batch] = {}  # of the chunk that was begun

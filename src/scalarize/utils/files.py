@@ -67,7 +67,7 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text())
     except OSError as error:
         raise read_error(path, error) from None
-    except (ValueError, RecursionError) as error:  # among the latter: no UTF-8, no JSON, endless digits
+    except (ValueError, RecursionError) as error:  # invalid UTF-8, invalid JSON, too many digits
         raise RequestError(f"{path}: cannot be read as JSON: {error}") from None
 
 
@@ -167,6 +167,6 @@ def load_tensors(path: str | Path, content: bytes | None = None) -> Any:
 
     try:
         return torch.load(path if content is None else io.BytesIO(content), weights_only=True, map_location="cpu")
-    except Exception as error:  # fed with damaged bytes, the unpickler raises whatever comes
+    except Exception as error:  # damaged bytes can make the unpickler raise anything
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise RequestError(f"{path}: cannot be read as a checkpoint: {reason}") from None

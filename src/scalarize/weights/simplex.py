@@ -36,7 +36,7 @@ def normalise(weights: ArrayLike) -> Weights:
         raise RequestError(f"task weights must be a non-empty list of numbers, got shape {w.shape}")
     if not np.isfinite(w).all() or (w < 0).any():
         raise RequestError(f"task weights must be finite and >= 0, got {w.tolist()}")
-    w = w / w.max() if w.max() > 0 else w  # so that neither tiny nor huge weights lose their sum
+    w = w / w.max() if w.max() > 0 else w  # so that the sum of tiny or huge weights neither under- nor overflows
     if w.sum() <= 0:
         raise RequestError("task weights must not all be 0")
     return np.asarray(w / w.sum(), dtype=np.float64)
@@ -117,7 +117,7 @@ def apply_floor(weights: NDArray[np.float64], floors: NDArray[np.float64]) -> ND
     if not low.any():
         return weights
     result = weights.copy()
-    # What lies above the floors is scaled down so that the sum is 1 again; entries at their floor stay there.
+    # The excess over the floors is scaled down so that the sum is 1 again; entries at their floor stay there.
     excess = np.maximum(weights[low], floors) - floors
     result[low] = floors + excess * ((1.0 - floors.sum()) / excess.sum(axis=1, keepdims=True))
     return result

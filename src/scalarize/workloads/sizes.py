@@ -29,7 +29,7 @@ def _by_name(depths: Sequence[Any], widths: Sequence[float], depth: str = "depth
 # Royer et al. 2023, section 3.3: the sweeps of its backbones.
 VIT = _by_name((3, 6, 9), (0.25, 0.5, 0.75, 1.0))
 RESNET = _by_name((26, 50, 101), (0.25, 0.5, 1.0))
-DECODERS = _by_name((4, 2, 0), (0.5, 1.0), "shared_decoder")  # the depth is how many decoder layers are shared
+DECODERS = _by_name((4, 2, 0), (0.5, 1.0), "shared_decoder")  # depth: the number of shared decoder layers
 LAYERS = tuple(Size(d, 1.0, {"model.depth": d}) for d in (1, 2, 3, 4))  # Xin et al. 2022, table 2
 # Our choices, for models that the papers do not sweep.
 WIDTHS = tuple(Size("default", w, {"model.width": w}) for w in (0.25, 0.5, 1.0))

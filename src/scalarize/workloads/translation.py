@@ -33,8 +33,8 @@ from scalarize.workloads.models.transformer import Translator
 from scalarize.workloads.translation_tasks import translation
 
 FOLDER = "nmt"
-CHUNK = 100_000  # pairs that are numbered at a time
-LINES = 1_000_000  # of each side of a pair, evenly spaced, that a vocabulary is made of
+CHUNK = 100_000  # pairs that are encoded at a time
+LINES = 1_000_000  # evenly spaced lines of each side that the vocabulary is made of
 
 
 @functools.lru_cache(maxsize=2)

@@ -15,7 +15,7 @@ def course(table: StudyTable) -> list[Chart]:
     E).
     """
     frame = table.frame
-    # One line a method and learning rate; sizes differ little, so they are a band.
+    # One line per method and learning rate; sizes differ little, so they are a band.
     found = []
     for value, label in (("share", "share of conflicting pairs"), ("loss", "training loss, mean over tasks")):
         series = []

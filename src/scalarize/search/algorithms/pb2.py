@@ -73,7 +73,7 @@ class PB2(Algorithm):
         rngs = generators(s.seed, last.member[losers], last.index + 1)
         source = donors[np.array([rng.integers(donors.size) for rng in rngs], dtype=np.int64)]
         parent[losers] = last.member[source]
-        if not len(values):  # no gain can be told yet, so there is nothing to learn from: they only follow their donors
+        if not len(values):  # no gain is known yet, so there is nothing to learn from: they only copy their donors
             weights[losers] = last.weights[source]
             for key, numbers in extras.items():
                 numbers[losers] = last.extras[key][source]

@@ -80,7 +80,7 @@ class Regression(Algorithm):
                 [s.space.collapse(population(s.space, s.spread, s.seed, members)[0]), s.space.center_point]
             )
         others = sorted(proposal.opinions[1:], key=lambda o: -o.explained)
-        # Where all forms agree to the letter, the second best form's optimum is trained again: a second seed.
+        # If all forms agree exactly, the second best form's optimum is trained again: a second seed.
         another = next((o for o in others if np.abs(o.optimum - proposal.weights).sum() > 1e-3), others[0])
         return np.array([proposal.weights, s.space.center_point, another.optimum][: self.finals])
 

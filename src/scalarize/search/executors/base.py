@@ -22,7 +22,7 @@ from scalarize.utils.seeds import fork_rng
 from scalarize.weights.policy import Policy
 
 if TYPE_CHECKING:
-    from scalarize.learners.supervised import Learner  # deciding needs no torch
+    from scalarize.learners.supervised import Learner  # the search package imports without torch
 
 
 class LearnerFactory(Protocol):

@@ -8,7 +8,7 @@ from scalarize.search.executors import storage
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 
-WORTH_A_SYNC = 1.0  # seconds of training from which on a checkpoint waits for the disk, to outlive a power cut
+WORTH_A_SYNC = 1.0  # seconds of training above which a checkpoint is synced to survive a power cut
 FORMAT = "scalarize-member/1"
 
 

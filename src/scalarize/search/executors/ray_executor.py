@@ -16,7 +16,7 @@ from scalarize.search.executors.base import Job, Jobs, LearnerFactory, Outcome, 
 from scalarize.utils.errors import RequestError, RunError
 
 Blob = NDArray[np.uint8]
-ATTEMPTS = 3  # trainings of one member that may end with their worker, before the search gives up
+ATTEMPTS = 3  # workers that one member may lose before the search gives up
 PATIENCE = 300.0  # seconds without any worker, before the search gives up; a cluster that grows needs minutes
 
 
@@ -119,7 +119,7 @@ class RayExecutor:
             return
         self._start()
         todo = _Todo(iter(jobs))
-        ended: Counter[tuple[int, int]] = Counter()  # by (generation, member): workers that ended in its training
+        ended: Counter[tuple[int, int]] = Counter()  # lost workers by (generation, member)
         try:
             while left:
                 self._fill(todo)
@@ -128,7 +128,7 @@ class RayExecutor:
                 try:
                     outcome = _get(reference)
                     self._idle.append(worker)
-                    self._fill(todo)  # the worker goes on before the driver turns to the checkpoint
+                    self._fill(todo)  # the worker continues before the driver writes the checkpoint
                     if job is None:
                         ended.pop(_STARTING, None)
                         continue

@@ -10,7 +10,7 @@ from typing import Any
 
 from scalarize.utils.errors import RequestError, RunError
 
-# Set only where the user has not, and before ray is first imported: some are read at import.
+# Set unless the user has set them, and before ray is first imported: some are read at import.
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
@@ -63,7 +63,7 @@ def start(address: str | None, cpus: int, gpus: float | None = None, dashboard: 
                 warnings.simplefilter("ignore")
                 ray.init(**settings)
             return True
-        except Exception as error:  # ray raises Exception itself where a node does not come up in time
+        except Exception as error:  # ray raises a bare Exception if a node does not start in time
             ray.shutdown()
             if address is None and "timed out during startup" in str(error) and attempt + 1 < _STARTS:
                 continue

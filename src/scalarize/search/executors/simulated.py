@@ -117,7 +117,7 @@ class SimulatedExecutor:
     def run(self, jobs: Jobs) -> Generator[Outcome, None, None]:
         """Yield the outcomes in simulated order."""
         coming, left = iter(jobs), len(jobs)
-        under_way: list[tuple[float, int, Outcome]] = []  # a heap: when each ends, in which order it began
+        under_way: list[tuple[float, int, Outcome]] = []  # a heap of (end, order of beginning)
         begun = 0
         while left:
             while len(under_way) < self.slots and (job := next(coming, None)) is not None:
@@ -207,7 +207,7 @@ def simulate(plan: SimulatedSchedule, lag: int = 0) -> Outlook:
     n_slots = cluster.nodes * cluster.slots
     durations = np.array([timing.draw(rng, plan.ready, plan.members) for _ in range(plan.generations)])
     next_failure = rng.exponential(cluster.failures * 3600.0, cluster.nodes)
-    slots = [(0.0, s) for s in range(n_slots)]  # a heap: when each is free
+    slots = [(0.0, s) for s in range(n_slots)]  # a heap of (time at which it is free, slot)
     ready = np.zeros(plan.members)  # when each member may go on
     stored_all = np.zeros(plan.generations)
     driver_busy = trained = waited = saving = 0.0
@@ -222,7 +222,7 @@ def simulate(plan: SimulatedSchedule, lag: int = 0) -> Outlook:
             start, node = max(free, ready[member]), slot // cluster.slots
             waited += max(ready[member] - free, 0.0)
             end = start + durations[g, member]
-            while next_failure[node] < end:  # what ran on the node is trained again when it is back
+            while next_failure[node] < end:  # the training on this node is repeated when it works again
                 if next_failure[node] > start:
                     lost += 1
                     start = next_failure[node] + cluster.recovery
@@ -233,7 +233,7 @@ def simulate(plan: SimulatedSchedule, lag: int = 0) -> Outlook:
             ends[member] = end
             trained += durations[g, member]
         stored = np.zeros(plan.members)
-        storage_free = 0.0  # a queue a generation: where generations overlap, they do not write at the same moment
+        storage_free = 0.0  # one queue per generation: generations that overlap do not write at once
         for member in np.argsort(ends, kind="stable").tolist():
             storage_free = max(storage_free, ends[member]) + save
             stored[member] = storage_free

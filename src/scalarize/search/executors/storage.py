@@ -33,7 +33,7 @@ def read(place: str) -> bytes:
     system, path = _open(place)
     try:
         content: bytes = system.cat_file(path)
-    except Exception as error:  # every store has errors of its own
+    except Exception as error:  # every store raises its own errors
         raise RequestError(f"{place}: cannot be read: {_reason(error)}") from None
     return content
 

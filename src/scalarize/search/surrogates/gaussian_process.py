@@ -51,7 +51,7 @@ class Surrogate:
 
         self._low = inputs.min(axis=0)
         span = inputs.max(axis=0) - self._low
-        self._span = np.where(span > 1e-6, span, 1.0)  # what never varied keeps its unit
+        self._span = np.where(span > 1e-6, span, 1.0)  # columns that never varied keep their unit
         self.level, self.scale = float(values.mean()), float(values.std()) or 1.0
         self._x = self._tensor(inputs)
         y = torch.as_tensor((values - self.level) / self.scale)

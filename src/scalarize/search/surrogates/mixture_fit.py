@@ -19,7 +19,7 @@ from scalarize.weights import simplex
 
 MixtureScore = Callable[[Array], Array]
 
-LAW = "log-linear"  # the form that is taken where it fits: a law of how losses depend on the mixture
+LAW = "log-linear"  # the form that is preferred: a law of losses over mixtures
 MARGIN = 0.25  # share of held-out variance by which another form must be better to replace it (our choice)
 DOUBT = 0.15  # predicted regret of the proposal from which forms are said to disagree (our choice)
 FOLDS = 5

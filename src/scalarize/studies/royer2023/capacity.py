@@ -28,7 +28,7 @@ def plan(context: Context, one_pair: bool = False) -> list[Planned]:
     sizes = axes.several_sizes(context)
     depths = context.budget.thin(list(dict.fromkeys(s.depth for s in sizes)))
     widths = context.budget.thin(list(dict.fromkeys(s.width for s in sizes)))
-    inner = context.budget.thin(INNER, finer=2)  # the order of weights is what is asked about
+    inner = context.budget.thin(INNER, finer=2)  # the question is the order of weights
     planned = []
     for first, second in pairs:
         for size in (s for s in sizes if s.depth in depths and s.width in widths):

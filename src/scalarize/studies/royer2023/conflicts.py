@@ -23,10 +23,10 @@ from scalarize.workloads.sizes import Size
 SEEDS = {"domainnet": 2, "taskonomy-tiny": 2}
 FIGURE_4_RATES = (1.0, 10.0, 20.0)  # of CelebA's 5e-4: 5e-4, 5e-3, 1e-2
 FIGURE_E_RATES = (1.0, 10.0, 100.0)  # 5e-4, 5e-3, 5e-2
-AXIS_RATES = (1 / 3, 1.0, 3.0)  # the paper does not print its sweep: our choice
+AXIS_RATES = (1 / 3, 1.0, 3.0)  # the paper does not report its sweep: our choice
 BATCHES = (0.5, 1.0, 2.0)  # our choice
 LABELS = ("rate", "batch", "depth", "width", "weights", "method")
-LOOKS = 32  # batches looked at in an epoch, at most (the paper looks at all of them)
+LOOKS = 32  # batches probed in an epoch, at most (the paper probes all of them)
 
 
 def course_plan(context: Context, factors: Sequence[float], methods: Sequence[str]) -> list[Planned]:

@@ -164,7 +164,7 @@ def speed(found: StudyResults) -> list[StudyTable]:
             each.go_on()
     rows = []
     for (name, _, _), each in zip(wanted, timed, strict=True):
-        low, middle, high = (float(q) for q in np.quantile(each.steps[1:], (0.0, 0.5, 1.0)))  # the first is to warm up
+        low, middle, high = (float(q) for q in np.quantile(each.steps[1:], (0.0, 0.5, 1.0)))  # the first is warm-up
         row: dict[str, Any] = {"row": name, "kind": "steps a second", "mean": middle, "low": low, "high": high}
         units = float(np.median(each.units[1:]))
         row |= {"million parameters": each.millions, "units a second": units, **reported.TABLE_2.get(name, {})}

@@ -15,7 +15,7 @@ from scalarize.utils.errors import RequestError
 
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 STL_CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
-# STL's number -> CIFAR's: a car is an automobile, and the monkey takes the place of the frog, which STL lacks
+# STL's class -> CIFAR's: a car is an automobile, and the monkey takes the class of the frog, which STL lacks
 STL_TO_CIFAR = (0, 2, 1, 3, 4, 5, 7, 6, 8, 9)
 PYTHON, BINARY, STL = "cifar-10-batches-py", "cifar-10-batches-bin", "stl10_binary"
 SPLITS = {"train": [f"data_batch_{k}" for k in range(1, 6)], "test": ["test_batch"]}

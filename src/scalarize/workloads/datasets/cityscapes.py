@@ -31,7 +31,7 @@ FOCAL_TIMES_BASELINE = 2262.52 * 0.209313  # pixels x metres of the recording ca
 ARRAYS, PICTURES = "arrays", "pictures"
 LABELS = {7: ("label_7", "label"), 19: ("label_19", "label")}  # MTAN's releases name them differently
 
-# What numpy raises for a damaged .npy: its header is read as Python, and a file that begins like a zip as one.
+# Errors of numpy for a damaged .npy: its header is parsed as Python, and a file that begins like a zip as a zip.
 _UNREADABLE = (OSError, ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError, zipfile.BadZipFile)
 
 # The 34 identifiers of the label files: the first that is known, then 19 training classes, then 7 categories.
@@ -138,7 +138,7 @@ class CityscapesViews:
 def array(path: Path, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Read an .npy file of finite numbers of that shape, without unpickling. Raises RequestError that names it."""
     try:
-        with open(path, "rb") as handle:  # numpy leaves open what begins like a zip and is none
+        with open(path, "rb") as handle:  # numpy leaves a file open that begins like a zip and is none
             values = np.load(handle, allow_pickle=False)
     except FileNotFoundError:
         raise RequestError(f"{path}: no such file") from None

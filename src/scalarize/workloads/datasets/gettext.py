@@ -97,7 +97,7 @@ def said(languages: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def gather(paths: Iterable[Path], language: str) -> tuple[Pairs, Counter[str], list[str]]:
-    """English -> translation, the first of each English message; how many were left out and why; files not read."""
+    """Return English -> translation (the first of each message), the pairs left out by reason, and unread files."""
     pairs: Pairs = {}
     left_out: Counter[str] = Counter()
     refused = []
@@ -119,8 +119,10 @@ def gather(paths: Iterable[Path], language: str) -> tuple[Pairs, Counter[str], l
 
 
 def split(pairs: Pairs, size: int) -> dict[str, list[tuple[str, str]]]:
-    """The pairs in splits, at most ``size`` to train on. An English message is in the same split in all languages, and
-    so are those that differ in case, punctuation and placeholders only: a hash of its letters decides.
+    """Split the pairs, with at most ``size`` to train on.
+
+    A hash of the English message's letters decides, so a message is in the same split in all languages, as are those
+    that differ in case, punctuation and placeholders only.
     """
     parts: dict[str, list[tuple[str, str]]] = {name: [] for name in parallel.SPLITS}
     for source, target in sorted(pairs.items(), key=lambda pair: (_rank(pair[0]), pair[0])):

@@ -84,7 +84,7 @@ def _equalize(images: Tensor) -> Tensor:
     # All but the brightest value that occurs, spread over 255 steps.
     brightest = histogram.gather(2, pixels.amax(dim=2, keepdim=True))
     step = (pixels.shape[2] - brightest) // 255
-    below = histogram.cumsum(dim=2) - histogram  # of the values before, as torchvision's shift by one has it
+    below = histogram.cumsum(dim=2) - histogram  # count of smaller values, like torchvision's shift by one
     entries = ((below + step // 2) // step.clamp(min=1)).clamp_(0, 255)
     entries[..., 0] = 0
     return torch.where(step > 0, entries, torch.arange(256, device=images.device)).to(torch.uint8)

@@ -22,7 +22,7 @@ GEOMETRIC = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
 BLENDS = ("Brightness", "Color", "Contrast", "Sharpness")
 OPERATIONS = ("Identity", *GEOMETRIC, *BLENDS, "Posterize", "Solarize", "AutoContrast", "Equalize")
 SIGNED = frozenset((*GEOMETRIC, *BLENDS))
-# The order in which images are sorted, so that each way of computing has one stretch of the batch.
+# The order in which images are sorted, so that each kind of computation has one contiguous part of the batch.
 STRETCHES = (("Identity",), GEOMETRIC, (*pointwise.FIXED, *pointwise.ADAPTIVE), ("Color",), ("Sharpness",))
 SORTED = tuple(name for stretch in STRETCHES for name in stretch)
 

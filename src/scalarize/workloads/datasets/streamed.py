@@ -69,7 +69,7 @@ class Streamed:
             pin_memory=torch.cuda.is_available(),
         )
         for batch in loader:
-            if isinstance(batch, ScalarizeError):  # handed over whole: torch would wrap it in a traceback
+            if isinstance(batch, ScalarizeError):  # passed on as a value: torch would wrap a raised one in a traceback
                 raise batch
             yield batch
 

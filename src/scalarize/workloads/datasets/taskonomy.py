@@ -41,8 +41,8 @@ CHANNELS = {
     "reshading": 1,
     "segment_unsup2d": 1,
 }
-LOST = ("woodbine",)  # on the list, but its files are no longer to be had (github.com/EPFL-VILAB/omnidata, issue 3)
-FARTHEST = 8000.0  # of 1/512 m: what is not seen is stored as the largest depth, and would set the scale
+LOST = ("woodbine",)  # listed, but its files are no longer available (github.com/EPFL-VILAB/omnidata, issue 3)
+FARTHEST = 8000.0  # in 1/512 m: unseen pixels are stored as the largest depth, which would set the scale
 STATISTICS_FROM = 1000
 
 Statistics = dict[str, tuple[list[float], list[float]]]

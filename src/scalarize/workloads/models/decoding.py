@@ -35,10 +35,10 @@ def beam(model: Any, source: Tensor, limit: int, beams: int = 4, alpha: float = 
     Our choice: a hypothesis that has ended keeps its place in the beam and competes with unfinished ones.
     """
     texts: list[list[int]] = [[] for _ in range(len(source))]
-    live = torch.arange(len(source), device=source.device)  # the sentences still written
+    live = torch.arange(len(source), device=source.device)  # the unfinished sentences
     memory = model.remember(source).select(live.repeat_interleave(beams))
     total = torch.full((len(source), beams), -math.inf, device=source.device)
-    total[:, 0] = 0.0  # all beams begin alike: one of them counts
+    total[:, 0] = 0.0  # all beams begin equal: only one of them counts
     length = torch.zeros_like(total)
     ended = torch.zeros_like(total, dtype=torch.bool)
     written = torch.full((len(source), beams, 1), BEGIN, device=source.device)
@@ -46,7 +46,7 @@ def beam(model: Any, source: Tensor, limit: int, beams: int = 4, alpha: float = 
         values, pieces = _likeliest(model.step(written[:, :, -1].flatten(), memory), beams)
         values, pieces = values.view(*total.shape, -1), pieces.view(*total.shape, -1)
         values = values.masked_fill(ended[:, :, None], -math.inf)
-        values[:, :, 0] = values[:, :, 0].masked_fill(ended, 0.0)  # what has ended goes on with padding, at no cost
+        values[:, :, 0] = values[:, :, 0].masked_fill(ended, 0.0)  # ended hypotheses continue with padding, at no cost
         pieces = pieces.masked_fill(ended[:, :, None], PAD)
         sums = total[:, :, None] + values
         lengths = length + (~ended).to(length)

@@ -41,7 +41,7 @@ def resnet(depth: int = 26, width: float = 1.0, pool: bool = True, stride: int =
         channels=tuple(stages),
         global_pool="avg" if pool else "",
     )
-    if stem != 64:  # timm's stem has 64 channels whatever the stages have
+    if stem != 64:  # timm's stem has 64 channels, whatever the width of the stages
         first = net.layer1[0]
         net.conv1 = _conv(3, stem, 7, 2)
         net.bn1 = nn.BatchNorm2d(stem)

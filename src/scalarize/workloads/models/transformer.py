@@ -62,7 +62,7 @@ class TokenScores:
         return self._seen[1]
 
     def _read(self, states: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        # All of the same, in autocast rounded, scores: were the label's computed apart, log p could exceed 0.
+        # All from the same scores, which autocast rounds: a label's score computed apart could make log p exceed 0.
         scores = functional.linear(states, self.table).float().log_softmax(-1)
         label = scores.gather(-1, labels[:, None])[:, 0]
         return label, scores.mean(-1), scores.detach().argmax(-1) == labels
@@ -119,7 +119,7 @@ class Translator(nn.Module):
         self.decoder = nn.TransformerDecoder(decoder, layers, nn.LayerNorm(width))
         for parameter in [*self.encoder.parameters(), *self.decoder.parameters()]:
             if parameter.ndim > 1:
-                nn.init.xavier_uniform_(parameter)  # torch copies one layer: all would begin alike
+                nn.init.xavier_uniform_(parameter)  # torch copies one layer: all would begin equal
         for table in tables:
             nn.init.normal_(table.weight, std=width**-0.5)
             with torch.no_grad():
@@ -147,7 +147,7 @@ class Translator(nn.Module):
     def _states(self, source: Tensor, given: Tensor) -> Tensor:
         memory, padded = self.read(source)
         ahead = torch.triu(torch.ones(given.shape[1], given.shape[1], dtype=torch.bool, device=given.device), 1)
-        # Padding stands behind every piece of the target, where the mask hides it already.
+        # Padding follows every piece of the target, and the causal mask hides it already.
         states: Tensor = self.decoder(
             self.embed(given, -2), memory, tgt_mask=ahead, tgt_is_causal=True, memory_key_padding_mask=padded
         )
