@@ -76,6 +76,6 @@ def test_deviations_over_grids_and_seeds() -> None:
     assert found.loc["sparse grids", "mean"] == pytest.approx(2**0.5)  # of 3 and 5, each chosen on validation
     assert found.loc["seeds", "mean"] == pytest.approx(2**0.5)
     assert found.loc["seeds", "low"] < 2**0.5 < found.loc["seeds", "high"]
-    assert "1.0 times as far as seeds, 1.41" in trade_offs.told(found.reset_index())
+    assert "1.0 times as far as seeds, 1.41" in trade_offs.tuning_in_words(found.reset_index())
     few = pd.DataFrame(rows[:4], columns=["row", "validation", "test"])
-    assert trade_offs.told(trade_offs.of_tunings(few)).startswith("Too few")
+    assert trade_offs.tuning_in_words(trade_offs.of_tunings(few)).startswith("Too few")

@@ -252,7 +252,7 @@ def test_fronts_and_averages_of_known_models() -> None:
         rows.append({**place, "task": "depth", "metric": "err", "sign": -1, "test": depth, "validation": depth})
     frame = fronts.plane(pd.DataFrame(rows), ("depth", "err"), ("seg", "acc"))
     assert frame["front"].tolist() == [True, True, False]
-    assert fronts.who_is_ahead(frame, "s").startswith("2 of 2 models that no other dominates are s; others: none")
+    assert fronts.front_in_words(frame, "s").startswith("2 of 2 models that no other dominates are s; others: none")
     models = fronts.averages(pd.DataFrame(rows))
     assert models["test"].tolist() == pytest.approx([30.0, 30.0, 60.0])
     assert fronts.best(models, ["row"])["run"].tolist() == ["r0", "r2"]

@@ -15,11 +15,11 @@ from scalarize.analysis import statistics
 from scalarize.analysis.statistics import Interval
 
 
-def per_epoch(courses: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+def per_epoch(curves: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     """Return one row per run and epoch: ``share`` of conflicting pairs, mean training ``loss``, and the labels."""
     keys = ["run", "seed", *labels, "epoch"]
-    share = courses[courses["metric"] == "conflict"].groupby(keys, dropna=False)["value"].mean().rename("share")
-    loss = courses[courses["metric"] == "loss"].groupby(keys, dropna=False)["value"].mean().rename("loss")
+    share = curves[curves["metric"] == "conflict"].groupby(keys, dropna=False)["value"].mean().rename("share")
+    loss = curves[curves["metric"] == "loss"].groupby(keys, dropna=False)["value"].mean().rename("loss")
     return pd.concat([share, loss], axis=1).dropna(subset=["share"]).reset_index()
 
 
@@ -60,17 +60,17 @@ def ratio(variances: pd.DataFrame, first: str, second: str) -> Interval:
     return statistics.t_interval(np.log10(table[first] / table[second]).tolist())
 
 
-def pairs(courses: pd.DataFrame) -> pd.DataFrame:
+def pairs(curves: pd.DataFrame) -> pd.DataFrame:
     """Return one row per pair of tasks (a, b): the share, median over epochs, mean over runs (figure 5b)."""
-    rows = courses[courses["metric"] == "conflict"]
+    rows = curves[curves["metric"] == "conflict"]
     median = rows.groupby(["task", "run"], sort=False)["value"].median().groupby("task", sort=False).mean()
     names = median.index.str.split("|", n=1)
     return pd.DataFrame({"a": names.str[0], "b": names.str[1], "share": median.to_numpy()})
 
 
-def layers(courses: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+def layers(curves: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     """Return one row per layer and setting of the labels: the mean share over epochs, pairs and runs."""
-    rows = courses[courses["metric"].str.startswith("conflict:")]
+    rows = curves[curves["metric"].str.startswith("conflict:")]
     rows = rows.assign(layer=rows["metric"].str.removeprefix("conflict:"))
     return rows.groupby([*labels, "layer"], dropna=False, sort=False)["value"].mean().rename("share").reset_index()
 

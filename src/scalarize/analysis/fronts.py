@@ -28,7 +28,7 @@ def plane(measures: pd.DataFrame, x: tuple[str, str], y: tuple[str, str], split:
     return known.assign(front=front).reset_index()
 
 
-def who_is_ahead(frame: pd.DataFrame, reference: str) -> str:
+def front_in_words(frame: pd.DataFrame, reference: str) -> str:
     """Say in a sentence how many models on the front are those of ``reference``."""
     front = frame[frame["front"]]
     own = int((front["row"] == reference).sum())

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from scalarize.analysis import comparison, statistics
-from scalarize.analysis.statistics import said
+from scalarize.analysis.statistics import in_words
 from scalarize.analysis.study_tables import StudyTable
 
 
@@ -28,7 +28,7 @@ def table(
     title: str,
     focus: str,
     lower_is_better: bool = False,
-    printed: Mapping[str, float] | None = None,
+    reported: Mapping[str, float] | None = None,
     note: str = "",
 ) -> StudyTable:
     """Return mean and interval of every row, beside the paper's average; verdicts of ``focus`` against each other row.
@@ -41,9 +41,9 @@ def table(
         for task, cell in {"average": row["average"], **row["tasks"]}.items():
             numbers = {k: cell[k] for k in ("mean", "low", "high", "deviation")}
             shown = {"seeds": row["seeds"], "trainings": row["trainings"]}
-            paper = (printed or {}).get(row["method"]) if task == "average" else None
-            further = {"bootstrap_low": resampled.low, "bootstrap_high": resampled.high} if task == "average" else {}
-            rows.append({"method": row["method"], "task": task, **numbers, **further, **shown, "paper": paper})
+            paper = (reported or {}).get(row["method"]) if task == "average" else None
+            extra = {"bootstrap_low": resampled.low, "bootstrap_high": resampled.high} if task == "average" else {}
+            rows.append({"method": row["method"], "task": task, **numbers, **extra, **shown, "paper": paper})
     return StudyTable("comparison", title, pd.DataFrame(rows), note, tuple(verdicts(runs, focus, lower_is_better)))
 
 
@@ -90,6 +90,6 @@ def contrast(frame: pd.DataFrame, value: str, first: str, second: str) -> tuple[
             p_values.append(gap.p)
     for (row, interval), p in zip(gaps, statistics.holm(p_values), strict=True):
         verdict = "a difference" if p < statistics.ALPHA else "not distinguishable"
-        text = f"{row}: {first} minus {second} {said(interval)}, corrected p = {p:.3f}: {verdict}."
+        text = f"{row}: {first} minus {second} {in_words(interval)}, corrected p = {p:.3f}: {verdict}."
         sentences.append(text)
     return pd.DataFrame(rows), sentences

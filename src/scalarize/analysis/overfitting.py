@@ -10,27 +10,27 @@ from collections.abc import Mapping
 import pandas as pd
 
 from scalarize.analysis import statistics
-from scalarize.analysis.statistics import said
+from scalarize.analysis.statistics import in_words
 
 KEYS = ["run", "row", "kind", "seed", "epoch"]
 VALIDATION, LOSS, NORM = "validation", "training loss", "gradient norm"
 
 
-def per_epoch(courses: pd.DataFrame, first: Mapping[str, tuple[str, int]]) -> pd.DataFrame:
+def per_epoch(curves: pd.DataFrame, first: Mapping[str, tuple[str, int]]) -> pd.DataFrame:
     """Return KEYS, ``what`` and ``value``, one row per run, epoch and quantity.
 
     Validation is the mean over tasks (negated if lower is better), the training loss the sum over tasks.
 
     Args:
-        courses: the records.
+        curves: the records.
         first: task to (the metric that counts; 1, or -1 if lower is better).
     """
-    held = courses[courses["split"] == "validation"]
+    held = curves[curves["split"] == "validation"]
     held = held[held["metric"] == held["task"].map({task: name for task, (name, _) in first.items()})]
     signs = held["task"].map({task: sign for task, (_, sign) in first.items()})
     score = held.assign(value=held["value"] * signs).groupby(KEYS)["value"].agg(statistics.mean_of_all)
-    loss = courses[(courses["split"] == "train") & (courses["metric"] == "loss")].groupby(KEYS)["value"].sum()
-    norm = courses[courses["metric"] == "gradient-norm"].groupby(KEYS)["value"].mean()
+    loss = curves[(curves["split"] == "train") & (curves["metric"] == "loss")].groupby(KEYS)["value"].sum()
+    norm = curves[curves["metric"] == "gradient-norm"].groupby(KEYS)["value"].mean()
     parts = {VALIDATION: score, LOSS: loss, NORM: norm}
     return pd.concat([p.reset_index().assign(what=what) for what, p in parts.items() if len(p)], ignore_index=True)
 
@@ -67,5 +67,7 @@ def sentences(found: pd.DataFrame) -> list[str]:
     for (row, kind), own in found.groupby(["row", "kind"], sort=False):
         onset = statistics.t_interval([float(v) for v in own["onset"]])
         drop = statistics.t_interval(own["drop"].tolist())
-        lines.append(f"{row}, {kind}: validation is best at epoch {said(onset, 1)} and ends {said(drop)} below it.")
+        lines.append(
+            f"{row}, {kind}: validation is best at epoch {in_words(onset, 1)} and ends {in_words(drop)} below it."
+        )
     return lines

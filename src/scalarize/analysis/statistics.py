@@ -193,7 +193,7 @@ def minimum_detectable_difference(
     return float(optimize.brentq(missing, 1e-9, high)) * error
 
 
-def said(interval: Interval, digits: int = 4, unit: str = "seeds") -> str:
+def in_words(interval: Interval, digits: int = 4, unit: str = "seeds") -> str:
     """Write an interval as ``0.0123 (95 % interval 0.0100 to 0.0146, 5 seeds)``."""
     if interval.n < 2 or math.isnan(interval.low):
         return f"{interval.mean:.{digits}f} ({interval.n} {unit if interval.n != 1 else unit[:-1]}, no interval)"

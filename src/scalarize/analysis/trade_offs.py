@@ -94,20 +94,20 @@ def corner(models: pd.DataFrame, known: Mapping[str, float | None], directions: 
     return found[0], found[1]
 
 
-def weight_of_first(courses: pd.DataFrame, first: str) -> pd.DataFrame:
+def weight_of_first(curves: pd.DataFrame, first: str) -> pd.DataFrame:
     """Return by row and epoch the first task's share of the weights: mean over steps, then an interval over seeds.
 
     Weights are recorded when they change, and hold until the next record. Shares of weights that sum to 0 or are
     negative are left out.
 
     Args:
-        courses: tidy records with ``row`` and ``seed``.
+        curves: tidy records with ``row`` and ``seed``.
         first: the first task.
 
     Returns:
         Columns row, kind, epoch, mean, low, high.
     """
-    kept = courses[(courses["metric"] == "weight") & (courses["split"] == "train")]
+    kept = curves[(curves["metric"] == "weight") & (curves["split"] == "train")]
     wide = kept.pivot_table(index=["row", "seed", "epoch", "step"], columns="task", values="value")
     total = wide.sum(axis=1)
     share = (wide[first] / total.where(total > 0)).rename("share").reset_index()
@@ -169,7 +169,7 @@ def of_tunings(models: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["row", "kind", "mean", "low", "high", "runs"])
 
 
-def told(deviations: pd.DataFrame) -> str:
+def tuning_in_words(deviations: pd.DataFrame) -> str:
     """Say in a sentence how the deviation from sparse tuning compares with that from the seed."""
     known = dict(zip(deviations["row"], deviations["mean"], strict=True))
     if len(known) < 2 or known["seeds"] == 0:

@@ -33,7 +33,7 @@ class Journal:
     """
 
     def __init__(self, out: Path, checkpoints: str | None = None) -> None:
-        self.out, self._given = out, None if checkpoints is None else storage.settle(checkpoints)
+        self.out, self._given = out, None if checkpoints is None else storage.resolve(checkpoints)
         self._root = str(out / "checkpoints")
         self.lineage, self.decisions = out / "lineage.jsonl", out / "decisions.jsonl"
         self.history: list[GenerationResult] = []
@@ -90,7 +90,7 @@ class Journal:
             held = {"place": self._given, "folder": uuid.uuid4().hex}
             files.write_json(path, held)
         if held is not None:
-            self._root = f"{storage.settle(held['place'])}/{held['folder']}"
+            self._root = f"{storage.resolve(held['place'])}/{held['folder']}"
 
     # --- reading --------------------------------------------------------------------------------------------------
     def _read(self) -> None:
@@ -169,11 +169,11 @@ class Journal:
             return
         kept = {self._generation(generation) for generation in whole}
         used = {parent.rpartition("/")[0] for parent in parents}
-        for folder in storage.inside(self._root):
+        for folder in storage.list_folder(self._root):
             if folder not in kept | used:
                 storage.remove(folder)
             elif folder not in kept:
-                for path in storage.inside(folder):
+                for path in storage.list_folder(folder):
                     if path not in parents:
                         storage.remove(path)
 

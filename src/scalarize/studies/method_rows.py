@@ -45,7 +45,7 @@ def extra_rows(context: Context, known: Sequence[Row]) -> list[Row]:
     return [*known, *(Row(methods.get(m).name, m) for m in context.methods if m not in names)]
 
 
-def times(context: Context, rows: Sequence[Row], printed: Mapping[str, str]) -> StudyTable:
+def times(context: Context, rows: Sequence[Row], reported: Mapping[str, str]) -> StudyTable:
     """Return the time of one step of every row relative to plain training on the sum, beside the paper's ratios.
 
     A step is one batch of the recipe's size; the optimiser's step and the reading of data are left out on all sides
@@ -70,9 +70,9 @@ def times(context: Context, rows: Sequence[Row], printed: Mapping[str, str]) -> 
     candidates = {row.name: candidate(row) for row in rows}
     repeats = context.budget.count(REPEATS, None)
     found = measured.measure(forward, model.parameters(), candidates, repeats, floor=False)
-    frame = pd.DataFrame([row | {"paper": printed.get(row["method"])} for row in found])
+    frame = pd.DataFrame([row | {"paper": reported.get(row["method"])} for row in found])
     slowest = max(found, key=lambda row: row["to_bare"])
     said = f"Slowest step: {slowest['method']}, {slowest['to_bare']:.2f} times plain training"
-    beside = f" (the paper: {printed[slowest['method']]})." if slowest["method"] in printed else "."
+    beside = f" (the paper: {reported[slowest['method']]})." if slowest["method"] in reported else "."
     note = f"Median and quartiles of {repeats} rounds, each row against plain training; {len(data.names)} tasks."
     return StudyTable("ratios", "Time of a step", frame, note, (said + beside,))

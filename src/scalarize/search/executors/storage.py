@@ -15,7 +15,7 @@ from scalarize.utils import files
 from scalarize.utils.errors import RequestError, RunError
 
 
-def settle(place: str) -> str:
+def resolve(place: str) -> str:
     """Return the place in a form that every process understands: a URL, or an absolute path.
 
     Raises RequestError for a URL that the installed fsspec does not open.
@@ -52,7 +52,7 @@ def write(place: str, content: bytes | memoryview, sync: bool = True) -> None:
         raise RunError(f"cannot write {place}: {_reason(error)}") from error
 
 
-def inside(folder: str) -> list[str]:
+def list_folder(folder: str) -> list[str]:
     """List the direct content of ``folder``, sorted; nothing if it is missing. Raises RunError if that fails."""
     if not _is_url(folder):
         path = Path(folder)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from scalarize.analysis import outcomes, overfitting, statistics
 from scalarize.analysis.overfitting import LOSS, NORM, VALIDATION
-from scalarize.analysis.statistics import said
+from scalarize.analysis.statistics import in_words
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes
 from scalarize.studies.kurin2022 import protocol
@@ -124,7 +124,7 @@ def norms(found: StudyResults) -> list[StudyTable]:
     last = epochs[(epochs["what"] == NORM) & (epochs["epoch"] == epochs["epoch"].max())]
     lines = []
     for (row, kind), own in last.groupby(["row", "kind"], sort=False):
-        lines.append(f"{row}, {kind}: norm {said(statistics.t_interval(own['value'].tolist()))} in the last epoch.")
+        lines.append(f"{row}, {kind}: norm {in_words(statistics.t_interval(own['value'].tolist()))} in the last epoch.")
     return [StudyTable(table.kind, table.title, table.frame, table.note, tuple(lines))]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scalarize.analysis import claims, conflicts, statistics
-from scalarize.analysis.statistics import said
+from scalarize.analysis.statistics import in_words
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.runs import plan as planned_runs
 from scalarize.studies import axes
@@ -96,12 +96,12 @@ def curves(found: StudyResults) -> list[StudyTable]:
     keys = ["method", "rate", "depth", "width", "epoch"]
     shown = epochs.groupby(keys, sort=False)[["share", "loss"]].mean().reset_index()
     by_run = conflicts.per_run(epochs, LABELS)
-    findings = [f"C3: the share of conflicting pairs changes from first to last epoch by {said(_rise(by_run))}."]
+    findings = [f"C3: the share of conflicting pairs changes from first to last epoch by {in_words(_rise(by_run))}."]
     grows: dict[str, claims.IntervalAt] = {}
     for method, own in by_run.groupby("method", sort=False):
         grows[f"share of conflicts with {method}, last minus first epoch"] = _rise(own).at
         mean = statistics.t_interval(own.groupby("seed")["share"].mean().tolist())
-        findings.append(f"C3: share of conflicting pairs with {method}: {said(mean)}.")
+        findings.append(f"C3: share of conflicting pairs with {method}: {in_words(mean)}.")
     course = StudyTable("conflict-course", "Conflicting pairs over epochs", shown, "Means over seeds.", tuple(findings))
     return [course, _against_accuracy(found, by_run), claims.table({("C3, towards the end", ""): grows})]
 
@@ -119,7 +119,7 @@ def _against_accuracy(found: StudyResults, by_run: pd.DataFrame) -> StudyTable:
     known = [r for r in each if not np.isnan(r)]
     finding = "every run has the same share or score"
     if known:
-        finding = f"rank correlation over runs {said(statistics.t_interval(known))}"
+        finding = f"rank correlation over runs {in_words(statistics.t_interval(known))}"
     return StudyTable(
         "conflict-accuracy",
         "Conflicts against the final score",
@@ -145,7 +145,7 @@ def what_changes_them(found: StudyResults) -> list[StudyTable]:
         for other in (a for a in ("width", "depth", "weights") if a in axes_here):
             gap = conflicts.ratio(variances, updates, other)
             parts[f"log10 of the variance along {updates} over that along {other}"] = gap.at
-            findings.append(f"C3: log10 of the variance along {updates} over that along {other}: {said(gap, 2)}.")
+            findings.append(f"C3: log10 of the variance along {updates} over that along {other}: {in_words(gap, 2)}.")
     notes = (
         "Variance of the share of conflicts along one axis with the others fixed, median over settings; seed: chance."
     )

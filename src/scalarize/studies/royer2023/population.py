@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from scalarize.analysis import statistics
-from scalarize.analysis.statistics import said
+from scalarize.analysis.statistics import in_words
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.runs import plan as planned_runs
 from scalarize.runs import search as searching
@@ -111,7 +111,7 @@ def grid_table(found: StudyResults) -> list[StudyTable]:
         shown = {"row": row, "mean": interval.mean, "low": interval.low, "high": interval.high}
         rows.append(shown | {"seeds": interval.n, "trainings a seed": trainings[str(row)]})
     gap = statistics.t_interval((each[SEARCH] - each[GRID]).tolist())
-    finding = f"C4: {SEARCH} minus grid on three tasks, average test metric: {said(gap)}."
+    finding = f"C4: {SEARCH} minus grid on three tasks, average test metric: {in_words(gap)}."
     tables = [
         StudyTable(
             "rows", "Search against grid on three tasks", pd.DataFrame(rows), "95 % intervals over seeds.", (finding,)

@@ -69,7 +69,7 @@ def plane(
     directions = [bool((found.measures.loc[_is(found.measures, m), "sign"] > 0).all()) for m in (x, y)]
     models = models.assign(line=trade_offs.within(models, directions))
     if line is not None:
-        said = [fronts.who_is_ahead(models, line)] if len(models) else []
+        said = [fronts.front_in_words(models, line)] if len(models) else []
         corner = trade_offs.corner(models, reference(found.context, wanted), directions)
         volumes = trade_offs.volumes(models, line, corner, directions)
         said += [trade_offs.added(volumes)] if len(volumes) else []
@@ -125,7 +125,9 @@ def sparse(found: StudyResults) -> list[StudyTable]:
     models = losses.groupby(fronts.MODEL, sort=False)[["validation", "test"]].mean().reset_index()
     frame = trade_offs.of_tunings(models)
     note = "Deviation of the average test loss; the best rate of each grid by validation; intervals from chi-squared."
-    return [StudyTable("contrast", "Deviation (sparse grids and seeds)", frame, note, (trade_offs.told(frame),))]
+    return [
+        StudyTable("contrast", "Deviation (sparse grids and seeds)", frame, note, (trade_offs.tuning_in_words(frame),))
+    ]
 
 
 def utilities(found: StudyResults) -> list[StudyTable]:

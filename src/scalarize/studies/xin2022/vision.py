@@ -40,7 +40,7 @@ def plane(found: StudyResults, x: MetricOfTask, y: MetricOfTask, split: str = "t
     frame = fronts.plane(found.measures, x, y, split)
     titles = [" ".join(m) for m in (x, y)]
     frame = frame.assign(x_label=titles[0], y_label=titles[1])
-    said = (fronts.who_is_ahead(frame, SCALARIZATION),) if frame["row"].nunique() > 1 and len(frame) else ()
+    said = (fronts.front_in_words(frame, SCALARIZATION),) if frame["row"].nunique() > 1 and len(frame) else ()
     return StudyTable("plane", f"{split.capitalize()} {titles[1]} against {titles[0]}", frame, POINTS, said)
 
 

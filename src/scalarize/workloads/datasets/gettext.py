@@ -73,7 +73,7 @@ def build(locales: Mapping[str, Path], folder: Path, fetched: Mapping[str, str])
         read |= paths
         languages[language] = {"pairs": len(pairs), **{k: len(v) for k, v in parts.items()}, "asked": SIZES[language]}
         languages[language] |= {"left out": dict(left_out.most_common()), "not read": refused}
-    content: dict[str, Any] = {"format": "scalarize-gettext/1", "said": said(languages), "files": written}
+    content: dict[str, Any] = {"format": "scalarize-gettext/1", "said": summarise(languages), "files": written}
     content |= {"languages": languages, "packages": owners(list(read.values())), "fetched": dict(fetched)}
     content |= {"catalogues": {name: manifest.sha256(path) for name, path in read.items()}}
     files.write_json(folder / "manifest.json", content)
@@ -86,7 +86,7 @@ def catalogues_of(locales: Mapping[str, Path], name: str) -> dict[str, Path]:
     return {f"{prefix}{name}/{path.name}": path for prefix, path in found if not path.name.startswith(NAMES)}
 
 
-def said(languages: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def summarise(languages: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return what was found, one line per language."""
     lines = []
     for name, found in languages.items():

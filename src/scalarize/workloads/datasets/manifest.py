@@ -49,7 +49,7 @@ def check(folder: Path, remedy: str) -> dict[str, Any]:
     return recorded
 
 
-def said(path: Path) -> list[str]:
+def summary(path: Path) -> list[str]:
     """Return what a build says about itself, by its file or folder; nothing if it says nothing."""
     place = (path if path.is_dir() else path.parent) / "manifest.json"
     content = files.read_json(place) if place.is_file() else {}
