@@ -16,9 +16,10 @@ from scalarize.runs import directory as run_directory
 from scalarize.runs import request as requests
 from scalarize.search.algorithms import registry
 from scalarize.search.algorithms.base import Algorithm, Setting
-from scalarize.search.driver import Progress, run_search
+from scalarize.search.driver import run_search
 from scalarize.search.entry import center_of, default_spread
 from scalarize.search.executors.base import Executor
+from scalarize.search.progress import Progress
 from scalarize.search.sampling import Spread
 from scalarize.search.score import create as create_score
 from scalarize.search.space import Range, Space, parse_also

@@ -19,10 +19,10 @@ SEARCH: dict[str, Any] = {"algorithm": "pbt", "population": 12, "ready": 3, "qua
 
 
 def demo(out: Path, command: str, resume: bool, say: Say | None = None, workload: str = WORKLOAD) -> dict[str, Any]:
-    """Three searches by population-based training, three retrains of each policy, and the six rows to hold against.
+    """Run three searches by population-based training, three retrains of each policy, and the six rows to compare with.
 
     The cost is counted in the table: about 113 trainings' worth of steps in all (our choice: 5 seeds for the fixed
-    weights, 3 for single-task models, which train seven models a seed).
+    weights, 3 for single-task models, which train seven models per seed).
     """
     policies = []
     for k in range(SEARCHES):

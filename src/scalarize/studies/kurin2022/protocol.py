@@ -1,4 +1,4 @@
-"""Who is compared, and how each is regularised: settings of the paper's section 4.1 and of its published scripts."""
+"""Rows of the comparisons and their regularisation: settings of the paper's section 4.1 and published scripts."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ LOOKS = 100, 12  # the summed gradient: every 100 updates, which is 12 times an 
 
 @dataclass(frozen=True)
 class TrainingProtocol:
-    """seeds: the paper's runs. l2: weight decay by row, 0 for its others; rows that are not the paper's get that of
-    plain training (our choice). slower: factors of the learning rate.
+    """Settings of a comparison.
+
+    ``seeds``: the number of runs in the paper. ``l2``: weight decay by row, 0 for its others; rows that are not in the
+    paper get that of plain training (our choice). ``slower``: factors of the learning rate.
     """
 
     workload: str
@@ -40,10 +42,10 @@ class TrainingProtocol:
     slower: Mapping[str, float] = field(default_factory=dict)
 
     def settings(self, context: Context, row: Row, kind: str) -> dict[str, Any]:
-        """The recipe's settings for ``row`` of ``kind``: regularised (by the weight decay that was asked for, else its
-        own), plain (no dropout, no l2), or l2 alone.
+        """Return the recipe's settings for ``row`` of ``kind``.
 
-        Raises RequestError for a workload whose model has no dropout to leave out.
+        ``kind`` is regularised (by the weight decay that was asked for, or its own), plain (no dropout, no l2), or l2
+        alone. Raises RequestError for a workload whose model has no dropout to leave out.
         """
         recipe = context.problem.recipe(context.workload)
         found: dict[str, Any] = {}
@@ -73,7 +75,7 @@ CITYSCAPES = TrainingProtocol("cityscapes", 3, {"unitary": 1e-5, "imtl": 1e-5, "
 
 
 def plan(context: Context, protocol: TrainingProtocol, kind: str, rows: Sequence[Row] = ROWS) -> list[Planned]:
-    """Every row at every seed. Targets that need the same runs share them."""
+    """List every row at every seed. Targets that need the same runs share them."""
     steps = max(1, context.data.epoch_size // context.problem.recipe(context.workload).batch_size)
     every = min(LOOKS[0], max(1, steps // LOOKS[1]))
     planned = []
@@ -88,7 +90,7 @@ def plan(context: Context, protocol: TrainingProtocol, kind: str, rows: Sequence
 
 
 def alone(context: Context, protocol: TrainingProtocol) -> list[Planned]:
-    """A model a task, regularised as plain training is, selected by its own metrics: what Delta_m is over."""
+    """List one model per task, regularised as plain training is, selected by its own metrics: the base of Delta_m."""
     settings = protocol.settings(context, UNITARY, REGULARISED)
     recipe = context.problem.recipe(context.workload)
     if recipe.selection == "delta":

@@ -15,7 +15,7 @@ from scalarize.utils.errors import RequestError
 
 
 def plan(context: Context) -> list[Planned]:
-    """Figure F: PBT on the largest model, on a narrower and on a shallower one, and PB2 on the largest."""
+    """List PBT on the largest model, on a narrower and on a shallower one, and PB2 on the largest."""
     known = context.sizes
     big = known[-1]
     narrow = min((s for s in known if s.depth == big.depth), key=lambda s: s.width)
@@ -31,7 +31,7 @@ def plan(context: Context) -> list[Planned]:
 
 
 def tabulate(found: StudyResults) -> list[StudyTable]:
-    """The policies epoch by epoch, and how alike the last weights of searches are."""
+    """Return the policies epoch by epoch, and the similarity of the searches' last weights."""
     if not found.policies:
         raise RequestError("no search was run")
     frames = []

@@ -1,4 +1,4 @@
-"""Supplement, tables 1a and 2: how large a population must be, and PBT against a grid on three tasks."""
+"""Supplement, tables 1a and 2: the effect of the population's size, and PBT against a grid on three tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from scalarize.analysis import statistics
-from scalarize.analysis.statistics import said
+from scalarize.analysis.statistics import in_words
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.runs import plan as planned_runs
 from scalarize.runs import search as searching
@@ -29,7 +29,7 @@ GRID, SEARCH = "grid", "pbt"
 
 
 def size_plan(context: Context) -> list[Planned]:
-    """PBT at each population and ready interval, a retrain of each policy, and two baselines."""
+    """List PBT at each population and ready interval, a retrain of each policy, and two baselines."""
     planned: list[Planned] = []
     populations = [n for n in POPULATIONS if n <= (context.budget.population or n)]
     for n in context.budget.thin(populations or [context.budget.members(POPULATIONS[0])]):
@@ -63,7 +63,7 @@ def _searched(context: Context, problem: Any, labels: dict[str, Any], text: str)
 
 
 def size_table(found: StudyResults) -> list[StudyTable]:
-    """Average test metric by population and ready interval, beside the paper's."""
+    """Return the average test metric by population and ready interval, beside the paper's."""
     average = found.results.groupby(["row", "population", "ready", "seed"], sort=False)["test"].mean().reset_index()
     rows = []
     for (row, n, ready), own in average.groupby(["row", "population", "ready"], sort=False):
@@ -79,7 +79,7 @@ def size_table(found: StudyResults) -> list[StudyTable]:
 
 
 def grid_plan(context: Context) -> list[Planned]:
-    """The first three tasks: every inner point of a grid, and PBT with its retrain."""
+    """List every inner point of a grid on the first three tasks, and PBT with its retrain."""
     problem = context.problem.model_copy(update={"tasks": tuple(context.data.names[:THREE])})
     points = [w for w in simplex.grid(len(problem.tasks), GRID_STEPS) if (w > 0).all()]
     planned: list[Planned] = []
@@ -97,7 +97,7 @@ def grid_plan(context: Context) -> list[Planned]:
 
 
 def grid_table(found: StudyResults) -> list[StudyTable]:
-    """The grid's point with the best validation score a seed, against PBT's retrain of that seed; and every point."""
+    """Compare the grid's point with the best validation score with PBT's retrain, seed by seed; list every point."""
     keys = ["row", "weights", "seed"]
     table = found.results.assign(score=found.results["sign"] * found.results["validation"])
     means = table.groupby(keys, sort=False)[["test", "score"]].mean().reset_index()
@@ -111,7 +111,7 @@ def grid_table(found: StudyResults) -> list[StudyTable]:
         shown = {"row": row, "mean": interval.mean, "low": interval.low, "high": interval.high}
         rows.append(shown | {"seeds": interval.n, "trainings a seed": trainings[str(row)]})
     gap = statistics.t_interval((each[SEARCH] - each[GRID]).tolist())
-    finding = f"C4: {SEARCH} minus grid on three tasks, average test metric: {said(gap)}."
+    finding = f"C4: {SEARCH} minus grid on three tasks, average test metric: {in_words(gap)}."
     tables = [
         StudyTable(
             "rows", "Search against grid on three tasks", pd.DataFrame(rows), "95 % intervals over seeds.", (finding,)
@@ -121,7 +121,7 @@ def grid_table(found: StudyResults) -> list[StudyTable]:
 
 
 def _tried(found: StudyResults, means: pd.DataFrame) -> StudyTable:
-    """The weights that each side tried: a row a point, with the test average where a training is behind it."""
+    """Return the weights that each side tried: one row per point, with the test average if a training is behind it."""
     names = found.context.data.names[:THREE]
     grid = means[means["row"] == GRID].groupby("weights", sort=False)["test"].mean()
     rows: list[dict[str, Any]] = []

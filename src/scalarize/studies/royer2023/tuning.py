@@ -1,4 +1,4 @@
-"""Appendix 1.1: the sweep of the single-dataset baseline, and figure A: how many samples a class each domain has."""
+"""Appendix 1.1: the sweep of the single-dataset baseline, and figure A: samples per class in each domain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEEDS = 1  # the paper states none
 
 
 def plan(context: Context) -> list[Planned]:
-    """The reference domain (else the first task) alone, at each learning rate and length."""
+    """List the reference domain (or the first task) alone, at each learning rate and length."""
     names = context.data.names
     alone = context.workload.reference if context.workload.reference in names else names[0]
     base = context.problem.recipe(context.workload).optimizer.lr
@@ -38,7 +38,7 @@ def plan(context: Context) -> list[Planned]:
 
 
 def tabulate(found: StudyResults) -> list[StudyTable]:
-    """Validation and test of each setting; the setting with the best validation score is the one to use."""
+    """Return validation and test of each setting; the setting with the best validation score is the one to use."""
     rows: list[dict[str, Any]] = []
     for (rate, length), own in found.results.groupby(["rate", "length"], sort=False):
         test = statistics.t_interval(own["test"].tolist())
@@ -51,12 +51,12 @@ def tabulate(found: StudyResults) -> list[StudyTable]:
 
 
 def no_runs(context: Context) -> list[Planned]:
-    """Figure A needs the data only."""
+    """Return no runs: figure A needs the data only."""
     return []
 
 
 def imbalance(found: StudyResults) -> list[StudyTable]:
-    """Training samples a class and domain (of a task without classes: all of them are one class)."""
+    """Return training samples per class and domain (a task without classes counts as one class)."""
     rows = []
     for o in found.context.data.objectives:
         counts: collections.Counter[int] = collections.Counter()

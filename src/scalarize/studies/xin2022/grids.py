@@ -1,8 +1,8 @@
-"""Appendix C.1: the grids over learning rate and regularisation, and who is trained at each of their points.
+"""Appendix C.1: the grids over learning rate and regularisation, and the rows that are trained at each of their points.
 
 The paper trained 720 models on Multi-MNIST (40 points), 1,008 on CelebA (63) and 1,960 on Cityscapes (70). Nine rows
-other than scalarization follow from its text (GradNorm at four alphas); 18 contenders a point on Multi-MNIST so leave
-nine weights, 28 on Cityscapes nineteen: we read weights of 0.1 to 0.9 by 0.1, and 0.05 to 0.95 by 0.05.
+other than scalarization follow from its text (GradNorm at four alphas); 18 rows per point on Multi-MNIST so leave nine
+weights, 28 on Cityscapes nineteen: we read weights of 0.1 to 0.9 by 0.1, and 0.05 to 0.95 by 0.05.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ STEPS = {"schedule.name": "exponential", "schedule.decay": 0.85, "schedule.every
 
 @dataclass(frozen=True)
 class Grid:
-    """values: of ``setting``, beside the learning ``rates``. weights: of the first task, (0.5,) for equal weights only;
-    further tasks share the rest.
+    """A grid: ``values`` of ``setting``, and the learning ``rates``.
+
+    ``weights`` are those of the first task, (0.5,) for equal weights only; further tasks share the rest.
     """
 
     workload: str
@@ -75,11 +76,11 @@ CITYSCAPES = Grid(
 
 
 def plan(context: Context, grid: Grid, methods: bool = True, weights: bool = True) -> list[Planned]:
-    """Every contender at every point of the grid, early stopping on the validation average; where the tasks' metrics
-    have none (the paper does not say on what then), as the workload's recipe does.
+    """List every row at every point of the grid.
 
-    methods, weights: whether rows other than scalarization, and weights other than equal ones, take part. A step that
-    is not finite, as at the largest learning rates, is skipped and counted.
+    Early stopping is on the validation average or, if the tasks' metrics have none (the paper does not say what it does
+    then), by the workload's recipe. ``methods`` and ``weights`` say if rows other than scalarization, and weights other
+    than equal ones, take part. A step that is not finite, as at the largest learning rates, is skipped and counted.
     """
     rates, values = (swept(context, k, v) for k, v in ((LR, grid.rates), (grid.setting, grid.values)))
     common = {**grid.fixed, "on_nonfinite": "skip"} | ({"selection": "best"} if context.data.has_average else {})
@@ -110,7 +111,7 @@ def _weights(context: Context, grid: Grid, several: bool) -> list[float | None]:
 
 
 def shares(names: Sequence[str], weight: float | None) -> dict[str, float]:
-    """``weight`` for the first task, the rest shared evenly; None: all alike.
+    """Return ``weight`` for the first task, and the rest shared evenly; None: all alike.
 
     >>> shares(["a", "b", "c"], 0.5)
     {'a': 0.5, 'b': 0.25, 'c': 0.25}

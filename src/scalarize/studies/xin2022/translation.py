@@ -1,8 +1,8 @@
 """Section 4.1 and appendix A: scalarization at rates 0.1 to 0.9 and the optimisers, at every learning rate.
 
-The learning rates are the paper's, 0.05 to 5, in units of 0.5, which it found best and which is the recipe's: so the
-grid fits other workloads too. Our choice, where it is silent: gradients at parameter level, MGDA without
-normalisation, random weights as weights of losses (rates only where weights are fixed), one seed.
+The learning rates are the paper's, 0.05 to 5, in units of 0.5, which it found best and which is the recipe's; so the
+grid fits other workloads too. Our choices, where the paper is silent: gradients at parameter level, MGDA without
+normalisation, random weights as weights of losses (rates only if weights are fixed), one seed.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ REPEATS = 9  # seeds of the best learning rate, as many as there are tunings; th
 
 
 def learning_rate(context: Context, rate: float) -> float:
-    """The paper's ``rate`` in units of this workload's own."""
+    """Return the paper's ``rate`` in units of this workload's own."""
     return float(f"{context.workload.recipe.optimizer.lr * rate / BEST:.4g}")
 
 
 def fixed_rate(context: Context) -> float | None:
-    """The learning rate that ``--set`` fixes, in the paper's units."""
+    """Return the learning rate that ``--set`` fixes, in the paper's units."""
     own = context.problem.settings.get(LR)
     return None if own is None else float(f"{BEST * own / context.workload.recipe.optimizer.lr:.4g}")
 
 
 def rates_of(context: Context) -> list[float]:
-    """The learning rates to sweep, the paper's best among them; only the one that ``--set`` fixes."""
+    """Return the learning rates to sweep, the paper's best among them; only the one that ``--set`` fixes, if any."""
     fixed = fixed_rate(context)
     if fixed is not None:
         return [fixed]
@@ -62,7 +62,7 @@ def rates_of(context: Context) -> list[float]:
 
 
 def best_rate(context: Context) -> float:
-    """The paper's best learning rate, or the one that ``--set`` fixes."""
+    """Return the paper's best learning rate, or the one that ``--set`` fixes."""
     return fixed_rate(context) or BEST
 
 
@@ -76,9 +76,11 @@ def run_of(
     label: str = "",
     course: bool = False,
 ) -> Planned:
-    """One training: of ``row``'s method, or of scalarization with ``weight`` for the first task (None: equal weights).
+    """Return one training of ``row``'s method, or of scalarization with ``weight`` for the first task (None: equal
+    weights).
 
-    rate: in the paper's units. The best epoch on validation is tested; the training split is read at the last one.
+    ``rate`` is in the paper's units. The best epoch on validation is tested; the training split is evaluated at the
+    last one.
     """
     own = context.problem.settings
     common = {LR: learning_rate(context, rate), "selection": "best", "on_nonfinite": "skip"}
@@ -97,7 +99,7 @@ def run_of(
 
 
 def front(context: Context, methods: bool = True) -> list[Planned]:
-    """Figures 2, 4, 5 and 12 to 14: every rate and learning rate; every optimiser at every learning rate."""
+    """List figures 2, 4, 5 and 12 to 14: every rate and learning rate; every optimiser at every learning rate."""
     planned = []
     for seed, rate in itertools.product(context.seeds_of(SEEDS), rates_of(context)):
         planned += [run_of(context, None, w, rate, seed) for w in context.budget.thin(WEIGHTS, finer=2)]
@@ -106,28 +108,28 @@ def front(context: Context, methods: bool = True) -> list[Planned]:
 
 
 def rows_of(context: Context) -> list[Row]:
-    """The optimisers; of GradNorm's alphas as many as the budget leaves on an axis."""
+    """Return the optimisers; of GradNorm's alphas as many as the budget leaves on an axis."""
     alphas = {f"gradnorm-{alpha:g}" for alpha in context.budget.thin(ALPHAS)}
     kept = [row for row in ROWS if row.method != "gradnorm" or row.name in alphas]
     return extra_rows(context, kept)
 
 
 def watched(context: Context) -> list[Planned]:
-    """Figure 3: the weights over training at the best learning rate."""
+    """List figure 3: the weights over training at the best learning rate."""
     rows = [row for row in ROWS if row.name in WATCHED]
     seeds = context.seeds_of(SEEDS)
     return [run_of(context, row, None, best_rate(context), seed, course=True) for row in rows for seed in seeds]
 
 
 def tunings(context: Context) -> list[tuple[int, tuple[float, ...]]]:
-    """Figure 6, left: k -> the three learning rates of its grid."""
+    """Return k -> the three learning rates of its grid (figure 6, left)."""
     return [(k, tuple(float(f"{k * size:g}") for size in SPARSE)) for k in context.budget.thin(TUNINGS)]
 
 
 def sparse(context: Context) -> list[Planned]:
-    """Figure 6, left: equal weights at each learning rate of each grid, and the best one with several seeds.
+    """List figure 6, left: equal weights at each learning rate of each grid, and the best one with several seeds.
 
-    The best learning rate is the paper's, 0.5, not this data's own. Raises RequestError where ``--set`` fixes it.
+    The best learning rate is the paper's, 0.5, not this data's own. Raises RequestError if ``--set`` fixes it.
     """
     if fixed_rate(context) is not None:
         raise RequestError(f"--set fixes {LR}, and this target sweeps it")
@@ -136,12 +138,12 @@ def sparse(context: Context) -> list[Planned]:
 
 
 def ranked(context: Context) -> list[Planned]:
-    """Figure 6, right: scalarization at all rates, and three optimisers, from the runs of figure 2."""
+    """List figure 6, right: scalarization at all rates, and three optimisers, from the runs of figure 2."""
     return [p for p in front(context) if p.labels["row"].partition("-")[0] in (*RANKED, SCALARIZATION)]
 
 
 def deeper(context: Context) -> list[Planned]:
-    """Figure 7: scalarization at all rates for each depth, the best learning rate."""
+    """List figure 7: scalarization at all rates for each depth, at the best learning rate."""
     rate, planned = best_rate(context), []
     for size in depths(context):
         for weight, seed in itertools.product(context.budget.thin(WEIGHTS, finer=2), context.seeds_of(SEEDS)):
@@ -155,6 +157,6 @@ def deeper(context: Context) -> list[Planned]:
 
 
 def depths(context: Context) -> Sequence[Size]:
-    """The depths of this workload's model, everything else alike. Raises RequestError where it has one only."""
+    """Return the depths of this workload's model, everything else alike. Raises RequestError if it has one only."""
     found = {size.depth: size for size in axes.several_sizes(context)}
     return context.budget.thin(sorted(found.values(), key=lambda size: str(size.depth)))
