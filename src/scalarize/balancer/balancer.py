@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from scalarize.balancer.jacobian import JacobianAccumulator
 from scalarize.balancer.losses import Losses, read
 from scalarize.balancer.method_state import Decision, MethodState
 from scalarize.balancer.options import Options
-from scalarize.methods import Method, Needs, create
+from scalarize.methods import Hyper, Method, Needs, create
 from scalarize.utils.errors import DivergedError, RequestError, unknown_name_error
 
 
@@ -80,7 +80,7 @@ class Balancer:
         blocks: int = 1,
         chunk: int = 1,
         group: Any = None,
-        **hyper: Any,
+        **hyper: Unpack[Hyper],
     ) -> None:
         if isinstance(method, Method) and hyper:
             raise RequestError(f"hyper-parameters {sorted(hyper)} were given beside a finished method")

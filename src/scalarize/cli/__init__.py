@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from scalarize import __version__
+
 COMMANDS = {
     "workloads": ("scalarize.cli.listings", "workloads"),
     "methods": ("scalarize.cli.listings", "methods"),
@@ -74,7 +76,7 @@ class _Lazy(click.Group):
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="scalarize")
+@click.version_option(__version__)
 def app() -> None:
     """Find, replay and compare task weights for multi-task and multi-domain learning."""
 

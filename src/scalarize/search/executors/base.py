@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 class LearnerFactory(Protocol):
     """Makes a learner from a seed and the recipe numbers searched beside the weights (none by default).
 
-    Recipe numbers hold for the learner made with them: ``load_state_dict`` must not bring back a donor's.
+    It is called with ``seed=`` and those numbers by name; any class or function that takes what it is asked for will
+    do. Recipe numbers hold for the learner made with them: ``load_state_dict`` must not bring back a donor's.
     """
 
-    def __call__(self, seed: int, **extras: Any) -> Learner: ...
+    def __call__(self, *args: Any, **extras: Any) -> Learner: ...
 
 
 @dataclass(frozen=True)
