@@ -135,6 +135,13 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        from scalarize.utils import optional
+
+        told = optional.in_words(error)
+        if told is None:
+            raise
+        _fail(str(told), told.status, given)
     except OSError as error:  # a full disk, a place that may not be written to
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 1, given)
 

@@ -3,7 +3,7 @@
 A method is created by its name, which messages, files and the command line use, or by its class, whose
 hyper-parameters an editor completes:
 
->>> create("cagrad", c=0.5) .hyper == CAGrad(c=0.5).hyper
+>>> create("cagrad", c=0.5).hyper == CAGrad(c=0.5).hyper
 True
 """
 
@@ -59,7 +59,7 @@ def constant(weights: Sequence[float]) -> Method:
 
     >>> import torch
     >>> constant([1, 3]).combine_losses(torch.tensor([2.0, 4.0])).loss
-    tensor(3.5000, dtype=torch.float64)
+    tensor(3.5000)
     """
     return Fixed(weights=list(weights))
 
@@ -79,7 +79,7 @@ def replay(policy: Policy) -> Method:
     >>> import torch
     >>> policy = Policy.from_schedule(["a", "b"], [(0, [0.5, 0.5]), (1, [0.25, 0.75])], epochs=2)
     >>> replay(policy).combine_losses(torch.tensor([2.0, 4.0]), epoch=1).loss
-    tensor(3.5000, dtype=torch.float64)
+    tensor(3.5000)
     """
     return PolicyReplay(policy=policy)
 

@@ -31,7 +31,7 @@ class DivergedError(RunError):
 def unknown_name_error(kind: str, name: str, known: Iterable[str], where: str = "") -> RequestError:
     """The error for an unknown ``name``, naming the nearest valid one.
 
-    >>> str(one_of("method", "pcgrd", ["mgda", "pcgrad"]))
+    >>> str(unknown_name_error("method", "pcgrd", ["mgda", "pcgrad"]))
     "unknown method 'pcgrd': did you mean 'pcgrad'?"
     """
     choices = sorted(known)

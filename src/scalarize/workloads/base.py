@@ -11,6 +11,7 @@ from torch import nn
 
 from scalarize.learners.recipe import Recipe
 from scalarize.tasks.task import Data
+from scalarize.utils import optional
 from scalarize.workloads.sizes import ONLY, Size
 
 
@@ -26,7 +27,8 @@ class Workload:
     Data; raises RequestError naming the folder and file that it misses. build: (model settings of the recipe, data)
     -> a model with ``encode``, ``decode``, ``shared_parameters``. missing: data root -> None where everything needed
     is there, else what is missing and how to get it. get: (data root, options) fetches or builds the data set.
-    sizes: those in which the model comes, the largest last.
+    packages: those of extras that it needs, as they are imported. sizes: those in which the model comes, the largest
+    last.
     learner: (data, build, recipe, seed, device, precision, on_rows) -> what trains it; None: the supervised learner.
     """
 
@@ -43,3 +45,8 @@ class Workload:
     reference: str | None = None
     sizes: tuple[Size, ...] = ONLY
     learner: Callable[..., Any] | None = None
+    packages: tuple[str, ...] = ()
+
+    def absent(self, root: Path) -> str | None:
+        """Say what is not there, of packages and of data, and how to get it; None if nothing is missing."""
+        return optional.absent(self.packages) or self.missing(root)

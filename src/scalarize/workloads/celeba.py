@@ -155,6 +155,7 @@ WORKLOADS = (
         build=build,
         sizes=sizes.VIT,
         missing=missing,
+        packages=("PIL", "timm", "torchvision"),
     ),
     Workload(
         name="celeba-8",
@@ -167,5 +168,6 @@ WORKLOADS = (
         build=build,
         sizes=sizes.VIT,
         missing=missing,
+        packages=("PIL", "timm", "torchvision"),
     ),
 )

@@ -83,5 +83,6 @@ WORKLOADS = (
         build=build,
         sizes=sizes.WIDTHS,
         missing=missing,
+        packages=("PIL", "timm", "torchvision"),
     ),
 )

@@ -189,6 +189,7 @@ WORKLOADS = (
         missing=missing,
         get=emoji.get,
         reference=REFERENCE,
+        packages=("PIL", "timm", "torchvision"),
     ),
     Workload(
         name="emoji-tasks",
@@ -202,5 +203,6 @@ WORKLOADS = (
         sizes=sizes.RESNET,
         missing=missing,
         get=emoji.get,
+        packages=("PIL", "timm", "torchvision"),
     ),
 )

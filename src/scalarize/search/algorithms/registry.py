@@ -8,6 +8,7 @@ import pkgutil
 from typing import Any, TypeVar
 
 from scalarize.search.algorithms.base import Algorithm, Setting
+from scalarize.utils import optional
 from scalarize.utils.errors import RequestError, unknown_name_error
 
 _ALGORITHMS: dict[str, type[Algorithm]] = {}
@@ -46,13 +47,15 @@ def get(name: str) -> type[Algorithm]:
 def create(name: str, setting: Setting, **hyper: Any) -> Algorithm:
     """An algorithm at its beginning, with the given hyper-parameters.
 
-    Raises RequestError for an unknown name, an unknown hyper-parameter, a value of a wrong kind, or a setting that it
-    cannot search.
+    Raises RequestError for an unknown name, an unknown hyper-parameter, a value of a wrong kind, a setting that it
+    cannot search, or a package that it needs and that is not installed.
     """
     cls = get(name)
     for key in hyper:
         if key not in cls.hyper_names():
             raise unknown_name_error("hyper-parameter", key, cls.hyper_names(), where=f" of search algorithm {name!r}")
+    if lacking := optional.absent(cls.packages):
+        raise RequestError(f"search algorithm {name!r} {lacking}")
     try:
         return cls(setting=setting, **hyper)
     except (TypeError, OverflowError) as error:

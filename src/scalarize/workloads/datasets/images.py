@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional
 
 from scalarize.utils.errors import RequestError
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 
 def rgb_on_white(image: Image.Image) -> Tensor:
     """The image as RGB uint8 (3, H, W); what is transparent becomes white."""
+    from PIL import Image
+
     rgba = image.convert("RGBA")
     white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
     return _to_tensor(Image.alpha_composite(white, rgba).convert("RGB"))
@@ -23,6 +28,8 @@ def rgb_on_white(image: Image.Image) -> Tensor:
 
 def decode(content: bytes, name: str | Path) -> Tensor:
     """A PNG or JPEG file's content as RGB uint8 (3, H, W) on white. Raises RequestError naming the file."""
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(io.BytesIO(content)) as image:
             return rgb_on_white(image)
@@ -36,6 +43,8 @@ def read(path: Path, side: int | None = None, crop: int | None = None) -> Tensor
     crop: side of a centred square cut out first, the largest one that fits for 0. side: side of the square that the
     result is resampled to (bilinear, antialiased).
     """
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(path) as image:
             rgb = image.convert("RGB")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def numeric_inputs(frame: pd.DataFrame, train: Tensor) -> Tensor:
@@ -13,6 +17,8 @@ def numeric_inputs(frame: pd.DataFrame, train: Tensor) -> Tensor:
     Missing values get the mean over the training rows ``train`` and an indicator column; then every column is
     shifted and scaled to mean 0 and deviation 1 over the training rows. Columns that are constant there become 0.
     """
+    import pandas as pd
+
     values = frame.astype("float64")
     missing = values.isna()
     indicators = missing.loc[:, missing.any()].astype("float64").add_suffix(" is missing")
