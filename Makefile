@@ -1,4 +1,5 @@
-# The commands a newcomer types. Everything happens in .venv, made once from constraints.txt.
+# The commands a newcomer types. Everything happens in .venv, made once from constraints.txt: `make install` brings what
+# the demo and tables need, `make test` all that the tests need (and so most extras; `pip install .` alone is light).
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,16 +8,16 @@ WORKERS ?= 2
 RUN := PYTHONHASHSEED=0 OMP_NUM_THREADS=1
 SPREAD := -n $(WORKERS) --dist loadfile
 
-.PHONY: install demo test test-all check docs clean
+.PHONY: install demo test test-all check docs lowest clean
 
 install: $(VENV)/.installed
 
 # uv where it is installed and works, else pip; either way .venv contains pip.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@if command -v uv >/dev/null 2>&1 && uv venv --quiet --allow-existing --seed --python $(PYTHON) $(VENV) \
-	    && uv pip install --quiet --python $(BIN)/python -c constraints.txt -e .; then :; \
+	    && uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[demo]"; then :; \
 	 else test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV); \
-	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .; fi
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[demo]"; fi
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
@@ -46,5 +47,14 @@ $(VENV)/.installed-docs: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	@touch $@
 
+# The lowest versions that pyproject.toml states, beside the torch of constraints.txt, in an environment of their own.
+LOWEST := .venv-lowest
+lowest:
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python tests/packaging/lowest.py > $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOWEST)/lowest.txt -e ".[demo,vision,bo,ray]" \
+	    pytest pytest-timeout hypothesis "torchjd[cagrad,quadprog-projector]==0.18.0"
+	$(RUN) $(LOWEST)/bin/python -m pytest -m "not slow" tests/methods tests/balancer tests/search
+
 clean:
-	rm -rf $(VENV) build dist site
+	rm -rf $(VENV) $(LOWEST) build dist site

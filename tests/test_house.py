@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
+
 from test_layers import IMPORTS, ROOT, packages
 
 PROJECT = ROOT.parents[1]

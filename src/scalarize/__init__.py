@@ -6,10 +6,21 @@ Names are imported when first used, so that ``scalarize --help`` answers at once
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from scalarize import methods, search
+    from scalarize.balancer.balancer import Balancer
+    from scalarize.learners.supervised import Learner
+    from scalarize.tasks.task import Domain, Task
+    from scalarize.weights import simplex
+    from scalarize.weights.policy import Policy
 
+__version__ = "0.2.0"
+
+__all__ = ["Balancer", "Domain", "Learner", "Policy", "Task", "methods", "search", "simplex"]
+
+# Public name -> the module that holds it.
 _HOMES = {
     "Balancer": "scalarize.balancer.balancer",
     "Domain": "scalarize.tasks.task",
@@ -18,12 +29,16 @@ _HOMES = {
     "Task": "scalarize.tasks.task",
 }
 _MODULES = {"methods": "scalarize.methods", "search": "scalarize.search", "simplex": "scalarize.weights.simplex"}
-__all__ = [*_HOMES, *_MODULES]
+
+if not TYPE_CHECKING:  # a type checker would take every misspelt name for one that this answers
+
+    def __getattr__(name: str) -> object:
+        if name in _HOMES:
+            return getattr(importlib.import_module(_HOMES[name]), name)
+        if name in _MODULES:
+            return importlib.import_module(_MODULES[name])
+        raise AttributeError(f"module 'scalarize' has no attribute {name!r}")
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    if name in _MODULES:
-        return importlib.import_module(_MODULES[name])
-    raise AttributeError(f"module 'scalarize' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

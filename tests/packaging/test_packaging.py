@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +31,11 @@ def loaded(first: str, then: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
+def named(need: str) -> str:
+    """The package of a requirement such as ``ray[tune]>=2.40``."""
+    return re.split(r"[\[>=<]", need)[0].lower()
+
+
 def test_importing_the_package_imports_nothing_else() -> None:
     assert loaded("import importlib, typing", "import scalarize, scalarize.cli") & HEAVY == set()
 
@@ -40,14 +47,37 @@ def test_what_a_training_loop_needs_costs_little_beyond_torch() -> None:
     assert loaded("import torch", used) & (HEAVY - {"torch"}) == set()
 
 
-def test_the_versions_agree() -> None:
+def test_the_version_stands_in_one_place() -> None:
     import scalarize
 
-    assert scalarize.__version__ == PROJECT["version"]
+    assert "version" not in PROJECT
+    assert PROJECT["dynamic"] == ["version"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", scalarize.__version__)
+    printed = subprocess.run(
+        [sys.executable, "-c", "from scalarize.cli import main; main(['--version'])"], capture_output=True, text=True
+    )
+    assert printed.stdout.split()[-1] == scalarize.__version__
+
+
+def test_what_is_needed_is_pinned() -> None:
     constraints = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
-    assert all(importlib.metadata.version(name) for name in ("torch", "click"))
-    named = {need.split(">")[0].split("=")[0].split("[")[0] for need in PROJECT["dependencies"]}
-    assert named <= set(constraints) | {"scipy"}
+    extras = PROJECT["optional-dependencies"]
+    # What `make install` and `make test` install. Loggers are optional to the tests, developers' tools may be new.
+    needs = [
+        *PROJECT["dependencies"],
+        *(n for e in ("demo", "vision", "bo", "ray", "nmt", "integrations") for n in extras[e]),
+    ]
+    assert {re.split(r"[\[>=]", need)[0].lower() for need in needs} <= {name.lower() for name in constraints}
+
+
+def test_the_smallest_installation_is_small() -> None:
+    assert {re.split(r"[\[>=]", n)[0] for n in PROJECT["dependencies"]} == {
+        "torch",
+        "numpy",
+        "pydantic",
+        "PyYAML",
+        "click",
+    }
 
 
 @pytest.mark.parametrize("name", ["python3.11", "python3.12", "python3.13"])
@@ -120,11 +150,53 @@ def test_it_installs_and_answers_in_an_empty_environment(
     assert (tmp_path / "r" / "report.html").stat().st_size > 10_000
 
 
+def resolved(extra: str) -> set[str]:
+    """The packages that an extra brings, through the extras that it names."""
+    found: set[str] = set()
+    for need in PROJECT["optional-dependencies"][extra]:
+        if need.startswith("scalarize["):
+            found |= {name for other in need[len("scalarize[") : -1].split(",") for name in resolved(other)}
+        else:
+            found.add(named(need))
+    return found
+
+
+# The name that is imported, where the package is called otherwise; and those that another package pins.
+DISTRIBUTIONS = {"PIL": "pillow", "gpytorch": "botorch", "linear_operator": "botorch"}
+
+
+def test_every_optional_package_is_brought_by_the_extra_that_a_message_names() -> None:
+    from scalarize.utils.optional import EXTRAS
+
+    for package, extra in EXTRAS.items():
+        assert DISTRIBUTIONS.get(package, package) in resolved(extra), package
+    users = set(PROJECT["optional-dependencies"]) - {"test", "docs", "all"}
+    assert set().union(*map(resolved, users)) == {DISTRIBUTIONS.get(package, package) for package in EXTRAS}
+    assert resolved("all") == set().union(*map(resolved, set(PROJECT["optional-dependencies"]) - {"all"}))
+    assert resolved("trainers") == resolved("integrations")
+
+
+def test_every_package_that_the_sources_import_is_known() -> None:
+    from scalarize.utils.optional import EXTRAS
+
+    base = {"torch", "numpy", "pydantic", "yaml", "click", "scalarize"}
+    own_message = {"torchjd"}  # named where it is used, since no extra of ours brings it
+    found = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.split(".")[0])
+    assert found - set(sys.stdlib_module_names) - base - own_message <= set(EXTRAS)
+
+
 def test_extras_are_those_that_messages_and_pages_name() -> None:
     extras = PROJECT["optional-dependencies"]
     assert {"ray", "dense", "test", "docs"} <= set(extras)
-    named = set()
+    mentioned: set[str] = set()
     for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "docs").glob("*.md"), ROOT / "README.md"]:
-        text = path.read_text()
-        named |= {part.split("]")[0].strip("'\"") for part in text.split("scalarize[")[1:]}
-    assert {n for name in named for n in name.split(",")} <= set(extras)
+        mentioned |= {
+            name for listed in re.findall(r"scalarize\[([\w,]+)\]", path.read_text()) for name in listed.split(",")
+        }
+    assert {"demo", "nmt"} <= mentioned <= set(extras)

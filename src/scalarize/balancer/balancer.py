@@ -10,7 +10,7 @@ No method is named here: what a method declares (needs, heads rule, hooks) decid
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ from scalarize.balancer.options import Options
 from scalarize.balancer.result import BackwardResult
 from scalarize.balancer.surroundings import undisturbed
 from scalarize.balancer.training_step import TrainingStep
-from scalarize.methods import Method, Needs, create
+from scalarize.methods import Hyper, Method, Needs, create
 from scalarize.utils.errors import RequestError, unknown_name_error
 
 __all__ = ["BackwardResult", "Balancer"]
@@ -90,7 +90,7 @@ class Balancer(BalancerState):
         blocks: int = 1,
         chunk: int = 1,
         group: Any = None,
-        **hyper: Any,
+        **hyper: Unpack[Hyper],
     ) -> None:
         if isinstance(method, Method) and hyper:
             raise RequestError(f"hyper-parameters {sorted(hyper)} were given beside a finished method")

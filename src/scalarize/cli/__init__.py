@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from scalarize import __version__
+
 COMMANDS = {
     "workloads": ("scalarize.cli.listings", "workloads"),
     "methods": ("scalarize.cli.listings", "methods"),
@@ -74,7 +76,7 @@ class _Lazy(click.Group):
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="scalarize")
+@click.version_option(__version__)
 def app() -> None:
     """Find, replay and compare task weights for multi-task and multi-domain learning."""
 
@@ -133,6 +135,13 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        from scalarize.utils import optional
+
+        told = optional.in_words(error)
+        if told is None:
+            raise
+        _fail(str(told), told.status, given)
     except OSError as error:  # a full disk, a place that may not be written to
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 1, given)
 

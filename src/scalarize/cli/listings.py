@@ -23,7 +23,7 @@ def workloads(data: str | None, as_json: bool) -> None:
     rows: list[dict[str, Any]] = []
     for name in known.names():
         w = known.get(name)
-        missing = w.missing(root)
+        missing = w.absent(root)
         row = {"name": w.name, "kind": w.kind, "tasks": list(w.objectives), "size": w.size, "missing": missing}
         rows.append(row | {"provenance": w.provenance})
     lines = [

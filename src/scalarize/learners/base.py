@@ -22,8 +22,10 @@ class Learner(Protocol):
     ``state_dict``: so a clone made with another seed goes on differently from the same state.
     """
 
-    tasks: Sequence[str]
-    epoch: int
+    @property
+    def tasks(self) -> Sequence[str]: ...
+    @property
+    def epoch(self) -> int: ...
 
     def train(self, policy: Policy, until_epoch: int) -> None:
         """Train with the weights of ``policy`` until ``until_epoch`` epochs are finished."""

@@ -6,9 +6,10 @@ import dataclasses
 import functools
 import importlib
 import pkgutil
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack, cast
 
 from scalarize.methods.base import Method
+from scalarize.methods.hyper import Hyper
 from scalarize.utils.errors import RequestError, unknown_name_error
 
 FAMILIES = ("scalarization", "loss_based", "gradient_based")
@@ -17,7 +18,17 @@ M = TypeVar("M", bound=type[Method])
 
 
 def register(cls: M) -> M:
-    """Class decorator: make ``cls`` known under ``cls.name``."""
+    """Make a method known under its name; a class decorator.
+
+    Args:
+        cls: a dataclass derived from :class:`~scalarize.methods.base.Method`.
+
+    Returns:
+        ``cls`` itself.
+
+    Raises:
+        RequestError: if another method has that name.
+    """
     if cls.name in _METHODS:
         raise RequestError(f"two methods are named {cls.name!r}")
     _METHODS[cls.name] = cls
@@ -33,21 +44,52 @@ def _discover() -> None:
 
 
 def names() -> list[str]:
-    """All registered names, sorted."""
+    """List the registered methods.
+
+    Returns:
+        All names, sorted.
+
+    >>> "pcgrad" in names()
+    True
+    """
     _discover()
     return sorted(_METHODS)
 
 
 def get(name: str) -> type[Method]:
-    """The class registered as ``name``. Raises RequestError naming the nearest one."""
+    """Look up the class of a method.
+
+    Args:
+        name: one of :func:`names`.
+
+    Returns:
+        The class registered under that name; its fields are the hyper-parameters.
+
+    Raises:
+        RequestError: if there is none, naming the nearest one.
+
+    >>> get("cagrad").defaults()["c"]
+    0.4
+    """
     _discover()
     if name not in _METHODS:
         raise unknown_name_error("method", name, _METHODS)
     return _METHODS[name]
 
 
-def create(name: str, **hyper: Any) -> Method:
-    """A fresh method with the given hyper-parameters (defaults: its paper's).
+def create(name: str, **hyper: Unpack[Hyper]) -> Method:
+    """Make a fresh method.
+
+    Args:
+        name: one of :func:`names`.
+        hyper: its hyper-parameters, in the units of its docstring (default: those of its paper).
+
+    Returns:
+        The method, which has seen nothing yet.
+
+    Raises:
+        RequestError: for an unknown name, a hyper-parameter that the method does not have, a value that it refuses, or
+            one left out that it requires.
 
     >>> create("uniform").name
     'uniform'
@@ -60,4 +102,4 @@ def create(name: str, **hyper: Any) -> Method:
     for key in cls.requires:
         if key not in hyper:
             raise RequestError(f"method {name!r} needs {key}=")
-    return cls(**hyper)
+    return cls(**cast(dict[str, Any], hyper))

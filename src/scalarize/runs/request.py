@@ -17,6 +17,7 @@ from scalarize.learners.rows import Row
 from scalarize.learners.supervised import RunLearner, SupervisedLearner
 from scalarize.methods import Method
 from scalarize.tasks.task import Data
+from scalarize.utils import optional
 from scalarize.utils.errors import RequestError, ScalarizeError
 from scalarize.weights.policy import Policy
 from scalarize.workloads import Workload
@@ -69,6 +70,8 @@ class WorkloadRequest(BaseModel):
     def load(self, workload: Workload, recipe: Recipe) -> Data:
         """The data, restricted to the tasks asked for."""
         root = workloads.data_root(self.data)
+        if lacking := optional.absent(workload.packages):
+            raise RequestError(f"{workload.name} {lacking}")
         try:
             with self._blamed("data"):
                 data = workload.load(recipe.data, root)

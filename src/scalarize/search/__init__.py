@@ -6,9 +6,9 @@ Algorithms decide (``algorithms/``, pure ask and tell), executors train (``execu
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
-from typing import Any
 
 from scalarize.search.algorithms.base import Algorithm, Generation, GenerationResult, Setting
 from scalarize.search.algorithms.registry import create, get, names, register
@@ -45,9 +45,13 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 class _Callable(types.ModuleType):
-    def __call__(self, learner_factory: LearnerFactory, **settings: Any) -> SearchResult:
-        return search(learner_factory, **settings)
+    __call__ = staticmethod(search)
+    __signature__ = inspect.signature(search)
 
 
 sys.modules[__name__].__class__ = _Callable  # so that scalarize.search is both the package and the function

@@ -39,7 +39,6 @@ def unknown_name_error(kind: str, name: str, known: Iterable[str], where: str = 
 
     Returns:
         The error, to be raised by the caller.
-
     >>> str(unknown_name_error("method", "pcgrd", ["mgda", "pcgrad"]))
     "unknown method 'pcgrd': did you mean 'pcgrad'?"
     """

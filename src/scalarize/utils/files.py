@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
 import json
 import os
@@ -11,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from scalarize.utils import file_lock
 from scalarize.utils.errors import RequestError, RunError
 
 
@@ -136,7 +136,7 @@ def lock(directory: str | Path) -> Iterator[None]:
         raise RequestError(f"{directory}: cannot be written: {error.strerror}; choose another --out") from None
     with handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file_lock.acquire(handle)
         except OSError:
             raise RequestError(
                 f"{directory}: another process is working on it: wait, or choose another --out"

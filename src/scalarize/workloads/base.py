@@ -11,6 +11,7 @@ from torch import nn
 
 from scalarize.learners.recipe import Recipe
 from scalarize.tasks.task import Data
+from scalarize.utils import optional
 from scalarize.workloads.sizes import ONLY, Size
 
 
@@ -35,6 +36,7 @@ class Workload:
         missing: data root -> None if everything needed is there, else what is missing and how to get it.
         get: (data root, options) fetches or builds the data set.
         reference: domain whose training split sets the length of an epoch. Default: none.
+        packages: packages of extras that it needs, by the names they are imported under.
         sizes: sizes of the model, the largest last.
         learner: (data, build, recipe, seed, device, precision, on_rows) -> the learner. Default None: the supervised
             one.
@@ -53,3 +55,8 @@ class Workload:
     reference: str | None = None
     sizes: tuple[Size, ...] = ONLY
     learner: Callable[..., Any] | None = None
+    packages: tuple[str, ...] = ()
+
+    def absent(self, root: Path) -> str | None:
+        """Say what is not there, of packages and of data, and how to get it; None if nothing is missing."""
+        return optional.absent(self.packages) or self.missing(root)

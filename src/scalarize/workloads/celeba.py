@@ -157,6 +157,7 @@ WORKLOADS = (
         build=build,
         sizes=sizes.VIT,
         missing=missing,
+        packages=("PIL", "timm", "torchvision"),
     ),
     Workload(
         name="celeba-8",
@@ -169,5 +170,6 @@ WORKLOADS = (
         build=build,
         sizes=sizes.VIT,
         missing=missing,
+        packages=("PIL", "timm", "torchvision"),
     ),
 )

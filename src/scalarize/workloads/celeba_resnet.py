@@ -70,5 +70,6 @@ WORKLOADS = (
         build=build,
         sizes=sizes.WIDTHS,
         missing=missing,
+        packages=("PIL", "torchvision"),
     ),
 )

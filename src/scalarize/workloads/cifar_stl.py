@@ -84,5 +84,6 @@ WORKLOADS = (
         sizes=sizes.VIT,
         missing=missing,
         reference="stl",
+        packages=("PIL", "timm", "torchvision"),
     ),
 )

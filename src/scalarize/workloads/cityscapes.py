@@ -84,5 +84,6 @@ WORKLOADS = (
         build=build,
         sizes=sizes.WIDTHS,
         missing=missing,
+        packages=("PIL", "timm", "torchvision"),
     ),
 )

@@ -122,5 +122,6 @@ WORKLOADS = (
         sizes=sizes.RESNET,
         missing=missing,
         reference="real",
+        packages=("PIL", "timm", "torchvision"),
     ),
 )

@@ -191,6 +191,7 @@ WORKLOADS = (
         missing=missing,
         get=emoji.get,
         reference=REFERENCE,
+        packages=("PIL", "timm", "torchvision"),
     ),
     Workload(
         name="emoji-tasks",
@@ -204,5 +205,6 @@ WORKLOADS = (
         sizes=sizes.RESNET,
         missing=missing,
         get=emoji.get,
+        packages=("PIL", "timm", "torchvision"),
     ),
 )

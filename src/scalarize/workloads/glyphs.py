@@ -131,6 +131,7 @@ WORKLOADS = (
         build=build,
         sizes=sizes.CHANNELS,
         reference="mono",
+        packages=("matplotlib",),
     ),
     Workload(
         name="glyphs-tasks",
@@ -142,5 +143,6 @@ WORKLOADS = (
         load=load_tasks,
         build=build,
         sizes=sizes.CHANNELS,
+        packages=("matplotlib",),
     ),
 )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 
@@ -22,6 +21,9 @@ from scalarize.workloads.base import Workload
 from scalarize.workloads.datasets.tables import numeric_inputs
 from scalarize.workloads.models.mlp import multi_head_mlp
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 MOST_CLASSES = 20
 LARGEST = 1e18  # its square is still far from the end of single precision
 SMALLEST = 50  # rows below which 60/20/20 leaves nothing to measure on
@@ -33,12 +35,14 @@ def infer(name: str, column: pd.Series[Any]) -> tuple[Task, np.ndarray]:
     Two distinct values: binary. Text, or whole numbers with at most 20 distinct values: classes, in sorted order. Other
     numbers: regression. Raises RequestError that names the column if it is constant or lacks values.
     """
+    from pandas.api.types import is_numeric_dtype
+
     if column.isna().any():
         raise RequestError(f"target {name!r}: {int(column.isna().sum())} rows have no value; fill or drop them")
     distinct = sorted(column.unique().tolist(), key=str if column.dtype == object else None)
     if len(distinct) < 2:
         raise RequestError(f"target {name!r} is constant ({distinct[0] if distinct else 'empty'}): nothing to learn")
-    numeric = pd.api.types.is_numeric_dtype(column)
+    numeric = is_numeric_dtype(column)
     if numeric:
         check_size(f"target {name!r}", column)
     codes = column.map({value: k for k, value in enumerate(distinct)})
@@ -77,6 +81,8 @@ def from_csv(path: Path, targets: Sequence[str]) -> Workload:
 
     Raises RequestError that names file and column: unreadable, no such target, no numeric input, too few rows.
     """
+    import pandas as pd
+
     try:
         frame = pd.read_csv(path)
     except OSError as error:

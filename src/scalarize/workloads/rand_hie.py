@@ -9,10 +9,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +23,9 @@ from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 from scalarize.workloads.datasets.tables import numeric_inputs
 from scalarize.workloads.models.mlp import multi_head_mlp
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHAPE = (20190, 45)
 OUTCOMES = ["outpdol", "drugdol", "suppdol", "mentdol", "inpdol", "meddol", "totadm", "inpmis", "mentvis"]
@@ -44,6 +46,7 @@ TASKS = (
 @functools.cache
 def read() -> pd.DataFrame:
     """Read the published table as statsmodels ships it. Raises RequestError if it is not the expected one."""
+    import pandas as pd
     import statsmodels
 
     path = Path(statsmodels.__file__).parent / "datasets" / "randhie" / "src" / "randhie.csv"
@@ -129,6 +132,7 @@ WORKLOADS = (
         load=load_tasks,
         build=build,
         sizes=sizes.PERCEPTRON,
+        packages=("pandas", "statsmodels"),
     ),
     Workload(
         name="rand-hie-sites",
@@ -141,5 +145,6 @@ WORKLOADS = (
         build=build,
         sizes=sizes.PERCEPTRON,
         reference=SITES[0],
+        packages=("pandas", "statsmodels"),
     ),
 )

@@ -115,5 +115,6 @@ WORKLOADS = (
         sizes=sizes.NARROW,
         missing=missing,
         get=get,
+        packages=("PIL", "timm", "torchvision"),
     ),
 )

@@ -119,5 +119,6 @@ WORKLOADS = (
         build=build,
         sizes=sizes.DECODERS,
         missing=missing,
+        packages=("PIL", "timm", "torchvision"),
     ),
 )

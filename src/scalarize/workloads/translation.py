@@ -152,6 +152,7 @@ def _published(languages: tuple[str, ...], epochs: int, steps: int) -> Workload:
         missing=missing,
         reference=languages[0],
         sizes=sizes.LAYERS,
+        packages=("sentencepiece", "sacrebleu"),
     )
 
 
@@ -186,6 +187,7 @@ def _small(name: str, languages: tuple[str, ...]) -> Workload:
         get=gettext.get,
         reference=languages[0],
         sizes=sizes.LAYERS,
+        packages=("sentencepiece", "sacrebleu"),
     )
 
 

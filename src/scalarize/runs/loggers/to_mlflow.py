@@ -14,7 +14,7 @@ from typing import Any
 
 from scalarize.runs.loggers.scalars import Scalar, Writer
 
-PACKAGE, INSTALL = "mlflow", "mlflow"
+PACKAGE, INSTALL = "mlflow", "'scalarize[loggers]'"
 AT_ONCE, LONGEST = 1000, 500  # metrics in one request; characters of a parameter
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from scalarize.runs.loggers.scalars import Scalar, Writer
 
-PACKAGE, INSTALL = "tensorboard", "tensorboard"
+PACKAGE, INSTALL = "tensorboard", "'scalarize[loggers]'"
 
 
 def open_run(directory: Path, config: Mapping[str, Any]) -> Writer:

@@ -13,7 +13,7 @@ from typing import Any
 
 from scalarize.runs.loggers.scalars import Scalar, Writer
 
-PACKAGE, INSTALL = "wandb", "wandb"
+PACKAGE, INSTALL = "wandb", "'scalarize[loggers]'"
 
 
 def open_run(directory: Path, config: Mapping[str, Any]) -> Writer:

@@ -161,6 +161,7 @@ class Algorithm:
     name: ClassVar[str]
     paper: ClassVar[str]
     asynchronous: ClassVar[bool] = False
+    packages: ClassVar[tuple[str, ...]] = ()  # of extras, as they are imported
     setting: Setting
     history: list[GenerationResult] = field(default_factory=list)
     judge: Callable[[Array], Array] | None = field(default=None, init=False, repr=False)

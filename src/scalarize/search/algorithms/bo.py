@@ -26,6 +26,7 @@ class BayesianOptimisation(Algorithm):
 
     name = "bo"
     paper = "Snoek et al. 2012, Practical Bayesian optimization of machine learning algorithms"
+    packages = ("botorch",)
     batch: int = 2
     beta: float = 4.0
 

@@ -28,6 +28,7 @@ class MOPBT(PBT):
 
     name = "mopbt"
     paper = "Dushatskiy et al. 2023, Multi-objective population based training"
+    packages = ("moocore",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

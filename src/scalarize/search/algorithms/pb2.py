@@ -35,6 +35,7 @@ class PB2(Algorithm):
     paper = (
         "Parker-Holder et al. 2020, Provably efficient online hyperparameter optimization with population-based bandits"
     )
+    packages = ("botorch",)
     c1: float = 0.2
     c2: float = 0.4
     memory: int = 256

@@ -8,6 +8,7 @@ import pkgutil
 from typing import Any, TypeVar
 
 from scalarize.search.algorithms.base import Algorithm, Setting
+from scalarize.utils import optional
 from scalarize.utils.errors import RequestError, unknown_name_error
 
 _ALGORITHMS: dict[str, type[Algorithm]] = {}
@@ -83,8 +84,8 @@ def create(name: str, setting: Setting, **hyper: Any) -> Algorithm:
         **hyper: its hyper-parameters.
 
     Raises:
-        RequestError: the name or a hyper-parameter is unknown, a value is of a wrong kind, or the algorithm cannot
-            search this setting.
+        RequestError: the name or a hyper-parameter is unknown, a value is of a wrong kind, the algorithm cannot
+            search this setting, or a package that it needs is not installed.
 
     >>> from scalarize.search.space import Space
     >>> create("pbt", Setting(Space(("a", "b")), epochs=8), resample=0.25).hyper
@@ -94,6 +95,8 @@ def create(name: str, setting: Setting, **hyper: Any) -> Algorithm:
     for key in hyper:
         if key not in cls.hyper_names():
             raise unknown_name_error("hyper-parameter", key, cls.hyper_names(), where=f" of search algorithm {name!r}")
+    if lacking := optional.absent(cls.packages):
+        raise RequestError(f"search algorithm {name!r} {lacking}")
     try:
         return cls(setting=setting, **hyper)
     except (TypeError, OverflowError) as error:

@@ -36,7 +36,7 @@ class LearnerFactory(Protocol):
     ('a', 'b', 'c', 'd')
     """
 
-    def __call__(self, seed: int, **extras: Any) -> Learner: ...
+    def __call__(self, *args: Any, **extras: Any) -> Learner: ...
 
 
 @dataclass(frozen=True)

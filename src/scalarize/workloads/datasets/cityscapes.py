@@ -13,15 +13,18 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from scalarize.utils.errors import RequestError, unknown_name_error
 from scalarize.workloads.datasets.streamed import Sample
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 FOLDER = "cityscapes"
 SIDES = {"train": "train", "test": "val"}  # the test split's labels are not published: papers test on val
@@ -120,15 +123,17 @@ class CityscapesViews:
         return np.ascontiguousarray(shown), label.astype(np.int64), depth.clip(0).astype(np.float32)
 
     def _pictures(self, name: str, side: str) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]:
+        from PIL.Image import Resampling
+
         folder = self.root / FOLDER
-        picture = pixels(folder / "leftImg8bit" / side / f"{name}_leftImg8bit.png", "RGB", Image.Resampling.BILINEAR)
+        picture = pixels(folder / "leftImg8bit" / side / f"{name}_leftImg8bit.png", "RGB", Resampling.BILINEAR)
         path = folder / "gtFine" / side / f"{name}_gtFine_labelIds.png"
-        identifiers = pixels(path, "L", Image.Resampling.NEAREST).astype(np.int64)
+        identifiers = pixels(path, "L", Resampling.NEAREST).astype(np.int64)
         identifiers = np.where(identifiers == 255, -1, identifiers)  # -1, the licence plate, in 8 bits
         if int(identifiers.max()) >= IDENTIFIERS:
             raise RequestError(f"{path}: holds label {identifiers.max()}; Cityscapes has 0 to {IDENTIFIERS - 1}")
         place = folder / "disparity" / side / f"{name}_disparity.png"
-        stored = pixels(place, "I", Image.Resampling.NEAREST).astype(np.float32)
+        stored = pixels(place, "I", Resampling.NEAREST).astype(np.float32)
         disparity = np.where(stored > 0, (stored - 1) / 256, 0)
         label = class_table(self.classes)[identifiers + 1]
         inverse = (disparity / FOCAL_TIMES_BASELINE).astype(np.float32)
@@ -156,6 +161,8 @@ def array(path: Path, shape: tuple[int, ...]) -> NDArray[np.float64]:
 
 def pixels(path: Path, mode: str, resampling: Image.Resampling) -> NDArray[np.generic]:
     """Read a picture at 128 x 256 in that mode. Raises RequestError that names the file."""
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(path) as image:
             held = image.convert(mode) if image.mode != mode else image.copy()

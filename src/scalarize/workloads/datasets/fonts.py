@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from scalarize.utils.errors import RequestError
@@ -64,6 +63,8 @@ def find(installed: bool = True) -> list[Font]:
 
 def describe(path: Path) -> Font | None:
     """Return what a font file says about itself; None for one that is no text font of a known kind."""
+    from PIL import ImageFont
+
     try:
         family, style = ImageFont.truetype(str(path), 16).getname()
     except OSError:
@@ -77,6 +78,8 @@ def describe(path: Path) -> Font | None:
 
 def draw(font: Font, character: str, side: int, generator: torch.Generator) -> Tensor:
     """Draw white on black, uint8 (1, side, side); size, position and a small rotation come from ``generator``."""
+    from PIL import Image, ImageDraw, ImageFont
+
     size, right, down, turn = torch.rand(4, generator=generator).tolist()
     letters = ImageFont.truetype(str(font.path), round(side * (0.55 + 0.25 * size)))
     image = Image.new("L", (side, side))

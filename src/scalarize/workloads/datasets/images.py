@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional
 
 from scalarize.utils.errors import RequestError
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 
 def rgb_on_white(image: Image.Image) -> Tensor:
     """Convert an image to RGB uint8 (3, H, W); transparent pixels become white."""
+    from PIL import Image
+
     rgba = image.convert("RGBA")
     white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
     return _to_tensor(Image.alpha_composite(white, rgba).convert("RGB"))
@@ -23,6 +28,8 @@ def rgb_on_white(image: Image.Image) -> Tensor:
 
 def decode(content: bytes, name: str | Path) -> Tensor:
     """Decode a PNG or JPEG as RGB uint8 (3, H, W) on white. Raises RequestError that names the file."""
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(io.BytesIO(content)) as image:
             return rgb_on_white(image)
@@ -38,6 +45,8 @@ def read(path: Path, side: int | None = None, crop: int | None = None) -> Tensor
         side: side of the square that the result is resampled to (bilinear, antialiased).
         crop: side of a centred square that is cut out first; 0 for the largest one that fits.
     """
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(path) as image:
             rgb = image.convert("RGB")

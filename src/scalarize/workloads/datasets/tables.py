@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def numeric_inputs(frame: pd.DataFrame, train: Tensor) -> Tensor:
@@ -16,6 +20,8 @@ def numeric_inputs(frame: pd.DataFrame, train: Tensor) -> Tensor:
     Returns:
         Inputs (N, C + number of columns with missing values).
     """
+    import pandas as pd
+
     values = frame.astype("float64")
     missing = values.isna()
     indicators = missing.loc[:, missing.any()].astype("float64").add_suffix(" is missing")

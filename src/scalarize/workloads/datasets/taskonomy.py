@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from scalarize.utils import files
@@ -106,6 +105,8 @@ def picture(root: Path, kind: str, view: str) -> Path:
 
 def annotation(path: Path, kind: str, side: int) -> Tensor:
     """Read raw values (C, side, side) float32. Raises RequestError that names a missing, damaged or unexpected file."""
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(path) as image:
             values = np.asarray(image).astype(np.float32)
