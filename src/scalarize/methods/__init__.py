@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from scalarize.methods.adapters import from_function, from_torchjd
-from scalarize.methods.base import CombinedGradient, CombinedLoss, Evidence, Method, Needs, State
+from scalarize.methods.base import Method
+from scalarize.methods.evidence import CombinedGradient, CombinedLoss, Evidence, Needs, State
 from scalarize.methods.registry import create, get, names, register
 from scalarize.weights.policy import Policy
 
