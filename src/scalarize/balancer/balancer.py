@@ -47,6 +47,9 @@ class Balancer:
     the method declares.
     tasks: the names of all tasks, needed only for learned parameters and where the first batch lacks a task. seed:
     of the method's random choices. group: the processes that share a batch (default all; False: none).
+    learned: the numbers that some methods learn are stepped by the Balancer, by Adam at learned_rate (0.025 if not
+    given), once a step (``"own"``), or by your optimiser, which is given ``balancer.parameters()`` (``"yours"``).
+    steps_per_epoch: how many steps make an epoch, for methods that count epochs; or set ``balancer.epoch``.
 
     ``heads`` and ``level`` say what was chosen. A method that needs no gradients costs one ordinary backward; all
     methods look at the device once a step, to see that everything is finite. T rows (T, P) are kept in memory.
@@ -68,6 +71,9 @@ class Balancer:
         blocks: int = 1,
         chunk: int = 1,
         group: Any = None,
+        learned: str = "own",
+        learned_rate: float | None = None,
+        steps_per_epoch: int | None = None,
         **hyper: Any,
     ) -> None:
         if isinstance(method, Method) and hyper:
@@ -88,7 +94,7 @@ class Balancer:
         self._options.check(self.method, self._processes.several)
         self.shared, self.level, self.heads = list(self._options.shared), level, self._options.heads
         self._by_gradients = self.method.needs >= Needs.GRAMIAN
-        self._method_state = MethodState(self.method, every, tasks, seed)
+        self._method_state = MethodState(self.method, every, tasks, seed, learned, learned_rate, steps_per_epoch)
         self._step = TrainingStep(self._method_state, self._options, self._processes)
         self._checked_wrapper = False
         self._turn = Turn()
@@ -106,7 +112,11 @@ class Balancer:
 
     @property
     def epoch(self) -> int:
-        """The epoch that the method is told, to be set by the training; counts from 0."""
+        """The epoch that the method is told, from 0: set by the training, else counted by ``steps_per_epoch``.
+
+        If neither is there, methods that count epochs take 25 steps for one, and say so once; a schedule over epochs
+        is refused.
+        """
         return self._method_state.epoch
 
     @epoch.setter
@@ -123,13 +133,23 @@ class Balancer:
         """How often a solver of the method fell back to its documented direction."""
         return self.method.solver_failures
 
+    @property
+    def empty_rows(self) -> dict[str, int]:
+        """Task -> number of steps in which its gradient was exactly 0, or its loss for methods that look at that."""
+        return self._method_state.empty_rows
+
     def reseed(self, seed: int) -> None:
         """Start the method's random choices anew from ``seed``."""
         self._method_state.reseed(seed)
 
     @undisturbed
     def parameters(self) -> list[torch.nn.Parameter]:
-        """The method's learned parameters, for the training's optimiser. Needs ``tasks=`` where there are any."""
+        """The method's learned parameters, for your optimiser; empty for most methods.
+
+        Raises:
+            RequestError: there are some, and the Balancer was not told ``learned="yours"`` and ``tasks=``.
+        """
+        self._method_state.learned.check_asked()
         if self.method.learned and self.tasks is None:
             raise RequestError(f"{self.method.name} has learned parameters: give the Balancer tasks=[...]")
         if self.method.learned:
@@ -188,6 +208,7 @@ class Balancer:
         """
         method_state = self._method_state
         losses = read_losses(losses, self._device())
+        method_state.closes_step = final
         tasks = method_state.register_tasks(list(losses))
         scale = None if scaler is None else scaler.scale(torch.ones((), device=self._device(losses)))
         step = read(losses, tasks, self._processes, counts, scale)

@@ -44,14 +44,19 @@ class LearnedNumbers:
         self._seen = 0  # steps with a gradient, of numbers that are the training's
         self._before: list[Tensor] = []
 
-    def asked_for(self) -> list[torch.nn.Parameter]:
-        """For the training's optimiser. Raises RequestError if the Balancer steps them itself."""
-        if self._method.learned and self.own:
+    @property
+    def any_own(self) -> bool:
+        """True if there are numbers that are stepped here."""
+        return self.own and bool(self._method.learned)
+
+    def check_asked(self) -> None:
+        """Raise RequestError if they are asked for, for another optimiser, but stepped here."""
+        if self.any_own:
             raise RequestError(
-                f"{self._method.name}: the Balancer steps its learned numbers itself (Adam, learned_rate={self.rate:g}); "
-                "to give balancer.parameters() to your optimiser, say Balancer(..., learned='yours')"
+                f"{self._method.name}: the Balancer steps its learned numbers itself (Adam, "
+                f"learned_rate={self.rate:g}); to give balancer.parameters() to your optimiser, say "
+                "Balancer(..., learned='yours')"
             )
-        return self._method.parameters()
 
     def named(self) -> dict[str, torch.nn.Parameter]:
         """State entry -> parameter."""
@@ -92,7 +97,7 @@ class LearnedNumbers:
                 mean = mean.to(p) + (1 - BETAS[0]) * (p.grad - mean.to(p))
                 square = BETAS[1] * square.to(p) + (1 - BETAS[1]) * p.grad**2
                 size = (square / (1 - BETAS[1] ** count)).sqrt() + EPS
-                p -= self.rate / (1 - BETAS[0] ** count) * mean / size
+                p.sub_(self.rate / (1 - BETAS[0] ** count) * mean / size)
                 self._moments[name], self._steps[name], p.grad = (mean, square), count, None
 
     def forget_gradients(self) -> None:
@@ -111,7 +116,7 @@ class LearnedNumbers:
         if self._seen < PATIENCE:
             return
         still = all(torch.equal(p.detach(), q.to(p)) for p, q in zip(here, self._before, strict=True))
-        if still and any(bool((p.grad != 0).any()) for p in here):
+        if still and any(p.grad is not None and bool(p.grad.any()) for p in here):
             self._notices.once(
                 "still",
                 f"{self._method.name}: its learned numbers had gradients in {PATIENCE} steps and have not moved: give "

@@ -152,8 +152,8 @@ class Silence:
             names = ", ".join(repr(tasks[k]) for k in places.tolist())
             self._notices.once(
                 "empty",
-                f"the {'loss' if gramian is None else 'shared gradient'} of task {names} is exactly 0 in this batch: it has "
-                "no say in the direction, as if it were missing (said once; counted in balancer.empty_rows)",
+                f"the {'loss' if gramian is None else 'gradient'} of task {names} is exactly 0 in this batch: it "
+                "has no say in the direction, as if it were missing (said once; counted in balancer.empty_rows)",
             )
         place = acting if index is None else index.to(acting.device)[acting]
         return self._watched(Part(acting, place, empty, len(seen)), tasks, count)
@@ -175,8 +175,8 @@ class Silence:
         if self._alone == PATIENCE:
             self._notices.once(
                 "alone",
-                f"{method.name}: in {PATIENCE} steps in a row one task alone had a loss and a gradient, so that there was "
-                "nothing to weigh: let a step see several tasks, in one batch, or by Balancer(..., accumulate='full') "
-                "and backward(..., final=False)",
+                f"{method.name}: in {PATIENCE} steps in a row one task alone had a loss and a gradient, so that there "
+                "was nothing to weigh: let a step see several tasks, in one batch, or by "
+                "Balancer(..., accumulate='full') and backward(..., final=False)",
             )
         return part

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from scalarize.methods.base import Method
-from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.checks import in_range, losses_of, one_choice
+from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.registry import register
 from scalarize.utils.errors import RequestError
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from scalarize.methods.bargaining import bargain_or_shortest
 from scalarize.methods.base import Method
-from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.checks import counted, in_range, no_failures
+from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.gram import as_weights
 from scalarize.methods.registry import register
 
