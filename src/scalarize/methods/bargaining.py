@@ -16,8 +16,8 @@ _STEPS = 200
 def bargain_or_shortest(evidence: Evidence, power: float) -> tuple[Array, Gram, bool]:
     """The bargain of this step's gradients; if there is none, the shortest vector in their hull.
 
-    Gradients that nearly oppose each other leave few digits of a float32 Gramian: before a bargain is given up, the
-    Gramian is made anew in float64, which shows angles up to 179.9999 degrees.
+    Gradients that nearly oppose each other leave few digits of a float32 Gramian, from some 160 degrees on: it is then
+    made anew in float64, which tells angles up to 179.9999 degrees from opposite ones.
 
     Args:
         evidence: with ``gramian`` (T, T).
@@ -32,7 +32,8 @@ def bargain_or_shortest(evidence: Evidence, power: float) -> tuple[Array, Gram, 
     assert evidence.gramian is not None
     gram = Gram.of(evidence.gramian)
     weights = bargain(gram, power)
-    if weights is None and gram.nonzero.all() and evidence.gramian64 is not None:
+    doubtful = weights is None or gram.cancels(weights * gram.norms, slack=1e5)
+    if doubtful and gram.nonzero.all() and evidence.gramian64 is not None:
         gram = Gram.of(evidence.gramian64())
         weights = bargain(gram, power)
     return (min_norm(gram)[0], gram, False) if weights is None else (weights, gram, True)
