@@ -109,14 +109,16 @@ class MethodState:
         scale: Tensor | None = None,
         width: int | None = None,
         gramian64: Callable[[], Tensor] | None = None,
+        any_empty: bool | None = None,
     ) -> Decision:
         """The method's answer to this evidence; :meth:`advance` puts it in force. An objective fills ``.grad`` of
         the learned numbers.
 
         A task whose gradient is exactly 0 has no say, nor has one whose loss is 0 if the method takes logarithms or
-        inverses: the method sees the other tasks alone, as if that one were missing.
+        inverses: the method sees the other tasks alone, as if that one were missing. any_empty: False if a look has
+        shown that no gradient is 0; None if nobody has looked.
         """
-        part = self._silence.find(index, losses, gramian, self.tasks or ())
+        part = self._silence.find(index, losses, gramian, self.tasks or (), any_empty=any_empty)
         if part.nobody:
             return part.nothing(jacobian if self.method.has_combine else None)
         state = self._state_of(part.place)

@@ -132,8 +132,18 @@ class Silence:
         gramian: Tensor | None,
         tasks: Sequence[str],
         count: bool = True,
+        any_empty: bool | None = None,
     ) -> Part:
-        """The tasks that have a say in this step. ``count``: False for a look that is no step."""
+        """The tasks that have a say in this step.
+
+        Args:
+            index: places (T',) of the present among all ``tasks``; None: all are there.
+            losses: (T',), looked at if there is no Gramian and the method takes their logarithms, inverses or rates.
+            gramian: (T', T').
+            tasks: all names.
+            count: False for a look that is no step.
+            any_empty: False if it is known that no gradient is 0; None: look.
+        """
         seen = gramian.diagonal() if gramian is not None else losses
         if seen is None:
             return Part(None, index)
@@ -143,7 +153,7 @@ class Silence:
             self._count(empty, index, len(tasks))
         if gramian is None and not self._method.ignores_zero_losses:
             return self._watched(Part(None, index, None, len(seen)), tasks, count)
-        if not bool(empty.any()):
+        if any_empty is False or not bool(empty.any()):
             return self._watched(Part(None, index, None, len(seen)), tasks, count)
         acting = (~empty).nonzero().flatten()
         if count:

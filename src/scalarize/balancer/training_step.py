@@ -90,7 +90,7 @@ class TrainingStep:
         else:
             self.reachability.check_representation(any(gathered.touched))
         step, gramian = gathered.step, gathered.gramian
-        found = step.find_nonfinite(accumulator.norms(gramian, processes), by_task=True)
+        found, empty = step.look(accumulator.norms(gramian, processes), gramian.diagonal())
         if found and (scale is None or found[0] == "loss"):
             return self.stop(step, *found)
         if found:  # an overflow: the scaler is to see it, and skips the step
@@ -101,7 +101,7 @@ class TrainingStep:
             width = None if plan.deep or len(plan.targets) > 1 else plan.targets[0].shape[-1]
             again = task_gradients.gramian64(plan, gathered, processes)
             decision = self.method_state.decide(
-                step.index, step.values, gramian, jacobian, evidence, scale, width, again
+                step.index, step.values, gramian, jacobian, evidence, scale, width, again, any(empty)
             )
         task_gradients.write(plan, gathered, accumulator, decision, options, processes, scale)
         accumulator.clear()
