@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from scalarize.balancer.notices import PATIENCE, Notices
-from scalarize.methods import Method
+from scalarize.methods import Method, State
 from scalarize.utils.errors import RequestError, unknown_name_error
 
 OWNERS = ("own", "yours")
@@ -62,18 +62,22 @@ class LearnedNumbers:
         """State entry -> parameter."""
         return {k: p for k, p in self._method.state.items() if isinstance(p, torch.nn.Parameter)}
 
-    def add(self, grads: Sequence[Tensor | None], losses: Tensor, index: Tensor | None, scale: Tensor | None) -> None:
-        """Add to the parameters' ``.grad``.
+    def slopes(self, losses: Tensor, state: State, index: Tensor | None, scale: Tensor | None) -> Tensor:
+        """The objective's derivative by each loss (T',); its gradients by the learned numbers go to their ``.grad``.
 
         A number of a task whose loss is exactly 0 gets none: nothing was measured, and ``s`` of ``e^s L - s``, say,
         would grow without bound.
 
         Args:
-            grads: a gradient for each parameter.
-            losses: (T',) those that they were made from.
+            losses: (T',).
+            state: of the tasks with these losses.
             index: (T',) their places among all tasks; None: all are there.
             scale: a GradScaler's, for numbers that its optimiser steps.
         """
+        with torch.enable_grad():
+            at = losses.clone().requires_grad_()
+            objective = self._method.objective(at, state)
+            slopes, *grads = torch.autograd.grad(objective, [at, *self._method.parameters()], allow_unused=True)
         for (name, p), g in zip(self.named().items(), grads, strict=True):
             if g is None:
                 continue
@@ -82,6 +86,7 @@ class LearnedNumbers:
                 g = g * (measured if index is None else torch.zeros_like(g).index_put((index,), measured))
             g = g if scale is None or self.own else g * scale.to(g).reshape(())
             p.grad = g if p.grad is None else p.grad + g
+        return torch.zeros_like(losses) if slopes is None else slopes
 
     def step(self) -> None:
         """One step of Adam from what has been added; numbers that are the training's are looked after instead."""

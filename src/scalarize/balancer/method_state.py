@@ -140,24 +140,14 @@ class MethodState:
         if not self.method.has_objective or losses is None:
             return part.decision(weights.detach(), None, after)
         if self.method.needs <= Needs.LOSSES:
-            slopes = self._slopes(part.of(losses), state, part.place, scale)
+            slopes = self.learned.slopes(part.of(losses), state, part.place, scale)
             return part.decision(slopes, None, after, slopes)
-        slopes = self._slopes(losses, self._state_of(index), index, scale)
+        slopes = self.learned.slopes(losses, self._state_of(index), index, scale)
         return part.decision(weights.detach(), None, after)._replace(slopes=slopes)
 
     def _state_of(self, place: Tensor | None) -> State:
         state = self.method.state
         return state if place is None else present_tasks.select(state, self.method.task_axes, place)
-
-    def _slopes(self, losses: Tensor, state: State, place: Tensor | None, scale: Tensor | None) -> Tensor:
-        """The objective's derivative by each loss (T',); its gradients by the learned numbers are kept for them."""
-        with torch.enable_grad():
-            at = losses.clone().requires_grad_()
-            objective = self.method.objective(at, state)
-            slopes, *grads = torch.autograd.grad(objective, [at, *self.method.parameters()], allow_unused=True)
-        self.learned.add(grads, losses, place, scale)
-        assert slopes is not None
-        return slopes
 
     def cached_weights(self, index: Tensor | None) -> Tensor | None:
         """Weights that need no look at this batch: drawn ahead, or kept from an earlier step; else None."""
