@@ -198,7 +198,7 @@ def imtl_g(j: Array, losses: Array, u: Array) -> Array:
 twin("imtl")(imtl_g)  # at the start every s is 0
 
 
-@twin("gradnorm", alpha=1.5, lr=0.01)
+@twin("gradnorm", form="free", alpha=1.5, lr=0.01)
 def gradnorm(steps: Steps) -> list[Array]:
     w, result = torch.ones(T, dtype=torch.float64), []
     first = torch.tensor(steps[0][1])

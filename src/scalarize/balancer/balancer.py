@@ -60,6 +60,10 @@ class Balancer(BalancerState):
         chunk: how many tasks' gradients one backward makes together (``torch.vmap``), which holds that many times
             the memory of a backward, and pays on small models and on GPUs.
         group: the processes that share a batch; None: all of ``torch.distributed``, False: this one alone.
+        learned: the numbers that some methods learn are stepped ``"own"`` by the Balancer, by Adam once a step, or
+            ``"yours"`` by your optimiser, which is given ``balancer.parameters()``.
+        learned_rate: learning rate of that Adam, 0.025 if not given.
+        steps_per_epoch: number of steps in an epoch, for methods that count epochs; or set ``balancer.epoch``.
         hyper: hyper-parameters of the method that is given by name.
 
     Raises:
@@ -90,6 +94,9 @@ class Balancer(BalancerState):
         blocks: int = 1,
         chunk: int = 1,
         group: Any = None,
+        learned: str = "own",
+        learned_rate: float | None = None,
+        steps_per_epoch: int | None = None,
         **hyper: Unpack[Hyper],
     ) -> None:
         if isinstance(method, Method) and hyper:
@@ -111,7 +118,7 @@ class Balancer(BalancerState):
         self.level, self.heads = level, options.heads
         self._by_gradients = method.needs >= Needs.GRAMIAN
         self._checked_wrapper = False
-        method_state = MethodState(method, every, tasks, seed)
+        method_state = MethodState(method, every, tasks, seed, learned, learned_rate, steps_per_epoch)
         super().__init__(method_state, TrainingStep(method_state, options, self._processes), list(options.shared))
 
     def view(self, representation: Tensor, task: str) -> Tensor:
@@ -176,6 +183,7 @@ class Balancer(BalancerState):
         """
         method_state = self._method_state
         losses = read_losses(losses, self._device())
+        method_state.closes_step = final
         tasks = method_state.register_tasks(list(losses))
         scale = None if scaler is None else scaler.scale(torch.ones((), device=self._device(losses)))
         step = read(losses, tasks, self._processes, counts, scale)

@@ -42,7 +42,11 @@ class BalancerState:
 
     @property
     def epoch(self) -> int:
-        """The epoch that the method is told, to be set by the training; counts from 0."""
+        """The epoch that the method is told, from 0: set by the training, else counted by ``steps_per_epoch``.
+
+        If neither is there, methods that count epochs take 25 steps for one, and say so once; a schedule over epochs
+        is refused.
+        """
         return self._method_state.epoch
 
     @epoch.setter
@@ -59,13 +63,23 @@ class BalancerState:
         """How often a solver of the method fell back to its documented direction."""
         return self.method.solver_failures
 
+    @property
+    def empty_rows(self) -> dict[str, int]:
+        """Task -> number of steps in which its gradient was exactly 0, or its loss for methods that look at that."""
+        return self._method_state.empty_rows
+
     def reseed(self, seed: int) -> None:
         """Start the method's random choices anew from ``seed``."""
         self._method_state.reseed(seed)
 
     @undisturbed
     def parameters(self) -> list[torch.nn.Parameter]:
-        """The method's learned parameters, for the training's optimiser. Needs ``tasks=`` where there are any."""
+        """The method's learned parameters, for your optimiser; empty for most methods.
+
+        Raises:
+            RequestError: there are some, and the Balancer was not told ``learned="yours"`` and ``tasks=``.
+        """
+        self._method_state.learned.check_asked()
         if self.method.learned and self.tasks is None:
             raise RequestError(f"{self.method.name} has learned parameters: give the Balancer tasks=[...]")
         if self.method.learned:

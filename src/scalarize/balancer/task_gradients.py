@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from scalarize.balancer import autograd, backward_pass
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.jacobian import JacobianAccumulator
 from scalarize.balancer.losses import Losses
-from scalarize.balancer.method_state import Decision
 from scalarize.balancer.options import Options
 from scalarize.balancer.reachability import refuse_reentrant
+from scalarize.balancer.silence import Decision
 from scalarize.methods import Evidence
 from scalarize.utils.errors import RequestError
 
@@ -91,6 +92,21 @@ def gather(
     assert gramian is not None
     assert accumulator.step is not None
     return Gathered(rows, gramian if of.deep else processes.sum(gramian), accumulator.step, touched)
+
+
+def gramian64(of: GradientPlan, found: Gathered, processes: Processes) -> Callable[[], Tensor] | None:
+    """Makes the Gramian (T', T') anew in float64, a block of columns at a time; None if nothing can be gained."""
+    rows = found.rows
+    if len(of.parts) > 1 or rows.dtype == torch.float64 or rows.device.type == "mps":
+        return None
+
+    def make() -> Tensor:
+        total = torch.zeros_like(found.gramian, dtype=torch.float64)
+        for part in torch.split(rows, 2**16, dim=1):
+            total += part.double() @ part.double().T
+        return total if of.deep else processes.sum(total)
+
+    return make
 
 
 def evidence(step: Losses, of: GradientPlan, options: Options, processes: Processes, scale: Tensor | None) -> Evidence:

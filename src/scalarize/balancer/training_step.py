@@ -9,10 +9,11 @@ from scalarize.balancer import autograd, backward_pass, task_gradients
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.jacobian import JacobianAccumulator
 from scalarize.balancer.losses import Losses
-from scalarize.balancer.method_state import Decision, MethodState
+from scalarize.balancer.method_state import MethodState
 from scalarize.balancer.options import Options
 from scalarize.balancer.reachability import Reachability
 from scalarize.balancer.result import BackwardResult
+from scalarize.balancer.silence import Decision
 from scalarize.methods import Needs
 from scalarize.utils.errors import DivergedError
 
@@ -49,9 +50,11 @@ class TrainingStep:
         backward_pass.weighted_sum(step, decision.weights, self.options.shared, self.heads_in_sum, self.processes)
         if found := self._nonfinite_sum(step, scale):
             return self.stop(step, *found)
+        if scale is not None and self.method_state.learned.any_own and self._overflow(step):
+            return self._count_skip(step)  # the scaler leaves this step out: so do the learned numbers
         if final:
             self.method_state.advance(decision, step.index)
-        return BackwardResult(step.given, step.arrange(decision.weights))
+        return BackwardResult(step.given, step.arrange(decision.told))
 
     def mixed(
         self, step: Losses, weights: Tensor, tasks: tuple[str, ...], scale: Tensor | None, final: bool
@@ -87,7 +90,7 @@ class TrainingStep:
         else:
             self.reachability.check_representation(any(gathered.touched))
         step, gramian = gathered.step, gathered.gramian
-        found = step.find_nonfinite(accumulator.norms(gramian, processes), by_task=True)
+        found, empty = step.look(accumulator.norms(gramian, processes), gramian.diagonal())
         if found and (scale is None or found[0] == "loss"):
             return self.stop(step, *found)
         if found:  # an overflow: the scaler is to see it, and skips the step
@@ -96,7 +99,10 @@ class TrainingStep:
             evidence = tuple(task_gradients.evidence(x, plan, options, processes, scale) for x in further)
             jacobian = gathered.rows if self.method_state.method.needs == Needs.JACOBIAN else None
             width = None if plan.deep or len(plan.targets) > 1 else plan.targets[0].shape[-1]
-            decision = self.method_state.decide(step.index, step.values, gramian, jacobian, evidence, scale, width)
+            again = task_gradients.gramian64(plan, gathered, processes)
+            decision = self.method_state.decide(
+                step.index, step.values, gramian, jacobian, evidence, scale, width, again, any(empty)
+            )
         task_gradients.write(plan, gathered, accumulator, decision, options, processes, scale)
         accumulator.clear()
         if found:
@@ -104,7 +110,7 @@ class TrainingStep:
         if not plan.whole and scale is None and (found := self._nonfinite_sum(step, scale)):
             return self.stop(step, *found)
         self.method_state.advance(decision, step.index)
-        return BackwardResult(step.given, step.arrange(decision.weights), step.arrange(gramian))
+        return BackwardResult(step.given, step.arrange(decision.told), step.arrange(gramian))
 
     def stop(self, step: Losses, what: str, tasks: list[str]) -> BackwardResult:
         """Raise, or leave the step out: no ``.grad`` stays on anything that the losses reach."""
@@ -126,6 +132,11 @@ class TrainingStep:
         """See :meth:`Losses.find_nonfinite`; a GradScaler looks for overflow of gradients itself."""
         norms = backward_pass.norms(self.options.shared) if scale is None else None
         return step.find_nonfinite(norms, by_task=False)
+
+    def _overflow(self, step: Losses) -> bool:
+        """True if a gradient of what the losses reach is not finite; one look at the device."""
+        norms = backward_pass.norms([p for ps in autograd.reach(step.losses).own for p in ps])
+        return norms is not None and not bool(torch.isfinite(norms).all())
 
     def _count_skip(self, step: Losses) -> BackwardResult:
         self.method_state.skip()

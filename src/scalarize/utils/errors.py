@@ -24,6 +24,10 @@ class RunError(ScalarizeError, RuntimeError):
     status = 1
 
 
+class ScalarizeWarning(UserWarning):
+    """Said once: what was asked for goes on, but not as it was probably meant."""
+
+
 class DivergedError(RunError):
     """A training whose losses, gradients or metrics are no longer finite; a search replaces such a member."""
 
