@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from scalarize.balancer.arguments import read_losses, read_parameters, read_representation
-from scalarize.balancer.distributed import Processes, refuse_wrapped
+from scalarize.balancer.distributed import Processes
 from scalarize.balancer.losses import Losses, read
 from scalarize.balancer.method_state import MethodState
 from scalarize.balancer.options import Options
@@ -90,7 +90,6 @@ class Balancer:
         self._by_gradients = self.method.needs >= Needs.GRAMIAN
         self._method_state = MethodState(self.method, every, tasks, seed)
         self._step = TrainingStep(self._method_state, self._options, self._processes)
-        self._checked_wrapper = False
         self._turn = Turn()
 
     # --- what a training sets and saves --------------------------------------------------------------------------
@@ -191,9 +190,6 @@ class Balancer:
         tasks = method_state.register_tasks(list(losses))
         scale = None if scaler is None else scaler.scale(torch.ones((), device=self._device(losses)))
         step = read(losses, tasks, self._processes, counts, scale)
-        if self._processes.several and self.shared and not self._checked_wrapper:
-            refuse_wrapped(self.shared[0])
-            self._checked_wrapper = True
         method_state.init_state(step.values.device)
         if self._step.full and self.method.needs == Needs.NOTHING:
             method_state.weights_before_batch(tasks, step.values.device)  # the same for all micro-batches of the step

@@ -13,8 +13,6 @@ from typing import Any
 
 from torch import Tensor
 
-NODE = "CompiledFunctionBackward"  # the name of the class of each such node; each compilation makes a new class
-
 
 def protect(node: Any) -> None:
     """Let several backwards pass ``node``, a compiled function in a graph of autograd.

@@ -35,10 +35,14 @@ class Reachability:
 
     def __init__(self, shared: Sequence[Tensor], processes: Processes) -> None:
         self._shared = shared
-        self._ids = {id(p) for p in shared}
         self._processes = processes
         self._passed = False
         self._heads: set[int] = set()  # leaves known to be no part of the encoder
+
+    @property
+    def _ids(self) -> set[int]:
+        """The shared tensors as they stand in the graph."""
+        return {id(p) for p in self._processes.sharded.copies(self._shared)}
 
     def check_graph(self, losses: Sequence[Tensor]) -> None:
         """Raises RequestError where there is nothing to train: no loss has a graph, or all of ``shared`` is frozen."""
