@@ -17,7 +17,7 @@ from torch import Tensor
 
 from scalarize.balancer.arguments import Loss, Parameters, read_losses, read_parameters, read_representation
 from scalarize.balancer.balancer_state import BalancerState
-from scalarize.balancer.distributed import Processes, refuse_wrapped
+from scalarize.balancer.distributed import Processes
 from scalarize.balancer.losses import Losses, read
 from scalarize.balancer.method_state import MethodState
 from scalarize.balancer.options import Options
@@ -117,7 +117,6 @@ class Balancer(BalancerState):
         options.check(method, self._processes.several)
         self.level, self.heads = level, options.heads
         self._by_gradients = method.needs >= Needs.GRAMIAN
-        self._checked_wrapper = False
         method_state = MethodState(method, every, tasks, seed, learned, learned_rate, steps_per_epoch)
         super().__init__(method_state, TrainingStep(method_state, options, self._processes), list(options.shared))
 
@@ -187,9 +186,6 @@ class Balancer(BalancerState):
         tasks = method_state.register_tasks(list(losses))
         scale = None if scaler is None else scaler.scale(torch.ones((), device=self._device(losses)))
         step = read(losses, tasks, self._processes, counts, scale)
-        if self._processes.several and self.shared and not self._checked_wrapper:
-            refuse_wrapped(self.shared[0])
-            self._checked_wrapper = True
         method_state.init_state(step.values.device)
         if self._step.full and self.method.needs == Needs.NOTHING:
             method_state.weights_before_batch(tasks, step.values.device)  # the same for all micro-batches of the step

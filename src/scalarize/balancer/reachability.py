@@ -44,8 +44,10 @@ class Reachability:
         """A copy has other tensors: it is to look for itself."""
         return self.__dict__ | {"_passed": False, "_heads": set()}
 
-    def _shared_ids(self) -> set[int]:
-        return {id(p) for p in self._shared}
+    @property
+    def _ids(self) -> set[int]:
+        """The shared tensors as they stand in the graph."""
+        return {id(p) for p in self._processes.sharded.copies(self._shared)}
 
     def check_graph(self, losses: Sequence[Tensor]) -> None:
         """Raises RequestError where there is nothing to train: no loss has a graph, or all of ``shared`` is frozen."""
@@ -63,7 +65,7 @@ class Reachability:
         found = autograd.reach(losses)
         if not plain:
             refuse_reentrant(found)
-        self._require(found.opaque or not self._shared or not self._shared_ids().isdisjoint(found.leaves()), "shared")
+        self._require(found.opaque or not self._shared or not self._ids.isdisjoint(found.leaves()), "shared")
         self._passed = True
 
     def check_gradients(self, touched: bool, own: Sequence[Sequence[Tensor]], missing: int) -> None:
@@ -84,13 +86,13 @@ class Reachability:
     def check_past(self, representation: Sequence[Tensor], own: Sequence[Sequence[Tensor]]) -> None:
         """For gradients of ``representation``: what the losses reach past it, ``own``, must be heads alone."""
         reached = {id(p) for ps in own for p in ps}
-        past = reached & self._shared_ids()
+        past = reached & self._ids
         new = reached - self._heads
         if not past and (new or not self._passed):
             encoder = autograd.reach(representation)
             past = new & encoder.leaves().keys()
             if not past and not self._passed and self._shared and not encoder.opaque:
-                self._require(not self._shared_ids().isdisjoint(encoder.leaves()), "shared")
+                self._require(not self._ids.isdisjoint(encoder.leaves()), "shared")
         if past:
             raise RequestError(
                 f"the losses reach the encoder past representation= (tensors of it: {len(past)}): it must hold all "

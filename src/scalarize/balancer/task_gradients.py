@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from scalarize.balancer import autograd, backward_pass
+from scalarize.balancer.compiled import protect
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.jacobian import JacobianAccumulator
 from scalarize.balancer.losses import Losses
@@ -34,13 +35,16 @@ class GradientPlan:
     source: list[Tensor]
     parts: list[list[Tensor]]
     own: list[list[Tensor]]
+    shared_out: list[Tensor]
     keep: list[bool]
     whole: bool
 
 
-def plan(losses: Sequence[Tensor], representation: Sequence[Tensor], options: Options) -> GradientPlan:
+def plan(
+    losses: Sequence[Tensor], representation: Sequence[Tensor], options: Options, processes: Processes
+) -> GradientPlan:
     """Raises RequestError where nothing is trained, or a reentrant checkpoint is on the way."""
-    deep, shared = options.level == "parameters", options.shared
+    deep, shared = options.level == "parameters", processes.sharded.copies(options.shared)
     targets = backward_pass.trained(shared) if deep else backward_pass.trained(representation)
     source = targets if options.evidence_from is None else backward_pass.trained(options.evidence_from)
     if not source:
@@ -48,6 +52,8 @@ def plan(losses: Sequence[Tensor], representation: Sequence[Tensor], options: Op
     found = autograd.reach(losses, () if deep else targets, shared if deep else targets)
     refuse_reentrant(found)
     own, keep = found.own, found.keep
+    for node in found.functions:
+        protect(node)
     if not deep and len(targets) > 1:
         keep = [True] * len(keep)  # the tensors may depend on each other: the encoder's backward comes by again
     parts = autograd.blocks(source, options.blocks)
@@ -55,7 +61,11 @@ def plan(losses: Sequence[Tensor], representation: Sequence[Tensor], options: Op
     if not whole:
         keep = [True] * len(keep)
         own = own if options.heads != "weighted" else [[] for _ in own]
-    return GradientPlan(deep, targets, source, parts, own, keep, whole)
+    sharded = processes.sharded.parts()
+    shared_out = list({id(p): p for ps in own for p in ps if id(p) in sharded}.values())
+    if sharded:
+        own, keep = [[p for p in ps if id(p) not in sharded] for ps in own], [True] * len(keep)
+    return GradientPlan(deep, targets, source, parts, own, shared_out, keep, whole)
 
 
 @dataclass(frozen=True)
@@ -113,6 +123,8 @@ def evidence(step: Losses, of: GradientPlan, options: Options, processes: Proces
     """Losses, Gramian and rows of a further batch."""
     accumulator = JacobianAccumulator(options.chunk)
     found = autograd.reach(step.losses, without=options.shared)
+    for node in found.functions:
+        protect(node)
     accumulator.add(step, of.source, [[] for _ in found.own], found.keep)
     rows = accumulator.matrix(processes, True, scale)
     return Evidence(losses=step.values, gramian=rows @ rows.T, jacobian=rows)
@@ -129,6 +141,14 @@ def write(
 ) -> None:
     """Add to ``.grad``: the combination of the shared parameters' rows, and its share of the tasks' own gradients."""
     weights = decision.weights
+    by = {"own": None, "weighted": weights, "objective": decision.slopes}[options.heads]
+    if processes.sharded and (of.whole or options.heads != "weighted"):
+        # FSDP2 shares out the gradient of one backward, so there are no rows of these.
+        ones = torch.ones_like(found.step.values, dtype=torch.float64)
+        factors = (ones if by is None else by.to(ones)) * (
+            1 if found.step.scales is None else found.step.scales.to(ones)
+        )
+        processes.backward(*autograd.weighted(found.step.losses, factors), of.shared_out, keep=True)
     if of.whole:
         _combine(of, found.rows, accumulator, decision, processes, scale)
     elif weights is not None:
@@ -136,7 +156,6 @@ def write(
         backward_pass.weighted_sum(found.step, weights, options.shared, heads, processes)
     # Last, since hooks on parameters may step an optimiser: no backward is to come.
     if of.whole or options.heads != "weighted":
-        by = {"own": None, "weighted": weights, "objective": decision.slopes}[options.heads]
         params, grads = accumulator.own_gradients(by)
         autograd.accumulate(params, processes.sum_gradients(params, grads), fresh=by is not None)
 

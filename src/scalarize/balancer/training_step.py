@@ -77,7 +77,9 @@ class TrainingStep:
         """Gradients first: T rows, then the method's combination of them."""
         accumulator, options, processes = self.accumulator, self.options, self.processes
         self.reachability.check_graph(step.losses)
-        plan = task_gradients.plan(step.losses, given, options)
+        if not processes.looked:
+            processes.look(step.losses, given if options.level == "representation" else (), self.full)
+        plan = task_gradients.plan(step.losses, given, options, processes)
         if not plan.deep:
             self.reachability.check_past(plan.targets, plan.own)
         if not self.full:
@@ -119,18 +121,19 @@ class TrainingStep:
             names = " or ".join(repr(t) for t in tasks)
             raise DivergedError(f"step {self.method_state.step}: the {what} of task {names} is not finite")
         for leaves in autograd.reach(step.losses).own:
-            for leaf in leaves:
-                leaf.grad = None
+            self.processes.forget(leaves)
         return self._count_skip(step)
 
     def _check_sum(self, step: Losses) -> None:
         self.reachability.check_graph(step.losses)
+        if not self.processes.looked:
+            self.processes.look(step.losses, (), self.full)
         plain = backward_pass.is_plain(self.options.shared, self.heads_in_sum, self.processes)
         self.reachability.check_sum(step.losses, plain)
 
     def _nonfinite_sum(self, step: Losses, scale: Tensor | None) -> tuple[str, list[str]] | None:
         """See :meth:`Losses.find_nonfinite`; a GradScaler looks for overflow of gradients itself."""
-        norms = backward_pass.norms(self.options.shared) if scale is None else None
+        norms = self.processes.norms(self.options.shared) if scale is None else None
         return step.find_nonfinite(norms, by_task=False)
 
     def _overflow(self, step: Losses) -> bool:
