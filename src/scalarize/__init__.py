@@ -17,7 +17,12 @@ _HOMES = {
     "Policy": "scalarize.weights.policy",
     "Task": "scalarize.tasks.task",
 }
-_MODULES = {"methods": "scalarize.methods", "search": "scalarize.search", "simplex": "scalarize.weights.simplex"}
+_MODULES = {
+    "integrations": "scalarize.integrations",
+    "methods": "scalarize.methods",
+    "search": "scalarize.search",
+    "simplex": "scalarize.weights.simplex",
+}
 __all__ = [*_HOMES, *_MODULES]
 
 
