@@ -50,13 +50,13 @@ def texts(rows: int = 256) -> list[dict[str, Tensor]]:
 
 
 def main(method: str = "pcgrad", epochs: int = 8) -> list[dict[str, float]]:
-    """Each task's loss at every step."""
+    """Each task's loss at the first step and at the end of every epoch."""
     torch.manual_seed(0)
     model = Reader()
     balancer = scalarize.Balancer(method, shared=model.encoder.parameters(), tasks=["topic", "size"])
     with tempfile.TemporaryDirectory() as folder:
-        quiet = {"report_to": "none", "disable_tqdm": True, "logging_steps": 1, "save_strategy": "no"}
-        settings = TrainingArguments(folder, num_train_epochs=epochs, learning_rate=3e-3, use_cpu=True, **quiet)
+        quiet = {"report_to": "none", "disable_tqdm": True, "logging_strategy": "epoch", "save_strategy": "no"}
+        settings = TrainingArguments(folder, num_train_epochs=epochs, learning_rate=3e-3, use_cpu=True, logging_first_step=True, **quiet)
         trainer = BalancedTrainer(model, settings, train_dataset=texts(), balancer=balancer)
         trainer.remove_callback(PrinterCallback)
         trainer.train()

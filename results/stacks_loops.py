@@ -1,0 +1,2 @@
+def rows(methods, levels, wanted):
+    return iter(())
