@@ -74,7 +74,8 @@ def expected(
 ) -> Gradients:
     """The ``.grad`` that one step of ``method`` is to leave on each of ``parameters``, in float64; None: nothing.
 
-    ``forward`` is called once a task and must give the same numbers each time. The method's state advances.
+    ``forward`` is called once a task and must give the same numbers each time. The method's state advances; what it
+    learns is given its gradient.
     """
     generator = generator or torch.Generator().manual_seed(0)
     every = [p for p in dict.fromkeys(parameters) if p.requires_grad]
@@ -95,7 +96,9 @@ def expected(
     outer = [p for p in every if id(p) not in known]
     ones = torch.ones(len(tasks), dtype=torch.float64)
     if method.needs <= Needs.LOSSES:
-        weights = method.combine_losses(told, generator=generator).weights
+        total, weights = method.combine_losses(told, generator=generator)
+        if method.learned:
+            torch.autograd.backward([total], inputs=method.parameters())
         add(weights, every if method.heads != "own" else inner)
         if method.heads == "own":
             add(ones, outer)

@@ -74,7 +74,7 @@ class BalancedTrainerMixin:
             losses, representation = split(self.compute_losses(model, prepared), "compute_losses")
         losses = divided(losses, self.current_gradient_accumulation_steps)  # the last window may be shorter
         epoch = int(self.state.epoch or 0)
-        if balancer.epoch != epoch:
+        if self.used is None or balancer.epoch != epoch:
             balancer.epoch = epoch
         self.used = balancer.backward(
             losses,

@@ -74,7 +74,7 @@ class BalancedLightningModule(LightningModule):
             raise RequestError("DeepSpeed runs backward itself: use another strategy of Lightning (ddp)")
         losses, representation = split(self.compute_losses(batch, batch_idx), "compute_losses")
         last = (batch_idx + 1) % self._accumulate == 0 or self.trainer.is_last_batch
-        if self.balancer.epoch != self.current_epoch:
+        if self.used is None or self.balancer.epoch != self.current_epoch:
             self.balancer.epoch = self.current_epoch
         self.used = self.balancer.backward(
             divided(losses, self._window(batch_idx)),
