@@ -23,6 +23,7 @@ IMPORTS: dict[str, set[str]] = {
     "methods": {"weights"},
     "analysis": {"weights"},
     "balancer": {"methods"},
+    "integrations": {"balancer"},
     "report": {"analysis"},
     "learners": {"balancer", "methods", "tasks", "weights"},
     "workloads": {"learners", "tasks"},
@@ -32,7 +33,7 @@ IMPORTS: dict[str, set[str]] = {
 }
 NO_TORCH = ("analysis/", "report/", "weights/")
 ONLY = {"ray": ("search/executors/ray_",), "matplotlib": ("report/",), "plotly": ("report/",)}
-STEPPERS = ("learners/",)
+STEPPERS = ("integrations/", "learners/")
 
 
 def sources() -> list[Path]:

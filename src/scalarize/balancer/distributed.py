@@ -122,11 +122,13 @@ class Processes:
         return [g if h else None for g, h in zip(split(flat[len(params) :], params), hit, strict=True)]
 
     def norms(self, params: Sequence[Tensor]) -> Tensor | None:
-        """Numbers that are finite where all of ``.grad`` of ``params`` is, in every process; None where there is none."""
+        """Norms that are finite if ``.grad`` of all ``params`` is, in every process; None if there is no ``.grad``."""
         grads = [p.grad for p in params if p.grad is not None]
         if not grads:
             return None
-        local = [g.to_local() if type(g).__name__ == "DTensor" else g for g in grads]
+        local: list[Any] = [
+            getattr(g, "to_local", lambda g=g: g)() for g in grads
+        ]  # of a DTensor, the part that lies here
         norms = torch.stack(torch._foreach_norm(local))
         return self.sum(norms) if self.sharded else norms
 
@@ -184,7 +186,7 @@ def _check_sink(losses: Sequence[Tensor], representation: Sequence[Tensor]) -> N
         edge = stack.pop()
         if edge[0] is not None and edge not in reached:
             reached.add(edge)
-            stack += edge[0].next_functions
+            stack += [e for e in edge[0].next_functions if e[0] is not None]
     if any((z.grad_fn, z.output_nr) not in reached for z in sinks):
         raise RequestError(
             "DistributedDataParallel(find_unused_parameters=True) hands out a representation that its losses do not "

@@ -138,7 +138,7 @@ class TrainingStep:
 
     def _overflow(self, step: Losses) -> bool:
         """True if a gradient of what the losses reach is not finite; one look at the device."""
-        norms = backward_pass.norms([p for ps in autograd.reach(step.losses).own for p in ps])
+        norms = self.processes.norms([p for ps in autograd.reach(step.losses).own for p in ps])
         return norms is not None and not bool(torch.isfinite(norms).all())
 
     def _count_skip(self, step: Losses) -> BackwardResult:
