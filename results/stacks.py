@@ -19,6 +19,7 @@ from importlib.metadata import version
 
 import stacks_case
 import stacks_loops
+import stacks_modules  # noqa: F401  # registers its stacks
 import stacks_steps  # noqa: F401  # registers its stacks
 import torch
 

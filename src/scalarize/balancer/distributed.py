@@ -126,9 +126,8 @@ class Processes:
         grads = [p.grad for p in params if p.grad is not None]
         if not grads:
             return None
-        local: list[Any] = [
-            getattr(g, "to_local", lambda g=g: g)() for g in grads
-        ]  # of a DTensor, the part that lies here
+        # Of a DTensor, the part that lies here.
+        local: list[Any] = [getattr(g, "to_local", lambda g=g: g)() for g in grads]
         norms = torch.stack(torch._foreach_norm(local))
         return self.sum(norms) if self.sharded else norms
 
@@ -186,7 +185,7 @@ def _check_sink(losses: Sequence[Tensor], representation: Sequence[Tensor]) -> N
         edge = stack.pop()
         if edge[0] is not None and edge not in reached:
             reached.add(edge)
-            stack += [e for e in edge[0].next_functions if e[0] is not None]
+            stack += [(node, number) for node, number in edge[0].next_functions if node is not None]
     if any((z.grad_fn, z.output_nr) not in reached for z in sinks):
         raise RequestError(
             "DistributedDataParallel(find_unused_parameters=True) hands out a representation that its losses do not "

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.utils import DistributedType
@@ -29,7 +29,11 @@ from scalarize.utils.errors import RequestError
 STATE_FILE = "balancer.pt"  # beside the Trainer's optimizer.pt
 
 
-class BalancedTrainerMixin:
+# A mixin has no base of its own; a type checker is told what it is mixed into.
+_Base = Trainer if TYPE_CHECKING else object
+
+
+class BalancedTrainerMixin(_Base):
     """Adds ``balancer=`` to a Trainer: ``class Mine(BalancedTrainerMixin, Seq2SeqTrainer): ...``.
 
     Args:
@@ -94,7 +98,7 @@ class BalancedTrainerMixin:
                 logs |= {f"weight/{t}": w for t, w in zip(self.used.tasks, self.used.weights.tolist(), strict=True)}
         super().log(logs, *arguments, **options)
 
-    # --- the Trainer's own seams ---------------------------------------------------------------------------------
+    # --- the Trainer's own hooks ---------------------------------------------------------------------------------
     def _ready(self) -> Balancer:
         if self.balancer is None:
             assert self._make_balancer is not None
