@@ -17,7 +17,8 @@ def gradients(forward: Callable[[], Mapping[str, Tensor]], params: Sequence[Tens
 
 def assert_right(forward, shared, heads, used, rtol=1e-4, head_weights=None):
     """``.grad`` of shared parameters is that of the weights that were told; of heads, their tasks' own."""
-    for params, weights in ((list(shared), used.weights), (list(heads), head_weights or [1.0] * len(used.tasks))):
+    own = [1.0] * len(used.tasks) if head_weights is None else head_weights
+    for params, weights in ((list(shared), used.weights), (list(heads), own)):
         for p, wanted in zip(params, gradients(forward, params, weights), strict=True):
             if wanted is None:
                 assert p.grad is None or p.grad.abs().sum() == 0
