@@ -10,6 +10,8 @@ from torch import Tensor
 
 def gradients(forward: Callable[[], Mapping[str, Tensor]], params: Sequence[Tensor], weights: Sequence[float]):
     """Of ``sum_t weights[t] * losses[t]``, by each of ``params``; None where no loss depends on it."""
+    if not params:
+        return ()
     losses = [x for x in forward().values() if x is not None]
     total = sum(float(w) * x.double() for w, x in zip(weights, losses, strict=True))
     return torch.autograd.grad(total, list(params), allow_unused=True)
