@@ -38,6 +38,7 @@ class Reachability:
         self._shared = shared
         self._processes = processes
         self._passed = False
+        self._tasks: set[str] = set()  # those of the step that passed
         self._heads: set[int] = set()  # leaves known to be no part of the encoder
 
     def __getstate__(self) -> dict[str, Any]:
@@ -68,12 +69,13 @@ class Reachability:
         self._require(found.opaque or not self._shared or not self._ids.isdisjoint(found.leaves()), "shared")
         self._passed = True
 
-    def check_gradients(self, touched: bool, own: Sequence[Sequence[Tensor]], missing: int) -> None:
-        """For gradients of shared parameters: one must be ``touched``. own: what each loss reaches besides them;
-        missing: how many of them none reaches."""
-        if self._passed:
+    def check_gradients(self, present: Sequence[str], touched: Sequence[bool], own: Sequence[Sequence[Tensor]]) -> None:
+        """For gradients of shared parameters, of which one must be ``touched``; a batch of few tasks may have none,
+        once one with more has passed. own: what the loss of each task ``present`` reaches besides them."""
+        if self._passed and (any(touched) or not self._tasks.issubset(present)):
             return
-        self._require(touched, "shared")
+        self._require(any(touched), "shared")
+        missing = touched.count(False)
         common = set.intersection(*({id(p) for p in ps} for ps in own)) if len(own) > 1 else set()
         if missing and common:
             warnings.warn(
@@ -81,7 +83,7 @@ class Reachability:
                 "are not in it: was the model changed (weight_norm, a wrapper, a copy) after the Balancer was made?",
                 stacklevel=2,
             )
-        self._passed = True
+        self._passed, self._tasks = True, set(present)
 
     def check_past(self, representation: Sequence[Tensor], own: Sequence[Sequence[Tensor]]) -> None:
         """For gradients of ``representation``: what the losses reach past it, ``own``, must be heads alone."""

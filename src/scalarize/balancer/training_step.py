@@ -88,7 +88,7 @@ class TrainingStep:
         if gathered is None:
             return BackwardResult(step.given, None)
         if plan.deep:
-            self.reachability.check_gradients(any(gathered.touched), plan.own, gathered.touched.count(False))
+            self.reachability.check_gradients(gathered.step.present, gathered.touched, plan.own)
         else:
             self.reachability.check_representation(any(gathered.touched))
         step, gramian = gathered.step, gathered.gramian
