@@ -214,6 +214,23 @@ def gradnorm(steps: Steps) -> list[Array]:
     return result
 
 
+@twin("gradnorm", lr=0.1)
+def positive_gradnorm(steps: Steps) -> list[Array]:
+    # The same objective over its mean weighted norm, descended in log w, w = T exp(log w) / sum.
+    logs, result = torch.zeros(T, dtype=torch.float64), []
+    first = torch.tensor(steps[0][1])
+    for j, losses, _ in steps:
+        free = logs.clone().requires_grad_()
+        w = T * torch.exp(free) / torch.exp(free).sum()
+        result.append(w.detach().numpy() @ j)
+        sizes = torch.stack([torch.linalg.vector_norm(x * torch.tensor(g)) for x, g in zip(w, j, strict=True)])
+        rate = torch.tensor(losses) / first
+        mean = sizes.mean().detach()
+        ((sizes - mean * (rate / rate.mean()) ** 1.5).abs().sum() / mean).backward()
+        logs = logs - 0.1 * free.grad
+    return result
+
+
 def fair(j: Array, power: float) -> Array:
     """w > 0 with G w = w^-power: found in log w by a general root finder, from many starts."""
     g = j @ j.T
