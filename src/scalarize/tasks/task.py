@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from scalarize.tasks import metrics
 from scalarize.tasks.samples import Batch, Source, Streaming, split_groups, split_indices
@@ -45,7 +44,7 @@ class Measure:
 class Task:
     """A prediction task: a name, the size of its output, a loss, and a metric with its direction.
 
-    :func:`binary`, :func:`multiclass` and :func:`regression` make the usual ones.
+    :mod:`scalarize.tasks.kinds` makes the usual ones.
 
     Args:
         name: name of the task, unique in a training.
@@ -83,77 +82,6 @@ class Task:
         return {self.metric_name: self.higher_is_better} | {m.name: m.higher_is_better for m in self.extra_metrics}
 
 
-def binary(name: str, metric: Callable[[], metrics.Metric] = metrics.AUROC, metric_name: str = "auroc") -> Task:
-    """Make a task with a 0/1 target: one logit, binary cross-entropy in nats.
-
-    Args:
-        name: name of the task.
-        metric: makes its accumulator. Default: area under the ROC curve.
-        metric_name: name of the metric. Default ``auroc``.
-
-    Returns:
-        A task with predictions (B, 1) and targets (B,), floats 0 or 1. Its constant predictor is the share of ones.
-
-    >>> binary("smiling").metric_name
-    'auroc'
-    """
-
-    def loss(prediction: Tensor, target: Tensor) -> Tensor:
-        return functional.binary_cross_entropy_with_logits(prediction.reshape(target.shape), target)
-
-    def constant(target: Tensor) -> float:
-        return _entropy(torch.stack([target.double().mean(), 1 - target.double().mean()]))
-
-    return Task(name, 1, loss, metric, metric_name, constant_loss=constant)
-
-
-def multiclass(name: str, classes: int) -> Task:
-    """Make a task with one of several classes as target: cross-entropy in nats, accuracy.
-
-    Args:
-        name: name of the task.
-        classes: number of classes C.
-
-    Returns:
-        A task with logits (B, C) and int64 targets (B,) from 0 to C-1. Its constant predictor is the class frequencies.
-
-    >>> multiclass("digit", 10).outputs
-    10
-    """
-
-    def constant(target: Tensor) -> float:
-        return _entropy(torch.bincount(target.reshape(-1), minlength=classes).double() / target.numel())
-
-    return Task(name, classes, functional.cross_entropy, metrics.Accuracy, "accuracy", constant_loss=constant)
-
-
-def regression(name: str) -> Task:
-    """Make a task with a real target: mean squared error, metric (1 + Spearman's rank correlation) / 2.
-
-    Args:
-        name: name of the task.
-
-    Returns:
-        A task with predictions (B, 1) and targets (B,). Its constant predictor is the mean of the targets.
-
-    >>> import torch
-    >>> regression("age").constant_loss(torch.tensor([1.0, 3.0]))
-    1.0
-    """
-
-    def loss(prediction: Tensor, target: Tensor) -> Tensor:
-        return functional.mse_loss(prediction.reshape(target.shape), target)
-
-    def constant(target: Tensor) -> float:
-        return float(target.double().var(unbiased=False))
-
-    return Task(name, 1, loss, metrics.RankAgreement, "rank-agreement", constant_loss=constant)
-
-
-def _entropy(shares: Tensor) -> float:
-    return float(-(shares * shares.clamp_min(1e-300).log()).sum())
-
-
 @dataclass(frozen=True)
 class Domain:
     """A stream of data: a name and one source per split.
@@ -184,6 +112,7 @@ class Objective:
         task: the task.
         domain: name of the domain that it is learned on.
 
+    >>> from scalarize.tasks.kinds import multiclass
     >>> Objective("digit", multiclass("digit", 10), "photos").task.outputs
     10
     """
@@ -195,9 +124,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Data:
-    """The objectives, domains and epoch length of a training.
-
-    :meth:`multi_task` and :meth:`multi_domain` make the two usual kinds.
+    """The objectives, domains and epoch length of a training; :meth:`multi_task` and :meth:`multi_domain` make it.
 
     Args:
         objectives: the objectives, in the order of the weights.
@@ -206,6 +133,7 @@ class Data:
         info: plain facts about the data, recorded with a run. Default: none.
 
     >>> import torch
+    >>> from scalarize.tasks.kinds import binary, regression
     >>> from scalarize.tasks.samples import TensorTable
     >>> table = TensorTable(torch.zeros(5, 3), {"price": torch.zeros(5), "sold": torch.zeros(5)})
     >>> data = Data.multi_task([regression("price"), binary("sold")], Domain("houses", {"train": table}))
@@ -222,10 +150,7 @@ class Data:
     def multi_task(cls, tasks: Sequence[Task], domain: Domain, **info: Any) -> Data:
         """Make the data of several tasks on one domain, with weights over tasks; an epoch is one pass over the domain.
 
-        Args:
-            tasks: the tasks, in the order of the weights.
-            domain: a domain whose batches hold a target for every task.
-            info: see :class:`Data`.
+        ``tasks`` are in the order of the weights; for ``info`` see :class:`Data`.
         """
         objectives = tuple(Objective(t.name, t, domain.name) for t in tasks)
         return cls(objectives, {domain.name: domain}, len(domain.splits["train"]), info)
@@ -265,14 +190,7 @@ class Data:
         return len({o.task.higher_is_better for o in self.objectives}) == 1
 
     def restrict(self, names: Sequence[str]) -> Data:
-        """Keep some objectives only; the length of an epoch stays the same.
-
-        Args:
-            names: names of the objectives to keep.
-
-        Raises:
-            RequestError: a name is unknown.
-        """
+        """Keep the objectives ``names`` only; the epoch stays as long. Raises RequestError for an unknown name."""
         for name in names:
             if name not in self.names:
                 raise unknown_name_error("task or domain", name, self.names)
@@ -287,14 +205,8 @@ class Data:
     def with_holdout(self, share: float, seed: int = 0) -> Data:
         """Train on a share of the training set and keep the rest as the split ``holdout``; other splits are removed.
 
-        The partition keeps groups of samples together, over all domains (Royer et al. 2023, section 5, train on 70 %).
-
-        Args:
-            share: share of the training set to train on, above 0 and below 1.
-            seed: the partition depends on it alone. Default 0.
-
-        Raises:
-            RequestError: ``share`` is out of range.
+        Groups of samples stay together, over all domains (Royer et al. 2023, section 5, train on 70 %). The partition
+        depends on ``seed`` alone. Raises RequestError unless ``share`` lies between 0 and 1.
         """
         if not 0 < share < 1:
             raise RequestError(f"the share of the training set to train on must lie between 0 and 1, got {share}")
@@ -311,17 +223,7 @@ class Data:
         return replace(self, domains=domains, epoch_size=max(1, round(self.epoch_size * share)))
 
     def constant_losses(self, split: str = "train") -> dict[str, float]:
-        """Return the loss of each objective's best constant predictor.
-
-        Args:
-            split: split whose targets are predicted. Default ``train``.
-
-        Returns:
-            Loss by objective.
-
-        Raises:
-            RequestError: a task defines no constant predictor.
-        """
+        """Return the loss of each objective's best constant predictor. Raises RequestError if a task defines none."""
         losses = {}
         for o in self.objectives:
             loss = self.constant(o, "loss", split)
@@ -333,12 +235,8 @@ class Data:
     def constant(self, objective: Objective, metric: str, split: str = "train") -> float | None:
         """Return the loss or a metric of an objective's best constant predictor, or None if it is unknown.
 
-        It is taken over at most 100,000 evenly spaced samples, or 2,048 if the source streams from disk.
-
-        Args:
-            objective: the objective.
-            metric: ``loss``, or the name of the metric.
-            split: split whose targets are predicted. Default ``train``.
+        ``metric`` is ``loss`` or a metric's name. At most 100,000 targets are predicted, or 2,048 if they stream from
+        disk.
         """
         task = objective.task
         known = {"loss": task.constant_loss, task.metric_name: task.constant_metric}.get(metric)

@@ -6,7 +6,6 @@ al. 2023, section 5 and figure F).
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,26 +17,9 @@ import numpy as np
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 from scalarize.weights import simplex
+from scalarize.weights.segment import Segment, check, parse
 
 FORMAT = "scalarize-policy/1"
-
-
-@dataclass(frozen=True)
-class Segment:
-    """The weights in force from one epoch until the next segment begins.
-
-    Args:
-        from_epoch: first epoch of the segment, counted from 0.
-        weights: a simplex point (T,), in the order of the policy's tasks.
-        scale: positive factor of the weighted sum of the losses. Default 1.
-
-    >>> Segment(3, (0.25, 0.75))
-    Segment(from_epoch=3, weights=(0.25, 0.75), scale=1.0)
-    """
-
-    from_epoch: int
-    weights: tuple[float, ...]
-    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -66,21 +48,7 @@ class Policy:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.tasks or len(set(self.tasks)) != len(self.tasks):
-            raise RequestError(f"policy: tasks must be distinct and at least one, got {list(self.tasks)}")
-        if self.epochs < 1 or not self.segments or self.segments[0].from_epoch != 0:
-            raise RequestError("policy: needs at least one epoch and a first segment with from_epoch 0")
-        starts = [s.from_epoch for s in self.segments]
-        if any(b <= a for a, b in itertools.pairwise(starts)) or starts[-1] >= self.epochs:
-            raise RequestError(f"policy: segments must start at increasing epochs below {self.epochs}, got {starts}")
-        for s in self.segments:
-            w = np.asarray(s.weights, dtype=np.float64)
-            if w.shape != (len(self.tasks),):
-                raise RequestError(f"policy: epoch {s.from_epoch} has {w.size} weights for {len(self.tasks)} tasks")
-            if not np.isfinite(w).all() or (w < 0).any() or abs(w.sum() - 1.0) > 1e-6:
-                raise RequestError(f"policy: the weights at epoch {s.from_epoch} are no simplex point: {w.tolist()}")
-            if not (math.isfinite(s.scale) and s.scale > 0):
-                raise RequestError(f"policy: the scale at epoch {s.from_epoch} must be positive, got {s.scale}")
+        check(self.tasks, self.epochs, self.segments)
 
     @classmethod
     def constant(
@@ -154,22 +122,11 @@ class Policy:
             raise RequestError(f"policy: its recipe numbers are damaged: {str(course)[:200]}") from None
 
     def segment_at(self, epoch: float) -> Segment:
-        """Return the segment in force at an epoch.
-
-        Args:
-            epoch: any number; below 0 it counts as 0, beyond the end the last segment stays in force.
-        """
+        """Return the segment in force at ``epoch``: the first one before 0, the last one beyond the end."""
         return [s for s in self.segments if s.from_epoch <= max(epoch, 0)][-1]
 
     def weights_at(self, epoch: float) -> simplex.Weights:
-        """Return the weights at an epoch.
-
-        Args:
-            epoch: see :meth:`segment_at`.
-
-        Returns:
-            Weights (T,), in the order of ``tasks``.
-        """
+        """Return the weights (T,) at ``epoch``, in the order of ``tasks``; see :meth:`segment_at`."""
         return np.asarray(self.segment_at(epoch).weights)
 
     def stretch(self, epochs: int) -> Policy:
@@ -212,13 +169,9 @@ class Policy:
         return replace(self, segments=(Segment(0, tuple(weights.tolist()), scale),))
 
     def history(self, which: str) -> Policy:
-        """Return the policy as it is, or a constant summary of it.
+        """Return the policy itself (``full``), or its constant summary (``last`` or ``mean``).
 
-        Args:
-            which: ``full`` (the policy itself), ``last`` (:meth:`last`) or ``mean`` (:meth:`mean`).
-
-        Raises:
-            RequestError: ``which`` is none of these.
+        Raises RequestError for any other word.
         """
         choices = {"full": lambda: self, "last": self.last, "mean": self.mean}
         if which not in choices:
@@ -272,59 +225,20 @@ class Policy:
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise RequestError(f"{where}: not a policy: the field 'format' must be {FORMAT!r}")
         try:
-            segments = tuple(_segment(s) for s in content["segments"])
-            tasks = tuple(_name(t) for t in content["tasks"])
-            return cls(tasks, _integer(content["epochs"]), segments, dict(content.get("provenance") or {}))
+            return cls(*parse(content), dict(content.get("provenance") or {}))
         except RequestError as error:
             raise RequestError(f"{where}: {error}") from None
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise RequestError(f"{where}: damaged policy: {type(error).__name__}: {error}") from None
 
     def save(self, path: str | Path) -> Path:
-        """Write the policy to a JSON file, in one atomic step.
+        """Write the policy to the file ``path`` in one atomic step; return the path.
 
-        Args:
-            path: the file; it is replaced if it exists.
-
-        Returns:
-            The path.
-
-        Raises:
-            RunError: the file cannot be written.
+        Raises RunError if the file cannot be written.
         """
         return files.write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | Path) -> Policy:
-        """Read a policy from a JSON file.
-
-        Args:
-            path: the file.
-
-        Raises:
-            RequestError: the file is missing or damaged; the message names it.
-        """
+        """Read a policy from the file ``path``. Raises RequestError that names a missing or damaged file."""
         return cls.from_dict(files.read_json(path), where=str(path))
-
-
-def _segment(content: Any) -> Segment:
-    weights = tuple(_number(x) for x in content["weights"])
-    return Segment(_integer(content["from_epoch"]), weights, _number(content.get("scale", 1.0)))
-
-
-def _name(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no task's name")
-    return value
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is no number")
-    return float(value)
-
-
-def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{value!r} is no whole number")
-    return value

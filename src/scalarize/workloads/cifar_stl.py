@@ -17,8 +17,9 @@ import torch
 from torch import nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.tasks.kinds import multiclass
 from scalarize.tasks.samples import TensorTable
-from scalarize.tasks.task import Data, Domain, multiclass
+from scalarize.tasks.task import Data, Domain
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 from scalarize.workloads.datasets import cifar, images

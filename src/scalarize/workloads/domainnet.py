@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.tasks.task import Data, Domain, multiclass
+from scalarize.tasks.kinds import multiclass
+from scalarize.tasks.task import Data, Domain
 from scalarize.utils.errors import RequestError
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload

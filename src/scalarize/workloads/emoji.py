@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.tasks.kinds import multiclass
 from scalarize.tasks.samples import TensorTable, split_groups
-from scalarize.tasks.task import Data, Domain, multiclass
+from scalarize.tasks.task import Data, Domain
 from scalarize.utils.errors import RequestError, unknown_name_error
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
 from scalarize.tasks import metrics
+from scalarize.tasks.kinds import binary, multiclass
 from scalarize.tasks.samples import TensorTable
-from scalarize.tasks.task import Data, Domain, binary, multiclass
+from scalarize.tasks.task import Data, Domain
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 from scalarize.workloads.datasets import fonts, images

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe
-from scalarize.tasks import task as kinds
+from scalarize.tasks import kinds
 from scalarize.tasks.samples import TensorTable, split_indices
 from scalarize.tasks.task import Data, Domain, Task
 from scalarize.utils import files

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe
+from scalarize.tasks.kinds import binary, regression
 from scalarize.tasks.samples import TensorTable, split_indices
-from scalarize.tasks.task import Data, Domain, binary, regression
+from scalarize.tasks.task import Data, Domain
 from scalarize.utils.errors import RequestError
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload

@@ -64,13 +64,7 @@ class Generation:
 
 @dataclass(frozen=True)
 class GenerationResult:
-    """A finished generation.
-
-    Args:
-        generation: the decisions.
-        metrics: shape (M, T), higher is better; NaN if not finite.
-        score: shape (M,), higher is better; NaN if not finite.
-    """
+    """A finished generation: metrics (M, T) and score (M,), higher is better; NaN if not finite."""
 
     generation: Generation
     metrics: Array
@@ -172,16 +166,10 @@ class Algorithm:
         raise NotImplementedError
 
     def proceed(self, result: GenerationResult, member: int) -> Generation:
-        """Return the next step of one member, without waiting for its whole generation.
+        """Return the next step of ``member``, a generation of one, without waiting for its whole generation.
 
-        Pure; equal to the member's row of ``propose`` if all members are scored.
-
-        Args:
-            result: the members of its generation that are scored so far, itself among them.
-            member: the member.
-
-        Returns:
-            A generation of one member.
+        ``result`` holds the members of its generation that are scored so far, itself among them. Pure; equal to the
+        member's row of ``propose`` if all members are scored.
         """
         raise NotImplementedError
 

@@ -67,9 +67,8 @@ class _Worker:
 class RayExecutor:
     """Runs jobs on Ray actors, as many side by side as there are workers; results equal those of one process.
 
-    A worker that dies, with its node or alone, is replaced, and its job is trained again from its parent's checkpoint.
-    ``run`` raises the errors of a learner, and RunError if a member loses ``ATTEMPTS`` workers or no worker can be had
-    for ``PATIENCE`` seconds.
+    A worker that dies is replaced, and its job is trained again from its parent's checkpoint. ``run`` raises the errors
+    of a learner, and RunError if a member loses ``ATTEMPTS`` workers or no worker can be had for ``PATIENCE`` seconds.
 
     Args:
         factory: makes the learners.
@@ -79,8 +78,7 @@ class RayExecutor:
         threads_per_member: threads of torch, and cores reserved. Default 1.
         gpus_per_member: may be a fraction. Default 0.
         through: ``objects`` passes states through Ray's object store and lets the driver write checkpoints;
-            ``directory`` lets workers write and read them, in a folder that all nodes see or behind a URL (the search's
-            ``checkpoints``). Default ``objects``.
+            ``directory`` lets workers write and read them, where all nodes see them. Default ``objects``.
         dashboard: start Ray's dashboard. Default False.
 
     Raises:

@@ -53,12 +53,8 @@ class Timing:
 class SimulatedLearner(Stationary):
     """A learner whose scores follow the stationary problem and whose ``seconds`` follow ``timing``.
 
-    Args:
-        seed: seed of its noise.
-        epochs: epochs of a full training.
-        timing: durations. Default: :class:`Timing`'s.
-        speed: simulated seconds per real second; the learner sleeps accordingly. Default: infinite, no sleep.
-        ballast: MB of zeros in its state, to cause real traffic. Default 0.
+    ``speed``: simulated seconds per real second, the learner sleeps accordingly (default: it does not sleep).
+    ``ballast``: MB of zeros in its state, to cause real traffic (default 0).
     """
 
     name = "simulated"
@@ -142,8 +138,7 @@ class Cluster:
         slots: slots per node.
         failures: expected hours between failures of a node.
         recovery: seconds until a failed node works again.
-        write: MB/s that the checkpoint storage takes from all nodes together (a parallel file system, or the one disk
-            of the driver).
+        write: MB/s that the storage takes from all nodes together (a file system, or the one disk of the driver).
     """
 
     nodes: int = 100

@@ -56,7 +56,7 @@ class Fit:
 
     @property
     def n_folds(self) -> int:
-        """The number of folds of the cross-validation."""
+        """The number of folds."""
         return int(self.fold_of.max()) + 1
 
     def predict(self, weights: Array, form: str = "default") -> Array:
@@ -135,9 +135,9 @@ class Proposal:
 def propose(fitted: Fit, score: MixtureScore = average, candidates: Array | None = None, seed: int = 0) -> Proposal:
     """Return the best weights, and their predictions by every form.
 
-    A warning is given if a form that explains the held-out runs about as well as the best one (within ``MARGIN``)
-    predicts a regret above ``DOUBT`` for the proposal; if the default itself does so, fitted without a fold of the
-    runs; if no form predicts held-out runs; and if there are fewer runs than numbers to fit.
+    A warning is given if a form that explains held-out runs about as well as the best one (within ``MARGIN``) predicts
+    a regret above ``DOUBT`` for the proposal; if the default does so, fitted without a fold; if no form predicts
+    held-out runs; and if there are fewer runs than numbers to fit.
 
     Args:
         fitted: the fitted forms.
@@ -196,10 +196,7 @@ def _warnings(fitted: Fit, opinions: list[Opinion], shifts: tuple[float, ...]) -
 
 
 def _interval(fitted: Fit, form: str, score: MixtureScore, weights: Array, residuals: Array) -> tuple[float, float]:
-    """Return the CV+ interval (Barber et al. 2021) at ``weights`` (T,), at level 90 %.
-
-    The held-out error of each run is added to the prediction of the fit that did not see this run.
-    """
+    """Return the 90 % CV+ interval at ``weights`` (T,), from each run's held-out error (Barber et al. 2021)."""
     by_fold = [float(_fold(fitted, form, score, k)(weights[None])[0]) for k in range(fitted.n_folds)]
     at = np.array(by_fold)[fitted.fold_of]
     size = np.abs(residuals)
@@ -226,9 +223,9 @@ def _pick(fitted: Fit, form: str, predictions: Mapping[str, Array]) -> Array:
 def optimum(
     score: MixtureScore, runs: Array, seed: int = 0, rounds: int = 60, keep: int = 16, children: int = 16
 ) -> Array:
-    """Find the weights (T,) of the greatest ``score``, by evolution from the runs' weights (n, T) with shrinking steps.
+    """Find the weights (T,) of the greatest ``score`` by evolution from the runs' weights (n, T), with shrinking steps.
 
-    No task gets more weight than some run gave it, nor less than every run gave it: forms are not trusted outside.
+    No task gets more weight than in any run, nor less: forms are not trusted outside of the runs.
     """
     rng = np.random.default_rng(seed)
     lowest, highest = runs.min(axis=0) - 1e-9, runs.max(axis=0) + 1e-9
