@@ -48,7 +48,7 @@ def reproduce(
     """
     from scalarize.learners.recipe import parse_settings
     from scalarize.report import study_page as page
-    from scalarize.runs import directory as run_directory
+    from scalarize.runs.directory import digest
     from scalarize.studies import registry, study
     from scalarize.utils.errors import RequestError
 
@@ -74,7 +74,7 @@ def reproduce(
     asked |= {"tasks": words(tasks)} if tasks else {}
     asked |= {"settings": parse_settings(list(settings)), "data": data, "device": device}
     paper = chosen[0].name.partition("/")[0]
-    place = Path(out or f"runs/reproduce-{workload or paper}-{run_directory.digest({'paper': paper, **asked})}")
+    place = Path(out or f"runs/reproduce-{workload or paper}-{digest({'paper': paper, **asked})}")
     results = []
     for target in chosen:
         request = study.StudyRequest(target=target.name, **asked)
