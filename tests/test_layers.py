@@ -29,7 +29,7 @@ IMPORTS: dict[str, set[str]] = {
     "workloads": {"learners", "tasks"},
     "search": {"learners", "weights"},
     "runs": {"analysis", "learners", "methods", "search", "tasks", "weights", "workloads"},
-    "studies": {"analysis", "balancer", "learners", "methods", "runs", "tasks", "weights", "workloads"},
+    "studies": {"analysis", "balancer", "learners", "methods", "report", "runs", "tasks", "weights", "workloads"},
 }
 NO_TORCH = ("analysis/", "report/", "weights/")
 ONLY = {"ray": ("search/executors/ray_",), "matplotlib": ("report/",), "plotly": ("report/",)}

@@ -1,4 +1,4 @@
-"""Gradients that nearly oppose each other, in float32: the bargains have a closed form for two tasks, and keep to it."""
+"""Gradients that nearly oppose each other, in float32: the bargains have a closed form for two tasks."""
 
 from __future__ import annotations
 

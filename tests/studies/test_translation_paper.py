@@ -15,7 +15,8 @@ from scalarize import workloads
 from scalarize.report.figures import studies as figures
 from scalarize.runs.request import WorkloadRequest
 from scalarize.studies import budget, registry
-from scalarize.studies.execute import Context, StudyResults
+from scalarize.studies.context import Context
+from scalarize.studies.gather import StudyResults
 from scalarize.studies.xin2022 import pairs, translation
 from scalarize.tasks import kinds
 from scalarize.tasks.samples import TensorTable

@@ -18,7 +18,7 @@ from scalarize import workloads
 from scalarize.analysis import fronts, outcomes, overfitting
 from scalarize.runs.request import WorkloadRequest
 from scalarize.studies import budget, registry, step_cost
-from scalarize.studies.execute import Context
+from scalarize.studies.context import Context
 from scalarize.studies.kurin2022 import protocol
 from scalarize.studies.kurin2022.protocol import AGNOSTIC
 from scalarize.studies.xin2022 import grids
@@ -89,9 +89,8 @@ def test_the_grids_are_those_of_appendix_c() -> None:
     assert len(grids.plan(context("multi-mnist"), grids.MULTI_MNIST)) == 720
     assert len(grids.CITYSCAPES.rates) * len(grids.CITYSCAPES.values) * (19 + 9) == 1960
     assert len(grids.CELEBA.rates) * len(grids.CELEBA.values) == 63
-    points = {
-        p.request.recipe(p.request.resolve()).optimizer.lr for p in grids.plan(context("celeba-resnet"), grids.CELEBA)
-    }
+    faces = context("celeba-resnet")
+    points = {p.request.recipe(faces.workload).optimizer.lr for p in grids.plan(faces, grids.CELEBA)}
     assert points == set(grids.CELEBA.rates)
     small = grids.plan(context("multi-mnist", "small"), grids.MULTI_MNIST)
     assert len(small) == 3 * 3 * (3 + 9)

@@ -29,11 +29,13 @@ from scalarize.utils.errors import RequestError
 STATE_FILE = "balancer.pt"  # beside the Trainer's optimizer.pt
 
 
-# A mixin has no base of its own; a type checker is told what it is mixed into.
-_Base = Trainer if TYPE_CHECKING else object
+if TYPE_CHECKING:  # a mixin has no base of its own; a type checker is told what it is mixed into
+    _Base = Trainer
+else:
+    _Base = object
 
 
-class BalancedTrainerMixin(_Base):
+class BalancedTrainerMixin(_Base):  # type: ignore[misc, valid-type]
     """Adds ``balancer=`` to a Trainer: ``class Mine(BalancedTrainerMixin, Seq2SeqTrainer): ...``.
 
     Args:

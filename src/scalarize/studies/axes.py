@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from scalarize.runs.request import WorkloadRequest
-from scalarize.studies.execute import Context
+from scalarize.studies.context import Context
 from scalarize.utils.errors import RequestError
 from scalarize.workloads import Workload
 from scalarize.workloads.sizes import Size

@@ -12,11 +12,10 @@ from scalarize import methods
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.balancer.balancer import Balancer
 from scalarize.methods import Needs
-from scalarize.runs import plan as planned_runs
-from scalarize.runs.request import TrainRequest, WorkloadRequest
+from scalarize.runs.request import TrainRequest, WorkloadRequest, train_request
 from scalarize.studies import axes
 from scalarize.studies import step_cost as measured
-from scalarize.studies.execute import Context
+from scalarize.studies.context import Context
 from scalarize.utils.seeds import fork_rng
 
 REPEATS = 10
@@ -36,7 +35,7 @@ class Row:
         needs_gradients = methods.create(self.method, **self.hyper).needs > Needs.LOSSES
         level = {"level": self.level} if needs_gradients and "level" not in problem.settings else {}
         tuned = axes.with_settings(problem, {**level, **settings})
-        return planned_runs.request_for(tuned, seed=seed, method=self.method, hyper=dict(self.hyper), **more)
+        return train_request(tuned, seed=seed, method=self.method, hyper=dict(self.hyper), **more)
 
 
 def extra_rows(context: Context, known: Sequence[Row]) -> list[Row]:

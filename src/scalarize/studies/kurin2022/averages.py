@@ -9,7 +9,7 @@ from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes, method_rows
 from scalarize.studies.kurin2022 import protocol, reported
 from scalarize.studies.kurin2022.protocol import CELEBA, CITYSCAPES, MULTI_MNIST, REGULARISED, ROWS, TrainingProtocol
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 
 SELECTED = "Weights of the epoch with the best validation average."
 NOTES = {
@@ -18,7 +18,7 @@ NOTES = {
 }
 
 
-def plan(context: Context, settings: TrainingProtocol) -> list[Planned]:
+def plan(context: Context, settings: TrainingProtocol) -> list[PlannedRun]:
     """List all optimisers, each with its regularisation. Raises RequestError for tasks that have no average."""
     return protocol.plan(axes.averaged(context), settings, REGULARISED)
 
@@ -37,7 +37,7 @@ def times(context: Context, settings: TrainingProtocol) -> StudyTable:
     return method_rows.times(context, method_rows.extra_rows(context, ROWS), reported.TIMES[settings.workload])
 
 
-def metric_plan(context: Context, settings: TrainingProtocol) -> list[Planned]:
+def metric_plan(context: Context, settings: TrainingProtocol) -> list[PlannedRun]:
     """List all optimisers and, for Delta_m, one model per task.
 
     These come first, because ``selection=delta`` compares with them.

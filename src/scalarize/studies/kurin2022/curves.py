@@ -25,25 +25,25 @@ from scalarize.studies.kurin2022.protocol import (
     UNITARY,
     TrainingProtocol,
 )
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 
 GRADDROP = next(row for row in ROWS if row.name == "graddrop")
 BAND = "Mean and 95 % interval over seeds."
 
 
-def ablation(context: Context) -> list[Planned]:
+def ablation(context: Context) -> list[PlannedRun]:
     """List every optimiser without regularisation; plain training with l2, with more of it, and regularised in full."""
     plain = protocol.plan(context, CELEBA, PLAIN)
     return plain + [p for kind in (L2, L2_PLUS, REGULARISED) for p in protocol.plan(context, CELEBA, kind, (UNITARY,))]
 
 
-def with_and_without(context: Context) -> list[Planned]:
+def with_and_without(context: Context) -> list[PlannedRun]:
     """List every optimiser regularised, and plain. Raises RequestError for tasks that have no average."""
     context = axes.averaged(context)
     return protocol.plan(context, CELEBA, REGULARISED) + protocol.plan(context, CELEBA, PLAIN)
 
 
-def twins(context: Context) -> list[Planned]:
+def twins(context: Context) -> list[PlannedRun]:
     """List GradDrop and its sign-agnostic twin, regularised alike, and plain training.
 
     Raises RequestError for tasks that have no average.
@@ -157,7 +157,7 @@ def _courses(number: int, where: str, settings: TrainingProtocol, kinds: Sequenc
 def _on_celeba(
     number: int,
     title: str,
-    plan: Callable[[Context], list[Planned]],
+    plan: Callable[[Context], list[PlannedRun]],
     tables: Callable[[StudyResults], list[StudyTable]],
 ) -> Target:
     return Target(f"kurin2022/figure-{number}", title, (CELEBA.workload,), plan, tables)

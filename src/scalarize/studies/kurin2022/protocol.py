@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scalarize.runs import plan as planned_runs
-from scalarize.studies.execute import Context, Planned
+from scalarize.runs.plan import PlannedRun
+from scalarize.runs.request import train_request
+from scalarize.studies.context import Context
 from scalarize.studies.method_rows import Row, extra_rows
 from scalarize.utils.errors import RequestError
 
@@ -74,7 +75,7 @@ CELEBA = TrainingProtocol(
 CITYSCAPES = TrainingProtocol("cityscapes", 3, {"unitary": 1e-5, "imtl": 1e-5, "pcgrad": 1e-5})
 
 
-def plan(context: Context, protocol: TrainingProtocol, kind: str, rows: Sequence[Row] = ROWS) -> list[Planned]:
+def plan(context: Context, protocol: TrainingProtocol, kind: str, rows: Sequence[Row] = ROWS) -> list[PlannedRun]:
     """List every row at every seed. Targets that need the same runs share them."""
     steps = max(1, context.data.epoch_size // context.problem.recipe(context.workload).batch_size)
     every = min(LOOKS[0], max(1, steps // LOOKS[1]))
@@ -85,11 +86,11 @@ def plan(context: Context, protocol: TrainingProtocol, kind: str, rows: Sequence
             request = row.request(context.problem, seed, settings, norm_every=every)
             labels = {"row": row.name, "kind": kind, "seed": seed}
             name = f"{row.name} {protocol.workload} {kind} seed {seed}"
-            planned.append(Planned(name, request, labels, course=True))
+            planned.append(PlannedRun(name, request, labels, keep_records=True))
     return planned
 
 
-def alone(context: Context, protocol: TrainingProtocol) -> list[Planned]:
+def alone(context: Context, protocol: TrainingProtocol) -> list[PlannedRun]:
     """List one model per task, regularised as plain training is, selected by its own metrics: the base of Delta_m."""
     settings = protocol.settings(context, UNITARY, REGULARISED)
     recipe = context.problem.recipe(context.workload)
@@ -99,7 +100,7 @@ def alone(context: Context, protocol: TrainingProtocol) -> list[Planned]:
     for seed in context.seeds_of(protocol.seeds):
         for task in context.data.names:
             tuned = UNITARY.request(context.problem, seed, settings)
-            request = planned_runs.request_for(tuned, seed=seed, method=UNITARY.method, single=task)
+            request = train_request(tuned, seed=seed, method=UNITARY.method, single=task)
             labels = {"row": "single", "kind": REGULARISED, "seed": seed}
-            planned.append(Planned(f"single {task} {protocol.workload} seed {seed}", request, labels))
+            planned.append(PlannedRun(f"single {task} {protocol.workload} seed {seed}", request, labels))
     return planned

@@ -16,7 +16,9 @@ import pandas as pd
 
 from scalarize.analysis import outcomes, overfitting
 from scalarize.analysis.study_tables import StudyTable
-from scalarize.studies.execute import Context, Planned, StudyResults
+from scalarize.runs.plan import PlannedRun
+from scalarize.studies.context import Context
+from scalarize.studies.gather import StudyResults
 from scalarize.studies.kurin2022 import curves
 from scalarize.studies.kurin2022.protocol import UNITARY
 from scalarize.studies.method_rows import Row, extra_rows
@@ -42,29 +44,29 @@ PER = 10_000  # updates
 
 def _planned(
     context: Context, row: Row, kind: str, settings: dict[str, Any], label: str | None = None
-) -> list[Planned]:
+) -> list[PlannedRun]:
     """List ``row`` at every seed. Raises RequestError for a workload that is not reinforcement learning."""
     if context.workload.learner is None:
         raise RequestError(f"--workload {context.workload.name}: this figure is of tasks that are learned by acting")
     decay = {"optimizer.weight_decay": L2.get(row.name, 0.0)}
     name = label or row.name
     return [
-        Planned(
+        PlannedRun(
             f"{name} {kind} seed {seed}",
             row.request(context.problem, seed, decay | settings),
             {"row": name, "kind": kind, "seed": seed},
-            course=True,
+            keep_records=True,
         )
         for seed in context.seeds_of(SEEDS)
     ]
 
 
-def compared(context: Context) -> list[Planned]:
+def compared(context: Context) -> list[PlannedRun]:
     """List every optimiser but IMTL, each with its l2 of the actor."""
     return [p for row in extra_rows(context, ROWS) for p in _planned(context, row, "regularised", {})]
 
 
-def unstable(context: Context) -> list[Planned]:
+def unstable(context: Context) -> list[PlannedRun]:
     """List IMTL with clipped targets, beside plain training; on many tasks slower and without its scaling of losses."""
     many = len(context.data.names) >= MANY
     slower = {"optimizer.lr": context.problem.recipe(context.workload).optimizer.lr / 10} if many else {}
@@ -72,7 +74,7 @@ def unstable(context: Context) -> list[Planned]:
     return _planned(context, UNITARY, "regularised", {}) + imtl
 
 
-def scalings(context: Context) -> list[Planned]:
+def scalings(context: Context) -> list[PlannedRun]:
     """List plain training with rewards scaled when a batch is drawn, and by a moving average before they are stored."""
     found = _planned(context, UNITARY, "rewards", {"data.rewards": "sampling"}, AT_SAMPLING)
     for rate in COEFFICIENTS:

@@ -10,9 +10,9 @@ import pandas as pd
 from scalarize.analysis import capacity, claims
 from scalarize.analysis.statistics import in_words
 from scalarize.analysis.study_tables import StudyTable
-from scalarize.runs import plan as planned_runs
+from scalarize.runs.request import train_request
 from scalarize.studies import axes
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 
 INNER = tuple(round(0.1 * k, 1) for k in range(1, 10))
 SEEDS = {"domainnet": 2, "taskonomy-tiny": 2}  # 3 elsewhere (section 3.3)
@@ -20,7 +20,7 @@ EVERYTHING = ("cifar-stl", "domainnet", "celeba-8", "taskonomy-tiny")
 SHOWN = {"domainnet": ("real", "sketch"), "taskonomy-tiny": ("segmentation2d", "depth")}  # figures 3 and C
 
 
-def plan(context: Context, one_pair: bool = False) -> list[Planned]:
+def plan(context: Context, one_pair: bool = False) -> list[PlannedRun]:
     """List every pair, size, weight and seed; the ends of the edge are the single-task models of the same size."""
     pairs = axes.pairs(context.workload, context.data.names)
     shown = SHOWN.get(context.workload.name)
@@ -39,7 +39,7 @@ def plan(context: Context, one_pair: bool = False) -> list[Planned]:
                         source: dict[str, Any] = {"single": first if p else second, "method": "uniform"}
                     else:
                         source = {"weights": {first: p, second: round(1 - p, 1)}}
-                    request = planned_runs.request_for(problem, seed=seed, read_train=True, **source)
+                    request = train_request(problem, seed=seed, read_train=True, **source)
                     labels: dict[str, Any] = {
                         "pair": f"{first}|{second}",
                         "first": first,
@@ -48,11 +48,11 @@ def plan(context: Context, one_pair: bool = False) -> list[Planned]:
                     }
                     labels |= {"depth": str(size.depth), "width": size.width, "p": p, "seed": seed}
                     name = f"pair {first} {second} {size.name.replace(',', '')} p {p:g} seed {seed}"
-                    planned.append(Planned(name, request, labels))
+                    planned.append(PlannedRun(name, request, labels))
     return planned
 
 
-def one_pair(context: Context) -> list[Planned]:
+def one_pair(context: Context) -> list[PlannedRun]:
     """List as :func:`plan` does, for the pair that the paper's figure shows (the first one on other data)."""
     return plan(context, one_pair=True)
 

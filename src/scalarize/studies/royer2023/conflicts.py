@@ -12,10 +12,10 @@ import pandas as pd
 from scalarize.analysis import claims, conflicts, statistics
 from scalarize.analysis.statistics import in_words
 from scalarize.analysis.study_tables import StudyTable
-from scalarize.runs import plan as planned_runs
+from scalarize.runs.request import train_request
 from scalarize.studies import axes
 from scalarize.studies.royer2023 import reported
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.weights import simplex
 from scalarize.weights.policy import Policy
 from scalarize.workloads.sizes import Size
@@ -29,7 +29,7 @@ LABELS = ("rate", "batch", "depth", "width", "weights", "method")
 LOOKS = 32  # batches probed in an epoch, at most (the paper probes all of them)
 
 
-def course_plan(context: Context, factors: Sequence[float], methods: Sequence[str]) -> list[Planned]:
+def course_plan(context: Context, factors: Sequence[float], methods: Sequence[str]) -> list[PlannedRun]:
     """List training with even weights and with the given methods at several learning rates, depths and widths."""
     sizes = _sizes(context)
     base = context.problem.recipe(context.workload).optimizer.lr
@@ -39,7 +39,7 @@ def course_plan(context: Context, factors: Sequence[float], methods: Sequence[st
     return planned
 
 
-def axis_plan(context: Context) -> list[Planned]:
+def axis_plan(context: Context) -> list[PlannedRun]:
     """List all combinations of learning rate, batch size, depth, width (figure 5) and weights."""
     recipe = context.problem.recipe(context.workload)
     rates = context.budget.thin(axes.rates(recipe.optimizer.lr, AXIS_RATES))
@@ -73,7 +73,7 @@ def _sizes(context: Context) -> list[Size]:
 
 def _probed(
     context: Context, size: Size, settings: dict[str, Any], method: str, weights: tuple[str, Any] | str = "uniform"
-) -> list[Planned]:
+) -> list[PlannedRun]:
     name, content = (weights, None) if isinstance(weights, str) else weights
     problem = axes.with_settings(context.problem, size.settings | settings)
     recipe = problem.recipe(context.workload)
@@ -82,11 +82,11 @@ def _probed(
     planned = []
     for seed in context.seeds_of(SEEDS.get(context.workload.name, 3)):
         source: dict[str, Any] = {"method": method} if content is None else {"policy": content}
-        request = planned_runs.request_for(problem, seed=seed, probe_every=every, **source)
+        request = train_request(problem, seed=seed, probe_every=every, **source)
         labels = {"method": method, "rate": recipe.optimizer.lr, "batch": recipe.batch_size}
         labels |= {"depth": str(size.depth), "width": size.width, "weights": name, "seed": seed}
         parts = (method, f"lr {recipe.optimizer.lr:g}", f"batch {recipe.batch_size}", size.name.replace(",", ""), name)
-        planned.append(Planned(f"conflict {' '.join(parts)} seed {seed}", request, labels))
+        planned.append(PlannedRun(f"conflict {' '.join(parts)} seed {seed}", request, labels))
     return planned
 
 
@@ -160,7 +160,7 @@ def what_changes_them(found: StudyResults) -> list[StudyTable]:
     return [*tables, claims.table({("C3", ""): parts})]
 
 
-def _plan(factors: Sequence[float], *methods: str) -> Callable[[Context], list[Planned]]:
+def _plan(factors: Sequence[float], *methods: str) -> Callable[[Context], list[PlannedRun]]:
     return lambda context: course_plan(context, factors, methods)
 
 

@@ -14,7 +14,7 @@ from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes
 from scalarize.studies import step_cost as measured
 from scalarize.studies.royer2023 import reported
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.utils.seeds import fork_rng
 from scalarize.workloads.sizes import Size
 
@@ -25,7 +25,7 @@ UNIT = "time of a step over that of a bare loop"
 TASKS = (2, 4, 8, 16, 40)  # as far as the workload has them, and all of its own
 
 
-def no_runs(context: Context) -> list[Planned]:
+def no_runs(context: Context) -> list[PlannedRun]:
     """Return no runs: nothing is trained."""
     return []
 

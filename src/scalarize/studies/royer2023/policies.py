@@ -10,11 +10,11 @@ from scalarize.analysis import curves
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes
 from scalarize.studies.royer2023.search_tables import CELEBA, search_rows
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.utils.errors import RequestError
 
 
-def plan(context: Context) -> list[Planned]:
+def plan(context: Context) -> list[PlannedRun]:
     """List PBT on the largest model, on a narrower and on a shallower one, and PB2 on the largest."""
     known = context.sizes
     big = known[-1]
@@ -22,7 +22,7 @@ def plan(context: Context) -> list[Planned]:
     depths = list(dict.fromkeys(s.depth for s in known))
     shallow_depth = depths[-2] if len(depths) > 1 else big.depth
     shallow = next(s for s in known if s.depth == shallow_depth and s.width == big.width)
-    planned: list[Planned] = []
+    planned: list[PlannedRun] = []
     for row, size in (("pbt", big), ("pbt", narrow), ("pbt", shallow), ("pb2", big)):
         problem = axes.with_settings(context.problem, size.settings)
         found = search_rows(context, problem, size.name, row, CELEBA[row], retrain=False)

@@ -11,9 +11,9 @@ import torch
 
 from scalarize.analysis import statistics
 from scalarize.analysis.study_tables import StudyTable
-from scalarize.runs import plan as planned_runs
+from scalarize.runs.request import train_request
 from scalarize.studies import axes
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 
 RATES = (10.0, 1.0, 0.1, 0.01)  # of DomainNet's 0.03: 0.3, 0.03, 0.003, 0.0003
 LENGTHS = (1, 2, 3)  # of its 30 epochs: 30, 60, 90
@@ -21,7 +21,7 @@ CHUNK = 1024  # samples read at once
 SEEDS = 1  # the paper states none
 
 
-def plan(context: Context) -> list[Planned]:
+def plan(context: Context) -> list[PlannedRun]:
     """List the reference domain (or the first task) alone, at each learning rate and length."""
     names = context.data.names
     alone = context.workload.reference if context.workload.reference in names else names[0]
@@ -31,9 +31,9 @@ def plan(context: Context) -> list[Planned]:
     planned = []
     for rate, epochs, seed in itertools.product(rates, lengths, context.seeds_of(SEEDS)):
         problem = axes.with_settings(context.problem, {"optimizer.lr": rate}, epochs=epochs)
-        request = planned_runs.request_for(problem, seed=seed, method="uniform", single=alone)
+        request = train_request(problem, seed=seed, method="uniform", single=alone)
         labels = {"rate": rate, "length": epochs, "seed": seed}
-        planned.append(Planned(f"tuning {alone} lr {rate:g} epochs {epochs} seed {seed}", request, labels))
+        planned.append(PlannedRun(f"tuning {alone} lr {rate:g} epochs {epochs} seed {seed}", request, labels))
     return planned
 
 
@@ -50,7 +50,7 @@ def tabulate(found: StudyResults) -> list[StudyTable]:
     return [StudyTable("tuning", "Single-dataset baseline", table, "Validation metric of one task alone.", (finding,))]
 
 
-def no_runs(context: Context) -> list[Planned]:
+def no_runs(context: Context) -> list[PlannedRun]:
     """Return no runs: figure A needs the data only."""
     return []
 

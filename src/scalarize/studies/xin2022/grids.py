@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scalarize.runs import plan as planned_runs
+from scalarize.runs.plan import PlannedRun
+from scalarize.runs.request import train_request
 from scalarize.studies.axes import swept, with_settings
-from scalarize.studies.execute import Context, Planned
+from scalarize.studies.context import Context
 from scalarize.studies.method_rows import Row, extra_rows
 
 ALPHAS = (0.5, 1.0, 1.5, 2.0)
@@ -75,7 +76,7 @@ CITYSCAPES = Grid(
 )
 
 
-def plan(context: Context, grid: Grid, methods: bool = True, weights: bool = True) -> list[Planned]:
+def plan(context: Context, grid: Grid, methods: bool = True, weights: bool = True) -> list[PlannedRun]:
     """List every row at every point of the grid.
 
     Early stopping is on the validation average or, if the tasks' metrics have none (the paper does not say what it does
@@ -94,13 +95,13 @@ def plan(context: Context, grid: Grid, methods: bool = True, weights: bool = Tru
         for weight in _weights(context, grid, weights):
             content = shares(context.data.names, weight)
             tuned = with_settings(context.problem, settings)
-            request = planned_runs.request_for(tuned, seed=seed, weights=content, read_train=True)
+            request = train_request(tuned, seed=seed, weights=content, read_train=True)
             name = f"{SCALARIZATION} {weight:g} {grid.workload} {point}" if weight else f"equal {grid.workload} {point}"
-            planned.append(Planned(name, request, {"row": SCALARIZATION, "weight": weight, **labels}))
+            planned.append(PlannedRun(name, request, {"row": SCALARIZATION, "weight": weight, **labels}))
         for row in extra_rows(context, ROWS) if methods else ():
             request = row.request(context.problem, seed, settings, read_train=True)
             named = {"row": row.name, "weight": None, **labels}
-            planned.append(Planned(f"{row.name} {grid.workload} {point}", request, named))
+            planned.append(PlannedRun(f"{row.name} {grid.workload} {point}", request, named))
     return planned
 
 

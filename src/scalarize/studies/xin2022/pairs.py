@@ -15,7 +15,7 @@ from scalarize.analysis import fronts, trade_offs
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.learners.supervised import SupervisedLearner
 from scalarize.studies import axes
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.studies.xin2022 import reported, translation
 from scalarize.studies.xin2022.grids import SCALARIZATION, shares
 from scalarize.tasks.task import Objective
@@ -219,7 +219,7 @@ def _target(
     name: str,
     title: str,
     workloads: tuple[str, ...],
-    plan: Callable[[Context], list[Planned]],
+    plan: Callable[[Context], list[PlannedRun]],
     tables: Callable[[StudyResults], list[StudyTable]],
 ) -> Target:
     return Target(f"xin2022/{name}", title, workloads, plan, tables)

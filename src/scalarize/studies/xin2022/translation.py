@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from scalarize.runs import plan as planned_runs
+from scalarize.runs.plan import PlannedRun
+from scalarize.runs.request import train_request
 from scalarize.studies import axes
-from scalarize.studies.execute import Context, Planned
+from scalarize.studies.context import Context
 from scalarize.studies.method_rows import Row, extra_rows
 from scalarize.studies.xin2022.grids import LR, SCALARIZATION, SEEDS, shares
 from scalarize.utils.errors import RequestError
@@ -74,8 +75,8 @@ def run_of(
     seed: int,
     settings: dict[str, Any] | None = None,
     label: str = "",
-    course: bool = False,
-) -> Planned:
+    keep_records: bool = False,
+) -> PlannedRun:
     """Return one training of ``row``'s method, or of scalarization with ``weight`` for the first task (None: equal
     weights).
 
@@ -91,14 +92,14 @@ def run_of(
     if row is None:
         content = shares(context.data.names, weight)
         tuned = axes.with_settings(context.problem, common)
-        request = planned_runs.request_for(tuned, seed=seed, weights=content, read_train="last")
+        request = train_request(tuned, seed=seed, weights=content, read_train="last")
     else:
         common = {"mixing": "loss", **common}
         request = row.request(context.problem, seed, common, read_train="last")
-    return Planned(" ".join(s for s in said if s), request, labels, course=course)
+    return PlannedRun(" ".join(s for s in said if s), request, labels, keep_records=keep_records)
 
 
-def front(context: Context, methods: bool = True) -> list[Planned]:
+def front(context: Context, methods: bool = True) -> list[PlannedRun]:
     """List figures 2, 4, 5 and 12 to 14: every rate and learning rate; every optimiser at every learning rate."""
     planned = []
     for seed, rate in itertools.product(context.seeds_of(SEEDS), rates_of(context)):
@@ -114,11 +115,11 @@ def rows_of(context: Context) -> list[Row]:
     return extra_rows(context, kept)
 
 
-def watched(context: Context) -> list[Planned]:
+def watched(context: Context) -> list[PlannedRun]:
     """List figure 3: the weights over training at the best learning rate."""
     rows = [row for row in ROWS if row.name in WATCHED]
     seeds = context.seeds_of(SEEDS)
-    return [run_of(context, row, None, best_rate(context), seed, course=True) for row in rows for seed in seeds]
+    return [run_of(context, row, None, best_rate(context), seed, keep_records=True) for row in rows for seed in seeds]
 
 
 def tunings(context: Context) -> list[tuple[int, tuple[float, ...]]]:
@@ -126,7 +127,7 @@ def tunings(context: Context) -> list[tuple[int, tuple[float, ...]]]:
     return [(k, tuple(float(f"{k * size:g}") for size in SPARSE)) for k in context.budget.thin(TUNINGS)]
 
 
-def sparse(context: Context) -> list[Planned]:
+def sparse(context: Context) -> list[PlannedRun]:
     """List figure 6, left: equal weights at each learning rate of each grid, and the best one with several seeds.
 
     The best learning rate is the paper's, 0.5, not this data's own. Raises RequestError if ``--set`` fixes it.
@@ -137,12 +138,12 @@ def sparse(context: Context) -> list[Planned]:
     return planned + [run_of(context, None, EQUAL, BEST, s, label="seeds") for s in context.seeds_of(REPEATS)]
 
 
-def ranked(context: Context) -> list[Planned]:
+def ranked(context: Context) -> list[PlannedRun]:
     """List figure 6, right: scalarization at all rates, and three optimisers, from the runs of figure 2."""
     return [p for p in front(context) if p.labels["row"].partition("-")[0] in (*RANKED, SCALARIZATION)]
 
 
-def deeper(context: Context) -> list[Planned]:
+def deeper(context: Context) -> list[PlannedRun]:
     """List figure 7: scalarization at all rates for each depth, at the best learning rate."""
     rate, planned = best_rate(context), []
     for size in depths(context):

@@ -9,7 +9,7 @@ import pandas as pd
 from scalarize.analysis import fronts
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.studies.xin2022 import grids, reported
 from scalarize.studies.xin2022.grids import CELEBA, CITYSCAPES, MULTI_MNIST, SCALARIZATION, Grid
 from scalarize.utils.errors import RequestError
@@ -110,7 +110,7 @@ def _target(
     weights: bool = True,
     average: bool = False,
 ) -> Target:
-    def plan(context: Context) -> list[Planned]:
+    def plan(context: Context) -> list[PlannedRun]:
         return grids.plan(axes.averaged(context) if average else context, grid, methods, weights)
 
     return Target(f"xin2022/{name}", title, (grid.workload,), plan, tables)
