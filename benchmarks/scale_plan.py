@@ -36,7 +36,7 @@ CASES: dict[str, SimulatedSchedule] = {
     "uneven trainings (jitter 20 %, 5 % take three times as long)": replace(
         BASE, timing=Timing(jitter=0.2, straggling=0.05, slow=3.0)
     ),
-    "a failure a node every 100 hours": replace(BASE, cluster=Cluster(failures=100.0)),
+    "a failure per node every 100 hours": replace(BASE, cluster=Cluster(failures=100.0)),
     "checkpoints through the driver's disk (1.5 GB/s)": replace(BASE, cluster=Cluster(write=1500.0)),
     "both: even trainings, the driver's disk": replace(
         BASE, timing=Timing(jitter=0.02, straggling=0.0), cluster=Cluster(write=1500.0)
@@ -47,7 +47,7 @@ CASES: dict[str, SimulatedSchedule] = {
 
 
 def decision(members: int, tasks: int) -> float:
-    """Seconds of processor time in which PBT decides one generation."""
+    """Return the processor time in seconds in which PBT decides one generation."""
     space = Space(tuple(f"task-{k}" for k in range(tasks)))
     algorithm = registry.create("pbt", Setting(space, epochs=6, population=members, ready=3))
     first = algorithm.ask()
@@ -60,7 +60,7 @@ def decision(members: int, tasks: int) -> float:
 
 
 def handling(members: int = 100) -> float:
-    """Seconds of processor time a training that takes no time costs the driver: job, learner, checkpoint, journal."""
+    """Return the driver's processor time in seconds per training: job, learner, checkpoint, journal."""
     with tempfile.TemporaryDirectory() as directory:
         before = time.process_time()
         found = scalarize.search(SimulatedLearner, epochs=12, population=members, out=Path(directory) / "out")
@@ -68,7 +68,7 @@ def handling(members: int = 100) -> float:
 
 
 def driven(asynchronous: bool, members: int, seeds: int) -> tuple[float, float]:
-    """Simulated hours, and the worth of the policy found, of PBT through the real driver; means over ``seeds``."""
+    """Return the simulated hours of PBT with the real driver, and the value of its policy; means over ``seeds``."""
     found = []
     for seed in range(seeds):
         executor = SimulatedExecutor(SimulatedLearner, members, BASE.timing, epochs=BASE.ready, seed=seed)
@@ -87,7 +87,7 @@ def driven(asynchronous: bool, members: int, seeds: int) -> tuple[float, float]:
 
 
 def table() -> tuple[list[str], dict[str, tuple[float, float]]]:
-    """The simulation of every case as Markdown, and by case the gain of lag 1 and of no barrier at all."""
+    """Simulate every case; return a Markdown table, and by case the gains of lag 1 and of no barrier."""
     head = ("", "hours", "slots busy", "waiting at the barrier", "stored after the last training", "repeated")
     lines = ["| " + " | ".join((*head, "driver at work", "gain of lag 1", "gain of no barrier")) + " |"]
     lines.append("| --- |" + " --- |" * 8)
@@ -102,7 +102,7 @@ def table() -> tuple[list[str], dict[str, tuple[float, float]]]:
 
 
 def report() -> str:
-    """The whole of ``docs/scale.md``."""
+    """Return the content of ``docs/scale.md``."""
     lines, gains = table()
     names = list(CASES)
     base, even, last = names[0], names[1], names[-1]
@@ -152,73 +152,74 @@ def report() -> str:
 TEMPLATE = """\
 # Planning a search of {members:,} members on 100 nodes
 
-Everything here is made by `python benchmarks/scale_plan.py --out docs/scale.md`, from
+This page is made by `python benchmarks/scale_plan.py --out docs/scale.md`, with
 `scalarize.search.executors.simulated`: a learner that simulates its training, and a simulation of a search event by
-event. Put in your own numbers:
+event. Replace the assumptions by your own numbers:
 
 ```python
-from scalarize.search.executors.simulated import Cluster, Plan, Timing, simulate
+from scalarize.search.executors.simulated import Cluster, SimulatedSchedule, Timing, simulate
 
-print(simulate(Plan(members=200, timing=Timing(epoch=90.0, jitter=0.1), cluster=Cluster(nodes=20))))
+print(simulate(SimulatedSchedule(members=200, timing=Timing(epoch=90.0, jitter=0.1), cluster=Cluster(nodes=20))))
 ```
 
-Base case: a ResNet-50 a member, {generations} generations of {ready} epochs of {epoch:.0f} s, a checkpoint of
-{checkpoint:.0f} MB; {slots} slots a node, so that all members train at once; times jitter by 5 %, one training in a
-hundred takes twice as long; a node fails every {failures:,.0f} hours and takes the trainings on it along; checkpoints
-go to a file system that takes {write:.0f} GB/s. These are assumptions, except for the checkpoint's size and the
-driver's times, which are processor times on the (busy) machine that made this page.
+Base case: each member trains a ResNet-50 for {generations} generations of {ready} epochs of {epoch:.0f} s, with a
+checkpoint of {checkpoint:.0f} MB; there are {slots} slots per node, so all members train at once; times vary by 5 %,
+and one training in a hundred takes twice as long; a node fails every {failures:,.0f} hours, together with the
+trainings on it; checkpoints go to a file system that takes {write:.0f} GB/s. These are assumptions, except for the
+size of the checkpoint and the driver's times, which are processor times on the (busy) machine that made this page.
 
 ## The driver
 
 - It decides a generation of 1,000 members and 40 tasks in {decision:.0f} ms, and one of 10,000 members and 1,000
   tasks in {large:.1f} s (PBT, decision only).
-- A training that takes no time costs it {handling:.0f} ms in all, learner and small checkpoint included:
+- A training that takes no time costs it {handling:.0f} ms in all, including learner and small checkpoint:
   {outcomes:.0f} s for the {members:,} outcomes of a generation that trains for {minutes:.0f} minutes.
 
 ## Checkpoints
 
-A generation writes {traffic:.0f} GB, {rate:.0f} MB/s averaged over its training. Where trainings are uneven they
-arrive spread out and the last one waits for nobody. Where trainings are even they all arrive at once: the last is
-stored {slow_disk:.0f} s after the last training through one disk of 1.5 GB/s at the driver, {fast_disk:.0f} s into the
-file system. So on many nodes give `--checkpoints` a directory that all of them see, or a URL that fsspec opens: then
-workers read and write members' states there (in Python: `search(..., checkpoints=)` with
+A generation writes {traffic:.0f} GB, {rate:.0f} MB/s averaged over its training. If trainings are uneven, checkpoints
+arrive one after another and the last one need not wait. If trainings are even, they all arrive at once: the last one is
+stored {slow_disk:.0f} s after the last training through one disk of 1.5 GB/s at the driver, and {fast_disk:.0f} s after
+it through the file system. So on many nodes give `--checkpoints` a directory that all of them see, or a URL that fsspec
+opens: workers then read and write members' states there (in Python: `search(..., checkpoints=)` with
 `RayExecutor(..., through="directory")`), and only decisions and metrics pass through the driver.
 
 ## The barrier
 
 TABLE
 
-A gain is how much longer the search with a barrier takes. "Lag 1" is a barrier one generation back: a member goes on
-once everybody has been scored on the generation before the last, so one slow training rarely delays the others.
-"No barrier" is the asynchronous population of Jaderberg et al. (2017).
+A gain is the additional time of the search with a barrier. "Lag 1" is a barrier one generation back: a member goes on
+once all have been scored on the generation before the last, so one slow training rarely delays the others. "No barrier"
+is the asynchronous population of Jaderberg et al. (2017).
 
-What follows:
+Conclusions:
 
-- With as many slots as members, a generation lasts as long as its slowest training: in the base case asynchronous
+- With as many slots as members, a generation takes as long as its slowest training: in the base case asynchronous
   generations would gain {free:.0%}, and lag 1 alone {lag:.0%}. With even trainings it is {even:.0%}.
-- Fewer slots than members gain as much by evening out: the last row does the same search on a quarter of the
-  accelerators in {hours_last:.1f} hours instead of {hours_base:.1f}, {saved:.0%} fewer
-  accelerator-hours, and asynchronous generations would add only {free_last:.0%}.
-- So the asynchronous mode pays where every member has its own slot and trainings are uneven. It is built, with lag 1
-  (`scalarize search --asynchronous`, `scalarize.search(..., asynchronous=True)`): most of the gain, and still at most
-  two checkpoints a member. It is not the default: where slots are fewer than members it gains little.
-- Failures cost little: a node that fails repeats one training a slot.
+- Fewer slots than members gain as much, because slots are refilled: the last row runs the same search on a quarter of
+  the accelerators in {hours_last:.1f} hours instead of {hours_base:.1f}, with {saved:.0%} fewer accelerator-hours, and
+  asynchronous generations would add only {free_last:.0%}.
+- So the asynchronous mode pays if every member has its own slot and trainings are uneven. It is available, with lag 1
+  (`scalarize search --asynchronous`, `scalarize.search(..., asynchronous=True)`): it has most of the gain, and still at
+  most two checkpoints per member. It is not the default, because it gains little with fewer slots than members.
+- Failures cost little: a node that fails repeats one training per slot.
 
 ## Without a barrier
 
 A member goes on as soon as a worker is free for it, compared with those of its generation that have been scored by
-then; who is furthest behind goes first. The same driver, executors and checkpoints serve both modes. What repeats:
+then; the member that is furthest behind goes first. Both modes use the same driver, executors and checkpoints. What can
+be reproduced:
 
-- In one process everybody has been scored when a member is decided, and the lineage is that of the search with a
-  barrier, byte for byte.
-- Side by side, decisions depend on who ended first. `events.jsonl` holds that order and every decision follows from
-  the rows before it: a search is rebuilt from its events without any training. A resumed search goes on from them and
-  trains nothing again that was stored; it is a valid continuation, not the search that would have been without the
-  crash, as the order may differ.
-- `pbt` and `mopbt` can do without a barrier; algorithms that decide for whole generations refuse.
+- In one process all members have been scored when the next decision is made, and the lineage is that of the search with
+  a barrier, byte for byte.
+- With parallel workers, decisions depend on the order in which trainings end. `events.jsonl` records that order, and
+  every decision follows from the rows before it: a search is rebuilt from its events without any training. A resumed
+  search continues from them and repeats no training that was stored; it is a valid continuation, but not the search
+  that would have been without the crash, because the order may differ.
+- `pbt` and `mopbt` can search without a barrier; algorithms that decide for whole generations refuse.
 
 The real driver, deciding {free_members} members on as many slots of
-`scalarize.search.executors.simulated.SimulatedExecutor` with the base case's times, 12 generations, {free_seeds}
+`scalarize.search.executors.simulated.SimulatedExecutor` with the times of the base case, 12 generations, {free_seeds}
 seeds: with a barrier {barrier_hours:.2f} simulated hours and policies worth {barrier_value:.3f} (1 is best), without
 one {free_hours:.2f} hours and {free_value:.3f}.
 """

@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import torch
 
 import scalarize
-from scalarize.runs import search as searching
+from scalarize.runs.search import SearchRequest
+from scalarize.runs.search import search as run_search
 from scalarize.search.executors import ray_start
 from scalarize.search.executors.local import LocalExecutor
 from scalarize.search.executors.ray_executor import RayExecutor
@@ -121,11 +122,9 @@ def in_process() -> dict[str, tuple[float, float, float]]:
         cost = ours(factory, LocalExecutor(factory))
         found[f"perceptron, {steps * READY} steps"] = beside(cost.wall, cost.training)
     for name in REAL:
-        request = searching.SearchRequest(
-            algorithm="pbt", workload=name, population=MEMBERS, epochs=EPOCHS, ready=READY
-        )
+        request = SearchRequest(algorithm="pbt", workload=name, population=MEMBERS, epochs=EPOCHS, ready=READY)
         with tempfile.TemporaryDirectory() as directory:
-            result = searching.search(request, Path(directory) / "search", "benchmarks/search_overhead.py")
+            result = run_search(request, Path(directory) / "search", "benchmarks/search_overhead.py")
         found[name] = beside(result["seconds"], result["seconds_training"])
     return found
 

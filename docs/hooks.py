@@ -1,4 +1,4 @@
-"""Pages that are generated when the site is built: one a method, one a workload, the command line, the API, results.
+"""Pages that are generated when the site is built: methods, workloads, the command line, the API, results.
 
 Named in mkdocs.yml under `hooks`; nothing here is written to disk.
 """
@@ -17,28 +17,45 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
+# What a user imports, by the module that defines it.
 PUBLIC = {
-    "scalarize.balancer.balancer": ["Balancer", "Used"],
+    "scalarize.balancer.balancer": ["Balancer", "BackwardResult"],
+    "scalarize.methods": ["create", "names", "get", "constant", "replay", "from_function", "from_torchjd"],
+    "scalarize.methods.base": ["Method", "Evidence", "Needs", "CombinedGradient", "CombinedLoss"],
     "scalarize.weights.policy": ["Policy"],
-    "scalarize.tasks.task": ["Task", "Domain"],
-    "scalarize.learners.supervised": ["Learner", "SupervisedLearner"],
-    "scalarize.methods": ["create", "names", "Method", "Evidence", "Needs", "from_torchjd", "from_function"],
-    "scalarize.search": ["search"],
-    "scalarize.weights.simplex": ["normalise", "uniform", "inverse"],
+    "scalarize.weights.segment": ["Segment"],
+    "scalarize.weights.simplex": ["normalise", "uniform", "inverse", "project", "sample_dirichlet", "grid"],
+    "scalarize.tasks.task": ["Task", "Measure", "Domain", "Objective", "Data"],
+    "scalarize.tasks.kinds": ["binary", "multiclass", "regression"],
+    "scalarize.tasks.samples": ["Batch", "Source", "TensorTable"],
+    "scalarize.learners.base": ["Learner"],
+    "scalarize.learners.supervised": ["SupervisedLearner"],
+    "scalarize.search": ["search", "names", "create", "register", "run_search"],
+    "scalarize.search.space": ["Space", "Range"],
+    "scalarize.search.sampling": ["Spread"],
+    "scalarize.search.algorithms.base": ["Setting", "Algorithm", "Generation", "GenerationResult"],
+    "scalarize.search.executors.base": ["Executor", "LearnerFactory", "Job", "Outcome"],
+    "scalarize.search.executors.local": ["LocalExecutor"],
+    "scalarize.search.executors.ray_executor": ["RayExecutor"],
+    "scalarize.search.progress": ["Progress"],
+    "scalarize.search.result": ["SearchResult"],
 }
-# How a method's docstring names its parts.
+SECTION = re.compile(r"(Args|Attributes|Returns|Raises|Yields):")
+QUOTED = re.compile(r"(: |-> )'([^']*)'")  # annotations are text since ``from __future__ import annotations``
+ROLE = re.compile(r":(?:class|func|meth|mod|attr):`([^`]+)`")
+# Labels of the parts of a method's docstring.
 LABEL = re.compile(r"^(Cost|Fails|Raises|Our choice):", re.MULTILINE)
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the generated pages."""
+    """Add the generated pages to the site's."""
     for name, text in pages().items():
         files.append(File.generated(config, name, content=text))
     return files
 
 
 def pages() -> dict[str, str]:
-    """Path -> Markdown."""
+    """Return Markdown by path."""
     made = {f"results/{p.name}": p.read_text() for p in sorted((ROOT / "results").glob("*.md"))}
     made["results/index.md"] = "# Results\n\n" + "".join(
         f"- [{p.read_text().splitlines()[0].lstrip('# ')}]({p.name})\n" for p in sorted((ROOT / "results").glob("*.md"))
@@ -129,11 +146,46 @@ def _api() -> str:
 
 def _signature(name: str, thing: Any) -> list[str]:
     try:
-        return ["```python", f"{name}{inspect.signature(thing)}", "```", ""]
+        signature = QUOTED.sub(r"\1\2", str(inspect.signature(thing)))
+        return ["```python", f"{name}{signature}", "```", ""]
     except (TypeError, ValueError):
         return []
 
 
 def _text(thing: Any) -> str:
-    """A docstring as Markdown: double backquotes are code."""
-    return (inspect.getdoc(thing) or "").replace("``", "`")
+    """Return a docstring as Markdown."""
+    return markdown(inspect.getdoc(thing) or "")
+
+
+def markdown(docstring: str) -> str:
+    """Convert a docstring: roles and double backquotes become code, sections lists, doctests blocks of code."""
+    lines: list[str] = []
+    section = example = ""
+    for line in docstring.splitlines():
+        if line.startswith(">>>") and not example:
+            example = "doctest"
+            lines += ["```pycon"]
+        if example:
+            if line.strip():
+                lines.append(line)
+                continue
+            lines += ["```", ""]
+            example = ""
+        elif SECTION.fullmatch(line):
+            section = line
+            lines += [f"**{line[:-1]}**", ""]
+        elif section and line.startswith("    "):
+            inner = line[4:]
+            item = re.fullmatch(r"(\S+): (.*)", inner)
+            named = item and section != "Returns:" and not inner.startswith(" ")
+            lines.append(f"- `{item[1]}`: {_code(item[2])}" if named and item else _code(inner.strip()))
+        else:
+            section = section if not line.strip() else ""
+            lines.append(_code(line))
+    return "\n".join(lines + ["```"] * bool(example))
+
+
+def _code(line: str) -> str:
+    return ROLE.sub(
+        lambda role: f"`{role[1].rpartition('~')[2].rpartition('.')[2] if '~' in role[1] else role[1]}`", line
+    ).replace("``", "`")

@@ -1,6 +1,6 @@
-"""The Trainer of Hugging Face with two losses: one method of it overridden.
+"""The Trainer of Hugging Face with two losses: another class, and one argument more.
 
-pip install transformers accelerate; python examples/hugging_face_trainer.py [METHOD]
+pip install 'scalarize[integrations]'; python examples/hugging_face_trainer.py [METHOD]
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import BertConfig, BertModel, Trainer, TrainingArguments
+from transformers import BertConfig, BertModel, PrinterCallback, TrainingArguments
 
 import scalarize
+from scalarize.integrations import BalancedTrainer
 
 WORDS, LENGTH = 40, 12
 
@@ -35,24 +36,8 @@ class Reader(nn.Module):
             "topic": functional.cross_entropy(topics, topic),
             "size": functional.mse_loss(sizes.squeeze(1), size),
         }
+        # `losses` is for the Balancer, `loss` for the Trainer's own evaluation
         return {"loss": torch.stack(list(losses.values())).sum(), "losses": losses, "logits": topics}
-
-
-class BalancedTrainer(Trainer):
-    """Weighs ``losses``, which the model answers by name, with any method."""
-
-    def __init__(self, *arguments: Any, method: str, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.balancer = scalarize.Balancer(method, shared=self.model.encoder.parameters())
-        self.course: list[dict[str, float]] = []
-
-    def training_step(self, model: nn.Module, inputs: dict[str, Tensor], num_items_in_batch: Any = None) -> Tensor:
-        model.train()
-        losses = model(**self._prepare_inputs(inputs))["losses"]
-        parts = self.args.gradient_accumulation_steps
-        self.balancer.backward({task: loss / parts for task, loss in losses.items()})
-        self.course.append({task: loss.item() for task, loss in losses.items()})
-        return torch.stack(list(losses.values())).sum().detach() / parts
 
 
 def texts(rows: int = 256) -> list[dict[str, Tensor]]:
@@ -65,13 +50,20 @@ def texts(rows: int = 256) -> list[dict[str, Tensor]]:
 
 
 def main(method: str = "pcgrad", epochs: int = 8) -> list[dict[str, float]]:
+    """Each task's loss at the first step and at the end of every epoch."""
     torch.manual_seed(0)
+    model = Reader()
+    balancer = scalarize.Balancer(method, shared=model.encoder.parameters(), tasks=["topic", "size"])
     with tempfile.TemporaryDirectory() as folder:
-        quiet = {"report_to": "none", "disable_tqdm": True, "logging_strategy": "no", "save_strategy": "no"}
-        settings = TrainingArguments(folder, num_train_epochs=epochs, learning_rate=3e-3, use_cpu=True, **quiet)
-        trainer = BalancedTrainer(Reader(), settings, train_dataset=texts(), method=method)
+        quiet = {"report_to": "none", "disable_tqdm": True, "logging_strategy": "epoch", "save_strategy": "no"}
+        settings = TrainingArguments(
+            folder, num_train_epochs=epochs, learning_rate=3e-3, use_cpu=True, logging_first_step=True, **quiet
+        )
+        trainer = BalancedTrainer(model, settings, train_dataset=texts(), balancer=balancer)
+        trainer.remove_callback(PrinterCallback)
         trainer.train()
-    return trainer.course
+    logged = [row for row in trainer.state.log_history if "loss/topic" in row]
+    return [{task: row[f"loss/{task}"] for task in ("topic", "size")} for row in logged]
 
 
 if __name__ == "__main__":

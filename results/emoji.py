@@ -19,10 +19,10 @@ import torch
 import yaml
 from torch import Tensor
 
-from scalarize import workloads
 from scalarize.analysis import statistics
-from scalarize.runs import request as requests
-from scalarize.runs import train as training
+from scalarize.runs.build import Loader, prepare
+from scalarize.runs.request import TrainRequest
+from scalarize.runs.train import train
 from scalarize.tasks.task import Data
 from scalarize.utils import files
 from scalarize.workloads.datasets import images
@@ -76,11 +76,11 @@ def one_seed(seed: int, protocol: str, settings: Sequence[str], root: str | None
     """Row -> vendor -> test accuracy."""
     chosen = dict(s.split("=", 1) for s in (*PROTOCOLS[protocol], *settings)) | {"data.split_seed": str(seed)}
     parsed = {key: yaml.safe_load(value) for key, value in chosen.items()}
-    request = requests.TrainRequest(workload="emoji", data=root, settings=parsed, method="uniform", seed=seed)
-    workload = workloads.get("emoji")
-    data = request.load(workload, request.recipe(workload))
+    request = TrainRequest(workload="emoji", data=root, settings=parsed, method="uniform", seed=seed)
+    loader = Loader()
+    data = prepare(request, loader).data
     out = store / f"{protocol.split(',')[0].replace(' ', '-')}-{seed}"
-    result = training.train(request, out, "results/emoji.py", resume=True, say=lambda line: print(out.name, line))
+    result = train(request, out, "results/emoji.py", resume=True, say=lambda line: print(out.name, line), loader=loader)
     return probe(data) | {"network, both": {v: result["test"][v] for v in data.domains}}
 
 

@@ -27,10 +27,10 @@ from scipy import stats
 
 from scalarize import methods
 from scalarize.methods import Method
-from scalarize.runs import request as requests
-from scalarize.runs import train as training
+from scalarize.runs.build import prepare
 from scalarize.runs.directory import digest
-from scalarize.runs.request import TrainRequest
+from scalarize.runs.request import TrainRequest, WorkloadRequest
+from scalarize.runs.train import train
 from scalarize.utils import files
 from scalarize.utils.errors import DivergedError
 
@@ -65,7 +65,7 @@ def learning(group: str, seed: int, given: argparse.Namespace) -> dict[str, Any]
     if left_out(out, given):
         return None
     if not before.exists():
-        seen = requests.make_learner(request, seed).evaluate("test")
+        seen = prepare(request).learner(seed).evaluate("test")
         files.write_json(before, seen)
     return {"seed": seed, "result": run(request, out), "before": files.read_json(before), "out": out}
 
@@ -89,7 +89,7 @@ def run(request: TrainRequest, out: Path) -> dict[str, Any]:
     """Train or read; a run that diverges in its first epoch has only ``diverged``."""
     try:
         told = functools.partial(say, out)
-        found: dict[str, Any] = training.train(request, out, "results/meta_world.py", True, told)
+        found: dict[str, Any] = train(request, out, "results/meta_world.py", True, told)
     except DivergedError as error:
         return {"diverged": f"epoch 0: {error}"}
     return found
@@ -113,10 +113,10 @@ def cost(workload: str, given: argparse.Namespace) -> list[dict[str, Any]]:
     if len(rounds) < given.rounds and not given.finished:
         makers = {name: functools.partial(methods.create, name) for name in METHODS} | {"rows": rows_alone}
         settings = {**SHORT, **BUDGETS[workload]["settings"], "data.goals": 1, "data.test": 1}
-        problem = requests.WorkloadRequest(workload=workload, settings=settings)
+        problem = WorkloadRequest(workload=workload, settings=settings)
         learners: dict[str, Any] = {}
         for name, make in makers.items():
-            learners[name] = learner = requests.make_learner(problem, 0)
+            learners[name] = learner = prepare(problem).learner(0)
             learner.use(make())
             learner.fill(40, at_random=True)
         draw = torch.Generator().manual_seed(0)

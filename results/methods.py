@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from scalarize.analysis import comparison
-from scalarize.runs import compare as study
-from scalarize.runs import request as requests
+from scalarize.runs.build import prepare
+from scalarize.runs.compare import CompareRequest, all_methods, choose_rates, compare
 from scalarize.studies import step_cost
 from scalarize.utils import files
 
@@ -41,12 +41,12 @@ class Setting:
     seeds: int
     scaled: str
 
-    def request(self, seed: int) -> study.CompareRequest:
-        return study.CompareRequest(
+    def request(self, seed: int) -> CompareRequest:
+        return CompareRequest(
             workload=self.workload,
             epochs=self.epochs,
             settings=self.settings,
-            rows=(BASE, *BASELINES, *(m for m in study.all_methods() if m != BASE)),
+            rows=(BASE, *BASELINES, *(m for m in all_methods() if m != BASE)),
             seeds=1,
             seed=seed,
             learning_rates=self.rates,
@@ -95,7 +95,7 @@ def run(out: Path, order: list[tuple[str, int]]) -> None:
     for workload, seed in order:
         setting, started = SETTINGS[workload], time.monotonic()
         say = lambda text, w=workload, s=seed: print(f"{w} {s}: {text}", file=sys.stderr, flush=True)  # noqa: E731
-        study.compare(setting.request(seed), out / workload / f"seed-{seed}", setting.command, True, say)
+        compare(setting.request(seed), out / workload / f"seed-{seed}", setting.command, True, say)
         say(f"seed done in {time.monotonic() - started:.0f} s")
         if not (out / workload / "cost.json").exists():
             files.write_json(out / workload / "cost.json", prices(setting))
@@ -103,8 +103,8 @@ def run(out: Path, order: list[tuple[str, int]]) -> None:
 
 def prices(setting: Setting) -> dict[str, float]:
     """CPU time of a step of each method to that of the bare loop beside it, median of 5."""
-    learner = requests.make_learner(setting.request(0), 0)
-    names, shared = study.all_methods(), list(learner.model.shared_parameters())
+    learner = prepare(setting.request(0).problem()).learner(0)
+    names, shared = all_methods(), list(learner.model.shared_parameters())
     candidates = step_cost.balancers(names, shared, learner.data.names)
     forward = step_cost.forward_of(learner.model, learner.data, learner.recipe.batch_size)
     clock = time.process_time
@@ -123,7 +123,7 @@ def section(out: Path, setting: Setting) -> str:
     found = read(out, setting.workload)
     if not found:
         return f"## {setting.workload}\n\nNot run.\n"
-    kept = study.choose_rates(found)
+    kept = choose_rates(found)
     price = files.read_json(out / setting.workload / "cost.json")
     table = {row["method"]: row for row in comparison.rows(kept)}
     verdicts = against(kept, BASE)

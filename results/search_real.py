@@ -22,10 +22,13 @@ import numpy as np
 
 from scalarize.analysis import claims, comparison, pareto, statistics, text_tables
 from scalarize.analysis.study_tables import StudyTable
-from scalarize.runs import plan as planned_runs
-from scalarize.runs import search as searching
-from scalarize.runs.plan import PlannedRun
+from scalarize.runs.build import prepare
+from scalarize.runs.comparison_rows import initial_losses, inverse_policy, value_of
+from scalarize.runs.plan import execute as run_plan
 from scalarize.runs.request import WorkloadRequest
+from scalarize.runs.search import SearchRequest
+from scalarize.runs.search import search as run_search
+from scalarize.search.algorithms import registry
 from scalarize.utils import files
 from scalarize.weights.policy import Policy
 
@@ -104,18 +107,17 @@ def find(row: Row, workload: str, split: int, k: int, out: Path) -> tuple[Policy
     source = row.of or row.name
     spec = next(r.search for r in [*ROWS, *POPULATIONS] if r.name == source)
     assert spec is not None
-    request = searching.SearchRequest(**problem(workload, split).model_dump(), seed=k, **spec)
+    request = SearchRequest(**problem(workload, split).fields(), seed=k, **spec)
     target = out / "searches" / f"{place(source)}-split{split}-{k}"
-    found = searching.search(request, target, "results/search_real.py", resume=True)
+    found = run_search(request, target, "results/search_real.py", resume=True)
     return Policy.load(target / "policy.json").history(row.history), found["trainings"]
 
 
 def fixed_source(row: Row, asked: WorkloadRequest, seed: int) -> dict[str, Any]:
     if row.fixed == "inverse-loss":
-        return {"policy": planned_runs.inverse_policy(planned_runs.initial_losses(asked, seed))}
+        return {"policy": inverse_policy(initial_losses(prepare(asked), seed))}
     if row.fixed == "inverse-constant":
-        workload = asked.resolve()
-        return {"policy": planned_runs.inverse_policy(asked.load(workload, asked.recipe(workload)).constant_losses())}
+        return {"policy": inverse_policy(prepare(asked).data.constant_losses())}
     return {"method": row.fixed}
 
 
@@ -129,10 +131,10 @@ def execute(row: Row, workload: str, splits: list[int], searches: int, out: Path
             policy, cost = find(row, workload, split, k, out)
         for j in range(RETRAINS):
             seed = 1000 + 10 * k + j
-            source = {"policy": policy.to_dict()} if policy else fixed_source(row, asked, seed)
-            request = planned_runs.request_for(asked, seed=seed, **source)
-            planned = PlannedRun(f"{place(row.name)}-split{split}", seed, [request], unit, cost)
-            (record,) = planned_runs.execute([planned], out, "results/search_real.py")
+            source = {"policy": policy} if policy else fixed_source(row, asked, seed)
+            named = f"{place(row.name)}-split{split}"
+            value = value_of(asked, named, seed, unit, search_trainings=cost, **source)
+            record = value.record(run_plan(value.runs, out, "results/search_real.py"))
             found.append(record | {"method": row.name})
     return found
 
@@ -142,7 +144,7 @@ def run(args: argparse.Namespace) -> None:
     splits = [int(s) for s in args.splits.split(",")]
     wanted = [r for r in [*ROWS, *POPULATIONS] if not args.rows or r.name in args.rows.split(";")]
     for row in wanted:
-        if row.search is not None and row.search["algorithm"] not in searching.registry.names():
+        if row.search is not None and row.search["algorithm"] not in registry.names():
             print(f"{row.name}: no such algorithm here", file=sys.stderr)
             continue
         begun = time.perf_counter()

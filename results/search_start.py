@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from scalarize.analysis import statistics, text_tables
-from scalarize.runs import plan as planned_runs
-from scalarize.runs import search as searching
-from scalarize.runs.plan import PlannedRun
+from scalarize.runs.comparison_rows import value_of
+from scalarize.runs.plan import execute
 from scalarize.runs.request import WorkloadRequest
+from scalarize.runs.search import HoldoutFactory, SearchRequest
+from scalarize.runs.search import search as run_search
 from scalarize.utils import files
 from scalarize.weights.policy import Policy
 
@@ -45,7 +46,7 @@ def cost_of_small(workload: str) -> list[float]:
     for seed in range(ROUNDS + 1):
         spent = []
         for problem in problems(workload, 0):
-            learner = searching.HoldoutFactory(problem, SPLIT)(seed)
+            learner = HoldoutFactory(problem, SPLIT)(seed)
             policy = Policy.constant(dict.fromkeys(learner.tasks, 1 / len(learner.tasks)), 1)
             before = time.process_time()
             learner.train(policy, problem.epochs or 0)
@@ -56,8 +57,7 @@ def cost_of_small(workload: str) -> list[float]:
 
 def search(problem: WorkloadRequest, out: Path, **more: Any) -> dict[str, Any]:
     """A search in ``out``, or what is there of it."""
-    asked = {name: getattr(problem, name) for name in WorkloadRequest.model_fields}
-    return searching.search(searching.SearchRequest(algorithm="pbt", **(asked | more)), out, COMMAND, resume=True)
+    return run_search(SearchRequest(algorithm="pbt", **(problem.fields() | more)), out, COMMAND, resume=True)
 
 
 def unit(workload: str, split: int, seed: int, store: Path) -> dict[str, dict[str, float]]:
@@ -65,14 +65,13 @@ def unit(workload: str, split: int, seed: int, store: Path) -> dict[str, dict[st
     small, full = problems(workload, split)
     place = store / workload / f"split{split}-seed{seed}"
     before = search(small, place / "small", seed=seed)
-    start = Policy.load(place / "small" / "policy.json").to_dict()
+    start = Policy.load(place / "small" / "policy.json")
     found = {"small": {"score": before["score"], "test": float("nan"), "trainings": before["trainings"]}}
     for name, (members, from_policy) in ARMS.items():
         target = place / name.replace(" ", "").replace(",", "-").replace("=", "")
         result = search(full, target, seed=seed, population=members, start=start if from_policy else None)
-        policy = Policy.load(target / "policy.json").to_dict()
-        planned = PlannedRun("policy", 1000 + seed, [planned_runs.request_for(full, seed=1000 + seed, policy=policy)])
-        (retrained,) = planned_runs.execute([planned], target, COMMAND)
+        value = value_of(full, "policy", 1000 + seed, policy=Policy.load(target / "policy.json"))
+        retrained = value.record(execute(value.runs, target, COMMAND))
         found[name] = {"score": result["score"], "test": retrained["average"], "trainings": result["trainings"]}
     return found
 

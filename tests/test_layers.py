@@ -23,16 +23,17 @@ IMPORTS: dict[str, set[str]] = {
     "methods": {"weights"},
     "analysis": {"weights"},
     "balancer": {"methods"},
+    "integrations": {"balancer"},
     "report": {"analysis"},
     "learners": {"balancer", "methods", "tasks", "weights"},
     "workloads": {"learners", "tasks"},
     "search": {"learners", "weights"},
     "runs": {"analysis", "learners", "methods", "search", "tasks", "weights", "workloads"},
-    "studies": {"analysis", "balancer", "learners", "methods", "runs", "tasks", "weights", "workloads"},
+    "studies": {"analysis", "balancer", "learners", "methods", "report", "runs", "tasks", "weights", "workloads"},
 }
 NO_TORCH = ("analysis/", "report/", "weights/")
 ONLY = {"ray": ("search/executors/ray_",), "matplotlib": ("report/",), "plotly": ("report/",)}
-STEPPERS = ("learners/",)
+STEPPERS = ("integrations/", "learners/")
 
 
 def sources() -> list[Path]:

@@ -1,9 +1,11 @@
-"""The pages that the documentation site generates: every method's own words, options and cost are on its page."""
+"""The pages that the documentation site generates: methods with their options and cost, docstrings as Markdown."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -12,12 +14,56 @@ from scalarize import methods
 pytest.importorskip("mkdocs")
 
 
-def test_a_page_for_every_method_holds_what_it_declares() -> None:
+DOCSTRING = """Scale ``weights``, see :func:`~scalarize.weights.simplex.project`.
+
+Args:
+    weights: numbers >= 0,
+        shape (T,).
+
+Returns:
+    A point.
+
+>>> scale([1, 3])
+[0.25, 0.75]
+"""
+PAGE = """Scale `weights`, see `project`.
+
+**Args**
+
+- `weights`: numbers >= 0,
+shape (T,).
+
+**Returns**
+
+A point.
+
+```pycon
+>>> scale([1, 3])
+[0.25, 0.75]
+```"""
+
+
+@pytest.fixture(scope="module")
+def hooks() -> ModuleType:
     spec = importlib.util.spec_from_file_location("hooks", Path(__file__).parents[1] / "docs" / "hooks.py")
     assert spec is not None
     assert spec.loader is not None
-    hooks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(hooks)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_docstring_becomes_markdown(hooks: ModuleType) -> None:
+    assert hooks.markdown(DOCSTRING.rstrip()) == PAGE
+
+
+def test_every_public_name_of_the_python_page_exists_and_is_described(hooks: ModuleType) -> None:
+    for module, names in hooks.PUBLIC.items():
+        found = importlib.import_module(module)
+        assert all(getattr(found, name).__doc__ for name in names), module
+
+
+def test_a_page_for_every_method_holds_what_it_declares(hooks: ModuleType) -> None:
     pages = hooks._methods()
     assert set(pages) == {f"methods/{name}.md" for name in (*methods.names(), "index")}
     for name in methods.names():

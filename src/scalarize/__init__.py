@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scalarize import methods, search
+    from scalarize import integrations, methods, search
     from scalarize.balancer.balancer import Balancer
     from scalarize.learners.supervised import Learner
     from scalarize.tasks.task import Domain, Task
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 
-__all__ = ["Balancer", "Domain", "Learner", "Policy", "Task", "methods", "search", "simplex"]
+__all__ = ["Balancer", "Domain", "Learner", "Policy", "Task", "integrations", "methods", "search", "simplex"]
 
 # Public name -> the module that holds it.
 _HOMES = {
@@ -28,7 +28,12 @@ _HOMES = {
     "Policy": "scalarize.weights.policy",
     "Task": "scalarize.tasks.task",
 }
-_MODULES = {"methods": "scalarize.methods", "search": "scalarize.search", "simplex": "scalarize.weights.simplex"}
+_MODULES = {
+    "integrations": "scalarize.integrations",
+    "methods": "scalarize.methods",
+    "search": "scalarize.search",
+    "simplex": "scalarize.weights.simplex",
+}
 
 if not TYPE_CHECKING:  # a type checker would take every misspelt name for one that this answers
 

@@ -175,7 +175,7 @@ def test_gradients_add_up_as_in_an_ordinary_backward():
 
 def test_an_objective_trains_what_the_method_learns():
     net = Net()
-    b = scalarize.Balancer(Learned(), net.encoder.parameters(), tasks=TASKS)
+    b = scalarize.Balancer(Learned(), net.encoder.parameters(), tasks=TASKS, learned="yours")
     (s,) = b.parameters()
     losses, _ = net.losses()
     told = torch.stack([losses[t].detach() for t in TASKS])
@@ -191,7 +191,7 @@ def test_an_objective_trains_what_the_method_learns():
 def test_heads_get_the_objectives_scale_while_the_shared_part_gets_the_weights(options):
     """IMTL as its paper has it: alpha e^s on what is shared, e^s on what is a task's own (Liu et al. 2021)."""
     net = Net()
-    b = scalarize.Balancer("imtl", net.encoder.parameters(), tasks=TASKS, **options)
+    b = scalarize.Balancer("imtl", net.encoder.parameters(), tasks=TASKS, learned="yours", **options)
     (s,) = b.parameters()
     with torch.no_grad():
         s.copy_(torch.tensor([0.5, -1.0, 0.2]))

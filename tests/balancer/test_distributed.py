@@ -21,6 +21,7 @@ CASES = [
     ("fixed", {"weights": [1, 2, 3], "heads": "own"}),
     ("rlw", {}),
     ("imtl-l", {}),
+    ("imtl-l", {"learned": "own"}),
     ("dwa", {}),
     ("famo", {}),
     ("mgda", {}),
@@ -51,12 +52,13 @@ class Net(nn.Module):
 
 def run(name, options, at, micro, **more):
     """Three steps of training on the samples ``at``; all parameters at the end, flat."""
-    options = dict(options)
+    options = {"learned": "yours"} | options
     net = Net()
     if options.get("evidence_from") == "last":
         options["evidence_from"] = list(net.encoder[2].parameters())
     b = scalarize.Balancer(name, net.encoder.parameters(), tasks=TASKS, **options, **more)
-    optimizer = torch.optim.SGD([*net.parameters(), *b.parameters()], lr=0.1)
+    yours = b.parameters() if options["learned"] == "yours" else []
+    optimizer = torch.optim.SGD([*net.parameters(), *yours], lr=0.1)
     for _ in range(3):
         optimizer.zero_grad()
         parts = [at[k::2] for k in range(2)] if micro else [at]
@@ -65,7 +67,7 @@ def run(name, options, at, micro, **more):
             losses = {t: x / len(parts) for t, x in losses.items()}
             b.backward(losses, representation=z, final=k + 1 == len(parts), counts=dict.fromkeys(TASKS, len(part)))
         optimizer.step()
-    return torch.cat([p.detach().flatten() for p in [*net.parameters(), *b.parameters()]])
+    return torch.cat([p.detach().flatten() for p in [*net.parameters(), *b.method.parameters()]])
 
 
 def work() -> None:
@@ -108,12 +110,6 @@ def refusals(rank: int) -> None:
         )
     with pytest.raises(RequestError, match="level='parameters'"):
         scalarize.Balancer("graddrop", level="representation")
-    wrapped = nn.parallel.DistributedDataParallel(net)
-    b = scalarize.Balancer("uniform", net.encoder.parameters())
-    with pytest.raises(RequestError, match="DistributedDataParallel"):
-        b.backward(net.losses(slice(0, 4))[0])
-    with wrapped.no_sync():
-        b.backward(net.losses(slice(0, 4))[0])
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 

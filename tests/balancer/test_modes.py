@@ -217,7 +217,7 @@ def test_autocast_with_and_without_scaler(method, level, dtype):
     exact, _ = step(method, level=level, tasks=TASKS)
     for scaler in (None, torch.amp.GradScaler("cpu", init_scale=1024.0)):
         net = Net(torch.float32)
-        b = scalarize.Balancer(method, net.shared(), level=level, tasks=TASKS)
+        b = scalarize.Balancer(method, net.shared(), level=level, tasks=TASKS, learned="yours")
         optimizer = torch.optim.SGD([*net.parameters(), *b.parameters()], lr=1.0)
         with torch.autocast("cpu", dtype=dtype):
             losses, z = net.losses()
@@ -349,7 +349,7 @@ def test_other_refusals():
     with pytest.raises(RequestError, match="no task has a loss"):
         scalarize.Balancer("uniform").backward({"a": None})
     with pytest.raises(RequestError, match="tasks="):
-        scalarize.Balancer("imtl-l").parameters()
+        scalarize.Balancer("imtl-l", learned="yours").parameters()
 
 
 def test_solver_failures_and_random_choices_survive_a_state_dict():

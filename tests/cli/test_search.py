@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scalarize.runs import directory as run_directory
+from scalarize.runs.directory import read_config
 from scalarize.search.entry import FOUND_BEFORE
 from scalarize.search.sampling import Spread
 from scalarize.weights.policy import Policy
@@ -94,12 +94,12 @@ def test_recipe_numbers_are_searched_beside_the_weights_from_the_recipes_own(com
     assert first["optimizer.weight_decay"] == pytest.approx(1e-2)  # 0 is outside: the middle
     for words, rate in (((), found["optimizer.lr"]), (("--set", "optimizer.lr=0.02"), 0.02)):
         answer = command("retrain", "s", "--epochs", 1, *words, "--json").json
-        recipe = run_directory.read_config(tmp_path / answer["out"] / answer["runs"][0])["recipe"]
+        recipe = read_config(tmp_path / answer["out"] / answer["runs"][0])["recipe"]
         assert recipe["optimizer"]["lr"] == rate
         assert recipe["accumulate"] == round(found["accumulate"])
     answer = command("train", "rand-hie-sites", "--policy", "s/policy.json", "--epochs", 1, "--out", "t")
     assert f"optimizer.lr = {found['optimizer.lr']:g}" in answer.err
-    assert run_directory.read_config(tmp_path / "t")["recipe"]["optimizer"]["lr"] == found["optimizer.lr"]
+    assert read_config(tmp_path / "t")["recipe"]["optimizer"]["lr"] == found["optimizer.lr"]
     answer = command("search", "rand-hie-sites", *SMALL, *also, "--algorithm", "regression", "--out", "r")
     assert answer.status == 2
     assert "choose another algorithm" in answer.err

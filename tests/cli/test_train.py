@@ -63,11 +63,10 @@ def test_resume_starts_where_nothing_is(command: Any) -> None:
 
 def test_a_run_cut_short_goes_on_exactly(command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from scalarize.learners.supervised import SupervisedLearner
-    from scalarize.runs import train as training
 
     words = ("train", "rand-hie-sites", "--epochs", 4, "--method", "uncertainty")
     assert command(*words, "--out", "whole").status == 0
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("scalarize.runs.train.CHECKPOINT_SECONDS", 0.0)
     original = SupervisedLearner.train
 
     def cut(self: Any, policy: Any, until_epoch: int) -> None:

@@ -40,6 +40,14 @@ def test_the_trainer_of_hugging_face_with_two_losses() -> None:
         assert course[-1][task] < 0.3 * course[0][task]
 
 
+@pytest.mark.parametrize("method", ["cagrad", "imtl-g", "nash-mtl"])
+def test_a_lightning_module_in_mixed_precision_learns_what_it_learns_in_full(method: str) -> None:
+    example = run("lightning_module", "lightning")
+    half, full = (example["main"](method, 12, None, precision).course[-1] for precision in ("bf16-mixed", "32-true"))
+    for task in ("slope", "side"):
+        assert abs(half[task] - full[task]) < 0.25 * full[task] + 0.02
+
+
 def test_an_aggregator_of_torchjd() -> None:
     for course in run("torchjd_aggregator", "torchjd")["train"](40):
         assert course[-1] < 0.9 * course[0]

@@ -17,8 +17,8 @@ from damage import amounts, as_json, damaged, damaged_bytes, damaged_file, fuzz,
 from scalarize import report
 from scalarize.analysis import progress
 from scalarize.analysis import read_runs as sources
-from scalarize.runs import directory as run_directory
 from scalarize.runs import policy_from_run
+from scalarize.runs.directory import claim
 from scalarize.search import runs_table
 from scalarize.utils.errors import ScalarizeError
 from scalarize.weights.policy import Policy
@@ -104,7 +104,7 @@ def test_damaged_directories_are_read_or_refused(tmp_path: Path, examples: int) 
                 assert Policy.from_dict(policy.to_dict()) == policy
             for resume in (True, False):
                 with pytest.raises(ScalarizeError):
-                    run_directory.claim(place / directory, "train", {"workload": "other"}, resume, "scalarize")
+                    claim(place / directory, "train", {"workload": "other"}, resume, "scalarize")
 
     on_damage(place, examples, look)
 

@@ -13,8 +13,8 @@ import torch
 import scalarize
 from damage import amounts, damaged, damaged_bytes, damaged_file, fuzz, one_line, snapshot
 from scalarize.learners.supervised import SupervisedLearner
-from scalarize.runs import request as requests
-from scalarize.runs import train as training
+from scalarize.runs.request import TrainRequest
+from scalarize.runs.train import train
 from scalarize.search.toy_problems import Stationary
 from scalarize.utils.errors import RequestError
 
@@ -78,12 +78,12 @@ def packed(content: Any) -> bytes:
     return buffer.getvalue()
 
 
-def cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[requests.TrainRequest, Path, Path]:
+def cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TrainRequest, Path, Path]:
     """A training of three epochs that crashed in the last one: its request, its directory and its checkpoint."""
     table = tmp_path / "mine.csv"
     table.write_text("a,b,x\n" + "".join(f"{k % 2},{k * 7 % 10 / 3},{k * 3 % 11}\n" for k in range(60)))
-    request = requests.TrainRequest(csv=str(table), targets=("a", "b"), epochs=3, method="uncertainty")
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    request = TrainRequest(csv=str(table), targets=("a", "b"), epochs=3, method="uncertainty")
+    monkeypatch.setattr("scalarize.runs.train.CHECKPOINT_SECONDS", 0.0)
     place, original = tmp_path / "run", SupervisedLearner.train
 
     def cut(self: SupervisedLearner, policy: Any, until_epoch: int) -> None:
@@ -93,7 +93,7 @@ def cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[requests
 
     monkeypatch.setattr(SupervisedLearner, "train", cut)
     with pytest.raises(Crash):
-        training.train(request, place, "scalarize train")
+        train(request, place, "scalarize train")
     monkeypatch.setattr(SupervisedLearner, "train", original)
     return request, place, place / "checkpoints" / "last.pt"
 
@@ -110,7 +110,7 @@ def test_a_checkpoint_of_no_such_place_is_refused(
     with pytest.raises(
         RequestError, match=r"last.pt: no checkpoint of this run: ValueError: (it is of epoch|no numbers)"
     ):
-        training.train(request, place, "scalarize train", resume=True)
+        train(request, place, "scalarize train", resume=True)
 
 
 @amounts(12, 300)
@@ -123,7 +123,7 @@ def test_a_training(tmp_path: Path, examples: int, monkeypatch: pytest.MonkeyPat
         restore(place, known)
         file.write_bytes(content)
         with one_line():
-            training.train(request, place, "scalarize train", resume=True)
+            train(request, place, "scalarize train", resume=True)
             assert (place / "result.json").exists()
 
     parts = damaged(dict.fromkeys(held, KEPT)).map(lambda changed: refill(changed, held))

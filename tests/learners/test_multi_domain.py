@@ -14,8 +14,9 @@ from scalarize import methods
 from scalarize.learners.recipe import OptimizerRecipe, Recipe
 from scalarize.learners.supervised import SupervisedLearner
 from scalarize.methods import Method
+from scalarize.tasks.kinds import regression
 from scalarize.tasks.samples import Batch, TensorTable
-from scalarize.tasks.task import Data, Domain, regression
+from scalarize.tasks.task import Data, Domain
 from scalarize.weights.policy import Policy
 from scalarize.workloads.models.multihead import SharedHead
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from scalarize.learners.probes import Conflicts, SummedGradient
-from scalarize.runs import request as requests
-from scalarize.runs import train as training
+from scalarize.runs.request import TrainRequest
+from scalarize.runs.train import train
 from scalarize.utils import files
 
 
@@ -55,10 +55,10 @@ def test_the_norm_is_that_of_the_sum_over_tasks() -> None:
 
 @pytest.mark.parametrize("workload", ["rand-hie", "rand-hie-sites"])
 def test_a_probe_changes_no_number(workload: str, tmp_path: Path) -> None:
-    plain = requests.TrainRequest(workload=workload, epochs=2, method="uniform", settings={"batch_size": 1024})
+    plain = TrainRequest(workload=workload, epochs=2, method="uniform", settings={"batch_size": 1024})
     probed = plain.model_copy(update={"probe_every": 2, "norm_every": 3, "read_train": True})
-    a = training.train(plain, tmp_path / "a", "test")
-    b = training.train(probed, tmp_path / "b", "test")
+    a = train(plain, tmp_path / "a", "test")
+    b = train(probed, tmp_path / "b", "test")
     assert a["test"] == b["test"]
     norms = [r for r in files.read_lines(tmp_path / "b" / "records.jsonl") if r["metric"] == "gradient-norm"]
     assert [r["epoch"] for r in norms] == [1, 2]

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from scalarize import methods
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
 from scalarize.learners.supervised import Learner, SupervisedLearner
+from scalarize.tasks.kinds import binary, regression
 from scalarize.tasks.samples import Batch, TensorTable
-from scalarize.tasks.task import Data, Domain, binary, regression
+from scalarize.tasks.task import Data, Domain
 from scalarize.utils.errors import RequestError
 from scalarize.utils.seeds import derive
 from scalarize.weights.policy import Policy

@@ -9,8 +9,9 @@ from torch import nn
 import scalarize
 from scalarize import methods
 from scalarize.methods import Method, create
-from scalarize.runs import request as requests
-from scalarize.runs import train as training
+from scalarize.runs.build import prepare
+from scalarize.runs.request import TrainRequest
+from scalarize.runs.train import train as run_training
 from scalarize.utils.errors import RequestError
 
 T, B, D = 3, 5, 4
@@ -207,10 +208,10 @@ def test_the_hook_serves_any_method_and_the_others_leave_the_representation_alon
 
 def test_a_run_tests_the_selected_epoch_through_its_rotations(tmp_path):
     settings = {"batch_size": 2048, "optimizer.lr": 0.02}
-    request = requests.TrainRequest(workload="rand-hie", method="rotograd", epochs=3, settings=settings)
-    result = training.train(request, tmp_path / "run", "")
+    request = TrainRequest(workload="rand-hie", method="rotograd", epochs=3, settings=settings)
+    result = run_training(request, tmp_path / "run", "")
     kept = tmp_path / "run" / "checkpoints"
-    learner = requests.make_learner(request, request.seed)
+    learner = prepare(request).learner(request.seed)
     learner.model.load_state_dict(torch.load(kept / "selected.pt", weights_only=True))
     bare = learner.evaluate("test")
     learner.use(create("rotograd"))

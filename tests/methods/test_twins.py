@@ -198,7 +198,7 @@ def imtl_g(j: Array, losses: Array, u: Array) -> Array:
 twin("imtl")(imtl_g)  # at the start every s is 0
 
 
-@twin("gradnorm", alpha=1.5, lr=0.01)
+@twin("gradnorm", form="free", alpha=1.5, lr=0.01)
 def gradnorm(steps: Steps) -> list[Array]:
     w, result = torch.ones(T, dtype=torch.float64), []
     first = torch.tensor(steps[0][1])
@@ -211,6 +211,23 @@ def gradnorm(steps: Steps) -> list[Array]:
         (slope,) = torch.autograd.grad((sizes - target).abs().sum(), free)
         moved = w - 0.01 * slope
         w = moved * T / moved.sum()
+    return result
+
+
+@twin("gradnorm", lr=0.1)
+def positive_gradnorm(steps: Steps) -> list[Array]:
+    # The same objective over its mean weighted norm, descended in log w, w = T exp(log w) / sum.
+    logs, result = torch.zeros(T, dtype=torch.float64), []
+    first = torch.tensor(steps[0][1])
+    for j, losses, _ in steps:
+        free = logs.clone().requires_grad_()
+        w = T * torch.exp(free) / torch.exp(free).sum()
+        result.append(w.detach().numpy() @ j)
+        sizes = torch.stack([torch.linalg.vector_norm(x * torch.tensor(g)) for x, g in zip(w, j, strict=True)])
+        rate = torch.tensor(losses) / first
+        mean = sizes.mean().detach()
+        ((sizes - mean * (rate / rate.mean()) ** 1.5).abs().sum() / mean).backward()
+        logs = logs - 0.1 * free.grad
     return result
 
 

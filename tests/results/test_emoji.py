@@ -6,8 +6,9 @@ from types import ModuleType
 
 import torch
 
+from scalarize.tasks.kinds import multiclass
 from scalarize.tasks.samples import TensorTable
-from scalarize.tasks.task import Data, Domain, multiclass
+from scalarize.tasks.task import Data, Domain
 
 
 def test_ridge_is_where_the_penalised_squares_are_least(benchmark: ModuleType) -> None:

@@ -12,32 +12,32 @@ from typing import Any
 import pytest
 import torch
 
-from scalarize.runs import directory as run_directory
 from scalarize.runs import policy_from_run
+from scalarize.runs.directory import Records, claim, read_config
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError, RunError
 
 
 def test_claim_refuses_resumes_and_names_the_difference(tmp_path: Path) -> None:
     out = tmp_path / "r"
-    assert run_directory.claim(out, "train", {"a": 1}, False, "cmd") is False
-    assert run_directory.claim(out, "train", {"a": 1}, True, "cmd") is True
+    assert claim(out, "train", {"a": 1}, False, "cmd") is False
+    assert claim(out, "train", {"a": 1}, True, "cmd") is True
     with pytest.raises(RequestError, match="already holds a run"):
-        run_directory.claim(out, "train", {"a": 1}, False, "cmd")
+        claim(out, "train", {"a": 1}, False, "cmd")
     with pytest.raises(RequestError, match="a was 1, now 2"):
-        run_directory.claim(out, "train", {"a": 2}, True, "cmd")
+        claim(out, "train", {"a": 2}, True, "cmd")
     with pytest.raises(RequestError, match="holds a training, not a search"):
-        run_directory.claim(out, "search", {"a": 1}, True, "cmd")
+        claim(out, "search", {"a": 1}, True, "cmd")
     (tmp_path / "file").write_text("x")
     with pytest.raises(RequestError, match="is a file"):
-        run_directory.claim(tmp_path / "file", "train", {}, False, "cmd")
+        claim(tmp_path / "file", "train", {}, False, "cmd")
 
 
 @pytest.mark.parametrize("content", ["", "- 1", "{", "format: other", "a: !!python/object:os.system x", "\x00"])
 def test_a_damaged_configuration_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(content)
     with pytest.raises(RequestError, match=r"config\.yaml"):
-        run_directory.read_config(tmp_path)
+        read_config(tmp_path)
 
 
 def test_a_line_cut_short_is_left_out_and_any_other_damage_is_named(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_line_cut_short_is_left_out_and_any_other_damage_is_named(tmp_path: Pa
 
 
 def test_records_are_cut_back_to_a_checkpoint(tmp_path: Path) -> None:
-    log = run_directory.Records(tmp_path)
+    log = Records(tmp_path)
     log.append([{"a": 1}])
     size = log.size()
     log.append([{"a": 2}])
@@ -119,8 +119,8 @@ def weight_rows(values: list[list[float]], steps: int) -> list[dict[str, Any]]:
 
 
 def run(tmp_path: Path, values: list[list[float]]) -> Path:
-    run_directory.claim(tmp_path, "train", {}, False, "cmd")
-    run_directory.Records(tmp_path).append(weight_rows(values, 4))
+    claim(tmp_path, "train", {}, False, "cmd")
+    Records(tmp_path).append(weight_rows(values, 4))
     return tmp_path
 
 

@@ -10,8 +10,9 @@ import pytest
 from scalarize.runs import model_selection
 from scalarize.runs.model_selection import Selection
 from scalarize.tasks import metrics
+from scalarize.tasks.kinds import multiclass
 from scalarize.tasks.samples import TensorTable
-from scalarize.tasks.task import Data, Domain, Measure, Task, multiclass
+from scalarize.tasks.task import Data, Domain, Measure, Task
 from scalarize.utils.errors import RequestError
 
 DEPTH = Task(

@@ -344,7 +344,7 @@ def test_start_begins_around_a_policy_found_before():
 
 def test_rows_round_trip(uninterrupted):
     for told in uninterrupted[0].history:
-        again = lineage.told_from(json.loads(json.dumps(lineage.lineage_rows(told))))
+        again = lineage.result_from(json.loads(json.dumps(lineage.lineage_rows(told))))
         assert lineage.lineage_rows(again) == lineage.lineage_rows(told)
 
 

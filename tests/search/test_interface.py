@@ -1,4 +1,4 @@
-"""The ask/tell seam: spaces, keyed randomness, generations, the registry."""
+"""The ask/tell interface: spaces, keyed randomness, generations, the registry."""
 
 import numpy as np
 import pytest

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from scalarize.tasks.kinds import multiclass
 from scalarize.tasks.samples import TensorTable, split_indices
-from scalarize.tasks.task import Data, Domain, multiclass
+from scalarize.tasks.task import Data, Domain
 
 
 def domain(name: str, groups: list[int] | None, n: int) -> Domain:

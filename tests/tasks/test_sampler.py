@@ -14,9 +14,10 @@ from torch import Tensor
 from scalarize import methods
 from scalarize.learners.recipe import OptimizerRecipe, Recipe
 from scalarize.learners.supervised import SupervisedLearner
+from scalarize.tasks.kinds import regression
 from scalarize.tasks.sampler import Reader, Streams
 from scalarize.tasks.samples import Batch, Source, TensorTable
-from scalarize.tasks.task import Data, Domain, regression
+from scalarize.tasks.task import Data, Domain
 from scalarize.utils.errors import RequestError
 from scalarize.workloads.datasets.streamed import Streamed
 from scalarize.workloads.models.mlp import multi_head_mlp

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalarize.utils.errors import RequestError
-from scalarize.weights.policy import Policy, Segment
+from scalarize.weights.policy import Policy
+from scalarize.weights.segment import Segment
 
 
 @st.composite

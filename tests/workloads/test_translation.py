@@ -14,8 +14,8 @@ import torch
 
 from scalarize import workloads
 from scalarize.learners.supervised import SupervisedLearner
-from scalarize.runs import request as requests
-from scalarize.runs import train as training
+from scalarize.runs.request import TrainRequest
+from scalarize.runs.train import train
 from scalarize.tasks.samples import Batch
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError
@@ -51,9 +51,9 @@ def write(root: Path, count: int = 60) -> Path:
     return folder
 
 
-def request(root: Path, **more: Any) -> requests.TrainRequest:
+def request(root: Path, **more: Any) -> TrainRequest:
     settings = SMALL | {"model.dropout": more.pop("dropout", 0.1)}
-    return requests.TrainRequest(workload=NAME, data=str(root), settings=settings, **{"weights": EVEN, **more})
+    return TrainRequest(workload=NAME, data=str(root), settings=settings, **{"weights": EVEN, **more})
 
 
 EVEN = {"fr": 0.5, "zh": 0.5}
@@ -94,7 +94,7 @@ def test_one_batch_is_learned_to_near_zero_and_translated(tmp_path: Path) -> Non
 def test_a_training_learns_measures_and_continues_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "data")
     asked = request(tmp_path / "data", epochs=3, read_train="last")
-    whole = training.train(asked, tmp_path / "whole", "test")
+    whole = train(asked, tmp_path / "whole", "test")
     rows = files.read_lines(tmp_path / "whole/records.jsonl")
     losses = [r["value"] for r in rows if r["split"] == "train" and r["metric"] == "loss" and r["task"] == "fr"]
     assert losses[-1] < losses[0]
@@ -108,7 +108,7 @@ def test_a_training_learns_measures_and_continues_exactly(tmp_path: Path, monkey
     assert set(whole["train"]) == {"fr", "zh", "average"}
     assert not any(r["metric"] == "bleu" for r in rows if r["split"] == "validation")
 
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("scalarize.runs.train.CHECKPOINT_SECONDS", -1.0)
     learn, stopped = SupervisedLearner.train, RuntimeError("killed")
 
     def killed(self: Any, policy: Any, until: int) -> None:
@@ -119,8 +119,8 @@ def test_a_training_learns_measures_and_continues_exactly(tmp_path: Path, monkey
     with monkeypatch.context() as patch:
         patch.setattr(SupervisedLearner, "train", killed)
         with pytest.raises(RuntimeError, match="killed"):
-            training.train(asked, tmp_path / "resumed", "test")
-    again = training.train(asked, tmp_path / "resumed", "test", resume=True)
+            train(asked, tmp_path / "resumed", "test")
+    again = train(asked, tmp_path / "resumed", "test", resume=True)
     assert (tmp_path / "resumed/records.jsonl").read_bytes() == (tmp_path / "whole/records.jsonl").read_bytes()
     assert again["measures"] == whole["measures"]
     one, other = (files.load_tensors(tmp_path / f"{n}/checkpoints/selected.pt") for n in ("whole", "resumed"))
@@ -129,13 +129,13 @@ def test_a_training_learns_measures_and_continues_exactly(tmp_path: Path, monkey
 
 def test_rates_are_those_of_the_weights_and_a_method_of_gradients_trains(tmp_path: Path) -> None:
     write(tmp_path / "data")
-    training.train(request(tmp_path / "data", epochs=4, weights={"fr": 0.9, "zh": 0.1}), tmp_path / "rates", "test")
+    train(request(tmp_path / "data", epochs=4, weights={"fr": 0.9, "zh": 0.1}), tmp_path / "rates", "test")
     rows = files.read_lines(tmp_path / "rates/records.jsonl")
     counted = {t: sum(r["value"] for r in rows if r["metric"] == "units" and r["task"] == t) for t in EVEN}
     assert 5 < counted["fr"] / counted["zh"] < 15
     for k, method in enumerate(("mgda", "rlw")):
         asked = request(tmp_path / "data", epochs=1, weights=None, method=method)
-        result = training.train(asked, tmp_path / f"method-{k}", "test")
+        result = train(asked, tmp_path / f"method-{k}", "test")
         assert math.isfinite(result["test"]["average"])
 
 

@@ -1,1 +1,1 @@
-"""Records -> tables: statistics, comparison, Pareto fronts, conflicts, cost. Imports no torch."""
+"""From records to tables: statistics, comparisons, Pareto fronts, conflicts, cost. Imports no torch."""

@@ -1,7 +1,8 @@
-"""Pairs of tasks at several model sizes: gains over single-task models, the best weight, and whether sizes agree.
+"""Pairs of tasks at several model sizes: gains over single-task models, best weights, and agreement between sizes.
 
-Scores are metrics, negated where lower is better, so that a positive gain always is one (Royer et al. 2023, appendix
-2.1). The best weight is chosen on the validation split (the paper: on the test split), the mean over seeds deciding.
+Scores are metrics, negated if lower is better, so that a positive gain is always an improvement (Royer et al. 2023,
+appendix 2.1). The best weight is chosen by the mean over seeds on the validation split (in the paper: on the test
+split).
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ UNIFORM = 0.5
 
 
 def points(results: pd.DataFrame) -> pd.DataFrame:
-    """A row a pair, size, weight and seed from rows a training and task.
+    """Return one row per pair, size, weight and seed, from one row per training and task.
 
-    results: pair (``a|b``), first, second, size, depth, width, p (the weight of ``first``; 1 or 0 for a model of one
-    task alone), seed, task, sign, parameters and the splits. Adds to each row the scores of both tasks
-    (``first_test``, ``second_test``, ...), and those of the single-task models of the same seed (``base_...``).
+    Args:
+        results: columns pair (``a|b``), first, second, size, depth, width, p (the weight of ``first``; 1 or 0 for a
+            model of one task alone), seed, task, sign, parameters and the splits.
+
+    Returns:
+        The rows with the scores of both tasks (``first_test``, ``second_test``, ...) and those of the single-task
+        models of the same seed (``base_...``).
     """
     scored = results.assign(**{split: results["sign"] * results[split] for split in SPLITS})
     own, keys = [], [*SETTING, "seed"]
@@ -49,14 +54,16 @@ def points(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_weight(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a pair and size: ``p_star``, the weight with the best mean validation average."""
+    """Return one row per pair and size: ``p_star``, the weight with the best mean validation average."""
     means = table.groupby([*SETTING, "p"])["average_validation"].mean().reset_index()
     chosen = means.loc[means.groupby(SETTING)["average_validation"].idxmax()]
     return chosen.rename(columns={"p": "p_star"})[[*SETTING, "p_star"]].reset_index(drop=True)
 
 
 def gains(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a pair, size and seed: at ``p_star``, test (and train) score minus that of the single-task models."""
+    """Return one row per pair, size and seed: test (and train) score at ``p_star`` minus that of the single-task
+    models.
+    """
     at = table.merge(best_weight(table), on=SETTING)
     at = at[np.isclose(at["p"], at["p_star"])].reset_index(drop=True)
     columns = {}
@@ -67,15 +74,16 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def heat(found: pd.DataFrame) -> pd.DataFrame:
-    """:func:`gains` averaged over seeds: a row a pair and size, smallest model first (figure 2)."""
+    """Average :func:`gains` over seeds: one row per pair and size, smallest model first (figure 2)."""
     values = ["p_star", "gain_first", "gain_second", "gain_average"]
     means = found.groupby([*SETTING, "parameters"])[values].mean().reset_index()
     return means.sort_values(["pair", "parameters"], kind="stable").reset_index(drop=True)
 
 
 def trend(found: pd.DataFrame) -> Interval:
-    """Change of the average gain when the number of parameters doubles: least squares a pair and seed, the mean over
-    pairs a seed, the interval over seeds. (Claim C1: above 0.)
+    """Return the change of the average gain when the number of parameters doubles (claim C1: above 0).
+
+    It is a least-squares slope per pair and seed, averaged over pairs; the interval is over seeds.
     """
 
     def slope(own: pd.DataFrame) -> float:
@@ -85,15 +93,16 @@ def trend(found: pd.DataFrame) -> Interval:
 
 
 def level(found: pd.DataFrame, largest: bool) -> Interval:
-    """The average gain of the largest (else the smallest) model, the mean over pairs, the interval over seeds."""
+    """Return the average gain of the largest (or the smallest) model: mean over pairs, interval over seeds."""
     pick = found.groupby("pair")["parameters"].transform("max" if largest else "min")
     return _over_seeds(found[found["parameters"] == pick], ["pair", "seed"], lambda own: own["gain_average"].mean())
 
 
 def agreement(table: pd.DataFrame) -> pd.DataFrame:
-    """Rank correlation (Spearman) of the test average over p between two sizes: a row a pair, two sizes and seed.
+    """Return Spearman's rank correlation, over p, of the test averages of two sizes: one row per pair, two sizes and
+    seed.
 
-    NaN where one side is constant.
+    NaN if one side is constant.
     """
     rows = []
     for (pair, seed), own in table.groupby(["pair", "seed"]):
@@ -105,14 +114,16 @@ def agreement(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def spread(table: pd.DataFrame) -> Interval:
-    """What choosing p matters: best minus worst test average over inner p, the mean over pairs and sizes."""
+    """Return the effect of the choice of p: best minus worst test average over inner p, mean over pairs and sizes."""
     return _over_seeds(
         table, [*SETTING, "seed"], lambda own: float(own["average_test"].max() - own["average_test"].min())
     )
 
 
 def transfer(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a pair, size (all but the smallest) and seed: test average at the smallest model's best weight and at
+    """Return the gain of a small model's best weight on larger models.
+
+    One row per pair, size (all but the smallest) and seed: the test average at the smallest model's best weight and at
     the size's own, each minus that at the uniform weight (the inner p nearest to it).
     """
     chosen = best_weight(table).merge(table[[*SETTING, "parameters"]].drop_duplicates(), on=SETTING)
@@ -139,7 +150,7 @@ def transfer(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_seeds(frame: pd.DataFrame, column: str) -> Interval:
-    """The mean of ``column`` a seed over everything else, and the interval over seeds."""
+    """Return the mean of ``column`` with its interval over seeds; all else is averaged per seed."""
     return statistics.t_interval(frame.groupby("seed")[column].mean().tolist())
 
 

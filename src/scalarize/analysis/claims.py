@@ -1,4 +1,4 @@
-"""A claim on trial: numbers that lie above 0 if it is true, their intervals, and a verdict by one rule."""
+"""Verdicts on claims: numbers that lie above 0 if a claim is true, their intervals, and one rule."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scalarize.analysis.study_tables import StudyTable
 IntervalAt = Callable[[float], Interval | Difference]  # confidence -> mean with its interval
 Verdict = Literal["supported", "not supported", "undecided"]
 
-# All parts must be above 0 for the first verdict, so nothing is corrected there; any one below 0 does for the second.
+# The first verdict needs all parts above 0, so it needs no correction; for the second, one part below 0 is enough.
 RULE = (
     "Each part of a claim is a number that lies above 0 if the claim is true. Supported: the 95 % intervals of all its "
     "parts lie above 0. Not supported: the interval of at least one part lies below 0, each at 95 % for all parts "
@@ -23,9 +23,12 @@ COLUMNS = ("claim", "where", "part", "mean", "low", "high", "upper", "units", "v
 
 
 def table(claims: Mapping[tuple[str, str], Mapping[str, IntervalAt]]) -> StudyTable:
-    """``claims``: (claim, where it was tried) -> part -> its number. A row a part, and a sentence a claim.
+    """Return one row per part of each claim, and one sentence per claim.
 
-    ``low`` and ``high``: the 95 % interval; ``upper``: its upper end at the confidence corrected for all parts.
+    ``low`` and ``high`` are the 95 % interval; ``upper`` is its upper end at the confidence corrected for all parts.
+
+    Args:
+        claims: (claim, data it was tested on) to part to its number.
     """
     rows: list[dict[str, Any]] = []
     findings = []
@@ -43,14 +46,15 @@ def table(claims: Mapping[tuple[str, str], Mapping[str, IntervalAt]]) -> StudyTa
 
 
 def verdict(parts: Sequence[Mapping[str, Any]]) -> Verdict:
-    """By ``RULE``, from ``low`` and ``upper`` of each part. NaN (too few units) decides nothing."""
+    """Apply ``RULE`` to ``low`` and ``upper`` of each part. NaN (too few units) decides nothing."""
     if parts and all(part["low"] > 0 for part in parts):
         return "supported"
     return "not supported" if any(part["upper"] < 0 for part in parts) else "undecided"
 
 
 def together(verdicts: Sequence[str]) -> Verdict:
-    """Over several data sets: one verdict where all that are decided say it and, to be supported, all are decided.
+    """Combine the verdicts on several data sets: the one that all decided ones share; "supported" only if all are
+    decided.
 
     >>> together(["supported", "undecided"])
     'undecided'

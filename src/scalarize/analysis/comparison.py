@@ -1,7 +1,7 @@
 """From single runs to the rows and verdicts of ``compare``.
 
-The unit of every interval and test is what was drawn anew: a search where runs are retrains of searches (their mean
-is taken first, so the search's own variance counts), else a seed.
+The unit of every interval and test is what was drawn anew: a search, if runs are retrains of searches (their mean is
+taken first, so the variance of the search counts), otherwise a seed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Outcome = Literal["wins", "ties", "loses"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """``first`` against ``second`` on the average: the outcome for ``first``, and the numbers it rests on.
+    """The outcome for ``first`` against ``second`` on the average metric, and the numbers it is based on.
 
-    difference: first - second in the metric's own units. p: corrected over the ``family`` pairs tested together.
-    detectable: the true difference that these runs would find 4 times in 5, before correction.
+    ``difference`` is first - second in the metric's own units; ``p`` is corrected over the ``family`` pairs that are
+    tested together; ``detectable`` is the true difference that these runs would find 4 times in 5, before correction.
     """
 
     first: str
@@ -42,7 +42,7 @@ class Verdict:
 
 
 def methods_of(runs: Sequence[Run]) -> list[str]:
-    """The methods in order of their first run. Raises RequestError for no run, doubled runs, or unequal tasks."""
+    """Return the methods in order of their first run. Raises RequestError for no run, double runs or unequal tasks."""
     if not runs:
         raise RequestError("nothing to compare: no runs")
     tasks = list(runs[0]["test"])
@@ -59,7 +59,7 @@ def methods_of(runs: Sequence[Run]) -> list[str]:
 
 
 def units(runs: Sequence[Run], method: str, task: str | None = None) -> dict[Unit, float]:
-    """One value a search or seed: the average metric, or that of ``task``; retrains of a search are averaged."""
+    """Return one value per search or seed: the average metric, or that of ``task``; retrains are averaged."""
     values: dict[Unit, list[float]] = {}
     for run in runs:
         if run["method"] == method:
@@ -71,9 +71,9 @@ def units(runs: Sequence[Run], method: str, task: str | None = None) -> dict[Uni
 
 
 def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """One row a method, in order of first appearance: the ``rows`` of ``compare --json``.
+    """Return one row per method, in order of first appearance: the ``rows`` of ``compare --json``.
 
-    ``trainings`` adds what each run cost, and ``search_trainings`` once a search. ``runs`` counts the runs behind
+    ``trainings`` sums the cost of each run, and ``search_trainings`` once per search. ``runs`` counts the runs behind
     the row, ``searches`` the searches (None without), ``seeds`` the seeds that they used.
     """
     table = []
@@ -101,7 +101,7 @@ def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
 def difference(
     first: Mapping[Unit, float], second: Mapping[Unit, float], confidence: float = statistics.CONFIDENCE
 ) -> Difference:
-    """first - second: paired over common units where one side's units all occur on the other (2 at least)."""
+    """Return first - second: paired over common units if all units of one side occur on the other (at least 2)."""
     common = [unit for unit in first if unit in second]
     if len(common) >= 2 and len(common) == min(len(first), len(second)):
         return statistics.paired_difference([first[u] for u in common], [second[u] for u in common], confidence)
@@ -109,10 +109,10 @@ def difference(
 
 
 def compare(runs: Sequence[Run], focus: str | None = None, lower_is_better: bool = False) -> list[Verdict]:
-    """A verdict a pair on the average metric.
+    """Return one verdict per pair on the average metric.
 
-    Without ``focus`` all pairs are corrected together. With it, its pairs were the question: they come first and are
-    corrected among themselves, the others among theirs. Raises RequestError for a focus without runs.
+    Without ``focus`` all pairs are corrected together. With it, its pairs come first and are corrected among
+    themselves, the others among theirs. Raises RequestError for a focus without runs.
     """
     methods = methods_of(runs)
     if focus is not None and focus not in methods:
@@ -135,18 +135,18 @@ def compare(runs: Sequence[Run], focus: str | None = None, lower_is_better: bool
 
 
 def sentences(runs: Sequence[Run], focus: str | None = None, lower_is_better: bool = False) -> list[str]:
-    """The ``verdicts`` of ``compare --json``: one plain sentence a pair."""
+    """Return the ``verdicts`` of ``compare --json``: one plain sentence per pair."""
     return [verdict.sentence for verdict in compare(runs, focus, lower_is_better)]
 
 
 def display_scale(runs: Sequence[Run]) -> float:
-    """100 where every metric lies in [0, 1] (numbers are shown in points, as in the papers), else 1."""
+    """Return 100 if every metric lies in [0, 1] (numbers are shown in points, as in the papers), else 1."""
     shown = [v for run in runs for v in (run["average"], *run["test"].values()) if v is not None and math.isfinite(v)]
     return 100.0 if all(0 <= v <= 1 for v in shown) else 1.0
 
 
 def best(table: Sequence[Mapping[str, Any]], lower_is_better: Collection[str] = ()) -> dict[str | None, set[str]]:
-    """For each task (None: the average) the methods with the best mean; ties to 1e-12 share it."""
+    """Return the methods with the best mean for each task (None: the average); ties to 1e-12 share it."""
     found: dict[str | None, set[str]] = {}
     for task in (None, *(table[0]["tasks"] if table else ())):
         cells = {row["method"]: (row["average"] if task is None else row["tasks"][task])["mean"] for row in table}

@@ -1,7 +1,7 @@
-"""Conflicting gradients over a training: how many, between which tasks, and what changes them.
+"""Conflicting gradients over a training: their share, the tasks between which they occur, and the factors behind them.
 
-Input are the rows of a probe with the labels of their runs: run, seed, epoch, task (``a|b``), metric ``conflict``
-(a share of the looked-at steps), ``conflict:LAYER``, and the training losses.
+Inputs are the rows of a probe with the labels of their runs: run, seed, epoch, task (``a|b``), metric ``conflict`` (a
+share of the probed steps), ``conflict:LAYER``, and the training losses.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from scalarize.analysis import statistics
 from scalarize.analysis.statistics import Interval
 
 
-def per_epoch(courses: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    """A row a run and epoch: ``share`` of conflicting pairs, and the mean training ``loss``, beside the labels."""
+def per_epoch(curves: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """Return one row per run and epoch: ``share`` of conflicting pairs, mean training ``loss``, and the labels."""
     keys = ["run", "seed", *labels, "epoch"]
-    share = courses[courses["metric"] == "conflict"].groupby(keys, dropna=False)["value"].mean().rename("share")
-    loss = courses[courses["metric"] == "loss"].groupby(keys, dropna=False)["value"].mean().rename("loss")
+    share = curves[curves["metric"] == "conflict"].groupby(keys, dropna=False)["value"].mean().rename("share")
+    loss = curves[curves["metric"] == "loss"].groupby(keys, dropna=False)["value"].mean().rename("loss")
     return pd.concat([share, loss], axis=1).dropna(subset=["share"]).reset_index()
 
 
 def per_run(epochs: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    """A row a run: the mean ``share`` over its epochs, and those of its first and last epoch."""
+    """Return one row per run: the mean ``share`` over its epochs, and those of its first and last epoch."""
     ordered = epochs.sort_values("epoch", kind="stable").groupby(["run", "seed", *labels], dropna=False)["share"]
     return ordered.agg(share="mean", start="first", end="last").reset_index()
 
 
 def axis_variance(runs: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
-    """Royer et al. 2023, figure 5a: variance of ``share`` along one axis with the others fixed, the median over
-    settings; a row an axis and seed. The axis ``seed`` (one row) is what chance alone does.
+    """Return the variance of ``share`` along each axis with the others fixed (Royer et al. 2023, figure 5a).
 
-    Settings with one value of the axis say nothing; an axis without any variance to see is left out.
+    One row per axis and seed, the median over settings; the axis ``seed`` (one row) shows the effect of chance.
+    Settings with one value of the axis are left out, and so is an axis without any setting that varies.
     """
     rows = []
     for axis in axes:
@@ -54,29 +54,29 @@ def _median_variance(runs: pd.DataFrame, axis: str, others: Sequence[str]) -> fl
 
 
 def ratio(variances: pd.DataFrame, first: str, second: str) -> Interval:
-    """log10 of the variance along ``first`` over that along ``second``, paired by seed; interval over seeds."""
+    """Return log10 of the variance along ``first`` over that along ``second``, paired by seed, with its interval."""
     table = variances[variances["axis"].isin([first, second])].pivot(index="seed", columns="axis", values="variance")
     table = table.clip(lower=1e-12).dropna()
     return statistics.t_interval(np.log10(table[first] / table[second]).tolist())
 
 
-def pairs(courses: pd.DataFrame) -> pd.DataFrame:
-    """Figure 5b: a row a pair of tasks (a, b): the share, median over epochs, mean over runs."""
-    rows = courses[courses["metric"] == "conflict"]
+def pairs(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per pair of tasks (a, b): the share, median over epochs, mean over runs (figure 5b)."""
+    rows = curves[curves["metric"] == "conflict"]
     median = rows.groupby(["task", "run"], sort=False)["value"].median().groupby("task", sort=False).mean()
     names = median.index.str.split("|", n=1)
     return pd.DataFrame({"a": names.str[0], "b": names.str[1], "share": median.to_numpy()})
 
 
-def layers(courses: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    """A row a layer and setting of the labels: the mean share over epochs, pairs and runs."""
-    rows = courses[courses["metric"].str.startswith("conflict:")]
+def layers(curves: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """Return one row per layer and setting of the labels: the mean share over epochs, pairs and runs."""
+    rows = curves[curves["metric"].str.startswith("conflict:")]
     rows = rows.assign(layer=rows["metric"].str.removeprefix("conflict:"))
     return rows.groupby([*labels, "layer"], dropna=False, sort=False)["value"].mean().rename("share").reset_index()
 
 
 def relation(runs: pd.DataFrame, score: pd.Series[float]) -> float:
-    """Rank correlation over runs between the mean share of conflicts and the final score (index: run)."""
+    """Return the rank correlation over runs between the mean share of conflicts and the final score (index: run)."""
     joined = runs.set_index("run")["share"].to_frame().join(score.rename("score"), how="inner")
     if joined["share"].nunique() < 2 or joined["score"].nunique() < 2:
         return float("nan")

@@ -1,4 +1,4 @@
-"""Courses over epochs: metrics, losses and weights of runs, scores of searches."""
+"""Curves over epochs: metrics, losses and weights of runs, scores of searches."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from scalarize.analysis.read_runs import Run
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 
-MOST_EPOCHS = 100_000  # beyond it a file is taken for damaged: a course is drawn epoch by epoch
+MOST_EPOCHS = 100_000  # a file with more is taken for damaged: a curve is drawn epoch by epoch
 
 
 def objectives(records: pd.DataFrame) -> pd.Series[str]:
-    """What each row's weight is over: the task, the domain where all rows share a task, else ``domain/task``."""
+    """Return the objective of each row: the task; the domain if all rows share a task; else ``domain/task``."""
     if records["domain"].nunique() <= 1:
         return records["task"]
     if records["task"].nunique() <= 1:
@@ -24,13 +24,13 @@ def objectives(records: pd.DataFrame) -> pd.Series[str]:
 
 
 def metric(run: Run, split: str = "validation") -> pd.DataFrame:
-    """Epoch x objective: the first metric of each objective on ``split``; empty where nothing was measured."""
+    """Return epoch x objective: the first metric of each objective on ``split``; empty if nothing was measured."""
     rows = run.records[(run.records["split"] == split) & ~run.records["metric"].isin(["loss", "weight"])]
     return _by_epoch(rows)
 
 
 def loss(run: Run, split: str = "train") -> pd.DataFrame:
-    """Epoch x objective: the loss on ``split``."""
+    """Return epoch x objective: the loss on ``split``."""
     return _by_epoch(run.records[(run.records["split"] == split) & (run.records["metric"] == "loss")])
 
 
@@ -41,10 +41,10 @@ def _by_epoch(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def weights(run: Run) -> pd.DataFrame:
-    """Epoch x objective: weights in use, averaged over each epoch's steps; a recorded row holds until the next.
+    """Return epoch x objective: the weights in use, averaged over each epoch's steps; a row holds until the next.
 
-    Index k is the epoch from k to k + 1. Empty for a run that recorded no weights. Raises RequestError where the
-    records would have more epochs than any run.
+    Index k is the epoch from k to k + 1. Empty for a run that recorded no weights. Raises RequestError if the records
+    would have more epochs than any run.
     """
     records = run.records
     rows = records[(records["split"] == "train") & (records["metric"] == "weight")]
@@ -69,19 +69,19 @@ def weights(run: Run) -> pd.DataFrame:
 
 
 def _steps_per_epoch(records: pd.DataFrame) -> float:
-    """From rows at the end of an epoch (losses, metrics); one step an epoch where there are none."""
+    """Return the steps per epoch by the rows at the end of epochs (losses, metrics); 1 if there are none."""
     ends = records[(records["metric"] != "weight") & (records["epoch"] > 0) & (records["step"] > 0)]
     return float((ends["step"] / ends["epoch"]).median()) if len(ends) else 1.0
 
 
 def shares(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows scaled to sum 1, negative weights taken as 0: what can be stacked."""
+    """Scale rows to sum 1, with negative weights taken as 0, so that they can be stacked."""
     clipped = frame.clip(lower=0)
     return clipped.div(clipped.sum(axis=1).replace(0, np.nan), axis=0)
 
 
 def policy_weights(policy: Policy) -> pd.DataFrame:
-    """Epoch x task: the simplex weights of a policy; index k is the epoch from k to k + 1.
+    """Return epoch x task: the simplex weights of a policy; index k is the epoch from k to k + 1.
 
     Raises RequestError for a policy with more epochs than any training.
     """
@@ -92,7 +92,7 @@ def policy_weights(policy: Policy) -> pd.DataFrame:
 
 
 def band(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Epoch x (mean, low, high): the average over objectives of each run, then mean and extremes over runs."""
+    """Return epoch x (mean, low, high): each run averaged over objectives, then mean and extremes over runs."""
     averages = [frame.mean(axis=1, skipna=False) for frame in frames if not frame.empty]
     if not averages:
         return pd.DataFrame(columns=["mean", "low", "high"])
@@ -101,7 +101,7 @@ def band(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def generations(lineage: pd.DataFrame) -> pd.DataFrame:
-    """A row a generation: epoch, best, median and worst score of its members, NaN scores left out."""
+    """Return one row per generation: epoch, best, median and worst score of its members, without NaN scores."""
     grouped = lineage.groupby("generation")
     scores = grouped["score"]
     return pd.DataFrame(

@@ -1,4 +1,4 @@
-"""Many models of one problem: which are not dominated, who made them, and how much tuning decides."""
+"""Many models of one problem: the non-dominated ones, the methods that made them, and the effect of tuning."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ MODEL = ["run", "row", "weight", "rate", "value", "seed"]
 
 
 def plane(measures: pd.DataFrame, x: tuple[str, str], y: tuple[str, str], split: str = "test") -> pd.DataFrame:
-    """A row a model: MODEL, ``x`` and ``y``, the metrics (task, name) on ``split``, and ``front``: not dominated.
+    """Return one row per model: MODEL, ``x`` and ``y`` (metrics on ``split``), and ``front``: True if not dominated.
 
-    Models without a finite value of both are left out.
+    Models without a finite value of both metrics are left out.
     """
     frame = measures.drop_duplicates("run")[MODEL].set_index("run")
     directions = []
@@ -28,8 +28,8 @@ def plane(measures: pd.DataFrame, x: tuple[str, str], y: tuple[str, str], split:
     return known.assign(front=front).reset_index()
 
 
-def who_is_ahead(frame: pd.DataFrame, reference: str) -> str:
-    """How many of the models on the front are those of ``reference``, in a sentence."""
+def front_in_words(frame: pd.DataFrame, reference: str) -> str:
+    """Say in a sentence how many models on the front are those of ``reference``."""
     front = frame[frame["front"]]
     own = int((front["row"] == reference).sum())
     others = front.loc[front["row"] != reference, "row"].value_counts()
@@ -39,8 +39,10 @@ def who_is_ahead(frame: pd.DataFrame, reference: str) -> str:
 
 
 def averages(results: pd.DataFrame) -> pd.DataFrame:
-    """A row a model: MODEL, and the mean over tasks of ``validation`` and ``test`` in percent of error (100 - 100 x
-    metric where higher is better, 100 x metric where lower is). A model has no mean where a task has no number.
+    """Return one row per model: MODEL, and the mean error over tasks of ``validation`` and ``test``, in percent.
+
+    The error is 100 - 100 x metric if higher is better, and 100 x metric if lower is. A model has no mean if a task has
+    no number.
     """
     found = results.copy()
     for split in ("validation", "test"):
@@ -51,14 +53,16 @@ def averages(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def best(models: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Of each group of ``keys`` the model with the least validation error; its ``test`` was not looked at."""
+    """Return the model with the least validation error of each group of ``keys``; ``test`` plays no part."""
     known = models.dropna(subset="validation")  # a group without any has no best model
     places = known.groupby(keys, sort=False, dropna=False)["validation"].idxmin()
     return models.loc[places].reset_index(drop=True)
 
 
 def spread(models: pd.DataFrame) -> list[str]:
-    """The deviation of the test error over the grid's points beside that over rows, each at its best point."""
+    """Return the deviation of the test error over the points of the grid, beside that over rows, each at its best
+    point.
+    """
     within = float(models.groupby("row")["test"].std().median())
     between = float(best(models, ["row"])["test"].std())
     if math.isnan(within) or math.isnan(between):

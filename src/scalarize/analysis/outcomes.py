@@ -1,4 +1,4 @@
-"""What named rows reached: averages with intervals, verdicts against one of them, relative gains over single tasks."""
+"""Results of named rows: averages with intervals, verdicts against one of them, gains over single-task models."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 
 from scalarize.analysis import comparison, statistics
-from scalarize.analysis.statistics import said
+from scalarize.analysis.statistics import in_words
 from scalarize.analysis.study_tables import StudyTable
 
 
 def records(frame: pd.DataFrame, value: str = "test") -> list[dict[str, Any]]:
-    """Rows (row, seed, run, task, ``value``) as :mod:`scalarize.analysis.comparison` reads them; a run, its tasks."""
+    """Convert rows (row, seed, run, task, ``value``) to the runs that :mod:`scalarize.analysis.comparison` reads."""
     found = []
     for _, own in frame.groupby("run", sort=False):
         head = own.iloc[0]
@@ -28,12 +28,12 @@ def table(
     title: str,
     focus: str,
     lower_is_better: bool = False,
-    printed: Mapping[str, float] | None = None,
+    reported: Mapping[str, float] | None = None,
     note: str = "",
 ) -> StudyTable:
-    """Mean and interval of every row, beside the paper's average; ``focus`` against each other row in words.
+    """Return mean and interval of every row, beside the paper's average; verdicts of ``focus`` against each other row.
 
-    Intervals are Student's; beside that of the average stands the bootstrap's, which is too short for few seeds.
+    Intervals are Student's; for the average the bootstrap's is given as well, which is too short for few seeds.
     """
     rows = []
     for row in comparison.rows(runs):
@@ -41,14 +41,16 @@ def table(
         for task, cell in {"average": row["average"], **row["tasks"]}.items():
             numbers = {k: cell[k] for k in ("mean", "low", "high", "deviation")}
             shown = {"seeds": row["seeds"], "trainings": row["trainings"]}
-            paper = (printed or {}).get(row["method"]) if task == "average" else None
-            further = {"bootstrap_low": resampled.low, "bootstrap_high": resampled.high} if task == "average" else {}
-            rows.append({"method": row["method"], "task": task, **numbers, **further, **shown, "paper": paper})
+            paper = (reported or {}).get(row["method"]) if task == "average" else None
+            extra = {"bootstrap_low": resampled.low, "bootstrap_high": resampled.high} if task == "average" else {}
+            rows.append({"method": row["method"], "task": task, **numbers, **extra, **shown, "paper": paper})
     return StudyTable("comparison", title, pd.DataFrame(rows), note, tuple(verdicts(runs, focus, lower_is_better)))
 
 
 def verdicts(runs: Sequence[Mapping[str, Any]], focus: str, lower_is_better: bool = False) -> list[str]:
-    """Who beats ``focus`` at all, then ``focus`` against each other row (Holm's correction over these pairs)."""
+    """Compare all rows with ``focus``: those better than it, then ``focus`` against each (Holm's correction over these
+    pairs).
+    """
     everything = comparison.compare(runs, focus, lower_is_better)
     pairs = [v for v in everything if focus in (v.first, v.second)]
     better = [v.second for v in pairs if v.outcome == "loses"]
@@ -59,8 +61,10 @@ def verdicts(runs: Sequence[Mapping[str, Any]], focus: str, lower_is_better: boo
 
 
 def gains(measures: pd.DataFrame, single: pd.DataFrame, value: str = "test") -> pd.DataFrame:
-    """Delta_m of each run in percent: the mean over metrics of the relative gain over the single-task model of the
-    same seed (Maninis et al. 2019, equation 4). Rows (row, seed, run, task ``delta``, ``value``).
+    """Return Delta_m of each run in percent: the mean over metrics of the relative gain over the single-task model.
+
+    The single-task model has the same seed (Maninis et al. 2019, equation 4). Rows (row, seed, run, task ``delta``,
+    ``value``).
     """
     keys = ["seed", "task", "metric"]
     both = measures.merge(single[[*keys, value]], on=keys, suffixes=("", "_single"))
@@ -71,7 +75,7 @@ def gains(measures: pd.DataFrame, single: pd.DataFrame, value: str = "test") -> 
 
 
 def contrast(frame: pd.DataFrame, value: str, first: str, second: str) -> tuple[pd.DataFrame, list[str]]:
-    """``value`` by row and kind with intervals, and the kind ``first`` against ``second`` paired by seed, in words."""
+    """Return ``value`` by row and kind with intervals; compare the kinds ``first`` and ``second`` paired by seed."""
     rows, sentences, p_values, gaps = [], [], [], []
     for (row, kind), own in frame.groupby(["row", "kind"], sort=False):
         rows.append({"row": row, "kind": kind} | statistics.t_interval(own[value].tolist()).to_dict())
@@ -86,6 +90,6 @@ def contrast(frame: pd.DataFrame, value: str, first: str, second: str) -> tuple[
             p_values.append(gap.p)
     for (row, interval), p in zip(gaps, statistics.holm(p_values), strict=True):
         verdict = "a difference" if p < statistics.ALPHA else "not distinguishable"
-        text = f"{row}: {first} minus {second} {said(interval)}, corrected p = {p:.3f}: {verdict}."
+        text = f"{row}: {first} minus {second} {in_words(interval)}, corrected p = {p:.3f}: {verdict}."
         sentences.append(text)
     return pd.DataFrame(rows), sentences

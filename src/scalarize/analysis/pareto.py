@@ -1,4 +1,4 @@
-"""Pareto fronts and hypervolume (moocore's algorithms)."""
+"""Pareto fronts and hypervolume, by moocore's algorithms."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ def _points(points: ArrayLike, maximise: bool | Sequence[bool]) -> tuple[NDArray
 
 
 def nondominated(points: ArrayLike, maximise: bool | Sequence[bool] = True) -> NDArray[np.bool_]:
-    """(N, M) points -> (N,) True where no other point is at least as good everywhere and better somewhere.
+    """Return a mask (N,) of the points (N, M) that no other point dominates.
 
-    Equal points are all kept. Raises RequestError for NaN or a wrong shape.
+    A point dominates another if it is at least as good everywhere and better somewhere. Equal points are all kept.
+    Raises RequestError for NaN or a wrong shape.
     """
     import moocore
 
@@ -36,10 +37,10 @@ def nondominated(points: ArrayLike, maximise: bool | Sequence[bool] = True) -> N
 
 
 def hypervolume(points: ArrayLike, reference: ArrayLike, maximise: bool | Sequence[bool] = True) -> float:
-    """The volume between the front of ``points`` (N, M) and a fixed ``reference`` (M,), the worst corner.
+    """Return the volume between the front of ``points`` (N, M) and a fixed ``reference`` (M,), the worst corner.
 
-    The reference must be the same for all sets that are compared; points that do not beat it everywhere add nothing.
-    Raises RequestError where the reference has another number of objectives.
+    The reference must be the same for all sets that are compared; points that are not better than it everywhere add
+    nothing. Raises RequestError if the reference has another number of objectives.
     """
     import moocore
 

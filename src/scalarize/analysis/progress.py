@@ -1,4 +1,4 @@
-"""How far runs, searches and comparisons are, read from directories that others may be writing at this moment."""
+"""Progress of runs, searches and comparisons, read from directories that others may be writing at this moment."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ BARS = "▁▂▃▄▅▆▇█"
 
 @dataclass(frozen=True)
 class RunState:
-    """One directory. kind: train, search or compare; epoch: the last one finished by all; epochs: of how many, None
-    where the directory does not say; course: what is to be seen of it, oldest first (``measure``: a run's mean
-    validation loss by epoch, a search's best score by generation)."""
+    """The state of one directory.
+
+    ``kind`` is train, search or compare; ``epoch`` is the last one that all have finished, of ``epochs`` (None if the
+    directory does not say); ``course`` holds the values to show, oldest first (``measure``: the mean validation loss of
+    a run by epoch, the best score of a search by generation).
+    """
 
     path: Path
     kind: str
@@ -33,7 +36,7 @@ class RunState:
 
     @property
     def line(self) -> str:
-        """For people: what, how far, and the course as bars with its last value."""
+        """Return a line of text: name, progress, and the curve as bars with its last value."""
         of = "" if self.epochs is None else f"/{self.epochs}"
         far = "finished" if self.finished else f"epoch {self.epoch}{of}" if self.course else "under way"
         shown = f"  {bars(self.course)} {self.measure} {self.course[-1]:.4f}" if self.course else ""
@@ -41,17 +44,16 @@ class RunState:
 
 
 def read(place: Path) -> list[RunState]:
-    """A state for every run, search and comparison in ``place`` and below, in order of their names.
+    """Return a state for every run, search and comparison in ``place`` and below, in order of their names.
 
-    Lines that are half written, and files that are not there yet, count as not there. Raises RequestError where
-    ``place`` is no directory.
+    Half-written lines and missing files are ignored. Raises RequestError if ``place`` is not a directory.
     """
     readers.check_place(place)
     return list(_states(place))
 
 
 def bars(values: tuple[float, ...], width: int = 24) -> str:
-    """The last ``width`` values as bars between their least and greatest."""
+    """Draw the last ``width`` values as bars between their least and greatest."""
     shown = [v for v in values[-width:] if math.isfinite(v)]
     if not shown:
         return ""
@@ -101,13 +103,13 @@ def _comparison(path: Path, config: Mapping[str, Any], finished: bool) -> RunSta
 
 
 def _count(row: Mapping[str, Any], key: str) -> int:
-    """A whole number; 0 where the row has none."""
+    """Return a whole number of the row; 0 if it has none."""
     value = row.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def _epochs(config: Mapping[str, Any]) -> int | None:
-    """How many epochs a configuration asks for, where it says so."""
+    """Return the epochs that a configuration asks for, if it says so."""
     for part in (config.get("request"), config.get("recipe")):
         if isinstance(part, Mapping) and isinstance(part.get("epochs"), int):
             return int(part["epochs"])
@@ -115,7 +117,7 @@ def _epochs(config: Mapping[str, Any]) -> int | None:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    """A mapping in YAML (or JSON, which is YAML); empty where it cannot be read yet."""
+    """Return a mapping in YAML (or JSON, which is YAML); empty if it cannot be read yet."""
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError, RecursionError, ValueError):
@@ -124,7 +126,7 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """The rows that are whole."""
+    """Return the complete rows."""
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError):

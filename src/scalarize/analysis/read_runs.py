@@ -1,4 +1,4 @@
-"""What directories hold: training runs, searches and comparisons, read from their files and nothing else."""
+"""Reading of directories: training runs, searches and comparisons, from their files and nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NUMBERS = ("step", "epoch", "value")
 
 @dataclass(frozen=True)
 class Run:
-    """One training. ``method`` is what a table calls it; ``result`` the JSON of ``train``."""
+    """One training. ``method`` is its name in tables; ``result`` the JSON of ``train``."""
 
     path: Path
     method: str
@@ -38,7 +38,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Search:
-    """One search. lineage: a frame with a row a member and generation."""
+    """One search. ``lineage`` is a frame with one row per member and generation."""
 
     path: Path
     config: Mapping[str, Any]
@@ -68,8 +68,9 @@ class RunsFound:
 
 
 def read(directories: Sequence[str | Path]) -> RunsFound:
-    """Everything in ``directories`` and below. Raises RequestError naming the file for anything missing or damaged,
-    and the directories where they hold no run at all.
+    """Read everything in ``directories`` and below.
+
+    Raises RequestError that names a missing or damaged file, or the directories if they hold no run at all.
     """
     places = [Path(d) for d in directories]
     for place in places:
@@ -95,19 +96,19 @@ def read(directories: Sequence[str | Path]) -> RunsFound:
 
 
 def find(place: Path) -> Iterator[tuple[Path, str]]:
-    """(directory, kind) of every outermost comparison, search or run in ``place``, in order of their names."""
+    """Return (directory, kind) of every outermost comparison, search or run in ``place``, in order of their names."""
     for path, below, names in os.walk(place):
         below.sort()
         kind = kind_of(Path(path), names)
         if kind is not None:
             yield Path(path), kind
-            # A search's members are its own affair; retrains with its policy are comparisons like any other.
+            # Members of a search are not listed; retrains with its policy are comparisons like any other.
             below[:] = [d for d in below if kind == "search" and d.startswith("retrain")]
         below[:] = [d for d in below if not d.startswith(".") and d != "checkpoints"]
 
 
 def kind_of(path: Path, names: Sequence[str]) -> str | None:
-    """``train``, ``search``, ``compare`` or None, by ``config.yaml`` where it says so, else by the files there."""
+    """Return ``train``, ``search``, ``compare`` or None, by ``config.yaml`` if it says so, else by the files there."""
     if "config.yaml" in names:
         stated = readers.read_yaml(path / "config.yaml").get("kind")
         if stated in ("train", "search", "compare"):
@@ -122,7 +123,7 @@ def kind_of(path: Path, names: Sequence[str]) -> str | None:
 
 
 def read_run(path: Path, method: str | None = None) -> Run:
-    """A training run. Raises RequestError naming what is missing (an unfinished run has no ``result.json``)."""
+    """Read a training run. Raises RequestError that names what is missing (``result.json`` of an unfinished run)."""
     result = readers.read_mapping(path / "result.json", "is the run finished? go on with --resume")
     for key in ("method", "seed", "test"):
         if key not in result:
@@ -134,7 +135,7 @@ def read_run(path: Path, method: str | None = None) -> Run:
 
 
 def read_search(path: Path) -> Search:
-    """A search. Raises RequestError naming what is missing or damaged."""
+    """Read a search. Raises RequestError that names what is missing or damaged."""
     policy = readers.search_policy(path)
     lineage = files.read_lines(path / "lineage.jsonl")
     width = len(policy.tasks)
@@ -154,7 +155,7 @@ def read_search(path: Path) -> Search:
 
 
 def read_comparison(path: Path) -> Comparison:
-    """A comparison with its runs (``runs`` of its result: directories, or mappings with ``out`` and ``method``)."""
+    """Read a comparison and its runs (``runs`` of its result: directories, or mappings with ``out`` and ``method``)."""
     where = path / "result.json"
     result = readers.read_mapping(where, "is the comparison finished? go on with --resume")
     rows = readers.check_rows(where, result.get("rows"))
@@ -172,9 +173,9 @@ def read_comparison(path: Path) -> Comparison:
 
 
 def read_records(path: Path) -> pd.DataFrame:
-    """The tidy rows of a run, one a line: step, epoch, split, domain, task, metric, value (NaN where not finite).
+    """Return the tidy rows of a run: step, epoch, split, domain, task, metric, value (NaN if not finite).
 
-    Raises RequestError naming file and line for a row that lacks a column or holds a word for a number.
+    Raises RequestError that names file and line of a row that lacks a column or holds a word instead of a number.
     """
     rows = files.read_lines(path)
     for number, row in enumerate(rows, start=1):
@@ -199,7 +200,7 @@ def _listed(where: Path, entries: Any) -> list[Mapping[str, Any]]:
 
 
 def _named(relative: str, methods: Sequence[str]) -> str | None:
-    """The longest of ``methods`` that a part of the path begins with: ``runs/policy-last-0`` is of policy-last."""
+    """Return the longest of ``methods`` that a part of the path begins with: ``policy-last-0`` is of policy-last."""
     parts = Path(relative).parts
     fitting = [m for m in methods if any(part == m or part.startswith(f"{m}-") for part in parts)]
     return max(fitting, key=len, default=None)

@@ -1,4 +1,4 @@
-"""Reading what a stranger may have written: plain content or a RequestError that names the file."""
+"""Readers of files that anyone may have written: plain content, or a RequestError that names the file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def check_place(place: Path) -> None:
 
 
 def search_policy(directory: Path) -> Policy:
-    """The policy that the search in ``directory`` found. Raises RequestError where it is missing or damaged."""
+    """Return the policy that the search in ``directory`` found. Raises RequestError if it is missing or damaged."""
     path = directory / "policy.json"
     if not path.is_file():
         raise RequestError(f"{path}: missing (is the search finished? go on with --resume)")
@@ -28,7 +28,7 @@ def search_policy(directory: Path) -> Policy:
 
 
 def read_yaml(path: Path) -> Mapping[str, Any]:
-    """A YAML mapping (plain types only). Raises RequestError naming a missing or damaged file."""
+    """Read a YAML mapping (plain types only). Raises RequestError that names a missing or damaged file."""
     import yaml
 
     try:
@@ -42,7 +42,7 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
 
 
 def read_mapping(path: Path, hint: str = "") -> Mapping[str, Any]:
-    """A JSON object. Raises RequestError naming a missing or damaged file."""
+    """Read a JSON object. Raises RequestError that names a missing or damaged file."""
     if not path.is_file():
         raise RequestError(f"{path}: missing" + (f" ({hint})" if hint else ""))
     content = files.read_json(path)
@@ -52,7 +52,7 @@ def read_mapping(path: Path, hint: str = "") -> Mapping[str, Any]:
 
 
 def is_number(value: Any) -> bool:
-    """A finite number; neither a truth value nor too large to draw."""
+    """Return True for a finite number that is neither a truth value nor too large to draw."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
@@ -63,7 +63,10 @@ def check_scores(where: Path, scores: Any) -> None:
 
 
 def check_rows(where: Path, rows: Any) -> list[Mapping[str, Any]]:
-    """The rows of a comparison, each with method, trainings and intervals over the same tasks, else RequestError."""
+    """Return the rows of a comparison, or raise RequestError.
+
+    Each row must have a method, trainings and intervals over the same tasks.
+    """
     if not isinstance(rows, list) or not rows:
         raise RequestError(f"{where}: no result of a comparison: 'rows' must be a list of rows")
     for row in rows:

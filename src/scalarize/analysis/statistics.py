@@ -1,7 +1,7 @@
-"""Statistics of a comparison: intervals, tests across seeds, corrections, and what could have been seen at all.
+"""Statistics of a comparison: intervals, tests across seeds, corrections, and detectable differences.
 
-All distributions are scipy's. Values are one number a *unit*: a seed, or a search (the mean of its retrains). Tests
-are two-sided. Units are taken as independent draws, so an interval speaks of new seeds on the same data split.
+All distributions are scipy's. Values are one number per *unit*: a seed, or a search (the mean of its retrains). Tests
+are two-sided. Units are taken as independent draws, so an interval is about new seeds on the same data split.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ RESAMPLES = 9999
 
 @dataclass(frozen=True)
 class Interval:
-    """Mean of ``n`` units, its interval, and the deviation between units (n - 1 in the denominator).
+    """The mean of ``n`` units, its interval, and the deviation between units (n - 1 in the denominator).
 
-    ``low``, ``high`` and ``deviation`` are NaN for one unit: it says nothing about others.
+    ``low``, ``high`` and ``deviation`` are NaN for one unit, which says nothing about others.
     """
 
     mean: float
@@ -39,11 +39,11 @@ class Interval:
 
     @property
     def half_width(self) -> float:
-        """Half the length of the interval, NaN where it is unknown."""
+        """Half the length of the interval; NaN if it is unknown."""
         return (self.high - self.low) / 2
 
     def at(self, confidence: float) -> Interval:
-        """The same values' interval at another confidence."""
+        """Return the interval of the same values at another confidence."""
         from scipy import stats
 
         if self.n < 2 or math.isnan(self.deviation):
@@ -52,14 +52,14 @@ class Interval:
         return Interval(self.mean, self.mean - half, self.mean + half, self.deviation, self.n)
 
     def to_dict(self) -> dict[str, float | None]:
-        """mean, low, high, deviation; unknown numbers are None, which JSON can hold."""
+        """Return mean, low, high and deviation; unknown numbers are None, which JSON can hold."""
         numbers = {"mean": self.mean, "low": self.low, "high": self.high, "deviation": self.deviation}
         return {k: float(v) if math.isfinite(v) else None for k, v in numbers.items()}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """``mean`` of a - b with its interval and p-value; NaN where too few units were seen. ``n``: units of a and b."""
+    """The mean of a - b with its interval and p-value; NaN for too few units. ``n`` holds the units of a and b."""
 
     mean: float
     low: float
@@ -77,7 +77,7 @@ def _array(values: Values) -> NDArray[np.float64]:
 
 
 def _moments(values: Values) -> tuple[NDArray[np.float64], float, float]:
-    """The values, their mean and deviation. Equal values have deviation 0 exactly, whatever rounding does."""
+    """Return the values, their mean and deviation. Equal values have deviation 0 exactly, in spite of rounding."""
     array = _array(values)
     if array.size < 2 or not np.isfinite(array).all():
         return array, float(array.mean()), math.nan
@@ -87,20 +87,22 @@ def _moments(values: Values) -> tuple[NDArray[np.float64], float, float]:
 
 
 def t_interval(values: Values, confidence: float = CONFIDENCE) -> Interval:
-    """Student's interval of the mean: mean +- t(n - 1) * deviation / sqrt(n)."""
+    """Return Student's interval of the mean: mean +- t(n - 1) * deviation / sqrt(n)."""
     array, mean, deviation = _moments(values)
     return Interval(mean, math.nan, math.nan, deviation, array.size).at(confidence)
 
 
 def mean_of_all(values: pd.Series[float]) -> float:
-    """The mean, NaN where a value is missing: that of the others would be another quantity. For groups of a frame."""
+    """Return the mean, NaN if a value is missing: the mean of the others would be another quantity. For groups of a
+    frame.
+    """
     return float(values.mean(skipna=False))
 
 
 def bootstrap_interval(values: Values, confidence: float = CONFIDENCE, seed: int = 0) -> Interval:
-    """Bias-corrected and accelerated bootstrap interval of the mean; equal ``seed``, equal interval.
+    """Return the bias-corrected and accelerated bootstrap interval of the mean; equal ``seed``, equal interval.
 
-    Too short below about 10 units (coverage near 85 % for 5): the tables use :func:`t_interval`.
+    It is too short below about 10 units (coverage near 85 % for 5): the tables use :func:`t_interval`.
     """
     from scipy import stats
 
@@ -115,7 +117,7 @@ def bootstrap_interval(values: Values, confidence: float = CONFIDENCE, seed: int
 
 
 def paired_difference(a: Values, b: Values, confidence: float = CONFIDENCE) -> Difference:
-    """Paired t-test: a[k] and b[k] share seed k. Raises ValueError where the lengths differ."""
+    """Run a paired t-test: a[k] and b[k] share seed k. Raises ValueError if the lengths differ."""
     from scipy import stats
 
     x, y = _array(a), _array(b)
@@ -131,7 +133,7 @@ def paired_difference(a: Values, b: Values, confidence: float = CONFIDENCE) -> D
 
 
 def welch_difference(a: Values, b: Values, confidence: float = CONFIDENCE) -> Difference:
-    """Welch's t-test of independent units with unequal variances."""
+    """Run Welch's t-test of independent units with unequal variances."""
     from scipy import stats
 
     (x, mean_x, deviation_x), (y, mean_y, deviation_y) = _moments(a), _moments(b)
@@ -146,7 +148,7 @@ def welch_difference(a: Values, b: Values, confidence: float = CONFIDENCE) -> Di
 
 
 def holm(p_values: Values) -> NDArray[np.float64]:
-    """p-values corrected for all of them together (Holm 1979, step-down); NaN stays NaN and counts for nothing."""
+    """Correct p-values for all of them together (Holm 1979, step-down); NaN stays NaN and is not counted."""
     p = np.asarray(p_values, dtype=np.float64)
     corrected = np.full(p.shape, np.nan)
     known = np.flatnonzero(~np.isnan(p))
@@ -159,9 +161,17 @@ def holm(p_values: Values) -> NDArray[np.float64]:
 def minimum_detectable_difference(
     deviation: float, n: int, paired: bool = False, power: float = POWER, alpha: float = ALPHA
 ) -> float:
-    """The true difference that a two-sided t-test with ``n`` units a side finds with probability ``power``.
+    """Return the true difference that a two-sided t-test finds with a given probability.
 
-    deviation: between units; of the differences where ``paired``. NaN for fewer than 2 units, 0 without spread.
+    Args:
+        deviation: standard deviation between units; of the differences, if ``paired``.
+        n: units per side.
+        paired: True for the paired test, False for two independent samples.
+        power: the probability.
+        alpha: significance level of the test.
+
+    Returns:
+        The difference; NaN for fewer than 2 units, 0 for a deviation of 0.
     """
     from scipy import optimize, stats
 
@@ -174,7 +184,7 @@ def minimum_detectable_difference(
     critical = float(stats.t.ppf(1 - alpha / 2, freedom))
 
     def missing(shift: float) -> float:
-        # The lower tail as the upper tail of the mirrored distribution: scipy's nct.cdf turns NaN far out.
+        # The lower tail as the upper tail of the mirrored distribution: scipy's nct.cdf is NaN far out.
         return float(stats.nct.sf(critical, freedom, shift) + stats.nct.sf(critical, freedom, -shift)) - power
 
     high = critical + 10.0
@@ -183,8 +193,8 @@ def minimum_detectable_difference(
     return float(optimize.brentq(missing, 1e-9, high)) * error
 
 
-def said(interval: Interval, digits: int = 4, unit: str = "seeds") -> str:
-    """``0.0123 (95 % interval 0.0100 to 0.0146, 5 seeds)``."""
+def in_words(interval: Interval, digits: int = 4, unit: str = "seeds") -> str:
+    """Write an interval as ``0.0123 (95 % interval 0.0100 to 0.0146, 5 seeds)``."""
     if interval.n < 2 or math.isnan(interval.low):
         return f"{interval.mean:.{digits}f} ({interval.n} {unit if interval.n != 1 else unit[:-1]}, no interval)"
     low, high = (f"{x:.{digits}f}" for x in (interval.low, interval.high))

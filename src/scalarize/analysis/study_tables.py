@@ -1,4 +1,4 @@
-"""Tables of a study: a frame, what kind it is (so that a figure can be drawn of it), and what it says in sentences."""
+"""Tables of a study: a frame, its kind (which decides the figures drawn of it), and its findings in sentences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from scalarize.utils.errors import RequestError
 
 @dataclass(frozen=True)
 class StudyTable:
-    """kind: names the columns that the frame has, and so the figures that can be drawn of it. findings: what it says,
+    """A table of a study.
+
+    ``kind`` names the columns of the frame, and so the figures that can be drawn of it; ``findings`` states the results
     in sentences with intervals.
     """
 
@@ -28,7 +30,7 @@ class StudyTable:
 
 
 def write(table: StudyTable, directory: Path, workload: str) -> dict[str, Any]:
-    """Write the frame as CSV to ``directory``/tables; what :func:`read` needs besides it."""
+    """Write the frame as CSV to ``directory``/tables; return what :func:`read` needs besides it."""
     slug = re.sub(r"[^a-z0-9]+", "-", f"{workload} {table.title}".lower()).strip("-")
     path = f"tables/{slug}.csv"
     files.write_text(directory / path, table.frame.to_csv(index=False))
@@ -37,7 +39,7 @@ def write(table: StudyTable, directory: Path, workload: str) -> dict[str, Any]:
 
 
 def read(directory: Path, entry: Mapping[str, Any]) -> StudyTable:
-    """A table as it was written. Raises RequestError naming a missing or damaged file."""
+    """Read a table. Raises RequestError that names a missing or damaged file."""
     path = directory / str(entry["file"])
     try:
         frame = pd.read_csv(path)

@@ -9,8 +9,9 @@ from scalarize.analysis import comparison
 
 
 def render(header: Sequence[str], body: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> str:
-    """Columns padded to their widest cell; those in ``left`` flush left, the others right. Long names in the header
-    go over several lines, broken after hyphens. Ends without a newline.
+    """Pad columns to their widest cell; those in ``left`` are flush left, the others flush right.
+
+    Long names in the header are broken after hyphens. The text ends without a newline.
 
     >>> print(render(["method", "long-name"], [["a", "1.5"], ["bb", "10"]]))
     method  long-
@@ -34,7 +35,7 @@ def render(header: Sequence[str], body: Sequence[Sequence[str]], left: Collectio
 def comparison_table(
     rows: Sequence[Mapping[str, Any]], scale: float = 1.0, lower_is_better: Collection[str] = ()
 ) -> str:
-    """The rows of ``compare`` as text: mean and half of the 95 % interval, the best of a column with a star."""
+    """Write the rows of ``compare`` as text: mean and half of the 95 % interval, a star at the best of a column."""
     if not rows:
         return "no runs"
     tasks = list(rows[0]["tasks"])
@@ -52,7 +53,7 @@ def comparison_table(
 
 
 def cell(interval: Mapping[str, float | None], scale: float = 1.0, best: bool = False, digits: int = 2) -> str:
-    """``68.41 ±0.20*``; ``±?`` where one unit gives no interval, ``-`` where the mean is unknown."""
+    """Write ``68.41 ±0.20*``; ``±?`` if one unit gives no interval, ``-`` if the mean is unknown."""
     mean, low, high = (interval[k] for k in ("mean", "low", "high"))
     if mean is None:
         return "- "

@@ -1,4 +1,4 @@
-"""Trade-offs of two tasks: one way's front as a line, others beside it, and what these add to its hypervolume."""
+"""Trade-offs of two tasks: the front of one row as a line, other rows, and what they add to its hypervolume."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MetricOfTask = tuple[str, str]
 
 
 def within(models: pd.DataFrame, directions: Sequence[bool]) -> pd.Series[Any]:
-    """Whether no other model of the same ``row`` dominates a model, in the plane of ``x`` and ``y``."""
+    """Return a mask of the models that no other model of the same ``row`` dominates in the plane of x and y."""
     kept = pd.Series(False, index=models.index)
     for _, own in models.groupby("row", sort=False):
         kept[own.index] = pareto.nondominated(own[["x", "y"]].to_numpy(), directions)
@@ -25,14 +25,20 @@ def within(models: pd.DataFrame, directions: Sequence[bool]) -> pd.Series[Any]:
 def volumes(
     models: pd.DataFrame, line: str, reference: tuple[float, float], directions: Sequence[bool]
 ) -> pd.DataFrame:
-    """By row: what its models add to the hypervolume of ``line``'s, and that of ``line`` itself, mean over seeds.
+    """Return by row what its models add to the hypervolume of ``line``'s, and that of ``line`` itself, mean over seeds.
 
-    Whatever lies between two of a few points adds something. What an inner weight of ``line`` itself adds to the front
-    of its other weights ("left out", mean over them; three weights at least) is therefore there to compare with.
+    A point between two of a few points always adds something. For comparison, "left out" is what an inner weight of
+    ``line`` itself adds to the front of its other weights (mean over them; at least three weights).
 
-    models: with ``row``, ``seed``, ``x``, ``y``, and ``weight`` for what is left out. reference: the worst corner, the
-    same for all. Columns row, kind ("hypervolume", of ``line``, "left out" or "added"), mean, low, high (Student's
-    interval, NaN for one seed), seeds.
+    Args:
+        models: columns ``row``, ``seed``, ``x``, ``y``, and ``weight`` for what is left out.
+        line: the row whose front is the line.
+        reference: the worst corner, the same for all.
+        directions: for x and y, True if higher is better.
+
+    Returns:
+        Columns row, kind ("hypervolume", of ``line``, "left out" or "added"), mean, low, high (Student's interval, NaN
+        for one seed), seeds.
     """
     found: dict[tuple[str, str], list[float]] = {}
     for _, own in models.groupby("seed", sort=False):
@@ -55,13 +61,13 @@ def volumes(
 
 
 def _left_out(models: pd.DataFrame) -> list[np.ndarray]:
-    """Without each inner weight in turn, the points (n, 2) of all others."""
+    """Yield the points (n, 2) of all other models, without each inner weight in turn."""
     weights = sorted(models["weight"].dropna().unique()) if "weight" in models else []
     return [models.loc[models["weight"] != w, ["x", "y"]].to_numpy() for w in weights[1:-1]]
 
 
 def added(table: pd.DataFrame) -> str:
-    """What the others add to the front, in a sentence."""
+    """Say in a sentence what the others add to the front."""
     total = float(table.loc[table["kind"] == "hypervolume", "mean"].iloc[0])
     others = table[table["kind"] == "added"]
     if others.empty:
@@ -77,8 +83,8 @@ def added(table: pd.DataFrame) -> str:
 
 
 def corner(models: pd.DataFrame, known: Mapping[str, float | None], directions: Sequence[bool]) -> tuple[float, float]:
-    """The worst corner: for ``x`` and ``y`` the ``known`` value of a model that has learned nothing, else the worst
-    that was seen.
+    """Return the worst corner: for ``x`` and ``y`` the value of an untrained model if ``known``, else the worst one
+    seen.
     """
     found = []
     for letter, higher in zip(("x", "y"), directions, strict=True):
@@ -88,13 +94,20 @@ def corner(models: pd.DataFrame, known: Mapping[str, float | None], directions: 
     return found[0], found[1]
 
 
-def weight_of_first(courses: pd.DataFrame, first: str) -> pd.DataFrame:
-    """By row and epoch the first task's share of the weights, mean over steps and then an interval over seeds.
+def weight_of_first(curves: pd.DataFrame, first: str) -> pd.DataFrame:
+    """Return by row and epoch the first task's share of the weights: mean over steps, then an interval over seeds.
 
-    courses: tidy records with ``row`` and ``seed``; weights stand where they change, and hold until they do. Shares
-    of weights that sum to nothing, or are negative, are left out. Columns row, kind, epoch, mean, low, high.
+    Weights are recorded when they change, and hold until the next record. Shares of weights that sum to 0 or are
+    negative are left out.
+
+    Args:
+        curves: tidy records with ``row`` and ``seed``.
+        first: the first task.
+
+    Returns:
+        Columns row, kind, epoch, mean, low, high.
     """
-    kept = courses[(courses["metric"] == "weight") & (courses["split"] == "train")]
+    kept = curves[(curves["metric"] == "weight") & (curves["split"] == "train")]
     wide = kept.pivot_table(index=["row", "seed", "epoch", "step"], columns="task", values="value")
     total = wide.sum(axis=1)
     share = (wide[first] / total.where(total > 0)).rename("share").reset_index()
@@ -108,9 +121,10 @@ def weight_of_first(courses: pd.DataFrame, first: str) -> pd.DataFrame:
 
 
 def by_utility(models: pd.DataFrame, rows: Sequence[str], utilities: Sequence[float]) -> pd.DataFrame:
-    """The test utility ``(1 - u) y + u x`` of each row's best model by the same utility on validation, lower better.
+    """Return the test utility ``(1 - u) y + u x`` of each row's best model by the same utility on validation.
 
-    models: row, x, y, x_validation, y_validation, seed. Columns row, u, test: the mean over seeds.
+    Lower is better. ``models`` has columns row, x, y, x_validation, y_validation, seed; the result has row, u and test,
+    the mean over seeds.
     """
     found = []
     for u in utilities:
@@ -125,7 +139,7 @@ def by_utility(models: pd.DataFrame, rows: Sequence[str], utilities: Sequence[fl
 
 
 def rankings(table: pd.DataFrame) -> str:
-    """Who is best at which utility, in a sentence."""
+    """Say in a sentence which row is best at which utility."""
     leaders: dict[str, list[float]] = {}
     for u, own in table.groupby("u"):
         leaders.setdefault(str(own.nsmallest(1, "test")["row"].iloc[0]), []).append(float(str(u)))
@@ -134,10 +148,12 @@ def rankings(table: pd.DataFrame) -> str:
 
 
 def of_tunings(models: pd.DataFrame) -> pd.DataFrame:
-    """Deviations of the average test loss: over sparse grids, each with its best rate on validation, and over seeds.
+    """Return deviations of the average test loss: over sparse grids, each with its best rate on validation, and over
+    seeds.
 
-    models: row ("k = 1", ... or "seeds"), validation, test: averages over tasks. Columns row, kind, mean (the
-    deviation), low, high (its 95 % interval from chi-squared), runs; a row of fewer than two values is left out.
+    ``models`` has columns row ("k = 1", ... or "seeds"), validation and test (averages over tasks). The result has row,
+    kind, mean (the deviation), low, high (its 95 % interval from chi-squared) and runs; a row of fewer than two values
+    is left out.
     """
     from scipy import stats
 
@@ -153,8 +169,8 @@ def of_tunings(models: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["row", "kind", "mean", "low", "high", "runs"])
 
 
-def told(deviations: pd.DataFrame) -> str:
-    """How far sparse tuning deviates beside the seed, in a sentence."""
+def tuning_in_words(deviations: pd.DataFrame) -> str:
+    """Say in a sentence how the deviation from sparse tuning compares with that from the seed."""
     known = dict(zip(deviations["row"], deviations["mean"], strict=True))
     if len(known) < 2 or known["seeds"] == 0:
         return "Too few grids or seeds: no deviations to compare."

@@ -1,4 +1,4 @@
-"""Gradients of several losses: which leaves each one reaches, its gradient as a row, sums written into ``.grad``."""
+"""Graphs of several losses: the leaves that each one reaches, one root for a weighted sum, writing to ``.grad``."""
 
 from __future__ import annotations
 
@@ -7,17 +7,34 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-
-from scalarize.utils.errors import RequestError
+from torch.autograd.function import BackwardCFunction
+from torch.utils.checkpoint import CheckpointFunction
 
 Grads = list[Tensor | None]
 
 
 class Reach(NamedTuple):
-    """own: for each loss the leaves that it reaches; keep: whether a later loss needs the graph of this one."""
+    """own: for each loss the leaves that it reaches; keep: whether a later loss needs the graph of this one;
+    functions: the nodes met that are written in Python (``torch.autograd.Function``)."""
 
     own: list[list[Tensor]]
     keep: list[bool]
+    functions: list[Any]
+
+    def leaves(self) -> dict[int, Tensor]:
+        """What any loss reaches, by identity."""
+        return {id(leaf): leaf for leaves in self.own for leaf in leaves}
+
+    @property
+    def reentrant(self) -> bool:
+        """Whether there is a checkpoint with ``use_reentrant=True``."""
+        return any(getattr(type(f), "_forward_cls", None) is CheckpointFunction for f in self.functions)
+
+    @property
+    def opaque(self) -> bool:
+        """Whether parameters may be used out of the graph's sight, as reentrant checkpoints of any make do."""
+        modules = [getattr(getattr(type(f), "_forward_cls", None), "__module__", "") for f in self.functions]
+        return self.reentrant or any(not m.startswith("torch.") for m in modules)
 
 
 def reach(losses: Sequence[Tensor], stop: Iterable[Tensor] = (), without: Iterable[Tensor] = ()) -> Reach:
@@ -25,22 +42,29 @@ def reach(losses: Sequence[Tensor], stop: Iterable[Tensor] = (), without: Iterab
 
     With the shared parameters as ``without``, what each loss reaches are its task's own parameters, found anew in
     each step's graph, so that a model may change its course from batch to batch. Every node is visited once,
-    whatever the number of losses: about 1 microsecond a node.
+    whatever the number of losses: about 1 microsecond a node. A node may have several outputs (``chunk``, a compiled
+    model): only the one that a tensor of ``stop`` is, not its node, ends the walk.
     """
     left_out = {id(t) for t in without}
-    leaves: dict[Any, dict[int, Tensor]] = {_node(t): {} for t in stop if t.requires_grad}
+    ends = {_edge(t) for t in stop if t.requires_grad}
+    end_nodes = {node for node, _ in ends}
+    leaves: dict[Any, dict[int, Tensor]] = {}
     owner: dict[Any, int] = {}
     family = list(range(len(losses)))  # losses whose graphs meet get the same number
     own: list[list[Tensor]] = []
+    functions: list[Any] = []
     for t, loss in enumerate(losses):
-        stack = [_node(loss)] if loss.requires_grad else []
+        root = _edge(loss) if loss.requires_grad else None
+        root = None if root in ends else root
+        stack = [] if root is None else [root[0]]
         met = {owner[node] for node in stack if node in owner}
         while stack:
             node = stack[-1]
             if node in leaves:
                 stack.pop()
                 continue
-            children = [child for child, _ in node.next_functions if child is not None]
+            edges = node.next_functions
+            children = [c for c, k in edges if c is not None and (c not in end_nodes or (c, k) not in ends)]
             waiting = [child for child in children if child not in leaves]
             if waiting:
                 stack += waiting
@@ -53,44 +77,19 @@ def reach(losses: Sequence[Tensor], stop: Iterable[Tensor] = (), without: Iterab
             leaves[node] = found
             if variable is None:
                 owner[node] = t
+                if isinstance(node, BackwardCFunction):
+                    functions.append(node)
             stack.pop()
         if others := {family[m] for m in met if m != t}:
             family = [t if f in others else f for f in family]
-        own.append(list(leaves[_node(loss)].values()) if loss.requires_grad else [])
-    return Reach(own, [family[t] in family[t + 1 :] for t in range(len(losses))])
+        own.append([] if root is None else list(leaves[root[0]].values()))
+    return Reach(own, [family[t] in family[t + 1 :] for t in range(len(losses))], functions)
 
 
-def _node(tensor: Tensor) -> Any:
-    """The graph node whose gradient is that of ``tensor``."""
-    return torch.autograd.graph.get_gradient_edge(tensor).node
-
-
-def gradient(loss: Tensor, inputs: Sequence[Tensor], scale: Tensor | None = None, keep: bool = True) -> Grads:
-    """The gradient of ``loss`` (times ``scale``) by each of ``inputs``; None for those that it does not touch."""
-    if not inputs or not loss.requires_grad:
-        return [None] * len(inputs)
-    roots = None if scale is None else [scale.to(loss).reshape(loss.shape)]
-    try:
-        return list(torch.autograd.grad([loss], inputs, roots, retain_graph=keep, allow_unused=True))
-    except RuntimeError as error:
-        if "donated buffer" not in str(error):
-            raise
-        raise RequestError(
-            "torch.compile gave the model's buffers away after one backward, and one a task is needed: set "
-            "torch._functorch.config.donated_buffer = False before compiling, or use level='representation'"
-        ) from error
-
-
-def gradients_of(losses: Sequence[Tensor], inputs: Sequence[Tensor], by: Tensor, keep: bool) -> Grads:
-    """For each of ``inputs`` its gradients (K, ...) of the K sums ``by @ losses``, ``by`` (K, T), in one backward."""
-    if not any(x.requires_grad for x in losses):
-        return [None] * len(inputs)
-    joined = stack(losses)
-    return list(
-        torch.autograd.grad(
-            [joined], inputs, [by.to(joined)], retain_graph=keep, allow_unused=True, is_grads_batched=True
-        )
-    )
+def _edge(tensor: Tensor) -> tuple[Any, int]:
+    """The graph's node whose gradient is that of ``tensor``, and which output of it ``tensor`` is."""
+    edge = torch.autograd.graph.get_gradient_edge(tensor)
+    return edge.node, edge.output_nr
 
 
 def weighted(losses: Sequence[Tensor], weights: Tensor) -> tuple[list[Tensor], list[Tensor]]:
@@ -105,19 +104,49 @@ def weighted(losses: Sequence[Tensor], weights: Tensor) -> tuple[list[Tensor], l
 
 
 def stack(losses: Sequence[Tensor]) -> Tensor:
-    """Losses of one number each as a vector (T,), with their graph."""
-    return torch.stack([x if x.ndim == 0 else x.reshape(()) for x in losses])
+    """Losses of one number each as a vector (T,), with their graph, on the device of the first."""
+    device = losses[0].device
+    there = [x if x.device == device else x.to(device) for x in losses]
+    return torch.stack([x if x.ndim == 0 else x.reshape(()) for x in there])
 
 
-def accumulate(params: Sequence[Tensor], grads: Sequence[Tensor | None]) -> None:
-    """Add ``grads`` to ``.grad`` as an ordinary backward does; None leaves ``.grad`` as it is."""
-    for p, g in zip(params, grads, strict=True):
-        if g is None:
-            continue
-        if p.grad is None:
-            p.grad = g.to(p.dtype)
-        else:
-            p.grad.add_(g)
+def accumulate(params: Sequence[Tensor], grads: Sequence[Tensor | None], fresh: bool = False) -> None:
+    """Add ``grads`` to ``.grad`` as an ordinary backward does, hooks included; None leaves ``.grad`` as it is.
+
+    ``.grad`` gets the memory layout of its parameter: fused optimisers go by it and do not look at strides. Where
+    the gradients are not ``fresh``, they are copied: autograd hands the same memory to all terms of a sum.
+    """
+    pairs = [(p, g) for p, g in zip(params, grads, strict=True) if g is not None]
+    with torch.no_grad():
+        if pairs and not fresh:
+            copies = torch._foreach_mul([g for _, g in pairs], 1)
+            pairs = [(p, g) for (p, _), g in zip(pairs, copies, strict=True)]
+        for p, g in pairs:
+            for hook in list((p._backward_hooks or {}).values()):
+                changed = hook(g)
+                g = g if changed is None else changed
+            _add(p, g)
+            for hook in list((p._post_accumulate_grad_hooks or {}).values()):
+                hook(p)
+
+
+def _add(p: Tensor, g: Tensor) -> None:
+    if p.grad is None:
+        p.grad = laid_out(g, p)
+    elif p.grad.is_sparse and not g.is_sparse:
+        p.grad = laid_out(g + p.grad, p)
+    else:
+        p.grad.add_(g)
+
+
+def laid_out(g: Tensor, p: Tensor) -> Tensor:
+    """``g`` as ``.grad`` of ``p`` is to be: its device, the dtype that it allows and, if dense, its strides."""
+    dtype = getattr(p, "grad_dtype", p.dtype) or g.dtype
+    if g.is_sparse:
+        return g.to(p.device, dtype)
+    if g.stride() == p.stride() or (g.is_contiguous() and p.is_contiguous()):
+        return g.to(p.device, dtype)
+    return torch.empty_like(p, dtype=dtype).copy_(g)
 
 
 def split(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
@@ -134,39 +163,3 @@ def blocks(params: Sequence[Tensor], number: int) -> list[list[Tensor]]:
         parts.setdefault(before * number // total, []).append(p)
         before += p.numel()
     return list(parts.values())
-
-
-class Rows:
-    """Gradients of T tasks as the rows of one matrix (T, P), whose memory is kept from step to step.
-
-    Half-precision gradients are kept in float32.
-    """
-
-    def __init__(self) -> None:
-        self.matrix = torch.empty(0, 0)
-        self._memory = torch.empty(0)
-        self._views: list[list[Tensor]] = []
-        self._layout: tuple[Any, ...] = ()
-
-    def prepare(self, n_rows: int, like: Sequence[Tensor]) -> None:
-        """Make room for ``n_rows`` gradients of the tensors ``like``; what was there is no longer of use."""
-        dtype = torch.float64 if any(t.dtype == torch.float64 for t in like) else torch.float32
-        layout = (n_rows, dtype, like[0].device, tuple(t.shape for t in like))
-        if layout != self._layout:
-            size = sum(t.numel() for t in like)
-            if n_rows * size > self._memory.numel() or (dtype, like[0].device) != self._layout[1:3]:
-                self._memory = torch.empty(n_rows * size, dtype=dtype, device=like[0].device)
-            self.matrix = self._memory[: n_rows * size].view(n_rows, size)
-            self._views = [split(row, like) for row in self.matrix]
-            self._layout = layout
-
-    def write(self, row: int, grads: Sequence[Tensor | None], add: bool = False) -> None:
-        """Fill row ``row``, or ``add`` to it; None counts as zero."""
-        for view, g in zip(self._views[row], grads, strict=True):
-            if g is None:
-                if not add:
-                    view.zero_()
-            elif add:
-                view.add_(g.to_dense() if g.is_sparse else g)
-            else:
-                view.copy_(g.to_dense() if g.is_sparse else g)

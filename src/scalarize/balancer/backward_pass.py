@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from scalarize.balancer import autograd
+from scalarize.balancer.compiled import protect
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.losses import Losses
+from scalarize.balancer.reachability import refuse_reentrant
 
 
 def weighted_sum(step: Losses, weights: Tensor, shared: Sequence[Tensor], heads: str, processes: Processes) -> None:
@@ -21,45 +23,42 @@ def weighted_sum(step: Losses, weights: Tensor, shared: Sequence[Tensor], heads:
     ones = torch.ones_like(step.values, dtype=torch.float64) if step.scales is None else step.scales
     by_weight = autograd.weighted(step.losses, weights.to(ones) * ones)
     same = heads == "weighted" or (heads == "own" and not shared)
-    if same and not processes.several:
+    if is_plain(shared, heads, processes):
         torch.autograd.backward(*by_weight)
         return
-    own: dict[int, Tensor] = {}
+    inner = trained(processes.sharded.copies(shared))
+    outer: list[Tensor] = []
     if heads != "none":
-        own = {id(p): p for ps in autograd.reach(step.losses, without=shared).own for p in ps}
-    outer, inner = list(own.values()), trained(shared)
+        found = autograd.reach(step.losses, without=inner)
+        refuse_reentrant(found)
+        outer = list(found.leaves().values())
+        for node in () if same else found.functions:
+            protect(node)
     if same:
-        grads = _grad(*by_weight, [*outer, *inner], keep=False)
-    else:
-        grads = _grad(*autograd.weighted(step.losses, ones), outer, keep=True) if outer else []
-        grads += _grad(*by_weight, inner, keep=False)
-    targets = [*outer, *inner]
-    autograd.accumulate(targets, processes.sum_gradients(targets, grads))
+        processes.backward(*by_weight, [*outer, *inner])
+        return
+    if heads == "own":
+        processes.backward(*autograd.weighted(step.losses, ones), outer, keep=True)
+    processes.backward(*by_weight, inner)
+
+
+def is_plain(shared: Sequence[Tensor], heads: str, processes: Processes) -> bool:
+    """Whether a weighted sum needs nothing but torch's own backward."""
+    return (heads == "weighted" or (heads == "own" and not shared)) and not processes.by_hand
 
 
 def through(representation: Sequence[Tensor], grads: autograd.Grads, processes: Processes) -> None:
     """Hand each tensor of the representation its gradient, and its encoder, in one backward, what follows from it."""
     pairs = [(z, g.to(z.dtype)) for z, g in zip(representation, grads, strict=True) if g is not None]
     roots, by = [z for z, _ in pairs], [g for _, g in pairs]
-    if not processes.several:
+    if not processes.by_hand:
         torch.autograd.backward(roots, by)
         return
-    params = list({id(p): p for ps in autograd.reach(roots).own for p in ps}.values())
-    autograd.accumulate(params, processes.sum_gradients(params, _grad(roots, by, params, keep=False)))
+    found = autograd.reach(roots)
+    refuse_reentrant(found)
+    processes.backward(roots, by, list(found.leaves().values()))
 
 
 def trained(params: Sequence[Tensor]) -> list[Tensor]:
     """Those that require a gradient."""
     return [p for p in params if p.requires_grad]
-
-
-def norms(params: Sequence[Tensor]) -> Tensor | None:
-    """The norms of what is in ``.grad``; None where nothing is."""
-    grads = [p.grad for p in params if p.grad is not None]
-    return torch.stack(torch._foreach_norm(grads)) if grads else None
-
-
-def _grad(roots: list[Tensor], by: list[Tensor], inputs: Sequence[Tensor], keep: bool) -> autograd.Grads:
-    if not roots or not inputs:
-        return [None] * len(inputs)
-    return list(torch.autograd.grad(roots, inputs, by, retain_graph=keep, allow_unused=True))

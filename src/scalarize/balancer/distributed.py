@@ -9,26 +9,63 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
 
-from scalarize.balancer.autograd import Grads, split
+from scalarize.balancer import hooks
+from scalarize.balancer.autograd import Grads, accumulate, reach, split
+from scalarize.balancer.sharded import Sharded
 from scalarize.utils.errors import RequestError, RunError
+
+SINK = "_DDPSinkBackward"  # the one node that all outputs of some DistributedDataParallel modules share
 
 
 class Processes:
     """The processes of ``group`` (default: all that ``torch.distributed`` knows; False: this one alone).
 
-    Every method is the identity where this process is alone.
+    Sums are the identity where this process is alone.
     """
 
     def __init__(self, group: Any = None) -> None:
         self._group = group
+        self.sharded = Sharded(1)
+        self.looked = False
 
     @property
     def several(self) -> bool:
         """Whether there are others."""
-        if self._group is False or not dist.is_available() or not dist.is_initialized():
-            return False
-        return dist.get_world_size(self._group) > 1
+        return self._number > 1
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether ``.grad`` is written by :meth:`backward`, past the hooks of DistributedDataParallel."""
+        return dist.is_available() and dist.is_initialized()
+
+    @property
+    def _number(self) -> int:
+        if self._group is False or not self.by_hand:
+            return 1
+        return dist.get_world_size(self._group)
+
+    def look(self, losses: Sequence[Tensor], representation: Sequence[Tensor], full: bool) -> None:
+        """Look at what the first losses reach, before anything is trained.
+
+        Args:
+            losses: those of the first step.
+            representation: what gradients are compared on at that level.
+            full: gradients of single tasks are kept over micro-batches.
+
+        Raises:
+            RequestError: a module's way of sharing out parameters or gradients is none that can be right here.
+        """
+        leaves = [p for ps in reach(losses).own for p in ps]
+        self.sharded = Sharded(self._number)
+        self.sharded.find(leaves)
+        if self.sharded and full:
+            raise RequestError("accumulate='full' keeps whole gradients, and fully_shard shares them out: use 'micro'")
+        if self.by_hand:
+            _check_wrapped(leaves, self._number)
+            _check_sink(losses, representation)
+        self.looked = True
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over processes, in the place of ``values``."""
@@ -40,6 +77,32 @@ class Processes:
         """What part of each task's samples (T,) lies in this process, from their numbers here; NaN: nowhere any."""
         return counts / self.sum(counts.clone())
 
+    def backward(self, roots: list[Tensor], by: list[Tensor], leaves: Sequence[Tensor], keep: bool = False) -> None:
+        """Add to ``.grad`` of ``leaves`` their gradients, summed over processes; no hook of a wrapper sees them twice.
+
+        Args:
+            roots: tensors with a graph, one at least where ``leaves`` are given.
+            by: a gradient for each of them.
+            leaves: parameters in these graphs, all others are left alone.
+            keep: keep the graph for another backward.
+
+        Raises:
+            RunError: the processes reached different parameters.
+        """
+        parts = self.sharded.parts()
+        shared_out = [p for p in leaves if id(p) in parts]
+        plain = [p for p in leaves if id(p) not in parts]
+        grads: Grads = [None] * len(plain)
+        if plain and roots:
+            more = keep or bool(shared_out)
+            with hooks.silenced(plain):  # they fire when the sum over processes is written
+                grads = list(torch.autograd.grad(roots, plain, by, retain_graph=more, allow_unused=True))
+        accumulate(plain, self.sum_gradients(plain, grads))
+        if self.sharded:
+            self._check_same(shared_out)
+        if shared_out:
+            self.sharded.backward(roots, by, shared_out, keep)
+
     def sum_gradients(self, params: Sequence[Tensor], grads: Sequence[Tensor | None]) -> Grads:
         """Gradients summed over processes in one message; None where no process has one.
 
@@ -48,14 +111,7 @@ class Processes:
         """
         if not self.several:
             return list(grads)
-        size = torch.tensor([sum(p.numel() for p in params)], dtype=torch.float64)
-        span = torch.cat([size, -size]).to(params[0].device if params else "cpu")
-        dist.all_reduce(span, op=dist.ReduceOp.MAX, group=self._group)
-        if span[0] != -span[1]:
-            raise RunError(
-                "the processes reached different parameters: a task that has parameters of its own must be in the "
-                "batch of every process"
-            )
+        self._check_same(params)
         if not params:
             return []
         dtype = torch.float64 if any(p.dtype == torch.float64 for p in params) else torch.float32
@@ -65,26 +121,73 @@ class Processes:
         hit = (flat[: len(params)] > 0).tolist()
         return [g if h else None for g, h in zip(split(flat[len(params) :], params), hit, strict=True)]
 
+    def norms(self, params: Sequence[Tensor]) -> Tensor | None:
+        """Norms that are finite if ``.grad`` of all ``params`` is, in every process; None if there is no ``.grad``."""
+        grads = [p.grad for p in params if p.grad is not None]
+        if not grads:
+            return None
+        # Of a DTensor, the part that lies here.
+        local: list[Any] = [getattr(g, "to_local", lambda g=g: g)() for g in grads]
+        norms = torch.stack(torch._foreach_norm(local))
+        return self.sum(norms) if self.sharded else norms
 
-def refuse_sharded(params: Sequence[Tensor]) -> None:
-    """Raise RequestError for parameters of which this process holds a part only (FSDP, DTensor)."""
-    for p in params:
-        if hasattr(p, "_fsdp_flattened") or type(p).__name__ in ("DTensor", "FlatParameter"):
-            raise RequestError(
-                "shared= holds parameters that FSDP has sharded: gradients of single tasks need whole parameters; "
-                "give the plain module (the Balancer itself sums over processes)"
+    def forget(self, leaves: Sequence[Tensor]) -> None:
+        """Set ``.grad`` of the parameters behind ``leaves`` to None."""
+        parts = self.sharded.parts()
+        for leaf in leaves:
+            leaf.grad = None
+            if id(leaf) in parts:
+                parts[id(leaf)].grad = None
+
+    def _check_same(self, params: Sequence[Tensor]) -> None:
+        if not self.several:
+            return
+        size = torch.tensor([sum(p.numel() for p in params)], dtype=torch.float64)
+        span = torch.cat([size, -size]).to(params[0].device if params else "cpu")
+        dist.all_reduce(span, op=dist.ReduceOp.MAX, group=self._group)
+        if span[0] != -span[1]:
+            raise RunError(
+                "the processes reached different parameters: a task that has parameters of its own must be in the "
+                "batch of every process"
             )
 
 
-def refuse_wrapped(first: Tensor) -> None:
-    """Raise RequestError if DistributedDataParallel also sums the gradients of the module that holds ``first``."""
+def _check_wrapped(leaves: Sequence[Tensor], number: int) -> None:
+    """Raise RequestError for a DistributedDataParallel module of ``leaves`` whose own sums would be missed."""
     from torch.nn.parallel import DistributedDataParallel
 
+    wanted = {id(p) for p in leaves}
     for found in gc.get_objects():
-        if not issubclass(type(found), DistributedDataParallel) or not found.require_backward_grad_sync:
+        if not issubclass(type(found), DistributedDataParallel):
             continue
-        if any(p is first for p in found.parameters()):
+        if not any(id(p) in wanted for p in found.parameters()):
+            continue
+        if found.static_graph:
             raise RequestError(
-                "the shared parameters belong to a DistributedDataParallel module: give the plain module, or "
-                "work under its no_sync(); the Balancer itself sums over processes"
+                "DistributedDataParallel(static_graph=True) must see the first backward itself, and the Balancer sums "
+                "over processes without it: use static_graph=False"
             )
+        if dist.get_world_size(found.process_group) != number:
+            raise RequestError(
+                f"DistributedDataParallel shares a batch among {dist.get_world_size(found.process_group)} processes, "
+                f"the Balancer among {number}: both must be the same (group=)"
+            )
+
+
+def _check_sink(losses: Sequence[Tensor], representation: Sequence[Tensor]) -> None:
+    """Raise RequestError where all outputs passed one node, so that no loss comes from the representation."""
+    sinks = [z for z in representation if z.grad_fn is not None and z.grad_fn.name() == SINK]
+    if not sinks:
+        return
+    reached: set[tuple[Any, int]] = set()
+    stack = [(get_gradient_edge(x).node, x.output_nr) for x in losses if x.requires_grad]
+    while stack:
+        edge = stack.pop()
+        if edge[0] is not None and edge not in reached:
+            reached.add(edge)
+            stack += [(node, number) for node, number in edge[0].next_functions if node is not None]
+    if any((z.grad_fn, z.output_nr) not in reached for z in sinks):
+        raise RequestError(
+            "DistributedDataParallel(find_unused_parameters=True) hands out a representation that its losses do not "
+            "pass: use find_unused_parameters=False, which the Balancer never needs, or level='parameters'"
+        )

@@ -8,9 +8,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from scalarize.balancer.autograd import Grads, Rows, gradient, gradients_of, weighted
+from scalarize.balancer import hooks
+from scalarize.balancer.autograd import Grads, stack, weighted
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.losses import Losses
+from scalarize.balancer.reachability import REENTRANT
+from scalarize.balancer.rows import Rows
+from scalarize.utils.errors import RequestError
 
 
 class JacobianAccumulator:
@@ -24,12 +28,11 @@ class JacobianAccumulator:
         self.chunk = chunk
         self.rows = Rows()
         self.step: Losses | None = None
-        self.touched: list[bool] = []
         self.own: dict[int, tuple[Tensor, dict[int, Tensor]]] = {}  # parameter -> gradient by place of the task
 
     def clear(self) -> None:
         """Forget the micro-batches of the last step."""
-        self.step, self.touched, self.own = None, [], {}
+        self.step, self.own = None, {}
 
     def add(
         self, step: Losses, targets: Sequence[Tensor], own: Sequence[Sequence[Tensor]], keep: Sequence[bool]
@@ -37,16 +40,23 @@ class JacobianAccumulator:
         """Backwards to ``targets`` and to the tasks' ``own`` parameters; ``keep`` the graphs of losses or not.
 
         Targets inside the graph, and several rows at once, leave the own parameters to a backward of their own:
-        autograd walks down to the deepest target in each, and leaves are deepest.
+        autograd walks down to the deepest target in each, and leaves are deepest. Hooks of users do not fire.
         """
+        with hooks.silenced([*targets, *(p for params in own for p in params)]):
+            self._add(step, targets, own, keep)
+        self.step = step if self.step is None else _together(self.step, step)
+
+    def _add(
+        self, step: Losses, targets: Sequence[Tensor], own: Sequence[Sequence[Tensor]], keep: Sequence[bool]
+    ) -> None:
         before = set() if self.step is None else set(self.step.present)
         self.rows.prepare(len(step.tasks), targets)
         if self.step is None:
-            self.touched = [False] * len(targets)
+            self.rows.forget()
         nobody: list[list[Tensor]] = [[] for _ in own]
         apart = any(own) and (self.chunk > 1 or not any(t.is_leaf for t in targets))
         keeps = [True] * len(keep) if apart else list(keep)
-        if self.chunk > 1:
+        if self.chunk > 1 and not _inside(targets):
             self._rows_together(step, targets, before, keeps)
         else:
             self._rows_in_turn(step, targets, nobody if apart else own, before, keeps)
@@ -54,7 +64,6 @@ class JacobianAccumulator:
             self._own_together(step, own, keep[-1])
         elif apart:
             self._rows_in_turn(step, [], own, before, keep)
-        self.step = step if self.step is None else _together(self.step, step)
 
     def _rows_in_turn(
         self,
@@ -67,9 +76,11 @@ class JacobianAccumulator:
         for t, (name, loss) in enumerate(zip(step.present, step.losses, strict=True)):
             place = step.tasks.index(name)
             scale = None if step.scales is None else step.scales[t]
-            grads = gradient(loss, [*targets, *own[t]], scale, keep[t])
+            with hooks.cut(targets if _inside(targets) else ()) as seen:
+                grads = gradient(loss, [*targets, *own[t]], scale, keep[t])
+            grads = [seen.get(k, g) for k, g in enumerate(grads)]
             if targets:
-                self._write(place, grads[: len(targets)], name in before)
+                self.rows.write(place, grads[: len(targets)], name in before)
             for p, g in zip(own[t], grads[len(targets) :], strict=True):
                 self._keep_own(p, place, g)
 
@@ -81,7 +92,7 @@ class JacobianAccumulator:
             more = start + self.chunk < number or keep[-1]
             several = gradients_of(step.losses, targets, by[start : start + self.chunk], more)
             for k, name in enumerate(step.present[start : start + self.chunk]):
-                self._write(step.tasks.index(name), [None if g is None else g[k] for g in several], name in before)
+                self.rows.write(step.tasks.index(name), [None if g is None else g[k] for g in several], name in before)
 
     def _own_together(self, step: Losses, own: Sequence[Sequence[Tensor]], keep: bool) -> None:
         ones = torch.ones_like(step.values) if step.scales is None else step.scales
@@ -91,10 +102,6 @@ class JacobianAccumulator:
         for name, params in zip(step.present, own, strict=True):
             for p in params:
                 self._keep_own(p, step.tasks.index(name), next(grads))
-
-    def _write(self, place: int, grads: Grads, add: bool) -> None:
-        self.rows.write(place, grads, add=add)
-        self.touched = [a or g is not None for a, g in zip(self.touched, grads, strict=True)]
 
     def _keep_own(self, p: Tensor, place: int, g: Tensor | None) -> None:
         if g is not None:
@@ -107,6 +114,7 @@ class JacobianAccumulator:
         matrix = self.rows.matrix if self.step.index is None else self.rows.matrix[self.step.index]
         if over_processes:
             matrix = processes.sum(matrix)
+            self.rows.agree(processes)
         return matrix if scale is None else matrix.div_(scale.to(matrix))
 
     def norms(self, gramian: Tensor, processes: Processes) -> Tensor:
@@ -132,6 +140,11 @@ class JacobianAccumulator:
         return params, list(grads)
 
 
+def _inside(targets: Sequence[Tensor]) -> bool:
+    """Whether there are several targets inside the graph, which may depend on each other."""
+    return len(targets) > 1 and not any(t.is_leaf for t in targets)
+
+
 def _together(a: Losses, b: Losses) -> Losses:
     """Two micro-batches as one: their losses add up (each is expected to be divided by their number)."""
     told = {t: x for step in (a, b) for t, x in zip(step.present, step.values, strict=True)}
@@ -148,3 +161,41 @@ def _together(a: Losses, b: Losses) -> Losses:
         values=torch.stack([told[t] for t in present]),
         index=None if len(places) == len(a.tasks) else torch.tensor(places, device=b.values.device),
     )
+
+
+def gradient(loss: Tensor, inputs: Sequence[Tensor], scale: Tensor | None = None, keep: bool = True) -> Grads:
+    """The gradient of ``loss`` (times ``scale``) by each of ``inputs``; None for those that it does not touch."""
+    if not inputs or not loss.requires_grad:
+        return [None] * len(inputs)
+    roots = None if scale is None else [scale.to(loss).reshape(loss.shape)]
+    try:
+        return list(torch.autograd.grad([loss], inputs, roots, retain_graph=keep, allow_unused=True))
+    except RuntimeError as error:
+        if "use_reentrant" in str(error):
+            raise RequestError(REENTRANT) from error
+        if "donated buffer" not in str(error):
+            raise
+        raise RequestError(
+            "torch.compile gave the model's buffers away after one backward, and one a task is needed: set "
+            "torch._functorch.config.donated_buffer = False before compiling, or use level='representation'"
+        ) from error
+
+
+def gradients_of(losses: Sequence[Tensor], inputs: Sequence[Tensor], by: Tensor, keep: bool) -> Grads:
+    """For each of ``inputs`` its gradients (K, ...) of the K sums ``by @ losses``, ``by`` (K, T), in one backward."""
+    if not any(x.requires_grad for x in losses):
+        return [None] * len(inputs)
+    joined = stack(losses)
+    try:
+        return list(
+            torch.autograd.grad(
+                [joined], inputs, [by.to(joined)], retain_graph=keep, allow_unused=True, is_grads_batched=True
+            )
+        )
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise RequestError(
+            f"chunk= makes several tasks' gradients together by torch.vmap, which this model does not allow "
+            f"({str(error).strip().splitlines()[0]:.80}): use chunk=1"
+        ) from error

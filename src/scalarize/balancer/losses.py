@@ -42,20 +42,33 @@ class Losses:
         return (values[order] if values.ndim == 1 else values[order][:, order]).detach()
 
     def find_nonfinite(self, norms: Tensor | None, by_task: bool) -> tuple[str, list[str]] | None:
-        """("loss" or "gradient", tasks) where a loss or a gradient norm is not finite; None where all are.
+        """("loss" or "gradient", tasks) if a loss or a gradient norm is not finite; None if all are.
 
-        norms: one a task if ``by_task``, else of the sum of all tasks, where each of them may be to blame. One look
-        at the device.
+        norms: one a task if ``by_task``, else of the sum of all tasks, each of which may be to blame. One look at the
+        device.
         """
         seen = self.values if norms is None else torch.cat([self.values, norms.to(self.values)])
         if bool(torch.isfinite(seen).all()):
             return None
-        bad = [t for t, x in zip(self.present, self.values.tolist(), strict=True) if not math.isfinite(x)]
-        if bad or norms is None:
+        return self._to_blame(self.values.tolist(), [] if norms is None else norms.tolist(), by_task)
+
+    def look(self, norms: Tensor, diagonal: Tensor) -> tuple[tuple[str, list[str]] | None, list[bool]]:
+        """As :meth:`find_nonfinite` by task; and True for the tasks whose entry (T',) of the Gramian's ``diagonal`` is
+        0. One look at the device."""
+        number = len(self.present)
+        seen: list[float] = torch.cat([self.values, norms, diagonal]).tolist()
+        empty = [x == 0 for x in seen[2 * number :]]
+        if all(map(math.isfinite, seen[: 2 * number])):
+            return None, empty
+        return self._to_blame(seen[:number], seen[number : 2 * number], True), empty
+
+    def _to_blame(self, losses: list[float], norms: list[float], by_task: bool) -> tuple[str, list[str]]:
+        bad = [t for t, x in zip(self.present, losses, strict=True) if not math.isfinite(x)]
+        if bad or not norms:
             return "loss", bad
         if not by_task:
             return "gradient", list(self.present)
-        return "gradient", [t for t, x in zip(self.present, norms.tolist(), strict=True) if not math.isfinite(x)]
+        return "gradient", [t for t, x in zip(self.present, norms, strict=True) if not math.isfinite(x)]
 
 
 def read(
@@ -68,12 +81,9 @@ def read(
     """What the losses of this step are.
 
     counts: how many samples each loss averages here, where processes hold unequal numbers; scale: a GradScaler's.
-    Raises RequestError where there is no loss, or one that is not a single number.
+    Raises RequestError where there is no loss.
     """
     here = [losses.get(t) for t in tasks]
-    for name, x in zip(tasks, here, strict=True):
-        if x is not None and x.numel() != 1:
-            raise RequestError(f"task {name!r}: its loss must be one number, got shape {tuple(x.shape)}")
     some = next((x for x in here if x is not None), None)
     if some is None:
         raise RequestError("no task has a loss in this batch")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from scalarize.balancer.distributed import refuse_sharded
+from scalarize.balancer.sharded import refuse_sharded
 from scalarize.methods import Method, Needs
 from scalarize.utils.errors import RequestError, unknown_name_error
 
@@ -39,7 +39,8 @@ class Options:
                 raise unknown_name_error(name, getattr(self, name), known)
         if min(self.every, self.blocks, self.chunk) < 1:
             raise RequestError("every, blocks and chunk must be at least 1")
-        refuse_sharded(self.shared)
+        by_rows = method.needs >= Needs.GRAMIAN or self.accumulate == "full"
+        refuse_sharded(self.shared, whole=by_rows and self.level == "parameters")
         self._check_level(method, several_processes)
         self._check_weights(method)
         self._check_parts(method)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from scalarize.balancer import autograd, backward_pass
+from scalarize.balancer.compiled import protect
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.jacobian import JacobianAccumulator
 from scalarize.balancer.losses import Losses
-from scalarize.balancer.method_state import Decision
 from scalarize.balancer.options import Options
+from scalarize.balancer.reachability import refuse_reentrant
+from scalarize.balancer.silence import Decision
 from scalarize.methods import Evidence
 from scalarize.utils.errors import RequestError
 
@@ -32,35 +35,48 @@ class GradientPlan:
     source: list[Tensor]
     parts: list[list[Tensor]]
     own: list[list[Tensor]]
+    shared_out: list[Tensor]
     keep: list[bool]
     whole: bool
 
 
-def plan(losses: Sequence[Tensor], representation: Sequence[Tensor], options: Options) -> GradientPlan:
-    """Raises RequestError where nothing is trained, or a loss reaches shared parameters past the representation."""
-    deep, shared = options.level == "parameters", options.shared
+def plan(
+    losses: Sequence[Tensor], representation: Sequence[Tensor], options: Options, processes: Processes
+) -> GradientPlan:
+    """Raises RequestError where nothing is trained, or a reentrant checkpoint is on the way."""
+    deep, shared = options.level == "parameters", processes.sharded.copies(options.shared)
     targets = backward_pass.trained(shared) if deep else backward_pass.trained(representation)
     source = targets if options.evidence_from is None else backward_pass.trained(options.evidence_from)
     if not source:
         raise RequestError("none of the parameters that gradients are compared on requires a gradient")
-    own, keep = autograd.reach(losses, () if deep else targets, shared if deep else targets)
-    if not deep and (past := {id(p) for ps in own for p in ps} & {id(p) for p in shared}):
-        raise RequestError(f"{len(past)} shared tensors are reached past representation=: it must hold all paths")
+    found = autograd.reach(losses, () if deep else targets, shared if deep else targets)
+    refuse_reentrant(found)
+    own, keep = found.own, found.keep
+    for node in found.functions:
+        protect(node)
+    if not deep and len(targets) > 1:
+        keep = [True] * len(keep)  # the tensors may depend on each other: the encoder's backward comes by again
     parts = autograd.blocks(source, options.blocks)
     whole = options.evidence_from is None and len(parts) == 1
     if not whole:
         keep = [True] * len(keep)
         own = own if options.heads != "weighted" else [[] for _ in own]
-    return GradientPlan(deep, targets, source, parts, own, keep, whole)
+    sharded = processes.sharded.parts()
+    shared_out = list({id(p): p for ps in own for p in ps if id(p) in sharded}.values())
+    if sharded:
+        own, keep = [[p for p in ps if id(p) not in sharded] for ps in own], [True] * len(keep)
+    return GradientPlan(deep, targets, source, parts, own, shared_out, keep, whole)
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """rows (T', P) of the last part, gramian (T', T') of all of them, step: all micro-batches of the step as one."""
+    """rows (T', P) of the last part, gramian (T', T') of all of them, step: all micro-batches of the step as one,
+    touched: which of the source's tensors any loss reaches."""
 
     rows: Tensor
     gramian: Tensor
     step: Losses
+    touched: list[bool]
 
 
 def gather(
@@ -73,6 +89,7 @@ def gather(
 ) -> Gathered | None:
     """The backwards of the tasks; None where further micro-batches of the step are to come (not ``final``)."""
     gramian: Tensor | None = None
+    touched: list[bool] = []
     for k, part in enumerate(of.parts):
         if k:
             accumulator.step = None
@@ -80,17 +97,35 @@ def gather(
         if not final:
             return None
         rows = accumulator.matrix(processes, of.deep, scale)
+        touched += accumulator.rows.touched
         gramian = rows @ rows.T if gramian is None else gramian + rows @ rows.T
     assert gramian is not None
     assert accumulator.step is not None
-    return Gathered(rows, gramian if of.deep else processes.sum(gramian), accumulator.step)
+    return Gathered(rows, gramian if of.deep else processes.sum(gramian), accumulator.step, touched)
+
+
+def gramian64(of: GradientPlan, found: Gathered, processes: Processes) -> Callable[[], Tensor] | None:
+    """Makes the Gramian (T', T') anew in float64, a block of columns at a time; None if nothing can be gained."""
+    rows = found.rows
+    if len(of.parts) > 1 or rows.dtype == torch.float64 or rows.device.type == "mps":
+        return None
+
+    def make() -> Tensor:
+        total = torch.zeros_like(found.gramian, dtype=torch.float64)
+        for part in torch.split(rows, 2**16, dim=1):
+            total += part.double() @ part.double().T
+        return total if of.deep else processes.sum(total)
+
+    return make
 
 
 def evidence(step: Losses, of: GradientPlan, options: Options, processes: Processes, scale: Tensor | None) -> Evidence:
     """Losses, Gramian and rows of a further batch."""
     accumulator = JacobianAccumulator(options.chunk)
-    own, keep = autograd.reach(step.losses, without=options.shared)
-    accumulator.add(step, of.source, [[] for _ in own], keep)
+    found = autograd.reach(step.losses, without=options.shared)
+    for node in found.functions:
+        protect(node)
+    accumulator.add(step, of.source, [[] for _ in found.own], found.keep)
     rows = accumulator.matrix(processes, True, scale)
     return Evidence(losses=step.values, gramian=rows @ rows.T, jacobian=rows)
 
@@ -106,21 +141,29 @@ def write(
 ) -> None:
     """Add to ``.grad``: the combination of the shared parameters' rows, and its share of the tasks' own gradients."""
     weights = decision.weights
+    by = {"own": None, "weighted": weights, "objective": decision.slopes}[options.heads]
+    if processes.sharded and (of.whole or options.heads != "weighted"):
+        # FSDP2 shares out the gradient of one backward, so there are no rows of these.
+        ones = torch.ones_like(found.step.values, dtype=torch.float64)
+        factors = (ones if by is None else by.to(ones)) * (
+            1 if found.step.scales is None else found.step.scales.to(ones)
+        )
+        processes.backward(*autograd.weighted(found.step.losses, factors), of.shared_out, keep=True)
     if of.whole:
-        _combine(of, found.rows, accumulator.touched, decision, processes, scale)
-    if of.whole or options.heads != "weighted":
-        by = {"own": None, "weighted": weights, "objective": decision.slopes}[options.heads]
-        params, grads = accumulator.own_gradients(by)
-        autograd.accumulate(params, processes.sum_gradients(params, grads))
-    if not of.whole and weights is not None:
+        _combine(of, found.rows, accumulator, decision, processes, scale)
+    elif weights is not None:
         heads = "weighted" if options.heads == "weighted" else "none"
         backward_pass.weighted_sum(found.step, weights, options.shared, heads, processes)
+    # Last, since hooks on parameters may step an optimiser: no backward is to come.
+    if of.whole or options.heads != "weighted":
+        params, grads = accumulator.own_gradients(by)
+        autograd.accumulate(params, processes.sum_gradients(params, grads), fresh=by is not None)
 
 
 def _combine(
     of: GradientPlan,
     rows: Tensor,
-    touched: Sequence[bool],
+    accumulator: JacobianAccumulator,
     decision: Decision,
     processes: Processes,
     scale: Tensor | None,
@@ -132,9 +175,8 @@ def _combine(
         assert decision.weights is not None
         combined = decision.weights.to(rows) @ rows
     combined = combined if scale is None else combined * scale.to(combined)
-    shaped = zip(autograd.split(combined, of.targets), touched, strict=True)
-    grads = [g if hit else None for g, hit in shaped]
+    grads = accumulator.rows.gradients(combined)
     if of.deep:
-        autograd.accumulate(of.targets, grads)
+        autograd.accumulate(of.targets, grads, fresh=True)
     else:
         backward_pass.through(of.targets, grads, processes)

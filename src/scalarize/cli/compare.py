@@ -47,16 +47,18 @@ def compare(
     **options: Any,
 ) -> None:
     """Compare methods and policies over seeds, in one table with 95 % intervals."""
-    from scalarize.runs import compare as study
-    from scalarize.runs import directory as run_directory
+    from scalarize.runs.build import Loader
+    from scalarize.runs.compare import CompareRequest, all_methods, public, summary
+    from scalarize.runs.compare import compare as run
+    from scalarize.runs.directory import digest
     from scalarize.runs.request import WorkloadRequest
     from scalarize.weights.policy import Policy
 
     for name, value in (("--seeds", seeds), ("--searches", searches), ("--population", population)):
         if value < 1:
             raise RequestError(f"{name} must be at least 1, got {value}")
-    problem = WorkloadRequest(**take_problem(options))
-    every = study.all_methods(problem.resolve().kind)
+    problem, loader = WorkloadRequest(**take_problem(options)), Loader()
+    every = all_methods(loader.workload(problem).kind)
     rows = [n for w in words(methods) for n in (every if w == "all" else [w])]
     try:
         rates = tuple(float(x) for x in words(learning_rates))
@@ -64,20 +66,20 @@ def compare(
         raise RequestError(f"--learning-rates {learning_rates}: write numbers, as in 0.001,0.003") from None
     if learning_rates is not None and not rates:
         raise RequestError("--learning-rates: write numbers, as in 0.001,0.003")
-    request = study.CompareRequest(
-        **problem.model_dump(),
+    request = CompareRequest(
+        **problem.fields(),
         rows=tuple(dict.fromkeys(rows)),
-        policies=tuple(Policy.load(p).to_dict() for p in policies),
+        policies=tuple(Policy.load(p) for p in policies),
         seeds=seeds,
         seed=seed,
         learning_rates=rates,
         searches=searches,
         population=population,
     )
-    target = Path(out or f"runs/compare-{request.label}-{run_directory.digest(request.model_dump(mode='json'))}")
+    target = Path(out or f"runs/compare-{request.label}-{digest(request.model_dump(mode='json'))}")
     with logged(logs):
-        result = study.compare(request, target, command_line(), resume, show)
-    emit(study.public(result), as_json, study.summary(result))
+        result = run(request, target, command_line(), resume, show, loader)
+    emit(public(result), as_json, summary(result))
 
 
 @click.command()
@@ -86,13 +88,13 @@ def compare(
 def demo(workload: str | None, out: str | None, resume: bool, as_json: bool) -> None:
     """The main job on real data: search, retrain, compare, report."""
     from scalarize.report import build  # type: ignore[attr-defined,unused-ignore]
-    from scalarize.runs import compare as study
+    from scalarize.runs.compare import public, summary
     from scalarize.studies import demo as main_job
 
     target = Path(out or "runs/demo")
     result = main_job.demo(target, command_line(), resume, show, workload or main_job.WORKLOAD)
     page = build(target, target / "report.html")
-    emit(study.public(result) | {"report": str(page)}, as_json, f"{study.summary(result)}\nreport: {page}")
+    emit(public(result) | {"report": str(page)}, as_json, f"{summary(result)}\nreport: {page}")
 
 
 @click.command()

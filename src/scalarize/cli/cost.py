@@ -20,25 +20,26 @@ from scalarize.utils.errors import RequestError
 def cost(methods: str | None, repeats: int, seed: int, as_json: bool, **options: Any) -> None:
     """Seconds and memory a step of every method, beside a bare loop."""
     from scalarize.analysis import text_tables
-    from scalarize.runs import compare
-    from scalarize.runs import request as requests
-    from scalarize.studies import step_cost as costs
+    from scalarize.runs.build import Loader, prepare
+    from scalarize.runs.compare import all_methods
+    from scalarize.runs.request import WorkloadRequest
+    from scalarize.studies import step_cost
     from scalarize.utils.errors import unknown_name_error
 
     if repeats < 1:
         raise RequestError(f"--repeats must be at least 1, got {repeats}")
-    problem = requests.WorkloadRequest(**take_problem(options))
-    if problem.resolve().learner is not None:
+    problem, loader = WorkloadRequest(**take_problem(options)), Loader()
+    workload = loader.workload(problem)
+    if workload.learner is not None:
         raise RequestError(f"{problem.label}: its steps are no plain forward pass; a run's result.json holds its times")
-    able = compare.all_methods(problem.resolve().kind)
+    able = all_methods(workload.kind)
     names = list(words(methods)) or able
     for name in names:
         if name not in able:
             raise unknown_name_error("method", name, able, where=" for this workload")
-    problem.check_device()
-    learner = requests.make_learner(problem, seed)
+    learner = prepare(problem, loader).learner(seed)
     size = learner.recipe.batch_size
-    rows = costs.of_model(learner.model, learner.data, size, names, repeats, problem.device)
+    rows = step_cost.of_model(learner.model, learner.data, size, names, repeats, problem.device)
     body = [
         [
             r["method"],

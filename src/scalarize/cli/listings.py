@@ -82,6 +82,6 @@ def get(name: str, root: str | None, accept_licence: bool, settings: tuple[str, 
     files.check_directory(folder, "--data")
     say(f"getting {name} into {folder}")
     path = Path(workload.get(folder, {**parse_settings(list(settings)), "accept_licence": accept_licence}))
-    for line in manifest.said(path):
+    for line in manifest.summary(path):
         say(line)
     emit({"workload": name, "path": str(path)}, as_json, f"{name}: {path}")

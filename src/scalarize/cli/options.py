@@ -56,17 +56,15 @@ seed_option = click.option("--seed", default=0, show_default=True, type=int)
 @contextlib.contextmanager
 def logged(logs: tuple[str, ...]) -> Iterator[None]:
     """What runs inside is shown in the places that ``--log`` names."""
-    from scalarize.runs import directory as run_directory
     from scalarize.runs import loggers
+    from scalarize.runs.directory import observed, read_config
 
     open_ones = [
-        loggers.create(
-            name, lambda run: run_directory.read_config(run)["request"], lambda line: click.echo(line, err=True)
-        )
+        loggers.create(name, lambda run: read_config(run)["request"], lambda line: click.echo(line, err=True))
         for name in dict.fromkeys(logs)
     ]
     try:
-        with run_directory.observed(*open_ones):
+        with observed(*open_ones):
             yield
     finally:
         for logger in open_ones:

@@ -16,26 +16,28 @@ from scalarize.cli.options import out_options, words
 @click.option("--list", "listed", is_flag=True, help="The targets, one a line.")
 @click.option("--workload", metavar="W", help="Run the study on other data than the paper's.")
 @click.option("--tasks", metavar="A,B", help="Only these tasks or domains.")
-@click.option("--budget", default="full", show_default=True, help="tiny, small, full, or a share of the paper's.")
+@click.option("--budget", show_default="full", help="tiny, small, full, or a share of the paper's.")
 @click.option("--seeds", type=int, help="Seeds a setting, in place of the budget's.")
 @click.option("--epochs", type=int, help="Length of a training, in place of the budget's.")
 @click.option("--methods", metavar="A,B", help="Further rows of tables of methods.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of the recipe or model.")
 @click.option("--data", metavar="DIR", help="Data root (default: SCALARIZE_DATA, else the user's cache).")
 @click.option("--device", default="cpu", show_default=True)
+@click.option("--page", metavar="FILE.md", help="Run what the paper's results page reports, and write that page.")
 @out_options
 def reproduce(
     name: str | None,
     listed: bool,
     workload: str | None,
     tasks: str | None,
-    budget: str,
+    budget: str | None,
     seeds: int | None,
     epochs: int | None,
     methods: str | None,
     settings: tuple[str, ...],
     data: str | None,
     device: str,
+    page: str | None,
     out: str | None,
     resume: bool,
     as_json: bool,
@@ -45,10 +47,12 @@ def reproduce(
     Runs the study behind a table or figure (or all of a paper), and draws it beside the paper's numbers.
 
     Runs that are there are read. Targets of one --out share their runs.
+
+    --page runs what results/PAPER.md reports, with the options given in place of its sizes, and writes that page.
     """
     from scalarize.learners.recipe import parse_settings
-    from scalarize.report import study_page as page
-    from scalarize.runs import directory as run_directory
+    from scalarize.report import study_page
+    from scalarize.runs.directory import digest
     from scalarize.studies import registry, study
     from scalarize.utils.errors import RequestError
 
@@ -63,10 +67,15 @@ def reproduce(
     for option, value in (("--seeds", seeds), ("--epochs", epochs)):
         if value is not None and value < 1:
             raise RequestError(f"{option} must be at least 1, got {value}")
+    if page is not None:
+        if tasks or methods:
+            raise RequestError("--tasks and --methods are the results page's own: leave them out beside --page")
+        changed = {"budget": budget, "epochs": epochs, "seeds": seeds, "settings": parse_settings(list(settings))}
+        return _page(name, workload, changed | {"data": data, "device": device}, Path(page), out, resume, as_json)
     chosen = registry.get(name)
     asked: dict[str, Any] = {
         "workload": workload,
-        "budget": budget,
+        "budget": budget or "full",
         "seeds": seeds,
         "epochs": epochs,
         "methods": words(methods),
@@ -74,11 +83,32 @@ def reproduce(
     asked |= {"tasks": words(tasks)} if tasks else {}
     asked |= {"settings": parse_settings(list(settings)), "data": data, "device": device}
     paper = chosen[0].name.partition("/")[0]
-    place = Path(out or f"runs/reproduce-{workload or paper}-{run_directory.digest({'paper': paper, **asked})}")
+    place = Path(out or f"runs/reproduce-{workload or paper}-{digest({'paper': paper, **asked})}")
     results = []
     for target in chosen:
         request = study.StudyRequest(target=target.name, **asked)
         result = study.run(target, request, place, command_line(), resume, say)
-        results.append(result | {"report": str(page.build(Path(result["out"])))})
+        results.append(result | {"report": str(study_page.build(Path(result["out"])))})
     text = "\n".join(line for r in results for line in study.summary(r))
     emit(results[0] if len(results) == 1 else {"out": str(place), "targets": results}, as_json, text)
+
+
+def _page(
+    name: str, workload: str | None, changed: dict[str, Any], path: Path, out: str | None, resume: bool, as_json: bool
+) -> None:
+    """Write a paper's results page, or that of one of its targets."""
+    from scalarize.studies import registry, results_page
+    from scalarize.utils import files
+    from scalarize.utils.errors import RequestError
+
+    paper = registry.paper_of(name)
+    registry.get(name)
+    if path.is_dir() or (path.exists() and path.suffix != ".md"):
+        raise RequestError(f"{path}: exists and is no page; name another --page, as in --page {paper}.md")
+    files.check_directory(path.parent)
+    page = registry.page(paper)
+    trials = page.chosen(None if name == paper else name, workload)
+    place = Path(out or f"runs/{paper}")
+    found = results_page.write(page, trials, results_page.Changes(**changed), path, place, resume, say)
+    result = {"page": str(path), "out": str(place), "targets": [{k: r[k] for k in ("out", "target")} for r in found]}
+    emit(result, as_json, f"written to {path}")

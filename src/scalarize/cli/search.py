@@ -1,4 +1,4 @@
-"""``search`` and ``retrain``: find a policy, spend it."""
+"""``search`` and ``retrain``: find a policy, train with it."""
 
 from __future__ import annotations
 
@@ -77,8 +77,9 @@ def search(
     """Search task weights; writes policy.json and lineage.jsonl."""
     from scalarize.cli.options import weights_of
     from scalarize.learners.recipe import parse_settings
-    from scalarize.runs import directory as run_directory
-    from scalarize.runs import search as searching
+    from scalarize.runs.directory import digest
+    from scalarize.runs.search import SearchRequest, cluster, reporter
+    from scalarize.runs.search import search as run
     from scalarize.weights.policy import Policy
 
     if threads is not None and threads < 1:
@@ -96,7 +97,7 @@ def search(
         found = regression.search(table, score, given, options["epochs"], seed, out, command_line(), resume)
         emit(found, as_json, regression.summary(found))
         return
-    request = searching.SearchRequest(
+    request = SearchRequest(
         **take_problem(options),
         algorithm=algorithm,
         hyper=parse_settings(list(hyper), "--hyper"),
@@ -105,7 +106,7 @@ def search(
         quantile=quantile,
         split=split,
         score=score,
-        start=Policy.load(start).to_dict() if start else None,
+        start=Policy.load(start) if start else None,
         also=also,
         groups=tuple(words(g) for g in groups),
         reference=weights_of(reference) if reference else None,
@@ -113,18 +114,18 @@ def search(
         seed=seed,
         asynchronous=asynchronous,
     )
-    target = Path(out or f"runs/search-{request.label}-{run_directory.digest(request.model_dump(mode='json'))}")
+    target = Path(out or f"runs/search-{request.label}-{digest(request.model_dump(mode='json'))}")
     with logged(logs):
-        result = searching.search(
+        result = run(
             request,
             target,
             command_line(),
             resume,
-            executor=searching.cluster(workers, ray_address, threads, gpus, directory=checkpoints is not None),
+            executor=cluster(workers, ray_address, threads, gpus, shared_directory=checkpoints is not None),
             threads=threads,
             max_time=max_time,
             checkpoints=checkpoints,
-            progress=searching.reporter(show, request.algorithm),
+            progress=reporter(show, request.algorithm),
         )
     text = (
         f"{result['algorithm']}: score {result['score']:.4f} on the hold-out; {result['configurations']} "
@@ -163,11 +164,12 @@ def retrain(
 ) -> None:
     """Retrain with the policy of a search, on the whole training set."""
     from scalarize.learners.recipe import parse_settings
-    from scalarize.runs import retrain as retraining
+    from scalarize.runs.retrain import retrain as run
+    from scalarize.runs.retrain import summary
 
     changes = {"epochs": epochs, "data": data, "device": device}
     with logged(logs):
-        result = retraining.retrain(
+        result = run(
             Path(directory),
             history,
             seeds,
@@ -179,4 +181,4 @@ def retrain(
             resume,
             show,
         )
-    emit(result, as_json, retraining.summary(result))
+    emit(result, as_json, summary(result))

@@ -55,34 +55,37 @@ def train(
     if len(given) > 1:
         raise RequestError(f"{' and '.join(given)} exclude each other: name one source of weights")
     from scalarize.learners.recipe import parse_settings
-    from scalarize.runs import comparison_rows
-    from scalarize.runs import directory as run_directory
-    from scalarize.runs import request as requests
-    from scalarize.runs import train as training
+    from scalarize.runs.build import Loader
+    from scalarize.runs.comparison_rows import SPECIAL
+    from scalarize.runs.directory import digest
+    from scalarize.runs.request import TrainRequest
+    from scalarize.runs.train import summary
+    from scalarize.runs.train import train as run
     from scalarize.weights.policy import Policy
 
-    if method in comparison_rows.SPECIAL:
+    if method in SPECIAL:
         raise RequestError(
             f"--method {method}: that is a row of `scalarize compare`; a training takes one of `scalarize methods`, "
             "or --weights, --policy or --single"
         )
-    request = requests.TrainRequest(
+    request = TrainRequest(
         **take_problem(options),
         method=DEFAULT_METHOD if method is weights is policy is None else method,
         weights=None if weights is None else weights_of(weights),
         hyper=parse_settings(list(hyper), "--hyper"),
-        policy=None if policy is None else Policy.load(policy).to_dict(),
+        policy=None if policy is None else Policy.load(policy),
         single=single,
         seed=seed,
     )
-    target = Path(out or f"runs/train-{request.label}-{run_directory.digest(request.model_dump(mode='json'))}")
-    say(request.resolve().provenance)
-    for key, value in (Policy.from_dict(request.policy).numbers if request.policy else {}).items():
+    target = Path(out or f"runs/train-{request.label}-{digest(request.model_dump(mode='json'))}")
+    loader = Loader()
+    say(loader.workload(request).provenance)
+    for key, value in (request.policy.numbers if request.policy else {}).items():
         if key not in request.settings:
             say(f"{key} = {value:g}, as the search of the policy had it in the end")
     with logged(logs):
-        result = training.train(request, target, command_line(), resume, show)
-    emit(result, as_json, training.summary(result))
+        result = run(request, target, command_line(), resume, show, loader)
+    emit(result, as_json, summary(result))
     if "diverged" in result:
         raise click.exceptions.Exit(1)
 

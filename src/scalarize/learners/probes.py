@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from scalarize.balancer import autograd
+from scalarize.balancer import jacobian
 
 Row = dict[str, Any]
 PAIR = "|"  # joins the two names of a pair in the column ``task``
@@ -39,7 +39,7 @@ class SummedGradient:
     def look(self, losses: Mapping[str, Tensor], shared: Sequence[nn.Parameter]) -> None:
         """Take the norm at this batch, if it is its turn."""
         if self._batches % self.every == 0:
-            found = autograd.gradient(torch.stack(list(losses.values())).sum(), shared)
+            found = jacobian.gradient(torch.stack(list(losses.values())).sum(), shared)
             parts = [g.double().square().sum() for g in found if g is not None]
             self._norms.append(float(torch.stack(parts).sum().sqrt()) if parts else 0.0)
         self._batches += 1
@@ -78,7 +78,7 @@ class Conflicts:
         present = [k for k, name in enumerate(self.tasks) if name in losses]
         parts: list[list[Tensor]] = [[] for _ in shared]
         for k in present:
-            found = autograd.gradient(losses[self.tasks[k]], shared)
+            found = jacobian.gradient(losses[self.tasks[k]], shared)
             for part, parameter, grad in zip(parts, shared, found, strict=True):
                 part.append((torch.zeros_like(parameter) if grad is None else grad).flatten().double())
         if len(present) < 2:

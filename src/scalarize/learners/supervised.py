@@ -128,6 +128,7 @@ class SupervisedLearner:
             accumulate=self.recipe.accumulation if full else None,
             on_nonfinite=self.recipe.on_nonfinite,
             tasks=self.tasks,
+            learned="yours",
         )
         self.optimizer = make_optimizer(self.recipe.optimizer, self.model.parameters(), self.balancer.parameters())
         if before is not None and "optimizer" in before:

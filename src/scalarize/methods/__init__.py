@@ -10,7 +10,8 @@ True
 from collections.abc import Sequence
 
 from scalarize.methods.adapters import from_function, from_torchjd
-from scalarize.methods.base import CombinedGradient, CombinedLoss, Evidence, Method, Needs, State
+from scalarize.methods.base import Method
+from scalarize.methods.evidence import CombinedGradient, CombinedLoss, Evidence, Needs, State
 from scalarize.methods.gradient_based.aligned_mtl import AlignedMTL
 from scalarize.methods.gradient_based.cagrad import CAGrad
 from scalarize.methods.gradient_based.config import ConFIG

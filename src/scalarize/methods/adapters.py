@@ -14,7 +14,8 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
-from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.base import Method
+from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.utils.errors import RequestError
 from scalarize.utils.seeds import fork_rng
 

@@ -6,19 +6,46 @@ from dataclasses import replace
 
 import numpy as np
 
+from scalarize.methods.evidence import Evidence
 from scalarize.methods.gram import Array, Gram
 from scalarize.methods.solvers import min_norm
 
 _STEPS = 200
 
 
+def bargain_or_shortest(evidence: Evidence, power: float) -> tuple[Array, Gram, bool]:
+    """The bargain of this step's gradients; if there is none, the shortest vector in their hull.
+
+    Gradients that nearly oppose each other leave few digits of a float32 Gramian, from some 160 degrees on: it is then
+    made anew in float64, which tells angles up to 179.9999 degrees from opposite ones.
+
+    Args:
+        evidence: with ``gramian`` (T, T).
+        power: p > 0 in ``G w = w^(-p)``.
+
+    Returns:
+        Weights (T,), the Gramian that they were made from, and False if they are the shortest vector's.
+
+    Raises:
+        RunError: the Gramian is not finite.
+    """
+    assert evidence.gramian is not None
+    gram = Gram.of(evidence.gramian)
+    weights = bargain(gram, power)
+    doubtful = weights is None or gram.cancels(weights * gram.norms, slack=1e5)
+    if doubtful and gram.nonzero.all() and evidence.gramian64 is not None:
+        gram = Gram.of(evidence.gramian64())
+        weights = bargain(gram, power)
+    return (min_norm(gram)[0], gram, False) if weights is None else (weights, gram, True)
+
+
 def bargain(gram: Gram, power: float) -> Array | None:
-    """Weights (T,) > 0 with ``(G w)_i = w_i^(-power)``, power > 0; None where no positive solution exists.
+    """Weights (T,) > 0 with ``(G w)_i = w_i^(-power)``, power > 0; None if no positive solution exists.
 
     With ``v = n w`` and ``k = n^(power - 1)`` it is ``C v = k v^(-power)``: the minimum of the strictly convex
-    ``v.C.v/2 - sum k phi(v)``, ``phi' = v^(-power)``. Newton's method, damped where entries fall, from the best
-    multiple of the solution for orthogonal gradients. A solution does not exist where a gradient is zero or the point
-    is Pareto-stationary (0 in the hull of the unit gradients).
+    ``v.C.v/2 - sum k phi(v)``, ``phi' = v^(-power)``. Newton's method, damped if entries fall, from the best
+    multiple of the solution for orthogonal gradients. There is no solution if a gradient is zero or the point is
+    Pareto-stationary (0 in the hull of the unit gradients).
     """
     if not gram.nonzero.all() or gram.cancels(min_norm(replace(gram, norms=np.ones(gram.n_tasks)))[0]):
         return None

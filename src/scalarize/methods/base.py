@@ -1,7 +1,7 @@
-"""The method seam: what a method is told, what it declares, what it answers.
+"""The interface of every method: its declarations, its pure functions, and a shell that tries them on numbers.
 
 Every way of training on T tasks is ``theta <- theta - eta * sum_t p_t * grad L_t`` (Royer et al. 2023,
-equation 1). A :class:`Method` says where the weights ``p`` come from. The work is done by pure functions with
+equation 1). A :class:`Method` makes the weights ``p``. The work is done by pure functions with
 explicit state, in the manner of optax: ``init(n_tasks) -> state`` and ``weigh(evidence, state) -> weights, state``;
 ``weights @ jacobian`` is the universal lift. A thin shell on top (``state``, ``combine_gradients``,
 ``combine_losses``) checks any method against numbers without a network.
@@ -10,73 +10,29 @@ explicit state, in the manner of optax: ``init(n_tasks) -> state`` and ``weigh(e
 from __future__ import annotations
 
 import dataclasses
-import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from scalarize.methods.evidence import CombinedGradient, CombinedLoss, Evidence, Needs, State
 from scalarize.utils.errors import RequestError
-
-State = dict[str, Tensor]
-
-
-class Needs(enum.IntEnum):
-    """What a method must see before it can weigh, ordered by cost."""
-
-    NOTHING = 0  # weights are known before the batch is drawn: they may serve as sampling rates
-    LOSSES = 1  # T numbers: one ordinary backward pass
-    GRAMIAN = 2  # G = J J^T, (T, T): T backward passes, then small mathematics
-    JACOBIAN = 3  # J itself, (T, P): the result is not a function of G alone
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What a method is told at one step. All tensors are detached.
-
-    losses (T,); gramian (T, T) if needed; jacobian (T, P) if needed; step and epoch count from 0;
-    generator: source of randomness; draws: replaces it (tests); extra: evidence of further batches; width: the last
-    axis of the representation, where the rows of the Jacobian are gradients by it, sample after sample.
-    """
-
-    losses: Tensor | None = None
-    gramian: Tensor | None = None
-    jacobian: Tensor | None = None
-    step: int = 0
-    epoch: int = 0
-    generator: torch.Generator | None = None
-    draws: Tensor | None = None
-    extra: tuple[Evidence, ...] = ()
-    width: int | None = None
-
-
-class CombinedGradient(NamedTuple):
-    """gradient (P,): what goes into ``.grad``; weights (T,), or None where no weights exist."""
-
-    gradient: Tensor
-    weights: Tensor | None
-
-
-class CombinedLoss(NamedTuple):
-    """loss: a differentiable scalar; weights (T,): its derivative by each loss, detached."""
-
-    loss: Tensor
-    weights: Tensor
 
 
 @dataclass(eq=False)
 class Method:
-    """Where the task weights come from. Subclasses are dataclasses; their fields are the hyper-parameters.
+    """A rule that makes task weights. Subclasses are dataclasses; their fields are the hyper-parameters.
 
     A subclass sets the class attributes below and implements ``weigh`` (or ``objective``). Hooks that most leave
     alone: ``objective`` (a differentiable total loss, for methods with learned parameters), ``combine`` (the
     gradient is not ``weights @ J``), ``look_back`` (looks at the losses after the step), ``view`` (each task's head is
-    given its own view of the shared representation). A method whose solver may fail keeps a scalar entry
+    given its own view of the shared representation), and the properties ``counts_epochs`` and ``ignores_zero_losses``.
+    A method whose solver may fail keeps a scalar entry
     ``solver_failures`` in its state and documents the direction it falls back to.
 
-    Weights come in the dtype and on the device of the evidence (float64 where there is none).
+    Weights come in the dtype and on the device of the evidence (float64 if there is none).
     """
 
     name: ClassVar[str]
@@ -87,13 +43,14 @@ class Method:
     requires: ClassVar[tuple[str, ...]] = ()  # hyper-parameters without which it cannot be created
     extra_batches: ClassVar[int] = 0
     levels: ClassVar[tuple[str, ...]] = ("parameters", "representation")  # where its gradients may be taken
-    learned: ClassVar[tuple[str, ...]] = ()  # state entries trained by the training's own optimiser
+    learned: ClassVar[tuple[str, ...]] = ()  # state entries trained by gradient descent on the objective
     task_axes: ClassVar[dict[str, int]] = {}  # state entry -> how many leading axes index tasks
     observes: ClassVar[bool] = False
     has_objective: ClassVar[bool] = False
     has_combine: ClassVar[bool] = False
     has_view: ClassVar[bool] = False
     same_samples: ClassVar[bool] = False  # compares tasks sample by sample: all need the same samples
+    epoch_window: ClassVar[int | None] = 25  # steps that stand for an epoch that nobody counts; None: not possible
 
     # Declared properties; the conformance suite holds every method to them.
     random: ClassVar[bool] = False  # draws random numbers, from ``Evidence.generator``
@@ -101,6 +58,18 @@ class Method:
     non_conflicting: ClassVar[bool] = False  # g . g_i >= 0 for every task
     homogeneity: ClassVar[float | None] = 1.0  # c J gives c^h g for c > 0, from a fresh state; None: no such rule
     row_scale_invariant: ClassVar[bool] = False  # scaling one task's gradient leaves the direction as it is
+
+    @property
+    def counts_epochs(self) -> bool:
+        """True if ``Evidence.epoch`` matters to this method, as it was created."""
+        return False
+
+    @property
+    def ignores_zero_losses(self) -> bool:
+        """True if the method takes logarithms, inverses or rates of losses, so that a loss of exactly 0 (a batch
+        without labels, as a rule) would decide everything; the balancer leaves such a task out, as one without a loss.
+        """
+        return False
 
     # --- the pure functions -------------------------------------------------------------------------------------
     def init(self, n_tasks: int) -> State:
@@ -126,8 +95,8 @@ class Method:
         return state
 
     def view(self, representation: Tensor, task: int, state: State) -> Tensor:
-        """What the head of the ``task``-th task is given in place of the shared representation (B, ..., d): the same
-        shape, differentiable in it. It counts in evaluation, too."""
+        """The ``task``-th head's view of the shared representation (B, ..., d): the same shape, differentiable in it.
+        It counts in evaluation, too."""
         return representation
 
     # --- the shell ----------------------------------------------------------------------------------------------
@@ -142,7 +111,7 @@ class Method:
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Hyper-parameter -> default; those that it ``requires`` are left out."""
+        """Hyper-parameter -> default, without those that it ``requires``."""
         held = {
             f.name: f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
             for f in dataclasses.fields(cls)
@@ -163,13 +132,13 @@ class Method:
 
     @property
     def solver_failures(self) -> int:
-        """How often a solver of this method did not converge, or no solution existed, and its fallback was used."""
+        """Number of times that a solver did not converge, or no solution existed, and the fallback was used."""
         return int(self.state["solver_failures"]) if "solver_failures" in self.state else 0
 
     def ensure(self, n_tasks: int) -> State:
-        """The current state, initialised for ``n_tasks`` where it is not yet; learned entries are parameters.
+        """The current state, initialised for ``n_tasks`` if it is not yet; learned entries are parameters.
 
-        Raises RequestError where the state held is that of another number of tasks.
+        Raises RequestError if the state held is that of another number of tasks.
         """
         fresh = self.init(n_tasks)
         held = self.state
@@ -185,11 +154,11 @@ class Method:
         return held
 
     def parameters(self) -> list[torch.nn.Parameter]:
-        """The learned entries of the state, for the training's optimiser; empty for most methods."""
+        """The learned entries of the state, for an optimiser; empty for most methods."""
         return [p for p in self.state.values() if isinstance(p, torch.nn.Parameter)]
 
     def observe(self, losses: Tensor, state: State | None = None) -> State:
-        """The state after the losses (T,) that the step led to; where ``state`` is not given, the held one advances."""
+        """The state after the losses (T,) that the step led to; if ``state`` is not given, the held one advances."""
         if state is not None:
             return self.look_back(losses.detach(), state)
         self._state = self.look_back(losses.detach(), self.ensure(losses.shape[0]))
@@ -205,11 +174,26 @@ class Method:
         epoch: int | None = None,
         extra: Sequence[Tensor | Evidence] = (),
     ) -> CombinedGradient:
-        """The update direction for a Jacobian (T, P), row t the gradient of task t; advances the state.
+        """The update direction of one step; advances the state. The mathematics is done in float64.
 
-        ``losses`` (T,) where the method looks at them; ``draws`` fixes its random choices; ``extra`` are the
-        Jacobians of further batches; ``step`` and ``epoch`` count the calls where not given. The mathematics is
-        done in float64, the gradient comes in the Jacobian's dtype. Raises RequestError for a wrong shape.
+        Args:
+            jacobian: (T, P), row t the gradient of task t by the shared parameters.
+            losses: (T,), for methods that look at them.
+            generator: source of random choices; None: torch's own.
+            draws: the random numbers themselves, as the method documents them.
+            step, epoch: counted from 0; None: the number of calls so far.
+            extra: the Jacobians (T, P) of further batches, for methods that want them.
+
+        Returns:
+            gradient (P,), in the Jacobian's dtype, and weights (T,), None if the method has none.
+
+        Raises:
+            RequestError: a wrong shape, losses that are missing, or a state of another number of tasks.
+
+        >>> jacobian = torch.tensor([[1.0, 0.0], [-1.0, 1.0]])
+        >>> from scalarize import methods
+        >>> methods.create("pcgrad").combine_gradients(jacobian).gradient
+        tensor([0.5000, 1.5000])
         """
         if jacobian.ndim != 2:
             raise RequestError(f"the Jacobian must have shape (tasks, parameters), got {tuple(jacobian.shape)}")
@@ -235,9 +219,17 @@ class Method:
         step: int | None = None,
         epoch: int | None = None,
     ) -> CombinedLoss:
-        """The total loss for task losses (T,), and its derivative by each; advances the state.
+        """The total loss of one step; advances the state.
 
-        ``step`` and ``epoch`` count the calls where not given. Raises RequestError for a method that needs gradients.
+        Args:
+            losses: (T,), with their graph if the total is to be differentiated.
+            generator, draws, step, epoch: as for :meth:`combine_gradients`.
+
+        Returns:
+            loss, a differentiable scalar, and weights (T,), its derivative by each loss.
+
+        Raises:
+            RequestError: the method needs gradients, or holds a state of another number of tasks.
         """
         if self.needs > Needs.LOSSES:
             raise RequestError(f"{self.name} needs the tasks' gradients: use combine_gradients")

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from scalarize.methods.base import Evidence, Method, State
+from scalarize.methods.base import Method
+from scalarize.methods.evidence import Evidence, State
 from scalarize.utils.errors import RequestError, RunError, unknown_name_error
 
 

@@ -30,12 +30,12 @@ class Gram:
 
     @classmethod
     def of(cls, gramian: Tensor) -> Gram:
-        """From G (T, T). Raises RunError where it is not finite."""
+        """From G (T, T). Raises RunError if it is not finite."""
         return cls.of_array(gramian.detach().double().cpu().numpy(), torch.finfo(gramian.dtype).eps)
 
     @classmethod
     def of_array(cls, g: Array, eps: float = float(np.finfo(np.float64).eps)) -> Gram:
-        """From G (T, T) in float64. Raises RunError where it is not finite."""
+        """From G (T, T) in float64. Raises RunError if it is not finite."""
         if not np.isfinite(g).all():
             raise RunError("the gradients' inner products are not finite")
         norms = np.sqrt(np.maximum(g.diagonal(), 0.0))
@@ -55,7 +55,7 @@ class Gram:
 
     @property
     def nonzero(self) -> NDArray[np.bool_]:
-        """Which gradients are not zero (T,)."""
+        """True for gradients that are not zero (T,)."""
         return self.norms > 0
 
     @property
@@ -81,15 +81,15 @@ class Gram:
         values, vectors = self.spectrum
         return np.asarray(vectors @ ((vectors.T @ b) / values))
 
-    def cancels(self, v: Array) -> bool:
-        """Whether ``sum v_i u_i``, u the unit gradients and v >= 0 (T,), is 0 to within rounding."""
-        bound = 1e3 * self.eps * self.n_tasks * float(v.sum()) ** 2
+    def cancels(self, v: Array, slack: float = 1e3) -> bool:
+        """True if ``sum v_i u_i``, u the unit gradients and v >= 0 (T,), is 0 to within ``slack`` times rounding."""
+        bound = slack * self.eps * self.n_tasks * float(v.sum()) ** 2
         return float(v @ self.cosines @ v) <= bound
 
     @cached_property
     def factor(self) -> Array:
         """F (T, r) of full column rank with ``F F^T = G / max(n)^2``: it stands for the Jacobian, more accurately
-        than G does where the gradients are scaled differently."""
+        than G does if the gradients are scaled differently."""
         values, vectors = self.spectrum
         n = self.norms / (self.norms.max() or 1.0)
         return np.asarray(n[:, None] * vectors * np.sqrt(values))

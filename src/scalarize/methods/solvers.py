@@ -1,7 +1,7 @@
 """Small quadratic programmes of the gradient methods: exact (active sets), deterministic, blind to scale.
 
 All of them are one problem in the coordinates of :mod:`scalarize.methods.gram`: minimise ``v.H.v/2 + q.v`` over
-``v >= 0``. Each solution comes with ``converged``: whether the optimality conditions hold to rounding. A caller that
+``v >= 0``. Each solution comes with ``converged``: True if the optimality conditions hold to rounding. A caller that
 is told False counts it in the state and takes its documented fallback.
 """
 
@@ -15,7 +15,7 @@ from scalarize.methods.gram import Array, Gram
 def nonnegative_qp(h: Array, q: Array, eps: float) -> tuple[Array, bool]:
     """Minimise ``v.H.v/2 + q.v`` over v >= 0, for positive semi-definite H (T, T) of about unit diagonal; q (T,).
 
-    Block pivoting (Judice and Pires 1994) settles most problems in a few solves; where it cycles, the active-set
+    Block pivoting (Judice and Pires 1994) settles most problems in a few solves; if it cycles, the active-set
     method of Lawson and Hanson (1974, chapter 23) on the normal equations, which is finite, takes over.
     """
     size = float(np.abs(q).max(initial=0.0))
@@ -29,7 +29,7 @@ def nonnegative_qp(h: Array, q: Array, eps: float) -> tuple[Array, bool]:
 
 
 def _slack(h: Array, q: Array, v: Array, eps: float) -> Array:
-    """How far from 0 rounding alone can bring each entry of the gradient ``H v + q``."""
+    """The distance from 0 to which rounding alone can bring each entry of the gradient ``H v + q``."""
     return np.asarray(100.0 * eps * (np.abs(h) @ np.abs(v) + np.abs(q)))
 
 
@@ -58,7 +58,7 @@ def _solve(h: Array, q: Array, passive: np.ndarray, ridge: float = 0.0) -> Array
 
 
 def _block_pivoting(h: Array, q: Array, eps: float) -> Array | None:
-    """All violated entries change sides at once; None where that does not settle, or settles on a wrong answer."""
+    """All violated entries change sides at once; None if that does not settle, or settles on a wrong answer."""
     passive = q < 0
     fewest, patience = q.size + 1, 3
     for _ in range(30):

@@ -1,4 +1,4 @@
-"""Tables -> figures and one self-contained page. Never starts a training."""
+"""From tables to figures and one self-contained page. Starts no training."""
 
 from scalarize.report.run_page import build
 

@@ -1,4 +1,4 @@
-"""What a figure says, before anything is drawn: plain data that the page and the image files both draw from."""
+"""Charts as plain data: the content of a figure, from which both the page and the image files are drawn."""
 
 from __future__ import annotations
 
@@ -19,9 +19,20 @@ MARKERS = ("circle", "square", "triangle", "diamond")
 
 @dataclass(frozen=True)
 class Series:
-    """One entry of the legend. x, y, and optionally low, high (a band, or error bars), labels (N,) for the pointer,
-    sizes (N,) as marker areas, x_low and x_high. NaN breaks a line. ``joined``: points connected in order. aside (N,):
-    how many places to the right of x each point is drawn (negative: left), a place being about a marker wide.
+    """One entry of the legend.
+
+    Args:
+        name: name in the legend.
+        x: values (N,).
+        y: values (N,); NaN breaks a line.
+        low: lower ends of a band or of error bars, (N,).
+        high: upper ends, (N,).
+        labels: text (N,) shown at the pointer.
+        sizes: marker areas (N,).
+        x_low: lower ends of horizontal error bars, (N,).
+        x_high: upper ends, (N,).
+        joined: True if points are connected in order.
+        aside: offset (N,) to the right (negative: left) at which each point is drawn, in marker widths.
     """
 
     name: str
@@ -39,11 +50,11 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure. ``alt`` says in words what can be seen.
+    """A figure. ``alt`` describes it in words.
 
     ``rows`` names the y categories of ``intervals`` and of ``heat``, ``columns`` the x categories of ``heat``, whose
-    ``cells`` (rows x columns) replace the series. ``steps``: values hold from one x to the next. ``log_x``: powers.
-    ``named``: the series' names stand beside their points where there is room.
+    ``cells`` (rows x columns) replace the series. ``steps``: values hold from one x to the next. ``log_x``: the x axis
+    is logarithmic. ``named``: names of series are written beside their points if there is room.
     """
 
     title: str
@@ -64,7 +75,7 @@ class Chart:
 
     @property
     def name(self) -> str:
-        """The title as a file's name.
+        """The title as the name of a file.
 
         >>> Chart("Cost & quality: all", "points", "").name
         'cost-quality-all'
@@ -72,7 +83,7 @@ class Chart:
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or "figure"
 
     def to_dict(self) -> dict[str, Any]:
-        """What the page's script draws: only what is set, numbers to five significant digits, NaN as None."""
+        """Return the data for the page's script: only what is set, numbers to five significant digits, NaN as None."""
         series = []
         for s in self.series:
             entry: dict[str, Any] = {"name": s.name, "x": numbers(s.x), "y": numbers(s.y)}
@@ -95,5 +106,5 @@ class Chart:
 
 
 def numbers(values: Sequence[float]) -> list[float | None]:
-    """JSON can hold it: five significant digits, None where not finite."""
+    """Convert to what JSON can hold: five significant digits, None if not finite."""
     return [float(f"{float(v):.{DIGITS}g}") if math.isfinite(float(v)) else None for v in values]

@@ -20,7 +20,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inli
 
 
 def page(title: str, body: str, charts: Sequence[Chart]) -> str:
-    """The whole file. Its content security policy forbids every request to a network."""
+    """Return the whole file. Its content security policy forbids every request to a network."""
     style = {"colours": COLOURS, "dashes": DASHES, "markers": MARKERS, "sequential": SEQUENTIAL, "diverging": DIVERGING}
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -37,7 +37,7 @@ def page(title: str, body: str, charts: Sequence[Chart]) -> str:
 
 
 def script_json(content: Any) -> str:
-    """JSON that cannot end the script element that holds it."""
+    """Write JSON that cannot end the script element that holds it."""
     return json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
@@ -46,7 +46,7 @@ def _asset(name: str) -> str:
 
 
 def figure(index: int, chart: Chart, images: Mapping[str, bytes], wide: bool = False) -> str:
-    """A place for chart ``index`` of the page, with its image files as downloads."""
+    """Return the place of chart ``index`` on the page, with its image files as downloads."""
     kinds = {"png": "image/png", "pdf": "application/pdf"}
     links = "".join(
         f'<a download="{chart.name}.{kind}" href="data:{kinds[kind]};base64,{base64.b64encode(content).decode()}">'
@@ -64,12 +64,12 @@ def figure(index: int, chart: Chart, images: Mapping[str, bytes], wide: bool = F
 
 
 def command(text: str) -> str:
-    """A command to type, on its own line."""
+    """Return a command to type, on its own line."""
     return f"<pre>{escape(text)}</pre>"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
-    """A sortable table from cells that are HTML already (see :func:`cell`)."""
+    """Return a sortable table from cells that are HTML already (see :func:`cell`)."""
     first = ' data-first="ascending"'
     heads = "".join(
         f'<th scope="col"{"" if k else first}><button type="button">{escape(title)}</button></th>'
@@ -83,7 +83,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) ->
 
 
 def cell(text: str, value: float | None = None, sortable: bool = False, small: str = "", best: bool = False) -> str:
-    """One cell; a number sorts by ``value``, unknown ones last."""
+    """Return one cell; a number sorts by ``value``, unknown ones last."""
     attributes = (f' data-value="{"" if value is None else f"{value:.9g}"}"' if sortable else "") + (
         ' class="best"' if best else ""
     )
@@ -91,7 +91,7 @@ def cell(text: str, value: float | None = None, sortable: bool = False, small: s
 
 
 def comparison_table(rows: Sequence[Mapping[str, Any]], scale: float, lower_is_better: Collection[str]) -> str:
-    """The rows of ``compare``: mean over its 95 % interval, the best of a column bold and tinted."""
+    """Return the rows of ``compare``: mean over its 95 % interval, the best of a column bold and tinted."""
     tasks = list(rows[0]["tasks"])
     best = comparison.best(rows, lower_is_better)
     body = []
@@ -118,7 +118,7 @@ def _interval(interval: Mapping[str, Any], scale: float, best: bool) -> str:
 
 
 def verdicts(sentences: Sequence[str]) -> str:
-    """The sentences, those about the first method at once, the others on request."""
+    """Return the sentences: those about the first method are shown, the others on request."""
     if not sentences:
         return ""
     words = re.compile(r" (wins|loses) against | (ties) with ")

@@ -1,4 +1,4 @@
-"""The same charts as image files: PNG and PDF, drawn by matplotlib."""
+"""Charts as image files: PNG and PDF, drawn by matplotlib."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ PLACE = 7 / 72  # inches between points that stand side by side
 
 
 def draw(chart: Chart) -> Figure:
-    """A matplotlib figure of ``chart``, bound to no window and no global state."""
+    """Draw ``chart`` as a matplotlib figure, without a window and without global state."""
     from matplotlib.figure import Figure
 
-    height = max(3.6, 0.16 * len(chart.series) + 0.6)  # a legend has a line a series
+    height = max(3.6, 0.16 * len(chart.series) + 0.6)  # a legend has one line per series
     if chart.kind == "heat":
         height = max(2.4, 0.4 * len(chart.rows) + 1.2)
     figure = Figure(figsize=(6.4, height), layout="constrained")
@@ -58,7 +58,7 @@ def draw(chart: Chart) -> Figure:
 
 
 def files(chart: Chart) -> dict[str, bytes]:
-    """``png`` and ``pdf``; equal charts give equal bytes."""
+    """Return ``png`` and ``pdf``; equal charts give equal bytes."""
     figure = draw(chart)
     content = {}
     for kind, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None, "Producer": None})):
@@ -114,7 +114,7 @@ def _points(axes: Axes, chart: Chart, series: Series, k: int) -> None:
 
 
 def _aside(axes: Axes, series: Series) -> dict[str, Any]:
-    """Where a point is drawn that others would hide, as arguments of what draws it."""
+    """Return the offset of points that others would hide, as arguments of the drawing functions."""
     from matplotlib.transforms import ScaledTranslation
 
     if series.aside is None:
@@ -124,7 +124,7 @@ def _aside(axes: Axes, series: Series) -> dict[str, Any]:
 
 
 def _room_for_groups(axes: Axes, series: Sequence[Series]) -> None:
-    """Limits in which every point and bar lies (matplotlib counts none that is moved), and ticks at their x alone."""
+    """Set limits that hold every point and bar (matplotlib ignores shifted ones), and ticks at their x alone."""
     x = np.log10([value for s in series for value in s.x])
     reach = PLACE * max(abs(place) for s in series for place in s.aside or [0.0]) + 0.15
     unit = max(float(np.ptp(x)), 0.1) / max(4.0 - 2 * reach, 1.0)  # the axes are about 4 inches wide
@@ -139,7 +139,7 @@ def _room_for_groups(axes: Axes, series: Sequence[Series]) -> None:
 
 
 def _log_axis(axes: Axes, values: Sequence[float]) -> None:
-    """Numbers at powers of ten; at 2 and 5 times them too where there is room."""
+    """Put numbers at powers of ten, and at 2 and 5 times them if there is room."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     wide = bool(values) and max(values) > 500 * min(values)

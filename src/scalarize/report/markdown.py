@@ -1,4 +1,4 @@
-"""Findings and tables of several studies as one page in Markdown: what ``results/`` holds."""
+"""Findings and tables of several studies as one page in Markdown, as in ``results/``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ Choose = Callable[[str, pd.DataFrame], pd.DataFrame | None]
 
 
 def document(head: Sequence[str], found: Sequence[Mapping[str, Any]], choose: Choose) -> str:
-    """``head``, then each study under its question: its command, findings, tables, and what was scaled.
+    """Return ``head``, then each study under its question: its command, findings, tables, and what was scaled.
 
-    found: results of studies (``result.json``) with ``question`` and ``command``. choose: (kind of a table, its frame)
-    -> what of it is shown, None for nothing. Below 3 seeds the page says *illustration*.
+    Below 3 seeds the page says *illustration*.
+
+    Args:
+        head: beginning of the page.
+        found: results of studies (``result.json``) with ``question`` and ``command``.
+        choose: (kind of a table, its frame) -> the frame to show, or None.
     """
     lines = list(head)
     if any(result["illustration"] for result in found):
@@ -34,14 +38,14 @@ def document(head: Sequence[str], found: Sequence[Mapping[str, Any]], choose: Ch
 
 
 def table(frame: pd.DataFrame) -> list[str]:
-    """The lines of a table, without columns that hold nothing."""
+    """Return the lines of a table, without empty columns."""
     frame = frame.dropna(axis=1, how="all")
     head = [" | ".join(["", *map(str, frame.columns), ""]).strip(), "|" + " --- |" * len(frame.columns)]
     return [*head, *(" | ".join(["", *map(_cell, row), ""]).strip() for row in frame.itertuples(index=False))]
 
 
 def _cell(value: Any) -> str:
-    """A number to four digits; nothing where there is none."""
+    """Write a number to four digits; nothing if there is none."""
     if isinstance(value, float):
         return "" if pd.isna(value) else f"{value:.4g}"
     return str(value)

@@ -1,4 +1,4 @@
-"""From directories to the page: what is shown, and in which order."""
+"""The page of runs, searches and comparisons: its sections, in their order."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from scalarize.report.charts import Chart
 from scalarize.report.figures import curves, results
 from scalarize.utils import files
 
-MOST_METHODS = 12  # figures of weights, one a method
+MOST_METHODS = 12  # figures of weights, one per method
 
 
 @dataclass
 class _Page:
-    """Grows from top to bottom; charts are numbered as they come."""
+    """A page that grows from top to bottom; charts are numbered as they are added."""
 
     parts: list[str] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
@@ -44,7 +44,7 @@ class _Page:
             self.parts.append(f'<div class="figures">{"".join(drawn)}</div>')
 
     def how(self, path: Path, config: Mapping[str, Any]) -> None:
-        """Where it lies, how to run it again, and everything that was asked."""
+        """Add the directory, the command that repeats it, and the whole request."""
         self.parts.append(f'<p class="soft">Read from <code>{escape(str(path))}</code></p>')
         if isinstance(config.get("command"), str):
             self.parts.append("<p>Run it again:</p>" + html.command(config["command"]))
@@ -55,10 +55,18 @@ class _Page:
 def build(
     directories: str | Path | Sequence[str | Path], out: str | Path = "report.html", with_images: bool = True
 ) -> Path:
-    """Write one self-contained HTML file about all runs, searches and comparisons in ``directories``; its path.
+    """Write one self-contained HTML file about all runs, searches and comparisons in ``directories``.
 
-    with_images: each figure as PNG and PDF inside the file, to be downloaded. Equal directories give equal bytes.
-    Raises RequestError naming a file that is missing or damaged, or the directories where there is nothing.
+    Equal directories give equal bytes. Raises RequestError that names a file that is missing or damaged, or the
+    directories if they hold nothing.
+
+    Args:
+        directories: the directories.
+        out: the HTML file.
+        with_images: include each figure as PNG and PDF, for download.
+
+    Returns:
+        The path of the file.
     """
     places = [directories] if isinstance(directories, str | Path) else list(directories)
     found = sources.read(places)
@@ -120,7 +128,7 @@ def _searches(page: _Page, searches: Mapping[str, Search]) -> None:
 
 
 def _weights(page: _Page, methods: Mapping[str, Sequence[Run]]) -> None:
-    """The weights of one run a method, where it recorded any."""
+    """Add the weights of one run per method, if it recorded any."""
     charts = [curves.method_weights(name, own[0]) for name, own in list(methods.items())[:MOST_METHODS]]
     drawn = [chart for chart in charts if chart is not None]
     if drawn:
@@ -131,7 +139,7 @@ def _weights(page: _Page, methods: Mapping[str, Sequence[Run]]) -> None:
 
 
 def _runs(page: _Page, workload: str, own: Sequence[Run]) -> None:
-    """Runs that belong to no comparison: one row each, and their courses."""
+    """Add runs that belong to no comparison: one row each, and their curves."""
     page.section(f"{len(own)} {'run' if len(own) == 1 else 'runs'} on {workload}")
     tasks = list(dict.fromkeys(task for run in own for task in run.result["test"]))
     body = []
@@ -160,7 +168,7 @@ def _by(runs: Sequence[Run], key: Any) -> dict[str, list[Run]]:
 
 
 def _is_shared(run: Run, rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Trained on all tasks at once (a single-task run has no place in a figure of averages)."""
+    """Return True for a run on all tasks at once (a single-task run has no place in a figure of averages)."""
     return set(rows[0]["tasks"]) <= set(run.result["test"])
 
 

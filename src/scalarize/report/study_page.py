@@ -19,9 +19,10 @@ MOST_ROWS = 400
 
 
 def build(directory: Path) -> Path:
-    """Write ``report.html`` and ``figures/*.png`` from ``result.json`` and the tables beside it; the page's path.
+    """Write ``report.html`` and ``figures/*.png`` from ``result.json`` and the tables beside it; return the page's
+    path.
 
-    Raises RequestError naming what is missing or damaged.
+    Raises RequestError that names what is missing or damaged.
     """
     result = readers.read_mapping(directory / "result.json", "is the study finished? go on with --resume")
     parts, charts = [_head(result)], list[Chart]()

@@ -11,27 +11,25 @@ from pydantic import Field
 from scalarize import methods
 from scalarize.analysis import comparison, text_tables
 from scalarize.runs import comparison_rows
-from scalarize.runs import directory as run_directory
-from scalarize.runs import plan as planned_runs
-from scalarize.runs import search as searching
-from scalarize.runs.comparison_rows import OF_POLICIES, SPECIAL, ComparisonContext
-from scalarize.runs.plan import PlannedRun, Say
-from scalarize.runs.request import WorkloadRequest
+from scalarize.runs.build import Loader, prepare
+from scalarize.runs.comparison_rows import NEED_WEIGHTS, OF_POLICIES, SPECIAL, ComparisonContext, RowValue
+from scalarize.runs.directory import claim
+from scalarize.runs.plan import Say, execute
+from scalarize.runs.request import PolicyField, WorkloadRequest
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError, unknown_name_error
-from scalarize.weights.policy import Policy
 
 
 class CompareRequest(WorkloadRequest):
     """A problem, the rows of the table and the seeds of each.
 
-    rows: names of methods, or of SPECIAL; policies: contents of policies, one a search; searches: how often
+    rows: names of methods, or of SPECIAL; policies: one a search; searches: how often
     ``random-search`` is repeated; row_seeds: another number of seeds for a row; learning_rates: tried for every row,
     the one with the best validation average is reported, and all are counted; focus: the row of the question.
     """
 
     rows: tuple[str, ...]
-    policies: tuple[dict[str, Any], ...] = ()
+    policies: tuple[PolicyField, ...] = ()
     seeds: int = Field(default=3, ge=1)
     seed: int = 0
     row_seeds: dict[str, int] = Field(default_factory=dict)
@@ -41,8 +39,15 @@ class CompareRequest(WorkloadRequest):
     split: float = 0.7
     focus: str | None = None
 
-    def check(self) -> None:
-        """Raise RequestError for an unknown row, or one that lacks its policy."""
+    def check(self, kind: str) -> None:
+        """Check the rows.
+
+        Args:
+            kind: of the workload, ``multi-task`` or ``multi-domain``.
+
+        Raises:
+            RequestError: a row is unknown, named twice, lacks its policy, or cannot weigh domains.
+        """
         if not self.rows:
             raise RequestError("--methods: name at least one of `scalarize methods` or " + ", ".join(SPECIAL))
         for row in self.rows:
@@ -53,7 +58,7 @@ class CompareRequest(WorkloadRequest):
         if self.policies and not set(self.rows) & set(OF_POLICIES):
             raise RequestError(f"--policy is for the rows {', '.join(OF_POLICIES)}: add one of them to --methods")
         for row in all_methods():
-            if row in self.rows and row not in all_methods(self.resolve().kind):
+            if row in self.rows and row not in all_methods(kind):
                 raise RequestError(f"{row} compares tasks sample by sample: it cannot weigh domains")
         if len(set(self.rows)) != len(self.rows):
             raise RequestError(f"--methods names a row twice: {', '.join(self.rows)}")
@@ -64,27 +69,53 @@ class CompareRequest(WorkloadRequest):
 def all_methods(kind: str = "multi-task") -> list[str]:
     """Every method that can be a row by its name alone, in a workload of that kind."""
     able = [name for name in methods.names() if kind == "multi-task" or not methods.get(name).same_samples]
-    return [name for name in able if name not in comparison_rows.NEED_WEIGHTS]
+    return [name for name in able if name not in NEED_WEIGHTS]
 
 
-def compare(request: CompareRequest, out: Path, command: str, resume: bool, say: Say | None = None) -> dict[str, Any]:
-    """Run the comparison in ``out`` and return its result (the JSON of ``compare``, and ``found``: every run)."""
-    request.check()
-    request.check_device()
+def compare(
+    request: CompareRequest,
+    out: Path,
+    command: str,
+    resume: bool,
+    say: Say | None = None,
+    loader: Loader | None = None,
+) -> dict[str, Any]:
+    """Run the comparison in ``out``; what is there is read.
+
+    Args:
+        request: the problem, the rows of the table and their seeds.
+        out: the comparison's directory, below which each run has its own.
+        command: how it is made again, for ``config.yaml``.
+        resume: go on with what ``out`` holds.
+        say: receives lines of progress.
+        loader: of the command, where it reads tables and data besides; default a new one.
+
+    Returns:
+        The JSON of ``compare``, and ``found``: a record of every value of every row.
+
+    Raises:
+        RequestError: the request is wrong, or ``out`` holds something else.
+        RunError: a run failed.
+    """
+    loader = loader or Loader()
+    request.check(loader.workload(request).kind)
     files.check_directory(out)
-    context = _context(request, out, command, say)
+    context = _context(request, loader)
     with files.lock(out):
-        run_directory.claim(out, "compare", request.model_dump(mode="json"), resume, command)
-        found = planned_runs.execute(_plan(request, context), out, command, say)
+        claim(out, "compare", request.model_dump(mode="json"), resume, command)
+        values = _values(request, context)
+        plan = {run.name: run for value in values for run in value.runs}  # a search stands behind several values
+        finished = execute(list(plan.values()), out, command, say, loader)
+        found = [value.record(finished) for value in values]
         kept = choose_rates(found)
-        lower = not context.data.tasks[0].higher_is_better
+        lower = not context.prepared.data.tasks[0].higher_is_better
         focus = request.focus if request.focus in request.rows else None
         result = {
             "out": str(out),
             "rows": comparison.rows(kept),
-            "verdicts": comparison.sentences(kept, focus, lower) + planned_runs.diverged(kept),
+            "verdicts": comparison.sentences(kept, focus, lower) + diverged(kept),
             "workload": request.label,
-            "lower_is_better": [*context.data.names, "average"] if lower else [],
+            "lower_is_better": [*context.prepared.data.names, "average"] if lower else [],
             "runs": [d for r in kept for d in r["directories"]],
             "found": found,
         }
@@ -92,40 +123,44 @@ def compare(request: CompareRequest, out: Path, command: str, resume: bool, say:
     return result
 
 
-def _context(request: CompareRequest, out: Path, command: str, say: Say | None) -> ComparisonContext:
-    problem = searching.problem_of(request)
-    workload = problem.resolve()
-    data = problem.load(workload, problem.recipe(workload))
-    if not data.has_average:
+def _context(request: CompareRequest, loader: Loader) -> ComparisonContext:
+    prepared = prepare(request.problem(), loader)
+    if not prepared.data.has_average:
         raise RequestError(
             f"{request.label}: higher is better for some of its tasks and worse for others, so they have no average to "
             "compare by; restrict it with --tasks, or see `reproduce --list` for studies by metric"
         )
-    policies = [Policy.from_dict(p, "--policy").reorder(data.names) for p in request.policies]
+    policies = [p.reorder(prepared.data.names) for p in request.policies]
     searched = [(p, float(p.provenance.get("found", {}).get("trainings", 0))) for p in policies]
     return ComparisonContext(
-        problem,
-        data,
-        searched,
-        request.searches,
-        request.population,
-        request.split,
-        request.seed,
-        out,
-        command,
-        say=say,
+        prepared, loader, searched, request.searches, request.population, request.split, request.seed
     )
 
 
-def _plan(request: CompareRequest, context: ComparisonContext) -> list[PlannedRun]:
+def _values(request: CompareRequest, context: ComparisonContext) -> list[RowValue]:
     """Every row at every learning rate and seed."""
-    plan = []
+    values = []
     for row in request.rows:
         make = SPECIAL.get(row, comparison_rows.method)
         seeds = range(request.seed, request.seed + request.row_seeds.get(row, request.seeds))
         for rate in request.learning_rates or (None,):
-            plan += [p for seed in seeds for p in make(context.at(rate), row, seed)]
-    return plan
+            here = context.at(rate)
+            values += [value for seed in seeds for value in make(here, row, seed)]
+    return values
+
+
+def diverged(found: Sequence[dict[str, Any]]) -> list[str]:
+    """One sentence per row some of whose runs diverged, from records of its values."""
+    lines = []
+    for row in dict.fromkeys(r["method"] for r in found):
+        own = [r for r in found if r["method"] == row]
+        lost = [r for r in own if r["diverged"]]
+        if lost:
+            first = lost[0]["diverged"][0]
+            lines.append(
+                f"{row}: {len(lost)} of {len(own)} diverged (first: {first}); counted as selected before that."
+            )
+    return lines
 
 
 def choose_rates(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,128 +1,219 @@
-"""What a row of a comparison consists of: from its name and a seed to the trainings behind it."""
+"""Rows of a comparison: from a row's name and a seed to the runs behind it, and from finished runs to its value."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from scalarize.runs import plan as planned_runs
-from scalarize.runs import search as searching
-from scalarize.runs.plan import PlannedRun, Say
-from scalarize.runs.request import WorkloadRequest
-from scalarize.tasks.task import Data
+from scalarize.runs.build import Loader, PreparedRun, prepare
+from scalarize.runs.plan import FinishedRun, PlannedRun
+from scalarize.runs.request import WorkloadRequest, train_request
+from scalarize.runs.search import SearchRequest
+from scalarize.weights import simplex
 from scalarize.weights.policy import Policy
 
 Searched = tuple[Policy, float]  # a policy, and the trainings that its search cost
+NEED_WEIGHTS = ("fixed", "policy")  # methods that are rows only with weights of their own
+
+
+@dataclass(frozen=True)
+class RowValue:
+    """One value of a row, and the trainings behind it (several if each trains one task alone).
+
+    row: the table's row. group: the number of the search whose policy is retrained, or None. search: that search,
+    where it is part of the plan. search_trainings: what it cost, where it is not. rate: the learning rate tried, None
+    for the recipe's own.
+    """
+
+    row: str
+    seed: int
+    trainings: Sequence[PlannedRun]
+    group: int | None = None
+    search: PlannedRun | None = None
+    search_trainings: float = 0
+    rate: float | None = None
+
+    @property
+    def runs(self) -> list[PlannedRun]:
+        """All runs behind it."""
+        return [*([self.search] if self.search else []), *self.trainings]
+
+    def record(self, finished: Mapping[str, FinishedRun]) -> dict[str, Any]:
+        """The value as ``analysis.comparison`` reads it.
+
+        Args:
+            finished: the plan's runs by name.
+
+        Returns:
+            {"method", "group", "seed", "rate", "test", "average", "validation", "trainings", "search_trainings",
+            "directories", "seconds", "diverged"}.
+        """
+        results = [finished[p.name].result for p in self.trainings]
+
+        def merged(split: str) -> dict[str, float]:
+            return {k: v for r in results for k, v in r[split].items() if k != "average"}
+
+        test, validation = merged("test") or merged("validation"), merged("validation")
+        cost = self.search_trainings if self.search is None else float(finished[self.search.name].result["trainings"])
+        return {
+            "method": self.row,
+            "group": self.group,
+            "seed": self.seed,
+            "rate": self.rate,
+            "test": test,
+            "average": sum(test.values()) / len(test),
+            "validation": sum(validation.values()) / len(validation) if validation else None,
+            "trainings": len(results),
+            "search_trainings": cost,
+            "directories": [p.directory for p in self.trainings],
+            "seconds": sum(r["seconds"] for r in results),
+            "diverged": [r["diverged"] for r in results if "diverged" in r],
+        }
+
+
+def value_of(
+    problem: WorkloadRequest,
+    row: str,
+    seed: int,
+    group: int | None = None,
+    rate: float | None = None,
+    search: PlannedRun | None = None,
+    search_trainings: float = 0,
+    history: str = "full",
+    singles: Sequence[str] = (),
+    **source: Any,
+) -> RowValue:
+    """One value of a row.
+
+    Args:
+        problem: what is trained.
+        row, seed, group, rate, search, search_trainings: see :class:`RowValue`.
+        history: which part of the policy that ``search`` finds.
+        singles: tasks of which each is trained on alone; empty for one training of all.
+        source: where the weights come from, fields of :class:`TrainRequest`.
+
+    Returns:
+        The value, whose trainings lie below ``runs/``.
+    """
+    parts = [row, *([f"search{group}"] if group is not None else []), *([f"lr{rate:g}"] if rate is not None else [])]
+    stem = "-".join([*parts, f"seed{seed}"])
+    given = search.name if search else None
+    trainings = []
+    for single in singles or (None,):
+        name = f"{stem}-{single}" if single else stem
+        request = train_request(problem, seed=seed, single=single, **source)
+        trainings.append(PlannedRun(name, request, directory=f"runs/{name}", policy_of=given, history=history))
+    return RowValue(row, seed, trainings, group, search, search_trainings, rate)
+
+
+def inverse_policy(losses: Mapping[str, float]) -> Policy:
+    """The constant policy whose weights are inverse to ``losses`` (task -> loss above 0)."""
+    return Policy.constant(dict(zip(losses, simplex.inverse(list(losses.values())).tolist(), strict=True)))
+
+
+def initial_losses(prepared: PreparedRun, seed: int) -> dict[str, float]:
+    """Each objective's training loss before the first step, for the model that ``seed`` makes."""
+    return {name: seen["loss"] for name, seen in prepared.learner(seed).measure("train").items()}
 
 
 @dataclass(frozen=True)
 class ComparisonContext:
-    """What every contender is given.
+    """All that a row may depend on.
 
-    rate: the learning rate tried, None for the recipe's own; searched: the policies to compare; searches and
-    population: repeats and size of the row that searches at random; seed: of the first of those searches.
+    prepared: the problem and its data. searched: the policies to compare. searches and population: repeats and size
+    of the row that searches at random; split: the share of the training set that its members train on; seed: of the
+    first of those searches. rate: the learning rate tried, None for the recipe's own.
     """
 
-    problem: WorkloadRequest
-    data: Data
+    prepared: PreparedRun
+    loader: Loader
     searched: Sequence[Searched]
     searches: int
     population: int
     split: float
     seed: int
-    out: Path
-    command: str
     rate: float | None = None
-    say: Say | None = None
+
+    @property
+    def problem(self) -> WorkloadRequest:
+        """What is trained."""
+        return self.prepared.request
 
     def at(self, rate: float | None) -> ComparisonContext:
         """The same context at a learning rate."""
         if rate is None:
             return self
         settings = dict(self.problem.settings) | {"optimizer.lr": rate}
-        return replace(self, rate=rate, problem=self.problem.model_copy(update={"settings": settings}))
+        tuned = self.problem.model_copy(update={"settings": settings})
+        return replace(self, rate=rate, prepared=prepare(tuned, self.loader))
 
-    def run(self, row: str, seed: int, group: int | None = None, cost: float = 0.0, **source: Any) -> PlannedRun:
-        """One training of the whole problem."""
-        return PlannedRun(
-            row, seed, [planned_runs.request_for(self.problem, seed=seed, **source)], group, cost, rate=self.rate
-        )
-
-
-Contender = Callable[[ComparisonContext, str, int], list[PlannedRun]]
+    def value(self, row: str, seed: int, **more: Any) -> RowValue:
+        """One value of a row at this learning rate; ``more``: as :func:`value_of` takes it."""
+        return value_of(self.problem, row, seed, rate=self.rate, **more)
 
 
-def method(context: ComparisonContext, row: str, seed: int) -> list[PlannedRun]:
+RowMaker = Callable[[ComparisonContext, str, int], list[RowValue]]
+
+
+def method(context: ComparisonContext, row: str, seed: int) -> list[RowValue]:
     """The method of that name."""
-    return [context.run(row, seed, method=row)]
+    return [context.value(row, seed, method=row)]
 
 
-def single(context: ComparisonContext, row: str, seed: int) -> list[PlannedRun]:
+def single(context: ComparisonContext, row: str, seed: int) -> list[RowValue]:
     """One model a task or domain, each trained on it alone; together one value."""
-    requests = [
-        planned_runs.request_for(context.problem, seed=seed, method="uniform", single=name)
-        for name in context.data.names
-    ]
-    return [PlannedRun(row, seed, requests, rate=context.rate)]
+    return [context.value(row, seed, method="uniform", singles=context.prepared.data.names)]
 
 
-def inverse_loss(context: ComparisonContext, row: str, seed: int) -> list[PlannedRun]:
+def inverse_loss(context: ComparisonContext, row: str, seed: int) -> list[RowValue]:
     """Fixed weights inverse to the losses before the first step."""
-    return [
-        context.run(row, seed, policy=planned_runs.inverse_policy(planned_runs.initial_losses(context.problem, seed)))
-    ]
+    return [context.value(row, seed, policy=inverse_policy(initial_losses(context.prepared, seed)))]
 
 
-def inverse_constant(context: ComparisonContext, row: str, seed: int) -> list[PlannedRun]:
+def inverse_constant(context: ComparisonContext, row: str, seed: int) -> list[RowValue]:
     """Fixed weights inverse to the losses of the best constant predictor: the centre of a search."""
-    return [context.run(row, seed, policy=planned_runs.inverse_policy(context.data.constant_losses()))]
+    return [context.value(row, seed, policy=inverse_policy(context.prepared.data.constant_losses()))]
 
 
-def retrained(
-    context: ComparisonContext, row: str, seed: int, searched: Sequence[Searched], history: str
-) -> list[PlannedRun]:
-    """A model a search, trained with the full, last or mean history of its policy."""
-    return [
-        context.run(row, seed, group, cost, policy=policy.history(history).to_dict())
-        for group, (policy, cost) in enumerate(searched)
-    ]
-
-
-def random_search(context: ComparisonContext, row: str, seed: int) -> list[PlannedRun]:
+def random_search(context: ComparisonContext, row: str, seed: int) -> list[RowValue]:
     """Models trained with the best weights of searches at random around the same centre."""
-    searched = []
+    values = []
     for k in range(context.searches):
         name = f"random-{k}" + ("" if context.rate is None else f"-lr{context.rate:g}")
-        asked = searching.SearchRequest(
-            **context.problem.model_dump(),
+        request = SearchRequest(
+            **context.problem.fields(),
             algorithm="random",
             population=context.population,
             split=context.split,
             seed=context.seed + k,
         )
-        progress = searching.reporter(context.say, f"random search {k + 1}/{context.searches}")
-        target = context.out / "searches" / name
-        result = searching.search(asked, target, context.command, resume=True, progress=progress)
-        searched.append((Policy.load(target / "policy.json"), float(result["trainings"])))
-    return retrained(context, row, seed, searched, "full")
+        searched = PlannedRun(name, request, directory=f"searches/{name}")
+        values.append(context.value(row, seed, group=k, search=searched))
+    return values
 
 
-def _history(which: str) -> Contender:
-    return lambda context, row, seed: retrained(context, row, seed, context.searched, which)
+def retrained(history: str) -> RowMaker:
+    """A model a policy, trained with the full, last or mean history of it."""
+
+    def make(context: ComparisonContext, row: str, seed: int) -> list[RowValue]:
+        return [
+            context.value(row, seed, group=group, search_trainings=cost, policy=policy.history(history))
+            for group, (policy, cost) in enumerate(context.searched)
+        ]
+
+    return make
 
 
-OF_POLICIES: dict[str, Contender] = {
-    "policy": _history("full"),
-    "policy-last": _history("last"),
-    "policy-mean": _history("mean"),
+OF_POLICIES: dict[str, RowMaker] = {
+    "policy": retrained("full"),
+    "policy-last": retrained("last"),
+    "policy-mean": retrained("mean"),
 }
-SPECIAL: dict[str, Contender] = {
+SPECIAL: dict[str, RowMaker] = {
     "single": single,
     "inverse-loss": inverse_loss,
     "inverse-constant": inverse_constant,
     "random-search": random_search,
     **OF_POLICIES,
 }
-NEED_WEIGHTS = ("fixed", "policy")  # methods that are rows only with weights of their own

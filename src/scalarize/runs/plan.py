@@ -1,16 +1,23 @@
-"""Lists of trainings: what a row of a comparison consists of, and how missing runs are run."""
+"""Plans: lists of trainings and searches, some of which need others. Missing runs are run, present ones are read.
+
+A planned run is plain data, and all that one run gives another is read from the directory that it left. So a plan can
+be interrupted anywhere, and its runs may be made in any order, and anywhere, that honours :attr:`PlannedRun.needs`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scalarize.runs import request as requests
-from scalarize.runs import train as training
-from scalarize.runs.request import TrainRequest, WorkloadRequest
-from scalarize.weights import simplex
+from scalarize.runs import search, train
+from scalarize.runs.build import Loader
+from scalarize.runs.directory import digest
+from scalarize.runs.request import TrainRequest
+from scalarize.runs.search import SearchRequest
+from scalarize.utils.errors import DivergedError, RunError
 from scalarize.weights.policy import Policy
 
 Say = Callable[[str], None]
@@ -18,98 +25,155 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One value of a row: the trainings behind it (several where each trains one task alone).
+    """One training or search of a plan.
 
-    row: the table's row; seed; group: the search whose policy it retrains, or None; search_trainings: what that
-    search cost.
+    name: unique in its plan. request: what is run, but for what other runs give it. labels: columns of tables about
+    this run. directory: below the plan's root; None for one made of the name and a digest of the request, so that
+    several plans can share a root. policy_of: the search of the plan whose policy it trains with; history: the part of
+    that policy (full, last or mean). baselines_of: runs of single tasks in the plan whose validation metrics are its
+    baselines. keep_records: its records are wanted, not only its result.
     """
 
-    row: str
-    seed: int
-    requests: Sequence[TrainRequest]
-    group: int | None = None
-    search_trainings: float = 0
-    rate: float | None = None
-    names: Sequence[str] = field(default_factory=list)
+    name: str
+    request: TrainRequest | SearchRequest
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    directory: str | None = None
+    policy_of: str | None = None
+    history: str = "full"
+    baselines_of: tuple[str, ...] = ()
+    keep_records: bool = False
 
-    def directories(self) -> list[str]:
-        """Where its trainings lie, below ``runs/``."""
-        parts = [self.row]
-        if self.group is not None:
-            parts.append(f"search{self.group}")
-        if self.rate is not None:
-            parts.append(f"lr{self.rate:g}")
-        stem = "-".join([*parts, f"seed{self.seed}"])
-        return [f"{stem}-{r.single}" if r.single else stem for r in self.requests]
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the runs that have to be finished before this one."""
+        return (*([self.policy_of] if self.policy_of is not None else []), *self.baselines_of)
 
-
-def request_for(problem: WorkloadRequest, **more: Any) -> TrainRequest:
-    """A training of ``problem``."""
-    fields = {name: getattr(problem, name) for name in WorkloadRequest.model_fields}
-    return TrainRequest(**(fields | more))
+    @property
+    def kind(self) -> str:
+        """``search`` or ``training``."""
+        return "search" if isinstance(self.request, SearchRequest) else "training"
 
 
-def initial_losses(problem: WorkloadRequest, seed: int) -> dict[str, float]:
-    """Each objective's training loss before the first step, for the model that ``seed`` makes."""
-    learner = requests.make_learner(problem, seed)
-    return {name: seen["loss"] for name, seen in learner.measure("train").items()}
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run of a plan that is over.
 
-
-def inverse_policy(losses: dict[str, float]) -> dict[str, Any]:
-    """The content of the constant policy whose weights are inverse to ``losses``."""
-    return Policy.constant(dict(zip(losses, simplex.inverse(list(losses.values())).tolist(), strict=True))).to_dict()
-
-
-def execute(plan: Sequence[PlannedRun], out: Path, command: str, say: Say | None = None) -> list[dict[str, Any]]:
-    """Run what is missing below ``out``/runs, read what is there; one record a planned run, in order.
-
-    A record: {"method", "group", "seed", "rate", "test", "average", "validation", "trainings", "search_trainings",
-    "directories", "seconds", "diverged"}.
+    request: as it was run, with what other runs gave it. directory: where it lies. result: the content of its
+    ``result.json``; of a training that diverged in its first epoch, which leaves none, only ``diverged``.
     """
-    found = []
-    total = sum(len(p.requests) for p in plan)
-    done = 0
-    for planned in plan:
-        results = []
-        for request, name in zip(planned.requests, planned.directories(), strict=True):
-            done += 1
-            if say:
-                say(f"training {done}/{total}: {name}")
-            results.append(training.train(request, out / "runs" / name, command, resume=True))
-        found.append(_record(planned, results))
-    return found
+
+    planned: PlannedRun
+    request: TrainRequest | SearchRequest
+    directory: Path
+    result: Mapping[str, Any]
+
+    @functools.cached_property
+    def policy(self) -> Policy:
+        """The policy that a search found, read from its directory."""
+        return Policy.load(self.directory / "policy.json")
 
 
-def diverged(found: Sequence[dict[str, Any]]) -> list[str]:
-    """A sentence a row whose runs diverged; empty where none did."""
-    lines = []
-    for row in dict.fromkeys(r["method"] for r in found):
-        own = [r for r in found if r["method"] == row]
-        lost = [r for r in own if r["diverged"]]
-        if lost:
-            first = lost[0]["diverged"][0]
-            lines.append(
-                f"{row}: {len(lost)} of {len(own)} diverged (first: {first}); counted as selected before that."
-            )
-    return lines
+def execute(
+    plan: Sequence[PlannedRun],
+    root: Path,
+    command: str,
+    say: Say | None = None,
+    loader: Loader | None = None,
+    keep_diverged: bool = False,
+) -> dict[str, FinishedRun]:
+    """Run what is missing of ``plan`` below ``root`` and read what is there.
+
+    Args:
+        plan: the runs, in any order.
+        root: the directory below which each has its own.
+        command: how the plan is run again, for each ``config.yaml``.
+        say: receives a line for each run, and a search's progress.
+        loader: of the command, where it reads tables and data besides; default a new one.
+        keep_diverged: a training that diverges in its first epoch is part of what was found, not the end of the plan.
+
+    Returns:
+        Each run by its name, in the plan's order.
+
+    Raises:
+        ValueError: two runs have one name, or a run needs one that is not there.
+        RequestError: a request is wrong, or a directory holds something else.
+        RunError: a run failed.
+    """
+    loader = loader or Loader()
+    finished: dict[str, FinishedRun] = {}
+    total = {kind: sum(p.kind == kind for p in plan) for kind in ("search", "training")}
+    done = dict.fromkeys(total, 0)
+    for planned in in_order(plan):
+        done[planned.kind] += 1
+        if say:
+            say(f"{planned.kind} {done[planned.kind]}/{total[planned.kind]}: {planned.name}")
+        request = complete(planned, finished)
+        directory = root / (planned.directory or directory_name(planned.name, request))
+        try:
+            result = run(request, directory, command, say, loader, planned.name)
+        except DivergedError as error:  # before its first epoch was over: there is nothing to measure
+            if not keep_diverged:
+                raise
+            result = {"diverged": f"epoch 0: {error}"}
+        finished[planned.name] = FinishedRun(planned, request, directory, result)
+    return {planned.name: finished[planned.name] for planned in plan}
 
 
-def _record(planned: PlannedRun, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    def merged(split: str) -> dict[str, float]:
-        return {k: v for r in results for k, v in r[split].items() if k != "average"}
+def run(
+    request: TrainRequest | SearchRequest, directory: Path, command: str, say: Say | None, loader: Loader, name: str
+) -> dict[str, Any]:
+    """One run: its result, made or read."""
+    if isinstance(request, SearchRequest):
+        progress = search.reporter(say, name)
+        return search.search(request, directory, command, resume=True, progress=progress, loader=loader)
+    result: dict[str, Any] = train.train(request, directory, command, resume=True, loader=loader)
+    return result
 
-    test, validation = merged("test") or merged("validation"), merged("validation")
-    return {
-        "method": planned.row,
-        "group": planned.group,
-        "seed": planned.seed,
-        "rate": planned.rate,
-        "test": test,
-        "average": sum(test.values()) / len(test),
-        "validation": sum(validation.values()) / len(validation) if validation else None,
-        "trainings": len(results),
-        "search_trainings": planned.search_trainings,
-        "directories": [f"runs/{name}" for name in planned.directories()],
-        "seconds": sum(r["seconds"] for r in results),
-        "diverged": [r["diverged"] for r in results if "diverged" in r],
-    }
+
+def in_order(plan: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Each run after those that it needs; searches first, since trainings wait for them; else as they come.
+
+    Raises:
+        ValueError: two runs have one name, or a run needs one that is not there, or itself.
+    """
+    by_name = {p.name: p for p in plan}
+    if len(by_name) < len(plan):
+        names = [p.name for p in plan]
+        raise ValueError(f"two runs of a plan are called {next(n for n in names if names.count(n) > 1)}")
+    ordered: dict[str, PlannedRun] = {}
+    waiting = sorted(plan, key=lambda p: p.kind != "search")
+    while waiting:
+        ready = [p for p in waiting if all(need in ordered for need in p.needs)]
+        if not ready:
+            lacking = waiting[0]
+            raise ValueError(f"{lacking.name} needs {', '.join(lacking.needs)}: not in the plan, or in a circle")
+        ordered |= {p.name: p for p in ready}
+        waiting = [p for p in waiting if p.name not in ordered]
+    return list(ordered.values())
+
+
+def complete(planned: PlannedRun, finished: Mapping[str, FinishedRun]) -> TrainRequest | SearchRequest:
+    """The request with what other runs of the plan give it: a policy, or baselines from their validation metrics.
+
+    Raises:
+        RunError: a run that would give baselines diverged.
+    """
+    request = planned.request
+    if planned.policy_of is not None:
+        policy = finished[planned.policy_of].policy.history(planned.history)
+        request = request.model_copy(update={"policy": policy, "method": None})
+    if planned.baselines_of:
+        baselines: dict[str, float] = {}
+        for name in planned.baselines_of:
+            result = finished[name].result
+            if "diverged" in result:
+                raise RunError(f"{planned.name}: {name}, which it is compared with, diverged: it has no baseline")
+            for task, values in result["measures"]["validation"].items():
+                baselines |= {f"{task}/{metric}": v for metric, v in values.items() if metric != "loss"}
+        request = request.model_copy(update={"baselines": baselines})
+    return request
+
+
+def directory_name(name: str, request: TrainRequest | SearchRequest) -> str:
+    """A directory for a run, of its name and of a digest of its request."""
+    return f"{name.replace(' ', '-')}-{digest(request.model_dump(mode='json'))}"

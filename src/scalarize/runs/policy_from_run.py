@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scalarize.runs import directory as run_directory
+from scalarize.runs.directory import Records, read_config
 from scalarize.utils.errors import RequestError
 from scalarize.weights import simplex
 from scalarize.weights.policy import Policy
@@ -24,12 +24,12 @@ def policy_of_run(directory: str | Path) -> tuple[Policy, float]:
     clipped share is their part of all weights' absolute sum. Raises RequestError where the run's method has no
     weights, or where more than 10 % would be clipped, since the policy would misrepresent the run.
     """
-    config = run_directory.read_config(directory)
+    config = read_config(directory)
     if config.get("kind") == "search":
         raise RequestError(f"{directory}: holds a search; its policy is {Path(directory) / 'policy.json'}")
     if config.get("kind") == "compare":
         raise RequestError(f"{directory}: holds a comparison; name one of its runs, below {Path(directory) / 'runs'}")
-    rows = run_directory.Records(Path(directory)).read()
+    rows = Records(Path(directory)).read()
     tasks, schedule = epoch_means(rows, str(directory))
     clipped = np.maximum(schedule, 0.0)
     total = float(np.abs(schedule).sum())

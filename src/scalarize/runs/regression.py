@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scalarize.runs import directory as run_directory
+from scalarize.runs.directory import claim, digest
 from scalarize.search import lineage, runs_table
 from scalarize.search import score as scores
 from scalarize.search.algorithms.base import NO_PARENT, Generation, GenerationResult
@@ -41,14 +41,14 @@ def search(
     request = {
         "algorithm": "regression",
         "runs": Path(table).name,
-        "content": run_directory.digest({"table": content.decode(errors="replace")}),
+        "content": digest({"table": content.decode(errors="replace")}),
         "score": score,
         "reference": dict(reference) if reference else None,
         "epochs": epochs,
         "seed": seed,
     }
-    target = Path(out or f"runs/search-{Path(table).stem}-{run_directory.digest(request)}")
-    held = run_directory.claim(target, "search", request, resume, command)
+    target = Path(out or f"runs/search-{Path(table).stem}-{digest(request)}")
+    held = claim(target, "search", request, resume, command)
     if held and (target / "result.json").exists():
         done: dict[str, Any] = files.read_json(target / "result.json")
         return done

@@ -1,32 +1,36 @@
-"""What is asked of a training, as plain data that a run directory keeps; and the learner that it describes."""
+"""Requests: what a training is to do, as plain data that a run directory keeps."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import nn
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
 
-from scalarize import methods, workloads
+from scalarize import methods
 from scalarize.learners.recipe import Recipe
-from scalarize.learners.rows import Row
-from scalarize.learners.supervised import RunLearner, SupervisedLearner
 from scalarize.methods import Method
-from scalarize.tasks.task import Data
-from scalarize.utils import optional
-from scalarize.utils.errors import RequestError, ScalarizeError
+from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 from scalarize.workloads import Workload
 
-MOST_REPEATED = 100_000  # a batch may hold a sample several times, up to this many in all
+
+def _parsed(content: Any) -> Policy:
+    return content if isinstance(content, Policy) else Policy.from_dict(content)
+
+
+# A policy is parsed where it enters a request, and written as the content of policy.json.
+PolicyField = Annotated[Policy, PlainValidator(_parsed), PlainSerializer(Policy.to_dict, return_type=dict[str, Any])]
 
 
 class WorkloadRequest(BaseModel):
-    """What is trained, apart from the weights: workload (or own table), restriction, settings, seed, device."""
+    """A problem: workload (or the user's own table), restriction to some tasks, settings, device; no task weights.
+
+    csv and targets: path of a table and its target columns, in place of ``workload``. tasks: only these tasks or
+    domains, all if empty. epochs: of a training, None for the recipe's. settings: dotted keys of the recipe and their
+    values. data: the data root, None for the default one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,96 +46,61 @@ class WorkloadRequest(BaseModel):
 
     @classmethod
     def read(cls, content: Mapping[str, Any], where: str) -> Self:
-        """From plain data. Raises RequestError, beginning with ``where``, for anything damaged."""
+        """Make a request from plain data, say of a ``config.yaml``.
+
+        Args:
+            content: the fields.
+            where: what the message of an error begins with.
+
+        Returns:
+            The request.
+
+        Raises:
+            RequestError: a field is unknown, missing or has the wrong kind of value.
+        """
         try:
             return cls.model_validate(content)
         except ValidationError as error:
             first = error.errors()[0]
             raise RequestError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
-    def resolve(self) -> Workload:
-        """The workload, or the one made from the given table."""
-        if self.csv is None:
-            return workloads.get(self.workload)
-        from scalarize.workloads.own_table import from_csv
-
-        return from_csv(Path(self.csv), self.targets)
-
     @property
     def label(self) -> str:
         """A short name for directories and tables."""
         return self.workload or Path(self.csv or "table").stem
 
+    def problem(self) -> WorkloadRequest:
+        """The problem alone, without what is to be done with it."""
+        return WorkloadRequest(**self.fields())
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of the problem, by name."""
+        return {name: getattr(self, name) for name in WorkloadRequest.model_fields}
+
     def recipe(self, workload: Workload) -> Recipe:
-        """The workload's recipe with the request's settings."""
+        """The recipe of ``workload`` with the request's settings.
+
+        Raises:
+            RequestError: a setting is unknown or has the wrong kind of value.
+        """
         changes = dict(self.settings) | ({"epochs": self.epochs} if self.epochs else {})
         return workload.recipe.override(changes)
 
-    def load(self, workload: Workload, recipe: Recipe) -> Data:
-        """The data, restricted to the tasks asked for."""
-        root = workloads.data_root(self.data)
-        if lacking := optional.absent(workload.packages):
-            raise RequestError(f"{workload.name} {lacking}")
-        try:
-            with self._blamed("data"):
-                data = workload.load(recipe.data, root)
-        except RequestError as error:
-            missing = workload.missing(root) or ""
-            if missing.partition(": ")[0] != str(error).partition(": ")[0]:
-                raise
-            raise RequestError(missing) from None  # the same file, and what to put there or what fetches it
-        samples = sum(len(domain.splits["train"]) for domain in data.domains.values())
-        if recipe.batch_size > max(samples, MOST_REPEATED):
-            raise RequestError(f"--set batch_size={recipe.batch_size}: there are {samples} samples to train on")
-        return data.restrict(self.tasks) if self.tasks else data
-
-    def build(self, workload: Workload, recipe: Recipe, data: Data) -> nn.Module:
-        """A fresh model."""
-        with self._blamed("model"):
-            return workload.build(recipe.model, data)
-
-    @contextlib.contextmanager
-    def _blamed(self, part: str) -> Iterator[None]:
-        """Where the request changed settings of ``part``, what goes wrong inside is laid to them."""
-        given = [f"--set {key}={value}" for key, value in self.settings.items() if key.startswith(f"{part}.")]
-        try:
-            yield
-        except ScalarizeError:
-            raise
-        except Exception as error:
-            if not given:
-                raise
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise RequestError(f"{' '.join(given)}: no {part} can be made with this: {reason}") from error
-
-    def check_device(self) -> None:
-        """Raise RequestError for a device or precision that torch cannot serve here."""
-        import torch
-
-        if self.precision not in ("float32", "bfloat16", "float16", "float64"):
-            raise RequestError(f"--precision {self.precision}: choose float32, bfloat16, float16 or float64")
-        try:
-            torch.zeros(1, device=self.device).item()  # which a device without numbers (meta) refuses
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
-            there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-            usable = "cpu" if there is None else f"cpu or {there.type}"
-            reason = str(error).splitlines()[0].split(". ")[0].rstrip(".")
-            raise RequestError(f"--device {self.device}: choose {usable} here; torch says: {reason}") from None
-
 
 class TrainRequest(WorkloadRequest):
-    """A problem and where its task weights come from: one of a method, fixed weights or a policy's content.
+    """A problem and where its task weights come from: one of a method, fixed weights or a policy.
 
-    single: train on that task or domain alone. probe_every: count conflicting gradients at each k-th batch (None:
-    never). norm_every: the norm of the summed gradient at each k-th batch. read_train: read the training split, too,
-    with the selected weights, or with the "last" ones; of data that offer it, the split ``seen``, a sample of it.
-    baselines: ``TASK/METRIC`` -> value of a single-task model, for selection=delta.
+    hyper: hyper-parameters of ``method``. single: train on that task or domain alone. probe_every: count conflicting
+    gradients at each k-th batch (None: never). norm_every: the norm of the summed gradient at each k-th batch.
+    read_train: measure on the training split, too, with the selected weights, or with the "last" ones; of data that
+    offer it, on the split ``seen``, a sample of it. baselines: ``TASK/METRIC`` -> value of a single-task model, for
+    selection=delta.
     """
 
     method: str | None = None
     hyper: dict[str, Any] = Field(default_factory=dict)
     weights: dict[str, float] | None = None
-    policy: dict[str, Any] | None = None
+    policy: PolicyField | None = None
     single: str | None = None
     seed: int = 0
     probe_every: int | None = Field(default=None, ge=1)
@@ -140,20 +109,35 @@ class TrainRequest(WorkloadRequest):
     baselines: dict[str, float] | None = None
 
     def recipe(self, workload: Workload) -> Recipe:
-        """As every problem's; recipe numbers that were searched with the policy stand where no setting does."""
+        """The recipe of the problem, with recipe numbers that were searched with the policy unless a setting says else.
+
+        Raises:
+            RequestError: a setting, or a recipe number of the policy, is unknown or has the wrong kind of value.
+        """
         asked = super().recipe(workload)
         if self.policy is None:
             return asked
-        found = {k: x for k, x in Policy.from_dict(self.policy).numbers.items() if k not in self.settings}
+        found = {k: x for k, x in self.policy.numbers.items() if k not in self.settings}
         try:
             return asked.with_numbers(found)
         except RequestError as error:
             raise RequestError(f"the policy's recipe numbers: {str(error).removeprefix('--set ')}") from None
 
     def source(self, names: Sequence[str], epochs: int) -> Method:
-        """The method that weighs ``names``. Raises RequestError where a task is unnamed or unknown."""
+        """Make the method that weighs ``names``.
+
+        Args:
+            names: the tasks or domains that the weights are over, in their order.
+            epochs: length of the training; a policy is stretched to it.
+
+        Returns:
+            The method asked for, or one that replays the fixed weights or the policy.
+
+        Raises:
+            RequestError: a task is unnamed or unknown, or nothing gives weights.
+        """
         if self.policy is not None:
-            return methods.replay(Policy.from_dict(self.policy).reorder(names).stretch(epochs))
+            return methods.replay(self.policy.reorder(names).stretch(epochs))
         if self.weights is not None:
             for name in [*self.weights, *names]:
                 if name not in names or name not in self.weights:
@@ -165,25 +149,6 @@ class TrainRequest(WorkloadRequest):
         return methods.create(self.method, **self.hyper)
 
 
-def make_learner(
-    problem: WorkloadRequest, seed: int, on_rows: Callable[[list[Row]], None] | None = None, data: Data | None = None
-) -> RunLearner:
-    """A fresh learner of the problem; ``data`` replaces the problem's own (a hold-out, one task alone)."""
-    workload = problem.resolve()
-    recipe = problem.recipe(workload)
-    data = problem.load(workload, recipe) if data is None else data
-    return learner_of(problem, workload, data, recipe, seed, on_rows)
-
-
-def learner_of(
-    problem: WorkloadRequest,
-    workload: Workload,
-    data: Data,
-    recipe: Recipe,
-    seed: int,
-    on_rows: Callable[[list[Row]], None] | None = None,
-) -> RunLearner:
-    """The learner that ``workload`` asks for, of this data and recipe."""
-    build = functools.partial(problem.build, workload, recipe, data)
-    make: Callable[..., RunLearner] = workload.learner or SupervisedLearner
-    return make(data, build, recipe, seed, problem.device, problem.precision, on_rows)
+def train_request(problem: WorkloadRequest, **more: Any) -> TrainRequest:
+    """A training of ``problem``; ``more``: further fields of :class:`TrainRequest`, or others for the problem's."""
+    return TrainRequest(**(problem.fields() | more))

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from scalarize.analysis import comparison, readers, text_tables
-from scalarize.runs import directory as run_directory
-from scalarize.runs import plan as planned_runs
-from scalarize.runs.plan import PlannedRun, Say
+from scalarize.runs.comparison_rows import value_of
+from scalarize.runs.directory import claim, digest, kind_in_words, read_config
+from scalarize.runs.plan import Say, execute
 from scalarize.runs.request import WorkloadRequest
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError
@@ -26,17 +26,34 @@ def retrain(
     resume: bool,
     say: Say | None = None,
 ) -> dict[str, Any]:
-    """Train ``seeds`` models with the full, last or mean history of the policy in ``directory``.
+    """Train fresh models with the policy that a search found.
 
-    changes: other fields of the search's problem (epochs, data root, device); settings: other recipe values, so that
-    a policy found on a small model can be spent on a large one. Recipe numbers that were searched beside the weights
-    are those of the search's end, unless ``settings`` name them. Returns the rows of ``compare`` for this one row.
+    Recipe numbers that were searched beside the weights are those of the search's end, unless ``settings`` name them.
+
+    Args:
+        directory: the search's.
+        history: which part of the policy: full, last or mean.
+        seeds: how many models, at least 1.
+        seed: of the first of them; the others count on from it.
+        changes: other fields of the search's problem (epochs, data root, device).
+        settings: other recipe values, so that a large model can be trained with a policy found on a small one.
+        out: where to write; None for a directory below the search's.
+        command: how it is run again, for ``config.yaml``.
+        resume: go on with what ``out`` holds.
+        say: receives lines of progress.
+
+    Returns:
+        A comparison's result with this one row.
+
+    Raises:
+        RequestError: ``directory`` holds no finished search, or the request is wrong.
+        RunError: a run failed.
     """
     if seeds < 1:
         raise RequestError(f"--seeds must be at least 1, got {seeds}")
-    config = run_directory.read_config(directory)
+    config = read_config(directory)
     if config.get("kind") != "search":
-        raise RequestError(f"{directory}: holds {run_directory.kind_in_words(config.get('kind'))}, not a search")
+        raise RequestError(f"{directory}: holds {kind_in_words(config.get('kind'))}, not a search")
     policy = readers.search_policy(directory).history(history)
     asked = {k: v for k, v in config["request"].items() if k in WorkloadRequest.model_fields} | changes
     held = asked.get("settings", {})
@@ -47,16 +64,14 @@ def retrain(
         if say is not None and key not in settings:
             say(f"{key} = {value:g}, as the search had it in the end")
     row = "policy" if history == "full" else f"policy-{history}"
-    plan = [
-        PlannedRun(row, s, [planned_runs.request_for(problem, seed=s, policy=policy.to_dict())])
-        for s in range(seed, seed + seeds)
-    ]
+    values = [value_of(problem, row, s, policy=policy) for s in range(seed, seed + seeds)]
     request = {"policy": policy.to_dict(), "problem": problem.model_dump(mode="json"), "seeds": seeds, "seed": seed}
-    target = out or directory / f"retrain-{history}-{run_directory.digest(request)}"
+    target = out or directory / f"retrain-{history}-{digest(request)}"
     files.check_directory(target)
     with files.lock(target):
-        run_directory.claim(target, "compare", request, resume, command)
-        found = planned_runs.execute(plan, target, command, say)
+        claim(target, "compare", request, resume, command)
+        finished = execute([run for value in values for run in value.runs], target, command, say)
+        found = [value.record(finished) for value in values]
         result = {
             "out": str(target),
             "rows": comparison.rows(found),

@@ -1,24 +1,26 @@
-"""A search over a workload's task weights: from a request to a directory with a policy, and retraining with it."""
+"""A search over a workload's task weights, from a request to a directory with a policy."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from scalarize.learners.base import RunLearner
 from scalarize.learners.recipe import Recipe
-from scalarize.learners.supervised import RunLearner
-from scalarize.runs import directory as run_directory
-from scalarize.runs import request as requests
+from scalarize.runs.build import Loader, PreparedRun, prepare
+from scalarize.runs.directory import claim, tell
+from scalarize.runs.request import PolicyField, WorkloadRequest
 from scalarize.search.algorithms import registry
 from scalarize.search.algorithms.base import Algorithm, Setting
-from scalarize.search.driver import Progress, run_search
+from scalarize.search.driver import run_search
 from scalarize.search.entry import center_of, default_spread
 from scalarize.search.executors.base import Executor
+from scalarize.search.progress import Progress
 from scalarize.search.sampling import Spread
 from scalarize.search.score import create as create_score
 from scalarize.search.space import Range, Space, parse_also
@@ -26,13 +28,11 @@ from scalarize.tasks.task import Data
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 from scalarize.weights import simplex
-from scalarize.weights.policy import Policy
-from scalarize.workloads import Workload
 
 HOLDOUT = "holdout"
 
 
-class SearchRequest(requests.WorkloadRequest):
+class SearchRequest(WorkloadRequest):
     """A problem and how its weights are searched. Defaults: Royer et al. 2023, section 5 and table C.
 
     split: share of the training set that members train on; they are scored on the rest of it. start: the content of
@@ -50,7 +50,7 @@ class SearchRequest(requests.WorkloadRequest):
     quantile: float = 0.4
     split: float = 0.7
     score: str = "average"
-    start: dict[str, Any] | None = None
+    start: PolicyField | None = None
     also: tuple[str, ...] = ()
     groups: tuple[tuple[str, ...], ...] = ()
     reference: dict[str, float] | None = None
@@ -59,42 +59,58 @@ class SearchRequest(requests.WorkloadRequest):
     asynchronous: bool = False
 
 
-@dataclass(frozen=True)
 class HoldoutFactory:
-    """Makes learners that train on a share of the training set; picklable, and loads the data once a process."""
+    """Makes learners that train on a share of the training set; the rest is their split ``holdout``.
 
-    problem: requests.WorkloadRequest
-    share: float
-    threads: int | None = None
+    Called as ``factory(seed=..., **recipe_numbers)``. It loads the data once, and once more in each process that it
+    is sent to: a pickle holds the request alone.
+
+    Args:
+        problem: what is trained.
+        share: of the training set, in (0, 1).
+        threads: of torch, None for the recipe's number.
+        loader: of the command, where several runs share tables and data; default a new one.
+    """
+
+    def __init__(
+        self, problem: WorkloadRequest, share: float, threads: int | None = None, loader: Loader | None = None
+    ) -> None:
+        self.problem, self.share, self.threads, self._loader = problem, share, threads, loader
 
     def __call__(self, seed: int, **extras: Any) -> RunLearner:
-        workload, recipe, data = _prepared(self.problem.model_dump_json(), self.share)
-        changed = recipe.with_numbers(extras).override({"threads": self.threads} if self.threads else {})
-        return requests.learner_of(self.problem, workload, data, changed, seed)
+        changed = self.prepared.recipe.with_numbers(extras)
+        changed = changed.override({"threads": self.threads} if self.threads else {})
+        return self.prepared.learner(seed, recipe=changed)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return HoldoutFactory, (self.problem, self.share, self.threads)
+
+    @functools.cached_property
+    def prepared(self) -> PreparedRun:
+        """The problem with its data, of which a share is held out."""
+        whole = prepare(self.problem, self._loader)
+        return replace(whole, data=whole.data.with_holdout(self.share))
 
 
-@functools.lru_cache(maxsize=4)
-def _prepared(problem: str, share: float) -> tuple[Workload, Recipe, Data]:
-    asked = requests.WorkloadRequest.model_validate_json(problem)
-    workload = asked.resolve()
-    recipe = asked.recipe(workload)
-    return workload, recipe, asked.load(workload, recipe).with_holdout(share)
+def algorithm_of(request: SearchRequest, prepared: PreparedRun) -> Algorithm:
+    """Make the algorithm that a request asks for, at its beginning.
 
+    Args:
+        request: the search.
+        prepared: its problem, as :class:`HoldoutFactory` prepares it.
 
-def problem_of(request: requests.WorkloadRequest) -> requests.WorkloadRequest:
-    """The problem alone, without what was asked to be done with it."""
-    return requests.WorkloadRequest(**{name: getattr(request, name) for name in requests.WorkloadRequest.model_fields})
+    Returns:
+        The algorithm.
 
-
-def algorithm_of(request: SearchRequest) -> Algorithm:
-    """The algorithm that a request asks for, at its beginning. Raises RequestError for anything wrong in it."""
-    _, recipe, data = _prepared(problem_of(request).model_dump_json(), request.split)
+    Raises:
+        RequestError: anything about the search is wrong.
+    """
+    data, recipe = prepared.data, prepared.recipe
     if len(data.names) < 2:
         raise RequestError(f"a search needs at least two tasks or domains, got {', '.join(data.names)}")
-    start = None if request.start is None else Policy.from_dict(request.start, "--start")
-    center = _balanced(data) if start is None else center_of(start, data.names)
+    center = _balanced(data) if request.start is None else center_of(request.start, data.names)
     space = Space(tuple(data.names), center, request.groups, _ranges(request.also, recipe))
-    spread = default_spread(start) if request.spread is None else Spread(width=request.spread)
+    spread = default_spread(request.start) if request.spread is None else Spread(width=request.spread)
     setting = Setting(space, recipe.epochs, request.population, request.ready, request.quantile, request.seed, spread)
     create_score(request.score, data.names, request.reference)
     return registry.create(request.algorithm, setting, **request.hyper)
@@ -131,26 +147,46 @@ def search(
     max_time: float | None = None,
     checkpoints: str | None = None,
     progress: Callable[[Progress], None] | None = None,
+    loader: Loader | None = None,
 ) -> dict[str, Any]:
-    """Search in ``out`` and return the result (the JSON of ``search``). A finished search is read, not repeated."""
+    """Search in ``out``. A finished search is read, not repeated.
+
+    Args:
+        request: what is searched, and how.
+        out: the search's directory.
+        command: how the search is made again, for its ``config.yaml``.
+        resume: go on with what ``out`` holds.
+        executor: makes what trains members, from the factory of learners; default: this process.
+        threads: of torch a member, None for the recipe's number.
+        max_time: seconds after which the search stops with the best policy so far.
+        checkpoints: a folder or URL for members' states, seen by all nodes; default below ``out``.
+        progress: receives the state of the search after each member.
+        loader: of the command, where several runs share tables and data; default a new one.
+
+    Returns:
+        The JSON of ``search``: the path of the policy, its score on the hold-out, counts and seconds.
+
+    Raises:
+        RequestError: the request is wrong, or ``out`` holds something else.
+        RunError: no member has a finite score, or the disk is full.
+    """
     from scalarize.search.executors.local import LocalExecutor
 
-    request.check_device()
     files.check_directory(out)
     if max_time is not None and not max_time > 0:
         raise RequestError(f"--max-time must be a positive number of seconds, got {max_time}")
-    algorithm = algorithm_of(request)
+    factory = HoldoutFactory(request.problem(), request.split, threads, loader)
+    algorithm = algorithm_of(request, factory.prepared)
     if request.asynchronous and not algorithm.asynchronous:
         able = [name for name in registry.names() if registry.get(name).asynchronous]
         raise RequestError(
             f"--asynchronous: {algorithm.name} decides for whole generations; choose {' or '.join(able)}"
         )
     asked = request.model_dump(mode="json")
-    held = run_directory.claim(out, "search", asked, resume, command)
+    held = claim(out, "search", asked, resume, command)
     if held and (out / "result.json").exists():
         done: dict[str, Any] = files.read_json(out / "result.json")
         return done
-    factory = HoldoutFactory(problem_of(request), request.split, threads)
     found = run_search(
         algorithm,
         (executor or LocalExecutor)(factory),
@@ -174,7 +210,7 @@ def search(
 
 def _content(request: SearchRequest) -> dict[str, Any]:
     """What of the problem decides the numbers: no paths, no device."""
-    content = problem_of(request).model_dump(mode="json", exclude={"data", "device"})
+    content = request.problem().model_dump(mode="json", exclude={"data", "device"})
     if content["csv"]:
         content["csv"] = Path(content["csv"]).name
     return content
@@ -183,14 +219,14 @@ def _content(request: SearchRequest) -> dict[str, Any]:
 def _observed(out: Path, progress: Callable[[Progress], None] | None) -> Callable[[Progress], None]:
     """``progress``, whose numbers are also told to those who observe, as rows over the epochs trained by all."""
 
-    def tell(p: Progress) -> None:
+    def pass_on(p: Progress) -> None:
         row: dict[str, Any] = {"step": p.epochs_done, "epoch": p.epochs_done, "split": HOLDOUT, "domain": "all"}
         values = {f"member-{p.member}": p.score, "best": p.best}
-        run_directory.tell(out, [row | {"task": k, "metric": "score", "value": v} for k, v in values.items()])
+        tell(out, [row | {"task": k, "metric": "score", "value": v} for k, v in values.items()])
         if progress is not None:
             progress(p)
 
-    return tell
+    return pass_on
 
 
 def reporter(say: Callable[[str], None] | None, label: str) -> Callable[[Progress], None] | None:
@@ -208,11 +244,11 @@ def reporter(say: Callable[[str], None] | None, label: str) -> Callable[[Progres
 
 
 def cluster(
-    workers: int | None, address: str | None, threads: int | None, gpus: float, directory: bool = False
+    workers: int | None, address: str | None, threads: int | None, gpus: float, shared_directory: bool = False
 ) -> Callable[[HoldoutFactory], Executor] | None:
     """The executor for ``--workers`` and ``--ray-address``; None where neither is given (this process).
 
-    directory: workers write and read members' states themselves, where all nodes see them.
+    shared_directory: workers write and read members' states themselves, where all nodes see them.
     """
     if workers is None and address is None:
         return None
@@ -226,5 +262,5 @@ def cluster(
         address=address,
         threads_per_member=threads or 1,
         gpus_per_member=gpus,
-        through="directory" if directory else "objects",
+        through="directory" if shared_directory else "objects",
     )

@@ -1,4 +1,4 @@
-"""One training from a request to a run directory: what ``train`` does, and what studies repeat."""
+"""One training, from a request to a run directory."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from scalarize.learners import rows
+from scalarize.learners.base import RunLearner
 from scalarize.learners.evaluation import Measurements
 from scalarize.learners.probes import Conflicts, SummedGradient
-from scalarize.learners.recipe import Recipe
-from scalarize.learners.supervised import RunLearner
 from scalarize.methods import Method
-from scalarize.runs import directory as run_directory
 from scalarize.runs import model_selection
+from scalarize.runs.build import Loader, PreparedRun, prepare
+from scalarize.runs.directory import Records, claim
 from scalarize.runs.model_selection import Selection
-from scalarize.runs.request import TrainRequest, make_learner
+from scalarize.runs.request import TrainRequest
 from scalarize.tasks.task import Data
 from scalarize.utils import files
 from scalarize.utils.errors import DivergedError, RequestError
@@ -26,33 +26,49 @@ Progress = Callable[[str], None]
 CHECKPOINT_SECONDS = 5.0  # at most this much training is repeated after a crash, an epoch apart
 
 
-def train(request: TrainRequest, out: Path, command: str, resume: bool = False, say: Progress | None = None) -> Any:
-    """Run ``request`` in ``out`` and return its result (the JSON of ``train``). A finished run is read, not repeated.
+def train(
+    request: TrainRequest,
+    out: Path,
+    command: str,
+    resume: bool = False,
+    say: Progress | None = None,
+    loader: Loader | None = None,
+) -> Any:
+    """Run ``request`` in ``out``. A finished run is read, not repeated.
 
     Selection reads the validation split after each epoch; the test split is read once, at the end. A training that
     diverges after its first epoch ends there: its result has ``diverged``, and is that of what was selected before.
+
+    Args:
+        request: what is trained, and with which weights.
+        out: the run's directory.
+        command: how the run is made again, for its ``config.yaml``.
+        resume: go on with what ``out`` holds.
+        say: receives a line of progress an epoch.
+        loader: of the command, where several runs share tables and data; default a new one.
+
+    Returns:
+        The content of ``result.json``: metrics by task of each split read, the epoch selected, seconds, counts.
+
+    Raises:
+        RequestError: the request is wrong, or ``out`` holds something else.
+        DivergedError: losses or gradients were not finite before the first epoch was over.
     """
-    request.check_device()
-    workload = request.resolve()
-    recipe = request.recipe(workload)
-    data = request.load(workload, recipe)
-    if request.single is not None:
-        data = data.restrict([request.single])
-    method = request.source(data.names, recipe.epochs)
-    asked = request.model_dump(mode="json")
+    prepared = prepare(request, loader)
+    recipe = prepared.recipe.model_dump(mode="json")
     files.check_directory(out)
     with files.lock(out):
-        held = run_directory.claim(out, "train", asked, resume, command, recipe=recipe.model_dump(mode="json"))
+        held = claim(out, "train", request.model_dump(mode="json"), resume, command, recipe=recipe)
         if held and (out / "result.json").exists():
             return files.read_json(out / "result.json")
-        return _run(request, data, recipe, method, out, say)
+        return _run(request, prepared, out, say)
 
 
-def _run(
-    request: TrainRequest, data: Data, recipe: Recipe, method: Method, out: Path, say: Progress | None
-) -> dict[str, Any]:
-    started, spent, trained, log = time.perf_counter(), 0.0, 0.0, run_directory.Records(out)
-    learner = make_learner(request, request.seed, log.append, data)
+def _run(request: TrainRequest, prepared: PreparedRun, out: Path, say: Progress | None) -> dict[str, Any]:
+    recipe, data, method = prepared.recipe, prepared.data, prepared.method
+    assert method is not None
+    started, spent, trained, log = time.perf_counter(), 0.0, 0.0, Records(out)
+    learner = prepared.learner(request.seed, log.append)
     learner.use(method)
     if request.norm_every is not None:
         learner.probes.append(SummedGradient(request.norm_every))
@@ -131,16 +147,14 @@ def _go_on(
         raise RequestError(f"{checkpoint}: no checkpoint of this run: {type(error).__name__}: {reason}") from None
 
 
-def _validate(learner: RunLearner, split: str, log: run_directory.Records) -> Measurements:
+def _validate(learner: RunLearner, split: str, log: Records) -> Measurements:
     """Everything measured on ``split``, which is added to the records."""
     seen = learner.measure(split)
     log.append(rows.measured(learner.data.objectives, learner.step, learner.epoch, split, seen))
     return seen
 
 
-def _finish(
-    learner: RunLearner, splits: Mapping[str, str], last: Measurements, chosen: Selection, log: run_directory.Records
-) -> Any:
+def _finish(learner: RunLearner, splits: Mapping[str, str], last: Measurements, chosen: Selection, log: Records) -> Any:
     """Read the splits (by the name that the result gives them), the test split for the first time, with the selected
     weights: each metric with its own. last: what was read of the training split with the last weights, if anything.
     """

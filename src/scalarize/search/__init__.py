@@ -1,8 +1,7 @@
-"""Search on the simplex: populations of learners in, a policy out.
+"""Search for task weights: it trains populations of learners and returns a policy.
 
-The package is called: ``scalarize.search(learner_factory, epochs=12)``; a type checker knows the function as
-``scalarize.search.search`` (see :func:`scalarize.search.entry.search`).
-Algorithms decide (``algorithms/``, pure ask/tell), executors train (``local``, ``cluster``), the driver writes down.
+The package can be called: ``scalarize.search(learner_factory, epochs=12)``, see :func:`scalarize.search.entry.search`.
+Algorithms decide (``algorithms/``, pure ask and tell), executors train (``executors/``), and the driver records.
 """
 
 from __future__ import annotations
@@ -13,10 +12,11 @@ import types
 
 from scalarize.search.algorithms.base import Algorithm, Generation, GenerationResult, Setting
 from scalarize.search.algorithms.registry import create, get, names, register
-from scalarize.search.driver import Progress, run_search
+from scalarize.search.driver import run_search
 from scalarize.search.entry import search
 from scalarize.search.executors.base import Executor, Job, LearnerFactory, Outcome
 from scalarize.search.executors.local import LocalExecutor
+from scalarize.search.progress import Progress
 from scalarize.search.result import SearchResult
 from scalarize.search.sampling import Spread
 from scalarize.search.space import Range, Space

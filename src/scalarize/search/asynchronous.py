@@ -1,12 +1,13 @@
-"""A search without a barrier: a member goes on once a worker is free, compared with those scored so far.
+"""A search without a barrier: a member goes on as soon as a worker is free, compared with those scored so far.
 
-As in the asynchronous population of Jaderberg et al. (2017), nobody waits for the slowest of a generation. Our
-choices: a member is compared with the others at the same epoch, so that the fast are not favoured, and nobody begins
-a generation before all have finished the one but last, which keeps 2 N checkpoints at most (the simulation's lag 1).
+As in the asynchronous population of Jaderberg et al. (2017), nobody waits for the slowest of a generation. Our choices:
+a member is compared with the others at the same epoch, so that fast members are not favoured, and nobody begins a
+generation before all have finished the last but one, which keeps at most 2 N checkpoints (lag 1 of the simulation).
 
-``events.jsonl`` holds who began and who ended, in this order; every decision is a pure function of the rows before it.
-So a search is resumed from it; two searches are equal where their orders are. In one process the order is always that
-of the members, everybody has been scored when the next one is decided, and the search is the one with a barrier.
+``events.jsonl`` records the begin and the end of every training, in order; every decision is a pure function of the
+rows before it. So a search is resumed from this file, and two searches are equal if their orders are. In one process
+the order is always that of the members and all of them are scored when the next decision is made, which is the search
+with a barrier.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass
 class Stage:
-    """One generation on its way: decisions and results of its N members, and who has begun and ended."""
+    """A generation in progress: decisions and results of its N members, and the members that have begun and ended."""
 
     index: int
     until_epoch: int
@@ -44,11 +45,11 @@ class Stage:
     seconds: Array
     begun: Flags
     ended: Flags
-    waiting: deque[int] = field(default_factory=deque)  # who may begin, in this order
+    waiting: deque[int] = field(default_factory=deque)  # members that may begin, in this order
 
     @classmethod
     def empty(cls, index: int, until_epoch: int, members: int, tasks: int, extras: Mapping[str, Any]) -> Stage:
-        """Nobody has begun."""
+        """Make a stage in which nobody has begun."""
         weights, metrics = np.zeros((members, tasks)), np.zeros((members, tasks))
         numbers = {key: np.zeros(members) for key in extras}
         parent, score, seconds = np.zeros(members, dtype=np.int64), np.zeros(members), np.zeros(members)
@@ -56,20 +57,20 @@ class Stage:
         return cls(index, until_epoch, weights, numbers, parent, metrics, score, seconds, *flags)
 
     def decided(self, members: NDArray[np.int64], keep: bool) -> Generation:
-        """What ``members`` (increasing) do."""
+        """Return the decisions for ``members`` (in increasing order)."""
         extras = {key: values[members] for key, values in self.extras.items()}
         return Generation(
             self.index, self.until_epoch, members, self.parent[members], self.weights[members], extras, keep
         )
 
-    def told(self, keep: bool = True) -> GenerationResult:
-        """Those who have ended."""
+    def result(self, keep: bool = True) -> GenerationResult:
+        """Return the results of the members that have ended."""
         members = np.flatnonzero(self.ended)
         return GenerationResult(self.decided(members, keep), self.metrics[members], self.score[members])
 
 
 class Flow:
-    """The jobs of a search without a barrier, each decided when it is asked for; and what came of them."""
+    """The jobs of a search without a barrier, each decided when it is asked for, and their results."""
 
     def __init__(self, algorithm: Algorithm, journal: Journal, job: Callable[[Generation, Any], Job]) -> None:
         first = algorithm.propose([])
@@ -100,7 +101,7 @@ class Flow:
     def _next(self) -> Job | None:
         if self.lost:
             return self.job_of(*self.lost.popleft())
-        # Who is furthest behind goes first, and nobody begins before all have ended the generation but last.
+        # The slowest generation goes first, and nobody begins before all have ended the last generation but one.
         for stage in self.stages[self.slowest : self.slowest + 2]:
             if stage.waiting:
                 member = stage.waiting.popleft()
@@ -113,18 +114,18 @@ class Flow:
     def _decide(self, stage: Stage, member: int) -> Generation:
         if stage.index == 0:
             return lineage.subset(self.first, [member])
-        return self.algorithm.proceed(self.stages[stage.index - 1].told(), member)
+        return self.algorithm.proceed(self.stages[stage.index - 1].result(), member)
 
     def job_of(self, generation: int, member: int) -> Job:
-        """The job of a member that has begun."""
+        """Make the job of a member that has begun."""
         stage = self.stages[generation]
         keep = generation + 1 < len(self.stages)
         handle = self.handles.get((generation - 1, int(stage.parent[member])))
         return self.job(stage.decided(np.array([member]), keep), handle)
 
-    # --- what happens -----------------------------------------------------------------------------------------------
+    # --- events -----------------------------------------------------------------------------------------------------
     def end(self, outcome: Outcome, metrics: Array, score: float) -> list[Stage]:
-        """A training has ended with ``metrics`` (T,); the generations that have ended by it."""
+        """Record that a training has ended with ``metrics`` (T,); return the generations that are complete by it."""
         decided = self.stages[outcome.generation].decided(np.array([outcome.member]), True)
         row = lineage.lineage_rows(GenerationResult(decided, metrics[None], np.array([score])))[0]
         self.handles[outcome.generation, outcome.member] = outcome.handle
@@ -141,10 +142,10 @@ class Flow:
             stage.extras[key][member] = values[0]
 
     def _end(self, row: Mapping[str, Any], seconds: float) -> None:
-        told = lineage.told_from([row])
-        stage, member = self.stages[told.generation.index], int(told.generation.member[0])
+        result = lineage.result_from([row])
+        stage, member = self.stages[result.generation.index], int(result.generation.member[0])
         stage.ended[member] = True
-        stage.metrics[member], stage.score[member], stage.seconds[member] = told.metrics[0], told.score[0], seconds
+        stage.metrics[member], stage.score[member], stage.seconds[member] = result.metrics[0], result.score[0], seconds
         if stage.index + 1 < len(self.stages):
             self.stages[stage.index + 1].waiting.append(member)
         while self.slowest < len(self.stages) and self.stages[self.slowest].ended.all():
@@ -160,14 +161,14 @@ class Flow:
         stage.waiting.remove(row["member"])
         self._begin(stage, lineage.generation_from([row], True))
 
-    # --- what is left of it -----------------------------------------------------------------------------------------
+    # --- results ----------------------------------------------------------------------------------------------------
     def history(self) -> list[GenerationResult]:
-        """The generations that have ended."""
+        """Return the complete generations."""
         last = len(self.stages) - 1
-        return [stage.told(keep=stage.index < last) for stage in self.stages[: self.slowest]]
+        return [stage.result(keep=stage.index < last) for stage in self.stages[: self.slowest]]
 
     def prune(self) -> None:
-        """Delete the checkpoints from which nobody can go on any more."""
+        """Delete the checkpoints from which nobody can continue any more."""
         s = min(self.slowest, len(self.stages) - 1)
         stage = self.stages[s]
         under_way = {int(p) for p in stage.parent[stage.begun & ~stage.ended]} if s else set()
@@ -178,7 +179,7 @@ class Flow:
 
 
 def side_by_side(flow: Flow, run: Callable[[Flow], Generator[Outcome, None, None]]) -> Generator[Outcome, None, None]:
-    """What an earlier call left finished but unrecorded, then what the executor trains."""
+    """Yield first the outcomes that an earlier call stored but did not record, then those that the executor trains."""
     for generation, member in list(flow.lost):
         outcome = load_stored_outcome(flow.job_of(generation, member))
         if outcome is not None:

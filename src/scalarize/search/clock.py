@@ -1,4 +1,4 @@
-"""How long a search takes: kept beside it, generation by generation, and in nothing that equal searches share."""
+"""Time taken by a search, per generation, in a file of its own: nothing that equal searches share holds a time."""
 
 from __future__ import annotations
 
@@ -10,26 +10,32 @@ from scalarize.utils import files
 
 
 class Clock:
-    """``begun``: by ``time.monotonic``; ``max_time``: seconds from then, or None."""
+    """Wall and training time of a search, over all its resumptions.
+
+    Args:
+        path: the file ``timings.jsonl``.
+        begun: start of this call, by ``time.monotonic``.
+        max_time: seconds from then until the search must stop, or None.
+    """
 
     def __init__(self, path: Path, begun: float, max_time: float | None) -> None:
         self.path, self.begun, self.mark = path, begun, begun
         self.deadline = math.inf if max_time is None else begun + max_time
-        # What earlier calls took; a crash loses the seconds of its unfinished generation only.
+        # Times of earlier calls; a crash loses the seconds of its unfinished generation only.
         files.cut_torn_line(path)
         self.earlier = files.read_lines(path) if path.exists() else []
         self.rows: list[dict[str, float]] = []
 
     def over(self) -> bool:
-        """Whether time has run out."""
+        """Return True if the time has run out."""
         return time.monotonic() >= self.deadline
 
     def passed(self) -> float:
-        """Seconds since this call began."""
+        """Return the seconds since this call began."""
         return time.monotonic() - self.begun
 
     def note(self, generation: int, seconds_training: float) -> None:
-        """A generation, or what was done of it, has ended."""
+        """Record that a generation, or the part of it that was trained, has ended."""
         now = time.monotonic()
         row = {"generation": generation, "seconds": now - self.mark, "seconds_training": seconds_training}
         self.mark = now
@@ -37,7 +43,7 @@ class Clock:
         files.append_lines(self.path, [row])
 
     def totals(self) -> tuple[float, float]:
-        """Seconds of wall time and of training, over all calls."""
+        """Return the seconds of wall time and of training, over all calls."""
         wall = sum(float(row["seconds"]) for row in self.earlier) + self.passed()
         # A generation resumed counts its stored members again, so the last row of each holds its whole training.
         training = {row["generation"]: float(row["seconds_training"]) for row in [*self.earlier, *self.rows]}

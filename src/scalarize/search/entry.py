@@ -1,4 +1,4 @@
-"""``scalarize.search(...)``: a search in one call."""
+"""A search in one call: ``scalarize.search(...)``."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 
 from scalarize.search.algorithms import registry
 from scalarize.search.algorithms.base import Setting
-from scalarize.search.driver import Progress, run_search
+from scalarize.search.driver import run_search
 from scalarize.search.executors.base import Executor, LearnerFactory, own_randomness
 from scalarize.search.executors.local import LocalExecutor
+from scalarize.search.progress import Progress
 from scalarize.search.result import SearchResult
 from scalarize.search.sampling import Spread
 from scalarize.search.space import Range, Space
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 
-FOUND_BEFORE = 2.0  # how much closer a search begins around a policy found before (our choice)
+FOUND_BEFORE = 2.0  # factor by which the spread around a policy found before is narrower (our choice)
 
 
 def search(
@@ -51,23 +52,54 @@ def search(
     progress: Callable[[Progress], None] | None = None,
     **hyper: Any,
 ) -> SearchResult:
-    """Search task weights for the learners that ``learner_factory(seed=..., **recipe_numbers)`` makes.
+    """Search task weights, or a policy over epochs, for the learners that a factory makes.
 
-    algorithm: one of ``scalarize.search.names()``, ``hyper`` its hyper-parameters. epochs: of a full training.
-    population: members, or the number of trainings of an algorithm without a population. ready, quantile, seed:
-    see :class:`~scalarize.search.algorithms.base.Setting`. tasks: default those of the learner. center: a weight a
-    task, the search begins around it, one member exactly there (default uniform; weights inverse to the losses of a
-    constant predictor are better where losses differ in scale). start: a policy found before, say on a smaller model
-    of the family: its mean is the centre (Royer et al. 2023, section 4.1). spread: default a log-normal of width 0.7,
-    half as wide around ``start``.
-    groups: tasks that share one weight. also: recipe numbers searched beside the weights,
-    ``{"lr": "log:1e-4:1e-2"}``, handed to the factory. score, reference: see :mod:`scalarize.search.score`.
-    split: what members are scored on. out: the directory (default: a temporary one, deleted in the end).
-    resume, max_time, asynchronous, checkpoints, share, request, progress: see
-    :func:`~scalarize.search.driver.run_search`.
-    executor: default in this process.
+    The default is population-based training as in Royer et al. 2023 (section 5), which maximises the average metric
+    over the simplex of task weights; :func:`scalarize.search.names` lists the algorithms.
 
-    Raises RequestError for anything that cannot be searched, RunError where the search fails.
+    Args:
+        learner_factory: called as ``learner_factory(seed=..., **recipe_numbers)``; returns a fresh
+            :class:`~scalarize.learners.base.Learner`.
+        epochs: epochs of a full training, at least 1.
+        algorithm: name of the algorithm. Default ``pbt``.
+        population: members N of the population, or full trainings for an algorithm without a population. Default 12.
+        ready: epochs between decisions. Default 3.
+        quantile: share Q of the population that is replaced at a decision, in (0, 0.5]. Default 0.4.
+        seed: seed of all decisions and trainings. Default 0.
+        tasks: names of the T tasks. Default: ``tasks`` of a learner that the factory makes.
+        center: weight by task; the search begins around it, with one member exactly there. Default: uniform. If losses
+            differ in scale, weights inverse to the losses of constant predictors are a better choice.
+        start: a policy found before, such as on a smaller model of the same family: its mean is the centre (Royer et
+            al. 2023, section 4.1). Give either ``center`` or ``start``. Default: none.
+        spread: distribution of the initial weights around the centre. Default: log-normal with width 0.7, half as wide
+            if ``start`` is given.
+        floor: smallest weight that is explored, as a share of the centre's. Default 0.01.
+        groups: groups of tasks that share one weight. Default: none.
+        also: recipe numbers to search beside the weights, by key, such as ``{"lr": "log:1e-4:1e-2"}``; they are passed
+            to the factory. Default: none.
+        score: number by which members are compared, see :func:`scalarize.search.score.create`. Default: the average
+            metric.
+        reference: single-task metric by task, for the score ``gain``.
+        split: split on which members are scored. Default ``validation``.
+        share: share of the training set that the factory's learners train on, to count the cost in full trainings.
+            Default 1.
+        out: directory of the search. Default: a temporary one, deleted in the end.
+        resume: continue the search in ``out`` if there is one. Default False.
+        max_time: seconds after which the search stops. Default: none.
+        asynchronous: search without a barrier between generations, see :mod:`scalarize.search.asynchronous`. Default
+            False.
+        checkpoints: folder or URL for the members' states. Default: in ``out``.
+        executor: runs the trainings, and is closed in the end. Default: one after another in this process.
+        request: plain data that is recorded with the search, see :func:`~scalarize.search.driver.run_search`.
+        progress: called with a :class:`~scalarize.search.progress.Progress` after every training. Default: none.
+        **hyper: hyper-parameters of the algorithm.
+
+    Returns:
+        The best policy found, its score on ``split``, and the cost of the search.
+
+    Raises:
+        RequestError: the request is not valid, or ``out`` holds another search.
+        RunError: no member has a finite score, or the disk is full.
 
     >>> from scalarize.search.toy_problems import Stationary
     >>> result = search(Stationary, epochs=12, population=4)
@@ -111,12 +143,12 @@ def search(
 
 
 def center_of(start: Policy, names: Sequence[str]) -> tuple[float, ...]:
-    """The weights around which a search begins that starts from a policy: its mean, in the order of ``names``."""
+    """Return the centre of a search that starts from a policy: its mean weights, in the order of ``names``."""
     return tuple(start.reorder(names).mean().weights_at(0).tolist())
 
 
 def default_spread(start: Policy | None) -> Spread:
-    """How wide a search begins where nothing else is asked for."""
+    """Return the spread of the initial weights if none is given."""
     return Spread() if start is None else Spread().narrower(FOUND_BEFORE)
 
 

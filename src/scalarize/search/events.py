@@ -1,4 +1,4 @@
-"""What happened in a search without a barrier, row by row: append-only, and damage is noticed."""
+"""Events of a search without a barrier, one row per event: an append-only file in which damage is noticed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from scalarize.utils.errors import RequestError
 
 
 class Events:
-    """``rows`` of the file, which grows with :meth:`append`.
+    """The rows of the file, and a way to append more.
 
-    Every line ends with the SHA-256 of all lines before it and its own content. A last line cut short by a crash is
-    cut off. Raises RequestError where any other line differs from what was written.
+    Every line ends with the SHA-256 of all lines before it and its own content. A last line that a crash cut short is
+    removed. Raises RequestError if any other line differs from the one that was written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,7 +31,7 @@ class Events:
             files.cut_torn_line(path)
 
     def append(self, row: dict[str, Any]) -> None:
-        """Write a row down before what follows from it is begun. Raises RunError where the disk does not take it."""
+        """Write a row before anything that follows from it is begun. Raises RunError if it cannot be written."""
         files.append_lines(self.path, [{**row, "sha256": self._count(row)}], sync=True)
 
     def _count(self, row: dict[str, Any]) -> str:

@@ -1,9 +1,9 @@
-"""The directory of a search: what makes it survive a crash at any moment.
+"""The directory of a search, which can be resumed after a crash at any moment.
 
-``search.json``: the request. ``decisions.jsonl``: the generation in progress, replaced whole before its training
-starts; its head holds length and SHA-256 of the lineage so far. ``lineage.jsonl``: the finished generations.
-``checkpoints/``: one file a finished job, of the generation in progress and of the parents it continues; or
-``checkpoints.json``: where they lie instead, in a folder of their own that no other search writes to.
+``search.json``: the request. ``decisions.jsonl``: the generation in progress, replaced in one step before its training
+starts; its first line holds the length and SHA-256 of the lineage so far. ``lineage.jsonl``: the finished generations.
+``checkpoints/``: one file per finished job, of the generation in progress and of the parents it continues; or
+``checkpoints.json``: the place of a folder elsewhere that no other search writes to.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ FORMAT = "scalarize-search/1"
 
 
 class Journal:
-    """Reads and writes the directory; ``history`` and ``asked`` are what it held when opened.
+    """Reads and writes the directory; ``history`` and ``asked`` are its content when it was opened.
 
-    JSON writes and reads floats exactly, so a history read back leads to the same decisions.
+    JSON writes and reads floats exactly, so a history that is read back leads to the same decisions.
     """
 
     def __init__(self, out: Path, checkpoints: str | None = None) -> None:
-        self.out, self._given = out, None if checkpoints is None else storage.settle(checkpoints)
+        self.out, self._given = out, None if checkpoints is None else storage.resolve(checkpoints)
         self._root = str(out / "checkpoints")
         self.lineage, self.decisions = out / "lineage.jsonl", out / "decisions.jsonl"
         self.history: list[GenerationResult] = []
@@ -42,21 +42,27 @@ class Journal:
 
     # --- request --------------------------------------------------------------------------------------------------
     def refuse_overwrite(self) -> None:
-        """Raises RequestError where the directory holds a search, or checkpoints of whatever it may be."""
+        """Raise RequestError if the directory holds a search, or checkpoints of unknown origin."""
         own = ("search.json", "lineage.jsonl", "policy.json", "decisions.jsonl", "events.jsonl")
         held = [name for name in own if (self.out / name).exists()]
         if held:
             raise RequestError(
                 f"{self.out}: already holds a search ({held[0]}): continue it with --resume, or choose another --out"
             )
-        if (self.out / "checkpoints").exists():  # which the search would take for its own, and delete
+        if (self.out / "checkpoints").exists():  # the search would take them for its own and delete them
             raise RequestError(
                 f"{self.out}: already holds checkpoints that are not this search's: choose another --out"
             )
 
     def open(self, request: Mapping[str, Any], decided: bool = True) -> None:
-        """Begin, or read what is there; ``decided``: with its decisions, which a search without a barrier keeps in a
-        file of its own. Raises RequestError for another request or a damaged directory."""
+        """Begin the search, or read the one that is there.
+
+        Raises RequestError if it has another request or is damaged.
+
+        Args:
+            request: plain data that must be equal when a search is resumed.
+            decided: read its decisions too; a search without a barrier keeps them in a file of its own.
+        """
         path = self.out / "search.json"
         wanted = {"format": FORMAT, "request": json.loads(json.dumps(request))}
         if path.exists():
@@ -73,7 +79,7 @@ class Journal:
             files.write_json(path, wanted)
 
     def _settle(self, begun: bool) -> None:
-        """Where the checkpoints lie: as the search began, so that none is lost or taken from another search."""
+        """Fix the place of the checkpoints as the search begins, so that none is lost or taken from another search."""
         path = self.out / "checkpoints.json"
         held = files.read_json(path) if path.exists() else None
         if begun and held is None and self._given is not None:
@@ -84,7 +90,7 @@ class Journal:
             held = {"place": self._given, "folder": uuid.uuid4().hex}
             files.write_json(path, held)
         if held is not None:
-            self._root = f"{storage.settle(held['place'])}/{held['folder']}"
+            self._root = f"{storage.resolve(held['place'])}/{held['folder']}"
 
     # --- reading --------------------------------------------------------------------------------------------------
     def _read(self) -> None:
@@ -102,17 +108,17 @@ class Journal:
             raise RequestError(f"{self.decisions}: is damaged: {error}") from None
         content = self.lineage.read_bytes() if self.lineage.exists() else b""
         if hashlib.sha256(content[:length]).hexdigest() != digest:
-            files.read_lines(self.lineage)  # names the line where one cannot be read
+            files.read_lines(self.lineage)  # raises an error that names the damaged line, if one cannot be read
             raise RequestError(f"{self.lineage}: is damaged: it differs from what the search wrote")
         try:
             rows = [json.loads(line) for line in content[:length].splitlines()]
             for _, group in itertools.groupby(rows, key=lambda row: row["generation"]):
-                self.history.append(lineage.told_from(list(group)))
+                self.history.append(lineage.result_from(list(group)))
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise RequestError(f"{self.lineage}: is damaged: {error}") from None
         self._count(content[:length])
         if len(content) > length:
-            # Of the generation in progress, which no hash vouches for yet; its checkpoints are all there.
+            # Rows of the generation in progress are covered by no hash yet; its checkpoints are all there.
             os.truncate(self.lineage, length)
 
     def _count(self, content: bytes) -> None:
@@ -121,7 +127,7 @@ class Journal:
 
     # --- writing --------------------------------------------------------------------------------------------------
     def decide(self, generation: Generation | None) -> None:
-        """Write down what is decided next (None: nothing, the search is over), before any of it is trained."""
+        """Write the next decision before any of it is trained; None: the search is over."""
         head = {
             "keep": generation is not None and generation.keep,
             "lineage_bytes": self._length,
@@ -131,9 +137,9 @@ class Journal:
         head["decisions_sha256"] = _digest(rows)
         files.write_text(self.decisions, "".join(json.dumps(row) + "\n" for row in [head, *rows]))
 
-    def finish(self, told: GenerationResult) -> None:
+    def finish(self, result: GenerationResult) -> None:
         """Append a finished generation to the lineage."""
-        content = "".join(json.dumps(row) + "\n" for row in lineage.lineage_rows(told)).encode()
+        content = "".join(json.dumps(row) + "\n" for row in lineage.lineage_rows(result)).encode()
         try:
             with open(self.lineage, "ab") as handle:
                 handle.write(content)
@@ -144,30 +150,30 @@ class Journal:
         self._count(content)
 
     def rewrite(self, history: Sequence[GenerationResult]) -> None:
-        """Replace the lineage by ``history``: for a search that keeps its decisions elsewhere."""
-        rows = [row for told in history for row in lineage.lineage_rows(told)]
+        """Replace the lineage by ``history``, for a search that keeps its decisions elsewhere."""
+        rows = [row for result in history for row in lineage.lineage_rows(result)]
         files.write_text(self.lineage, "".join(json.dumps(row) + "\n" for row in rows))
 
     # --- checkpoints ----------------------------------------------------------------------------------------------
     def checkpoint(self, generation: int, member: int) -> str:
-        """The file of a member's finished job: a path or a URL."""
+        """Return the file of a member's finished job, a path or a URL."""
         return f"{self._generation(generation)}/member-{member:05d}.pt"
 
     def _generation(self, generation: int) -> str:
         return f"{self._root}/generation-{generation:05d}"
 
     def prune(self, whole: Collection[int] = (), parents: Collection[str] = ()) -> None:
-        """Delete every checkpoint but those of the generations ``whole`` and the files ``parents``."""
+        """Delete every checkpoint except those of the generations ``whole`` and the files ``parents``."""
         if not whole and not parents:
             storage.remove(self._root)
             return
         kept = {self._generation(generation) for generation in whole}
         used = {parent.rpartition("/")[0] for parent in parents}
-        for folder in storage.inside(self._root):
+        for folder in storage.list_folder(self._root):
             if folder not in kept | used:
                 storage.remove(folder)
             elif folder not in kept:
-                for path in storage.inside(folder):
+                for path in storage.list_folder(folder):
                     if path not in parents:
                         storage.remove(path)
 
@@ -177,7 +183,7 @@ def _digest(rows: list[dict[str, Any]]) -> str:
 
 
 def _difference(held: Any, wanted: Any, where: str = "") -> str:
-    """The first place where two requests differ, in words; empty where they are equal."""
+    """Return the first difference between two requests in words; empty if they are equal."""
     if isinstance(held, dict) and isinstance(wanted, dict):
         parts: Iterable[str] = (
             _difference(held.get(key, "nothing"), wanted.get(key, "nothing"), f"{where}.{key}" if where else key)

@@ -1,4 +1,4 @@
-"""From a search's history to its files and back: lineage rows, the best member, its policy through its ancestors."""
+"""Conversions between the history of a search and its files; the best member, and its policy through its ancestors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scalarize.weights.policy import Policy
 
 
 def decision_rows(generation: Generation) -> list[dict[str, Any]]:
-    """What was decided, a row a member: generation, member, parent, epoch (at which it is scored), weights."""
+    """Return the decisions as plain rows, one per member: generation, member, parent, epoch of its score, weights."""
     rows: list[dict[str, Any]] = []
     for i, weights in enumerate(generation.weights.tolist()):
         parent = int(generation.parent[i])
@@ -34,18 +34,18 @@ def decision_rows(generation: Generation) -> list[dict[str, Any]]:
     return rows
 
 
-def lineage_rows(told: GenerationResult) -> list[dict[str, Any]]:
-    """Rows of ``lineage.jsonl``: what was decided, ``score`` and ``metrics`` (null where not finite)."""
+def lineage_rows(result: GenerationResult) -> list[dict[str, Any]]:
+    """Return the rows of ``lineage.jsonl``: decisions with ``score`` and ``metrics`` (null if not finite)."""
     return [
         {**row, "score": _null(score), "metrics": [_null(x) for x in metrics]}
         for row, score, metrics in zip(
-            decision_rows(told.generation), told.score.tolist(), told.metrics.tolist(), strict=True
+            decision_rows(result.generation), result.score.tolist(), result.metrics.tolist(), strict=True
         )
     ]
 
 
 def generation_from(rows: Sequence[Mapping[str, Any]], keep: bool) -> Generation:
-    """The inverse of :func:`decision_rows`. Raises KeyError, TypeError or ValueError for damaged rows."""
+    """Invert :func:`decision_rows`. Raises KeyError, TypeError or ValueError for damaged rows."""
     index, epoch = int(rows[0]["generation"]), int(rows[0]["epoch"])
     if any((r["generation"], r["epoch"]) != (index, epoch) for r in rows):
         raise ValueError("rows of several generations")
@@ -59,8 +59,8 @@ def generation_from(rows: Sequence[Mapping[str, Any]], keep: bool) -> Generation
     return Generation(index, epoch, member, parent, weights, extras, keep)
 
 
-def told_from(rows: Sequence[Mapping[str, Any]]) -> GenerationResult:
-    """The inverse of :func:`lineage_rows`."""
+def result_from(rows: Sequence[Mapping[str, Any]]) -> GenerationResult:
+    """Invert :func:`lineage_rows`."""
     metrics = np.array([[_nan(x) for x in r["metrics"]] for r in rows], dtype=np.float64)
     return GenerationResult(
         generation_from(rows, True), metrics, np.array([_nan(r["score"]) for r in rows], dtype=np.float64)
@@ -68,7 +68,7 @@ def told_from(rows: Sequence[Mapping[str, Any]]) -> GenerationResult:
 
 
 def subset(generation: Generation, members: Sequence[int]) -> Generation:
-    """The rows of ``members`` (increasing)."""
+    """Return the rows of ``members`` (in increasing order)."""
     rows = np.array([generation.row_of(m) for m in members], dtype=np.int64)
     extras = {key: values[rows] for key, values in generation.extras.items()}
     return replace(
@@ -89,16 +89,16 @@ def _nan(x: float | None) -> float:
 
 
 def best(history: History) -> tuple[int, int]:
-    """Generation and row of the best score among the members that have trained longest.
+    """Return generation and row of the best score among the members that have trained longest.
 
-    Raises RunError where no score of these is finite.
+    Raises RunError if none of these scores is finite.
     """
-    longest = max(told.generation.until_epoch for told in history)
+    longest = max(result.generation.until_epoch for result in history)
     found: tuple[float, int, int] | None = None
-    for g, told in enumerate(history):
-        if told.generation.until_epoch == longest:
-            row = int(ranking(told.score, told.generation.member)[0])
-            score = float(told.score[row])
+    for g, result in enumerate(history):
+        if result.generation.until_epoch == longest:
+            row = int(ranking(result.score, result.generation.member)[0])
+            score = float(result.score[row])
             if math.isfinite(score) and (found is None or score > found[0]):
                 found = (score, g, row)
     if found is None:
@@ -107,50 +107,50 @@ def best(history: History) -> tuple[int, int]:
 
 
 def ancestry(history: History, generation: int, row: int) -> list[tuple[int, GenerationResult, int]]:
-    """(epoch at which it began, generation, row) from the first ancestor to the member itself."""
+    """Return (first epoch, generation, row) from the first ancestor to the member itself."""
     chain: list[tuple[int, GenerationResult, int]] = []
     while True:
-        told = history[generation]
-        parent = int(told.generation.parent[row])
+        result = history[generation]
+        parent = int(result.generation.parent[row])
         if parent == NO_PARENT:
-            chain.append((0, told, row))
+            chain.append((0, result, row))
             return chain[::-1]
         before = history[generation - 1].generation
-        chain.append((before.until_epoch, told, row))
+        chain.append((before.until_epoch, result, row))
         generation, row = generation - 1, before.row_of(parent)
 
 
 def trace(
     history: History, generation: int, row: int, tasks: Sequence[str], epochs: int, provenance: Mapping[str, Any]
 ) -> Policy:
-    """The policy that a member and its ancestors followed (Royer et al. 2023, appendix 5.2).
+    """Return the policy that a member and its ancestors followed (Royer et al. 2023, appendix 5.2).
 
-    Where recipe numbers were searched beside the weights, their course stands in the provenance under ``also``.
+    If recipe numbers were searched beside the weights, their values over epochs are in the provenance under ``also``.
     """
     chain = ancestry(history, generation, row)
     found: dict[str, Any] = dict(provenance)
     if history[generation].generation.extras:
-        found["also"] = [{"from_epoch": start, **extras_of(told, i)} for start, told, i in chain]
-    schedule = [(start, told.generation.weights[i]) for start, told, i in chain]
+        found["also"] = [{"from_epoch": start, **extras_of(result, i)} for start, result, i in chain]
+    schedule = [(start, result.generation.weights[i]) for start, result, i in chain]
     return Policy.from_schedule(tasks, [(e, w.tolist()) for e, w in schedule], epochs, provenance=found)
 
 
-def extras_of(told: GenerationResult, row: int) -> dict[str, float]:
-    """The recipe numbers of a member."""
-    return {key: float(values[row]) for key, values in told.generation.extras.items()}
+def extras_of(result: GenerationResult, row: int) -> dict[str, float]:
+    """Return the recipe numbers of a member."""
+    return {key: float(values[row]) for key, values in result.generation.extras.items()}
 
 
 def epochs_trained(history: History, generation: Generation) -> NDArray[np.int64]:
-    """Epochs (M,) that each member of ``generation``, the one after ``history``, trains in it."""
+    """Return the epochs (M,) that each member of ``generation``, the one after ``history``, trains in it."""
     begun = history[generation.index - 1].generation.until_epoch if generation.index else 0
     return generation.until_epoch - np.where(generation.parent == NO_PARENT, 0, begun)
 
 
 def configurations(history: History) -> int:
-    """How many configurations were trained: fresh ones, and those that differ from what their parent had."""
+    """Count the configurations that were trained: fresh ones, and those that differ from their parent's."""
     count = 0
-    for g, told in enumerate(history):
-        now = told.generation
+    for g, result in enumerate(history):
+        now = result.generation
         fresh = now.parent == NO_PARENT
         if g > 0 and not fresh.all():
             before = history[g - 1].generation

@@ -1,4 +1,4 @@
-"""What a search found, and what it cost."""
+"""The result of a search, and its cost."""
 
 from __future__ import annotations
 
@@ -14,15 +14,26 @@ from scalarize.weights.policy import Policy
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The outcome of a search.
+    """The result of a search.
 
-    policy: of the best member, through its ancestors; score and metrics: that member's, on the split of the search;
-    extras: its last recipe numbers; front: the policies of an algorithm that returns several, best spread first;
-    warnings: what should be known before the result is trusted.
-    generations: finished ones. configurations: trained ones, beside the bound N (1 + Q E_total / E_ready);
-    trainings: in full trainings on the whole training set, beside ``trainings_bound`` = N r + 1, which counts the
-    retraining too (Royer et al. 2023, section 5 and appendix 5.1). seconds: of wall time, over all resumptions;
-    seconds_training: within ``Learner.train``, summed over members. finished: False where time ran out.
+    Args:
+        algorithm: name of the algorithm.
+        policy: policy of the best member, through its ancestors.
+        score: score of the best member on the split of the search.
+        metrics: its metric by task on that split.
+        extras: its last recipe numbers, by key.
+        generations: number of finished generations.
+        configurations: number of configurations that were trained.
+        configurations_bound: N (1 + Q E / E_ready), an upper bound of it (Royer et al. 2023, section 5).
+        trainings: cost in full trainings on the whole training set.
+        trainings_bound: N r + 1, with r the share of the training set; it includes the retraining (appendix 5.1).
+        finished: False if the time ran out.
+        front: policies of an algorithm that returns several, best score first.
+        warnings: doubts about the result, one line each.
+        history: all generations.
+        seconds: wall time, over all resumptions.
+        seconds_training: seconds within ``Learner.train``, summed over members.
+        out: directory of the search.
     """
 
     algorithm: str
@@ -44,13 +55,13 @@ class SearchResult:
     out: str = ""
 
     def files(self) -> list[tuple[str, Policy]]:
-        """The policies to store, by path within the search's directory."""
+        """Return the policies to store, with their paths within the search's directory."""
         return [("policy.json", self.policy)] + [
             (f"front/policy-{i:03d}.json", policy) for i, policy in enumerate(self.front)
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """The plain numbers, as ``scalarize search --json`` prints them."""
+        """Return the plain numbers that ``scalarize search --json`` prints."""
         names = ("out", "algorithm", "score", "metrics", "extras", "generations", "configurations")
         more = ("configurations_bound", "trainings", "trainings_bound", "seconds", "seconds_training", "finished")
         return {
@@ -64,34 +75,34 @@ class SearchResult:
 def summarise(
     algorithm: Algorithm, history: History, request: Mapping[str, Any], share: float, finished: bool
 ) -> SearchResult:
-    """The result of ``history``. Raises RunError where no member has a finite score."""
+    """Make the result of ``history``. Raises RunError if no member has a finite score."""
     setting, tasks = algorithm.setting, algorithm.setting.space.tasks
     generation, row = lineage.best(history)
     epochs = sum(int(lineage.epochs_trained(history, t.generation).sum()) for t in history)
     trainings = share * epochs / setting.epochs
 
     def policy_of(g: int, i: int) -> Policy:
-        told = history[g]
+        result = history[g]
         found = {
             "command": "search",
             **json.loads(json.dumps(request)),
             "found": {
                 "generation": g,
-                "member": int(told.generation.member[i]),
-                "score": float(told.score[i]),
-                "metrics": dict(zip(tasks, told.metrics[i].tolist(), strict=True)),
+                "member": int(result.generation.member[i]),
+                "score": float(result.score[i]),
+                "metrics": dict(zip(tasks, result.metrics[i].tolist(), strict=True)),
                 "trainings": trainings,
             },
         }
         return lineage.trace(history, g, i, tasks, setting.epochs, found)
 
-    told = history[generation]
+    result = history[generation]
     return SearchResult(
         algorithm=algorithm.name,
         policy=policy_of(generation, row),
-        score=float(told.score[row]),
-        metrics=dict(zip(tasks, told.metrics[row].tolist(), strict=True)),
-        extras=lineage.extras_of(told, row),
+        score=float(result.score[row]),
+        metrics=dict(zip(tasks, result.metrics[row].tolist(), strict=True)),
+        extras=lineage.extras_of(result, row),
         generations=len(history),
         configurations=lineage.configurations(history),
         configurations_bound=setting.population * (1 + setting.quantile * setting.epochs / setting.ready),

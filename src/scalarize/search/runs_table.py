@@ -1,4 +1,4 @@
-"""A table of runs measured elsewhere: weights and metrics, for ``search --algorithm regression --runs FILE.csv``."""
+"""Tables of runs made elsewhere: weights and metrics, for ``search --algorithm regression --runs FILE.csv``."""
 
 from __future__ import annotations
 
@@ -17,8 +17,15 @@ WEIGHT, HIGHER, LOWER = "weight:", "metric:", "metric-:"
 
 @dataclass(frozen=True)
 class Runs:
-    """n runs: weights (n, T) on the simplex, metrics (n, K) with higher better, and how many were left out because a
-    metric was empty or not finite (a failed run)."""
+    """Weights and metrics of n runs.
+
+    Args:
+        tasks: names of the T tasks.
+        metrics: names of the K metrics.
+        weights: shape (n, T), on the simplex.
+        values: metrics, shape (n, K); higher is better.
+        left_out: number of runs left out because a metric was empty or not finite (failed runs).
+    """
 
     tasks: tuple[str, ...]
     metrics: tuple[str, ...]
@@ -28,10 +35,11 @@ class Runs:
 
 
 def read(path: str | Path) -> Runs:
-    """Columns ``weight:NAME``, and ``metric:NAME`` or, where lower is better, ``metric-:NAME``; others are ignored.
+    """Read a table of runs.
 
-    Weights are normalised; metrics where lower is better change their sign. Raises RequestError naming file, line
-    and column of what is wrong.
+    The columns are ``weight:NAME``, and ``metric:NAME`` or, if lower is better, ``metric-:NAME``; others are ignored.
+    Weights are normalised; metrics of which lower is better change their sign. Raises RequestError that names file,
+    line and column of an error.
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as handle:
@@ -69,7 +77,7 @@ def read(path: str | Path) -> Runs:
 
 
 def _number(path: str | Path, line: int, column: str, cell: str) -> float:
-    """The number in a cell; an empty metric is NaN."""
+    """Return the number in a cell; an empty metric is NaN."""
     if not cell.strip() and not column.startswith(WEIGHT):
         return float("nan")
     try:

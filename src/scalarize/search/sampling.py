@@ -1,4 +1,4 @@
-"""The random choices of a search, each keyed by (seed, member, generation): no choice depends on another's order."""
+"""Random choices of a search, each keyed by (seed, member, generation): none depends on the order of the others."""
 
 from __future__ import annotations
 
@@ -14,32 +14,41 @@ from scalarize.weights import simplex
 
 Extras = dict[str, Array]
 
-_DECISIONS, _TRAINING = 0, 1  # the two streams of a member: what is decided, and what its training draws
+_DECISIONS, _TRAINING = 0, 1  # the two streams of a member: its decisions and its training
 
 
 def generator(seed: int, member: int, generation: int) -> np.random.Generator:
-    """The source of a member's decisions in a generation."""
+    """Return the generator of a member's decisions in a generation."""
     key = np.random.SeedSequence(seed, spawn_key=(_DECISIONS, generation, member))
     return np.random.Generator(np.random.PCG64(key))
 
 
 def generators(seed: int, members: Iterable[int], generation: int) -> list[np.random.Generator]:
-    """One :func:`generator` a member."""
+    """Return one :func:`generator` per member."""
     return [generator(seed, int(m), generation) for m in members]
 
 
 def training_seed(seed: int, member: int, generation: int) -> int:
-    """The seed (63 bits) with which a member's learner is made: a clone goes on with other draws than its donor."""
+    """Return the seed (63 bits) of a member's learner in a generation: a clone draws other numbers than its donor."""
     key = np.random.SeedSequence(seed, spawn_key=(_TRAINING, generation, member))
     return int(key.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How initial weights lie around the centre.
+    """Distribution of the initial weights around the centre.
 
-    ``lognormal``: centre times exp(N(0, width^2)) a coordinate; the default 0.7 is a factor of two either way (our
-    choice). ``dirichlet``: mean at the centre, total concentration ``width`` (D around a uniform centre: flat).
+    Args:
+        kind: ``lognormal``: centre times exp(N(0, width^2)) in each coordinate; ``dirichlet``: a Dirichlet distribution
+            with the centre as its mean. Default ``lognormal``.
+        width: above 0. For ``lognormal`` the standard deviation of the logarithm; the default 0.7 is a factor of two
+            either way (our choice). For ``dirichlet`` the concentration (D around a uniform centre: uniform).
+
+    Raises:
+        RequestError: the kind is unknown or the width not positive.
+
+    >>> Spread().narrower(2.0)
+    Spread(kind='lognormal', width=0.35)
     """
 
     kind: Literal["lognormal", "dirichlet"] = "lognormal"
@@ -52,13 +61,13 @@ class Spread:
             raise RequestError(f"the width of the spread must be positive, got {self.width}")
 
     def narrower(self, factor: float) -> Spread:
-        """The same kind with ``factor`` times smaller deviations."""
+        """Return a spread of the same kind with ``factor`` times smaller deviations."""
         width = self.width / factor if self.kind == "lognormal" else self.width * factor**2
         return Spread(self.kind, width)
 
 
 def initial(space: Space, spread: Spread, rngs: Sequence[np.random.Generator]) -> tuple[Array, Extras]:
-    """Points (M, D) spread around the centre, and extras (M,) spread over their ranges."""
+    """Draw points (M, D) around the centre and extras (M,) over their ranges, one row per generator in ``rngs``."""
     center, size = space.center_point, (len(rngs), space.dimension)
     if spread.kind == "lognormal":
         draws = np.empty(size)
@@ -74,7 +83,7 @@ def initial(space: Space, spread: Spread, rngs: Sequence[np.random.Generator]) -
 
 
 def population(space: Space, spread: Spread, seed: int, members: Sequence[int]) -> tuple[Array, Extras]:
-    """The first generation: task weights (M, T) and extras (M,); member 0 lies exactly at the centre."""
+    """Draw the first generation: task weights (M, T) and extras (M,); member 0 lies exactly at the centre."""
     points, extras = initial(space, spread, generators(seed, members, 0))
     for row in (i for i, m in enumerate(members) if m == 0):
         points[row] = space.center_point
@@ -92,8 +101,20 @@ def explore(
     factors: Sequence[float],
     resample: float,
 ) -> tuple[Array, Extras]:
-    """The explore step of PBT on task weights (M, T) and extras (M,): with probability ``resample`` drawn anew as
-    in :func:`initial`, else every coordinate times one of ``factors``; on the simplex and above the floor again."""
+    """Perturb task weights and extras: the explore step of PBT.
+
+    With probability ``resample`` a member is drawn anew as in :func:`initial`; otherwise each of its coordinates is
+    multiplied by a factor. The result is normalised and raised to the floor.
+
+    Args:
+        space: the search space.
+        spread: distribution of members that are drawn anew.
+        weights: task weights (M, T).
+        extras: recipe numbers (M,) by key.
+        rngs: one generator per member.
+        factors: the factors to draw from.
+        resample: probability of drawing anew.
+    """
     if not rngs:
         return weights, extras
     points = space.collapse(weights)

@@ -1,4 +1,4 @@
-"""How a search compares members: metrics of tasks to one number."""
+"""Scores: the number by which a search compares members, computed from the metrics of their tasks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,23 @@ Score = Callable[[Array], Array]
 
 
 def create(text: str, tasks: Sequence[str], reference: Mapping[str, float] | None = None) -> Score:
-    """A function from metrics (M, T), higher is better, to scores (M,).
+    """Make a score from its name.
 
-    ``average``; ``worst`` (the lowest metric); ``a=2,b=1`` (weighted utility, normalised; tasks left out count
-    nothing); ``gain`` (mean relative gain over the single-task metrics ``reference``, as Delta_m of Maninis et al.
-    2019). Raises RequestError for anything else, an unknown task, or a missing or zero reference.
+    Args:
+        text: ``average``; ``worst`` (the lowest metric); ``a=2,b=1`` (a weighted mean; tasks that are not named do not
+            count); or ``gain`` (mean relative gain over single-task metrics, Delta_m of Maninis et al. 2019, with
+            higher always better).
+        tasks: names of the T tasks.
+        reference: single-task metric by task, for ``gain``.
+
+    Returns:
+        A function from metrics (M, T), higher is better, to scores (M,).
+
+    Raises:
+        RequestError: the text or a task is unknown, or a reference is missing, zero or not finite.
+
+    >>> create("a=3,b=1", ["a", "b"])(np.array([[0.5, 0.9]])).round(3).tolist()
+    [0.6]
     """
     if text == "average":
         return lambda metrics: np.asarray(metrics.mean(axis=1))

@@ -1,4 +1,4 @@
-"""What is searched: a point on the simplex (of tasks, or groups that share a weight), and recipe numbers beside it.
+"""The search space: a point on the simplex (of tasks, or of groups that share a weight), and recipe numbers beside it.
 
 Everything here is pure and works on many members at once: M members, T tasks, D coordinates (D = T without groups).
 """
@@ -21,10 +21,20 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Range:
-    """A recipe number searched beside the weights: from ``low`` to ``high``, uniform in its logarithm if ``log``.
+    """The range of a recipe number that is searched beside the weights.
 
-    ``start`` is the value of the member that begins exactly at the centre (default: the middle of the range).
-    Raises RequestError where low < high does not hold, or a logarithmic range is not positive.
+    Args:
+        low: smallest value.
+        high: greatest value, above ``low``.
+        log: True if the number is uniform in its logarithm; ``low`` must then be positive. Default False.
+        start: value of the member that begins at the centre. Default: the middle of the range.
+
+    Raises:
+        RequestError: the bounds are not finite and increasing, not positive for a logarithmic range, or ``start`` lies
+            outside.
+
+    >>> round(Range(1e-4, 1e-2, log=True).middle, 6)
+    0.001
     """
 
     low: float
@@ -42,7 +52,13 @@ class Range:
 
     @classmethod
     def parse(cls, text: str) -> Range:
-        """``log:1e-4:1e-2`` or ``lin:0:0.5``.
+        """Make a range from text.
+
+        Args:
+            text: ``log:LOW:HIGH`` or ``lin:LOW:HIGH``.
+
+        Raises:
+            RequestError: the text is no range.
 
         >>> Range.parse("log:1e-4:1e-2")
         Range(low=0.0001, high=0.01, log=True, start=None)
@@ -58,11 +74,21 @@ class Range:
 
     @property
     def middle(self) -> float:
-        """``start``, else the middle of the range (geometric if ``log``)."""
+        """The starting value: ``start``, otherwise the middle of the range (geometric if ``log``)."""
         return float(self.at(0.5)) if self.start is None else self.start
 
     def at(self, share: ArrayLike) -> Array:
-        """The value at ``share`` (in [0, 1]) of the way from low to high."""
+        """Return the values at shares of the way from low to high.
+
+        Args:
+            share: numbers in [0, 1], of any shape.
+
+        Returns:
+            Values of the same shape.
+
+        >>> Range(0.0, 2.0).at([0.0, 0.5]).tolist()
+        [0.0, 1.0]
+        """
         u = np.asarray(share, dtype=np.float64)
         if self.log:
             return np.asarray(np.exp(math.log(self.low) + u * math.log(self.high / self.low))).clip(self.low, self.high)
@@ -70,7 +96,7 @@ class Range:
 
 
 def parse_also(specs: list[str] | tuple[str, ...]) -> dict[str, Range]:
-    """``["optimizer.lr=log:1e-4:1e-2", ...]`` to ranges by key. Raises RequestError naming the damaged one."""
+    """Parse ``["optimizer.lr=log:1e-4:1e-2", ...]`` into ranges by key. Raises RequestError that names an error."""
     ranges: dict[str, Range] = {}
     for spec in specs:
         key, equals, text = spec.partition("=")
@@ -87,11 +113,23 @@ def parse_also(specs: list[str] | tuple[str, ...]) -> dict[str, Range]:
 
 @dataclass(frozen=True)
 class Space:
-    """Tasks (T), the centre around which a search begins, groups that share a weight, and recipe numbers.
+    """The weights and recipe numbers that a search may choose.
 
-    center (T,): default uniform; normalised; within a group its mass is shared equally. ``groups``: lists of task
-    names; a task in no list is a group of its own. ``also``: recipe key to Range. ``floor``: no explored weight
-    falls below this share of its centre (our choice; 0.01: a hundredth), so that the centre itself is always valid.
+    Args:
+        tasks: distinct names of the T tasks.
+        center: weights (T,) around which the search begins; they are normalised, and within a group their sum is shared
+            equally. Default: uniform.
+        groups: groups of task names that share one weight; every other task is a group of its own. Default: none.
+        also: range of each recipe number that is searched beside the weights, by recipe key. Default: none.
+        floor: smallest weight that is explored, as a share of the centre's, in [0, 1); so the centre itself is always
+            valid. Default 0.01 (our choice).
+
+    Raises:
+        RequestError: tasks are not distinct, a group names an unknown task or one twice, or a number is out of range.
+
+    >>> space = Space(("a", "b", "c"), groups=(("b", "c"),))
+    >>> space.dimension, space.expand([0.5, 0.5]).tolist()
+    (2, [0.5, 0.25, 0.25])
     """
 
     tasks: tuple[str, ...]
@@ -129,11 +167,11 @@ class Space:
 
     @property
     def dimension(self) -> int:
-        """D: the number of independent weights plus one."""
+        """The number of coordinates D: one per group."""
         return int(self._size.size)
 
     def collapse(self, weights: ArrayLike) -> Array:
-        """Task weights (..., T) to coordinates (..., D): the mass of every group."""
+        """Convert task weights (..., T) to coordinates (..., D): the sum of every group."""
         w = np.asarray(weights, dtype=np.float64)
         if self.dimension == len(self.tasks):
             return w
@@ -143,10 +181,10 @@ class Space:
         return points
 
     def expand(self, points: ArrayLike) -> Array:
-        """Coordinates (..., D) to task weights (..., T): the tasks of a group share its mass equally."""
+        """Convert coordinates (..., D) to task weights (..., T): the tasks of a group share its weight equally."""
         p = np.asarray(points, dtype=np.float64)
         return p if self.dimension == len(self.tasks) else p[..., self._index] / self._size[self._index]
 
     def limit(self, points: Array) -> Array:
-        """Points (M, D) with the floor kept; rows that already keep it are left as they are."""
+        """Raise points (M, D) to the floor; rows that are above it are returned unchanged."""
         return simplex.apply_floor(points, self.floor * self.center_point)

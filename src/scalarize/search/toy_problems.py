@@ -1,9 +1,9 @@
-"""Three small problems with known best weights, on which algorithms are compared: each a Learner without a network.
+"""Three small problems with known best weights, to compare algorithms: each is a learner without a network.
 
-Four tasks. In every epoch e each task's skill grows by ``1 / (1 + log(w_t / q_t(e))^2)``: by 1 where its weight is
-the best one ``q_t(e)`` of that epoch, by less the further it is from it. The metric of a task is its mean growth so
-far, so that what a policy is worth without noise (``value``, at most 1) and how far it lies from the best weights
-(``distance``) are computed exactly. Metrics inherit what a donor has learned, as in a real population.
+There are four tasks. In every epoch e each task's skill grows by ``1 / (1 + log(w_t / q_t(e))^2)``: by 1 if its weight
+is the best one ``q_t(e)`` of that epoch, by less the further it is from it. The metric of a task is its mean growth so
+far, so the value of a policy without noise (``value``, at most 1) and its distance from the best weights (``distance``)
+are computed exactly. A clone inherits its donor's skill, as in a real population.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ from scalarize.weights.policy import Policy
 
 
 class ToyProblem:
-    """A learner whose training is one formula. ``seed``: of its noise; ``epochs``: over which best weights move."""
+    """A learner whose training is one formula.
+
+    Args:
+        seed: seed of its noise.
+        epochs: epochs over which the best weights move. Default 12.
+    """
 
     name: ClassVar[str]
     tasks: ClassVar[tuple[str, ...]] = ("a", "b", "c", "d")
@@ -36,16 +41,16 @@ class ToyProblem:
         self.skill = np.zeros(len(self.tasks))
 
     def best(self, epoch: int) -> simplex.Weights:
-        """The best weights (T,) in ``epoch``: from ``first`` to ``last`` along a straight line of log-ratios."""
+        """Return the best weights (T,) in ``epoch``: from ``first`` to ``last`` along a straight line of log-ratios."""
         share = min(epoch / max(self.epochs - 1, 1), 1.0)
         return simplex.normalise(np.array(self.first) ** (1 - share) * np.array(self.last) ** share)
 
     def growth(self, weights: Array, epoch: int) -> Array:
-        """What each task (T,) gains in ``epoch`` under ``weights`` (T,), without noise: in (0, 1]."""
+        """Return the growth (T,) of each task's skill in ``epoch`` under ``weights`` (T,), without noise: in (0, 1]."""
         return np.asarray(1.0 / (1.0 + np.log(np.maximum(weights, 1e-9) / self.best(epoch)) ** 2))
 
     def train(self, policy: Policy, until_epoch: int) -> None:
-        """Add the growth of every epoch, and its luck."""
+        """Add the growth of every epoch, with noise."""
         course = policy.reorder(self.tasks)
         for epoch in range(self.epoch, until_epoch):
             noise = self.luck * self._rng(0, epoch).standard_normal(len(self.tasks))
@@ -53,25 +58,27 @@ class ToyProblem:
         self.epoch = until_epoch
 
     def evaluate(self, split: str) -> dict[str, float]:
-        """Mean growth a task, blurred."""
+        """Return the mean growth by task, with noise."""
         blur = self.blur * self._rng(1, self.epoch).standard_normal(len(self.tasks))
         return dict(zip(self.tasks, (self.skill / max(self.epoch, 1) + blur).tolist(), strict=True))
 
     def state_dict(self) -> dict[str, Any]:
-        """Epoch and skill."""
+        """Return epoch and skill."""
         return {"epoch": self.epoch, "skill": self.skill.tolist()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state of :meth:`state_dict`."""
+        """Continue from a state of :meth:`state_dict`."""
         self.epoch, self.skill = int(state["epoch"]), np.array(state["skill"], dtype=np.float64)
 
     def value(self, policy: Policy) -> float:
-        """The average metric of a fresh, noiseless training with ``policy``: at most 1, reached by ``best`` alone."""
+        """Return the average metric of a fresh, noiseless training with ``policy``: at most 1, reached by ``best``
+        alone.
+        """
         course = policy.reorder(self.tasks).stretch(self.epochs)
         return float(np.mean([self.growth(course.weights_at(e), e).mean() for e in range(self.epochs)]))
 
     def distance(self, policy: Policy) -> float:
-        """Total variation between the weights of ``policy`` and the best ones, averaged over epochs: 0 to 1."""
+        """Return the total variation distance between ``policy`` and the best weights, averaged over epochs: 0 to 1."""
         course = policy.reorder(self.tasks).stretch(self.epochs)
         return float(np.mean([np.abs(course.weights_at(e) - self.best(e)).sum() / 2 for e in range(self.epochs)]))
 
@@ -80,20 +87,24 @@ class ToyProblem:
 
 
 class Stationary(ToyProblem):
-    """One point is best throughout."""
+    """A problem in which one point is best throughout."""
 
     name = "stationary"
 
 
 class Changing(ToyProblem):
-    """The best weights move during training; the best constant weights lie between, not at the uniform ones."""
+    """A problem whose best weights move during training; the best constant weights lie between, not at the uniform
+    ones.
+    """
 
     name = "changing"
     last = (0.1, 0.15, 0.2, 0.55)
 
 
 class Noisy(ToyProblem):
-    """As ``stationary``, but scores differ by luck (which clones inherit) and by blur as much as by weights."""
+    """The problem ``stationary`` with noise: scores differ by luck (which clones inherit) and by measurement as much as
+    by weights.
+    """
 
     name = "noisy"
     luck = 0.15
@@ -104,7 +115,7 @@ PROBLEMS: dict[str, type[ToyProblem]] = {cls.name: cls for cls in (Stationary, C
 
 
 def play(algorithm: Algorithm, factory: LearnerFactory, score: str = "average") -> list[GenerationResult]:
-    """The history of a whole search without a directory: the same decisions and trainings as the driver's."""
+    """Return the history of a whole search without a directory: the same decisions and trainings as the driver's."""
     setting, tasks = algorithm.setting, algorithm.setting.space.tasks
     judge = create_score(score, tasks)
     states: dict[int, dict[str, Any] | None] = {NO_PARENT: None}

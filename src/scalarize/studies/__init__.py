@@ -1,1 +1,1 @@
-"""Which runs answer a question. A study lists its runs; missing ones are run, present ones are read."""
+"""Studies: tables and figures of papers. A study lists its runs; missing ones are run, present ones are read."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from scalarize.runs.request import WorkloadRequest
-from scalarize.studies.execute import Context
+from scalarize.studies.context import Context
 from scalarize.utils.errors import RequestError
 from scalarize.workloads import Workload
 from scalarize.workloads.sizes import Size
@@ -15,7 +15,7 @@ V = TypeVar("V")
 
 
 def several_sizes(context: Context) -> Sequence[Size]:
-    """The sizes to sweep. Raises RequestError where there is only one."""
+    """Return the sizes to sweep. Raises RequestError if there is only one."""
     if len(context.workload.sizes) < 2:
         raise RequestError(f"--workload {context.workload.name}: its model has no setting for depth or width to sweep")
     if len(context.sizes) < 2:
@@ -24,7 +24,7 @@ def several_sizes(context: Context) -> Sequence[Size]:
 
 
 def averaged(context: Context) -> Context:
-    """The context itself. Raises RequestError where its tasks' metrics have no average, which this target is about."""
+    """Return the context itself. Raises RequestError if its metrics have no average, which this target is about."""
     if not context.data.has_average:
         raise RequestError(
             f"--workload {context.workload.name}: higher is better for some of its tasks and worse for others, so they "
@@ -34,7 +34,7 @@ def averaged(context: Context) -> Context:
 
 
 def pairs(workload: Workload, names: list[str]) -> list[tuple[str, str]]:
-    """The reference domain (else the first task) with each of the others. Raises RequestError for fewer than two."""
+    """Return the reference domain (or the first task) with each of the others. Raises RequestError for too few."""
     if len(names) < 2:
         raise RequestError(f"--workload {workload.name}: a pair needs two tasks or domains, it has {', '.join(names)}")
     first = workload.reference if workload.reference in names else names[0]
@@ -42,16 +42,16 @@ def pairs(workload: Workload, names: list[str]) -> list[tuple[str, str]]:
 
 
 def with_settings(problem: WorkloadRequest, more: dict[str, Any], **fields: Any) -> WorkloadRequest:
-    """The problem with further settings of the recipe, and other fields."""
+    """Return the problem with further settings of the recipe, and other fields."""
     return problem.model_copy(update={"settings": dict(problem.settings) | more, **fields})
 
 
 def swept(context: Context, key: str, values: Sequence[V]) -> list[V]:
-    """What the budget leaves of ``values`` of the recipe's ``key``; the one value that ``--set`` fixes is not swept."""
+    """Return the values of the recipe's ``key`` that the budget leaves; a value that ``--set`` fixes is not swept."""
     own = context.problem.settings
     return [own[key]] if key in own else context.budget.thin(values)
 
 
 def rates(base: float, factors: tuple[float, ...]) -> list[float]:
-    """Learning rates around ``base``, rounded to three digits."""
+    """Return learning rates around ``base``, rounded to three digits."""
     return [float(f"{base * f:.3g}") for f in factors]

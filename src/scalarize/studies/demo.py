@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from scalarize.runs import search as searching
+from scalarize.runs.build import Loader
 from scalarize.runs.compare import CompareRequest, compare
-from scalarize.runs.plan import Say
-from scalarize.weights.policy import Policy
+from scalarize.runs.plan import PlannedRun, Say, execute
+from scalarize.runs.search import SearchRequest
 
 WORKLOAD = "rand-hie"
 SEARCHES = 3
@@ -19,27 +19,23 @@ SEARCH: dict[str, Any] = {"algorithm": "pbt", "population": 12, "ready": 3, "qua
 
 
 def demo(out: Path, command: str, resume: bool, say: Say | None = None, workload: str = WORKLOAD) -> dict[str, Any]:
-    """Three searches by population-based training, three retrains of each policy, and the six rows to hold against.
+    """Run three searches by population-based training, three retrains of each policy, and the six rows to compare with.
 
     The cost is counted in the table: about 113 trainings' worth of steps in all (our choice: 5 seeds for the fixed
-    weights, 3 for single-task models, which train seven models a seed).
+    weights, 3 for single-task models, which train seven models per seed).
     """
-    policies = []
-    for k in range(SEARCHES):
-        target = out / "searches" / f"pbt-{k}"
-        asked = searching.SearchRequest(workload=workload, seed=k, **SEARCH)
-        searching.search(
-            asked, target, command, resume=True, progress=searching.reporter(say, f"search {k + 1}/{SEARCHES}")
-        )
-        policies.append(Policy.load(target / "policy.json").to_dict())
+    loader = Loader()
+    requests = [SearchRequest(workload=workload, seed=k, **SEARCH) for k in range(SEARCHES)]
+    plan = [PlannedRun(f"pbt-{k}", asked, directory=f"searches/pbt-{k}") for k, asked in enumerate(requests)]
+    searched = execute(plan, out, command, say, loader)
     fewer = dict.fromkeys(("single", "random-search", "policy", "policy-last"), RETRAINS)
     request = CompareRequest(
         workload=workload,
         rows=ROWS,
-        policies=tuple(policies),
+        policies=tuple(run.policy for run in searched.values()),
         seeds=SEEDS,
         row_seeds=fewer,
         searches=SEARCHES,
         focus="policy",
     )
-    return compare(request, out, command, resume, say)
+    return compare(request, out, command, resume, say, loader)

@@ -1,4 +1,4 @@
-"""Rows of comparisons: a method, its hyper-parameters and the level that it works at; and what its step costs."""
+"""Rows of comparisons: a method, its hyper-parameters, the level of its gradients, and the cost of its step."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from scalarize import methods
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.balancer.balancer import Balancer
 from scalarize.methods import Needs
-from scalarize.runs import plan as planned_runs
-from scalarize.runs.request import TrainRequest, WorkloadRequest
+from scalarize.runs.request import TrainRequest, WorkloadRequest, train_request
 from scalarize.studies import axes
 from scalarize.studies import step_cost as measured
-from scalarize.studies.execute import Context
+from scalarize.studies.context import Context
 from scalarize.utils.seeds import fork_rng
 
 REPEATS = 10
@@ -24,7 +23,7 @@ REPEATS = 10
 
 @dataclass(frozen=True)
 class Row:
-    """name: in tables. level: of the gradients that the method looks at, where it looks at any."""
+    """A row of a comparison. ``level`` is that of the gradients, if the method uses any."""
 
     name: str
     method: str
@@ -32,24 +31,24 @@ class Row:
     level: str = "parameters"
 
     def request(self, problem: WorkloadRequest, seed: int, settings: Mapping[str, Any], **more: Any) -> TrainRequest:
-        """A training of ``problem`` with this row's method; a level that ``problem`` sets is that of all rows."""
+        """Return a training of ``problem`` with this row's method; a level set in ``problem`` is that of all rows."""
         needs_gradients = methods.create(self.method, **self.hyper).needs > Needs.LOSSES
         level = {"level": self.level} if needs_gradients and "level" not in problem.settings else {}
         tuned = axes.with_settings(problem, {**level, **settings})
-        return planned_runs.request_for(tuned, seed=seed, method=self.method, hyper=dict(self.hyper), **more)
+        return train_request(tuned, seed=seed, method=self.method, hyper=dict(self.hyper), **more)
 
 
 def extra_rows(context: Context, known: Sequence[Row]) -> list[Row]:
-    """``known`` and the methods asked for besides, at parameter level."""
+    """Return ``known`` and the methods that the request adds, at parameter level."""
     names = {row.name for row in known}
     return [*known, *(Row(methods.get(m).name, m) for m in context.methods if m not in names)]
 
 
-def times(context: Context, rows: Sequence[Row], printed: Mapping[str, str]) -> StudyTable:
-    """The time of one step of every row over that of plain training on the sum, beside what the paper prints.
+def times(context: Context, rows: Sequence[Row], reported: Mapping[str, str]) -> StudyTable:
+    """Return the time of one step of every row relative to plain training on the sum, beside the paper's ratios.
 
-    One batch of the recipe's size; the optimiser's step and the reading of data are left out on all sides (the paper
-    times whole epochs), so that ratios here are rather larger.
+    A step is one batch of the recipe's size; the optimiser's step and the reading of data are left out on all sides
+    (the paper times whole epochs), so ratios here are rather larger.
     """
     recipe = context.problem.recipe(context.workload)
     data = context.data
@@ -70,9 +69,9 @@ def times(context: Context, rows: Sequence[Row], printed: Mapping[str, str]) -> 
     candidates = {row.name: candidate(row) for row in rows}
     repeats = context.budget.count(REPEATS, None)
     found = measured.measure(forward, model.parameters(), candidates, repeats, floor=False)
-    frame = pd.DataFrame([row | {"paper": printed.get(row["method"])} for row in found])
+    frame = pd.DataFrame([row | {"paper": reported.get(row["method"])} for row in found])
     slowest = max(found, key=lambda row: row["to_bare"])
     said = f"Slowest step: {slowest['method']}, {slowest['to_bare']:.2f} times plain training"
-    beside = f" (the paper: {printed[slowest['method']]})." if slowest["method"] in printed else "."
+    beside = f" (the paper: {reported[slowest['method']]})." if slowest["method"] in reported else "."
     note = f"Median and quartiles of {repeats} rounds, each row against plain training; {len(data.names)} tasks."
     return StudyTable("ratios", "Time of a step", frame, note, (said + beside,))

@@ -1,6 +1,6 @@
-"""What a step costs under every method, beside a bare PyTorch loop of the same model and batch.
+"""The cost of a step under every method, beside a bare PyTorch loop of the same model and batch.
 
-Everything is interleaved in one process, so that whatever else the machine does falls on all alike: in each round
+All measurements are interleaved in one process, so that other load on the machine affects all alike: in each round
 every candidate makes one step right beside one of the bare loop, and every other round runs backwards.
 """
 
@@ -23,12 +23,12 @@ from scalarize.learners.evaluation import View, decode
 from scalarize.tasks.samples import Batch
 from scalarize.tasks.task import Data
 
-Forward = Callable[..., tuple[dict[str, Tensor], Tensor]]  # takes a view where a candidate has one
+Forward = Callable[..., tuple[dict[str, Tensor], Tensor]]  # takes the candidate's view, if it has one
 Backward = Callable[[dict[str, Tensor], Tensor], object]
 
 
 class Balanced:
-    """A method's step: fills ``.grad``; ``view`` is what it puts between representation and heads, or None."""
+    """A method's step: it fills ``.grad``; ``view`` is what it puts between representation and heads, or None."""
 
     def __init__(self, balancer: Balancer) -> None:
         self._balancer = balancer
@@ -49,18 +49,27 @@ def measure(
     steps: int = 1,
     seconds: float = 0.0,
 ) -> list[dict[str, Any]]:
-    """One row a candidate, beginning with ``bare`` and, if asked for, ``floor``.
+    """Measure one row per candidate, beginning with ``bare`` and, if asked for, ``floor``.
 
-    forward: makes the losses by task and the representation, anew at each call. candidates: name -> makes what
-    fills ``.grad`` from them. ``bare`` sums the losses and calls ``backward``; ``floor``, what parameter level cannot
-    beat, makes one backward a task of the same graph. The optimiser's step is left out on all sides.
+    ``bare`` sums the losses and calls ``backward``; ``floor``, the lower bound at parameter level, makes one backward
+    pass per task of the same graph. The optimiser's step is left out on all sides.
 
-    Rows: ``method``; ``seconds`` of a step (median); ``to_bare`` (to the step of the bare loop beside it) and
-    ``to_floor`` (within the round), medians of ratios, with ``_low`` and ``_high``, their quartiles; ``megabytes``:
-    how far the tensors' memory rose in one step above what was held before. ``clock``: wall time, or
-    ``time.process_time``. ``steps``: one measurement is the mean of that many steps in a row, a whole turn of a
-    method that works only in some. There are at least ``repeats`` rounds, and further ones until ``seconds`` have
-    gone by.
+    Args:
+        forward: computes the losses by task and the representation, anew at each call.
+        parameters: the shared parameters.
+        candidates: name -> a function that makes the step, which fills ``.grad``.
+        repeats: number of rounds at least.
+        clock: wall time, or ``time.process_time``.
+        memory: measure memory too.
+        floor: add the row ``floor``.
+        steps: number of consecutive steps whose mean is one measurement: a whole turn of a method that works only in
+            some.
+        seconds: further rounds are made until this many seconds have passed.
+
+    Returns:
+        Rows: ``method``; ``seconds`` of a step (median); ``to_bare`` (ratio to the step of the bare loop beside it) and
+        ``to_floor`` (within the round), medians of ratios, with ``_low`` and ``_high``, their quartiles; ``megabytes``:
+        the rise of the tensors' memory in one step above what was held before.
     """
     params = list(parameters)
     makers: dict[str, Callable[[], Backward]] = {
@@ -83,7 +92,7 @@ def measure(
 
     ready = {name: make() for name, make in makers.items()}
     for backward in ready.values():
-        step(backward)  # what is made once is made here
+        step(backward)  # warm-up: one-time work is done here
     taken: list[dict[str, tuple[float, float]]] = []
     end = time.monotonic() + seconds
     while len(taken) < repeats or time.monotonic() < end:
@@ -104,7 +113,7 @@ def measure(
             low, middle, high = _quartiles(values)
             row |= {f"to_{base}": middle, f"to_{base}_low": low, f"to_{base}_high": high}
         for p in params:
-            p.grad = None  # freed here, not within the account
+            p.grad = None  # freed here, outside of the measurement
         row["megabytes"] = _rise(lambda make=make: step(make(), 1)) if memory else None  # type: ignore[misc]
         rows.append(row)
     return rows
@@ -113,7 +122,7 @@ def measure(
 def balancers(
     names: Sequence[str], shared: Sequence[Tensor], tasks: Sequence[str], level: str = "parameters", **options: Any
 ) -> dict[str, Callable[[], Backward]]:
-    """Candidates for :func:`measure`, by the methods' names, at ``level`` or else at the only one that they know."""
+    """Return candidates for :func:`measure`, by the methods' names, at ``level`` or at the only one that they know."""
 
     def make(name: str) -> Backward:
         known = methods.get(name).levels
@@ -124,7 +133,10 @@ def balancers(
 
 
 def forward_of(model: Any, data: Data, batch_size: int, device: str = "cpu") -> Forward:
-    """The forward pass of a supervised model (``encode``, ``decode``) on one fixed batch, shared out to domains."""
+    """Return the forward pass of a supervised model (``encode``, ``decode``) on one fixed batch.
+
+    The batch is divided equally over the domains.
+    """
     share = max(1, batch_size // len(data.domains))
     parts = {
         name: d.splits["train"].batch(torch.arange(share) % len(d.splits["train"])) for name, d in data.domains.items()
@@ -149,7 +161,7 @@ def forward_of(model: Any, data: Data, batch_size: int, device: str = "cpu") -> 
 def of_model(
     model: nn.Module, data: Data, batch_size: int, names: Sequence[str], repeats: int = 10, device: str = "cpu"
 ) -> list[dict[str, Any]]:
-    """:func:`measure` for a supervised model with the methods ``names``, at parameter level."""
+    """Run :func:`measure` for a supervised model with the methods ``names``, at parameter level."""
     shared = list(model.shared_parameters())  # type: ignore[operator]
     candidates = balancers(names, shared, data.names)
     return measure(forward_of(model, data, batch_size, device), model.parameters(), candidates, repeats)
@@ -172,14 +184,14 @@ def _quartiles(values: list[float]) -> tuple[float, float, float]:
 
 
 def _rise(step: Callable[[], object]) -> float:
-    """By how many megabytes the tensors' memory rises within a step: the allocator's own account of it."""
+    """Return the rise of the tensors' memory within a step, in megabytes, by the allocator's own account."""
     gc.collect()
     if torch.cuda.is_available():
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
         step()
         return (torch.cuda.max_memory_allocated() - before) / 1e6
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own remarks are not for our users
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # silence the profiler's own messages
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         step()
     assert profile.profiler is not None

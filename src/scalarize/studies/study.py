@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,16 +16,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from scalarize import workloads
 from scalarize.analysis import statistics
 from scalarize.analysis.study_tables import StudyTable, write
-from scalarize.runs import directory as run_directory
-from scalarize.runs.plan import Say
+from scalarize.runs.build import Loader, prepare
+from scalarize.runs.directory import claim
+from scalarize.runs.plan import PlannedRun, Say, execute
 from scalarize.runs.request import WorkloadRequest
 from scalarize.runs.search import SearchRequest
 from scalarize.studies import budget
-from scalarize.studies.execute import Context, Planned, StudyResults, execute, seconds
+from scalarize.studies.context import Context
+from scalarize.studies.gather import StudyResults, gather, seconds
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError, RunError
 
-__all__ = ["Context", "Planned", "StudyRequest", "StudyResults", "Target", "run", "summary"]
+__all__ = ["Context", "PlannedRun", "StudyRequest", "StudyResults", "Target", "run", "summary"]
 
 FEWEST_SEEDS = 3  # below this a study is an illustration
 
@@ -55,13 +58,25 @@ class Target:
     name: str
     title: str
     workloads: tuple[str, ...]
-    plan: Callable[[Context], list[Planned]]
+    plan: Callable[[Context], list[PlannedRun]]
     tabulate: Callable[[StudyResults], list[StudyTable]]
 
 
-def contexts(target: Target, request: StudyRequest) -> list[tuple[Context, Context]]:
-    """(at full budget, at the budget asked for) for each workload. Raises RequestError where data are missing."""
-    size = budget.parse(request.budget)
+def contexts(target: Target, request: StudyRequest, loader: Loader | None = None) -> list[tuple[Context, Context]]:
+    """The contexts of a study's plans, at full budget and at the budget asked for.
+
+    Args:
+        target: the table or figure.
+        request: what is asked of it.
+        loader: of the command, which reads the data; default a new one.
+
+    Returns:
+        A pair for each workload.
+
+    Raises:
+        RequestError: the request is wrong, or data are missing.
+    """
+    size, loader = budget.parse(request.budget), loader or Loader()
     found = []
     for name in [request.workload] if request.workload else target.workloads:
         workload = workloads.get(name)
@@ -72,14 +87,13 @@ def contexts(target: Target, request: StudyRequest) -> list[tuple[Context, Conte
         whole = WorkloadRequest(
             workload=name, tasks=request.tasks or (), settings=settings, data=request.data, device=request.device
         )
-        recipe = whole.recipe(workload)
-        epochs = request.epochs or size.count(recipe.epochs, size.epochs)
-        problem = whole.model_copy(update={"epochs": epochs}) if epochs != recipe.epochs else whole
-        data = whole.load(workload, recipe)
+        prepared = prepare(whole, loader)
+        epochs = request.epochs or size.count(prepared.recipe.epochs, size.epochs)
+        problem = whole.model_copy(update={"epochs": epochs}) if epochs != prepared.recipe.epochs else whole
         found.append(
             (
-                Context(whole, workload, data, budget.BUDGETS["full"], None, request.methods),
-                Context(problem, workload, data, size, request.seeds, request.methods),
+                Context(whole, workload, prepared.data, budget.BUDGETS["full"], None, request.methods),
+                Context(problem, workload, prepared.data, size, request.seeds, request.methods),
             )
         )
     return found
@@ -88,16 +102,31 @@ def contexts(target: Target, request: StudyRequest) -> list[tuple[Context, Conte
 def run(
     target: Target, request: StudyRequest, out: Path, command: str, resume: bool, say: Say | None = None
 ) -> dict[str, Any]:
-    """Run what is missing of ``target`` and write its tables to ``out``/TARGET; runs lie in ``out``/runs, where all
-    targets share them. Returns what ``result.json`` holds.
+    """Run what is missing of ``target`` and write its tables to ``out``/TARGET.
+
+    Args:
+        target: the table or figure.
+        request: what is asked of it.
+        out: a directory; runs lie in ``out``/runs, shared by all targets.
+        command: how the study is run again, for each ``config.yaml``.
+        resume: go on with what ``out``/TARGET holds.
+        say: receives lines of progress.
+
+    Returns:
+        The content of ``result.json``: tables, findings, what was scaled, counts and seconds.
+
+    Raises:
+        RequestError: the request is wrong, or ``out`` holds something else.
+        RunError: a run failed, or every training diverged.
     """
-    prepared = contexts(target, request)
+    loader = Loader()
+    prepared = contexts(target, request, loader)
     place = out / target.name.rpartition("/")[2]
     files.check_directory(place)
     started = time.perf_counter()
     plans = [(full, here, target.plan(here)) for full, here in prepared]
     with files.lock(out):
-        run_directory.claim(place, "study", request.model_dump(mode="json"), resume, command)
+        claim(place, "study", request.model_dump(mode="json"), resume, command)
         result: dict[str, Any] = {"out": str(place), "target": target.name, "title": target.title}
         result |= {"tables": [], "findings": [], "scaled": [], "runs": 0, "seconds_runs": 0.0}
         fewest = 10**9
@@ -108,7 +137,9 @@ def run(
             if say:
                 for line in lines:
                     say(f"{target.name}, {name}, budget {request.budget}: {line}")
-            found = execute(here, plan, out / "runs" / name, command, say)
+            tell = functools.partial(_tell, say, name) if say else None
+            finished = execute(plan, out / "runs" / name, command, tell, loader, keep_diverged=True)
+            found = gather(here, list(finished.values()))
             if found.results.empty and found.diverged:
                 raise RunError(f"{target.name}, {name}: every training diverged; {found.diverged[0]}")
             tables = target.tabulate(found)
@@ -126,6 +157,10 @@ def run(
         result["seconds"] = time.perf_counter() - started
         files.write_json(place / "result.json", result)
     return result
+
+
+def _tell(say: Say, workload: str, line: str) -> None:
+    say(f"{workload}: {line}")
 
 
 def detectable(results: pd.DataFrame) -> list[str]:
@@ -147,9 +182,9 @@ def detectable(results: pd.DataFrame) -> list[str]:
     ]
 
 
-def _scaled(target: Target, full: Context, here: Context, plan: Sequence[Planned]) -> list[str]:
+def _scaled(target: Target, full: Context, here: Context, plan: Sequence[PlannedRun]) -> list[str]:
     """What was scaled down, and what else is not the paper's: its data, and settings that were asked for."""
-    lines = budget.scaled([_sizes(p) for p in target.plan(full)], [_sizes(p) for p in plan])
+    lines = budget.scaled([_sizes(full, p) for p in target.plan(full)], [_sizes(here, p) for p in plan])
     if here.workload.name not in target.workloads:
         lines.append(f"data: {', '.join(target.workloads)} -> {here.workload.name}")
     if here.problem.settings:
@@ -157,12 +192,11 @@ def _scaled(target: Target, full: Context, here: Context, plan: Sequence[Planned
     return lines
 
 
-def _sizes(planned: Planned) -> dict[str, Any]:
+def _sizes(context: Context, planned: PlannedRun) -> dict[str, Any]:
     """A run's labels that can be scaled, with the sizes that its request states."""
     labels = {k: v for k, v in planned.labels.items() if k not in ("size", "first", "second", "group")}
     request = planned.request
-    workload = request.resolve()
-    labels["epochs"] = request.recipe(workload).epochs
+    labels["epochs"] = request.recipe(context.workload).epochs
     if isinstance(request, SearchRequest):
         labels["population"] = request.population
     return labels

@@ -1,1 +1,1 @@
-"""Tasks, domains and the data that they are learned from."""
+"""Tasks, domains, the data they are learned from, and the metrics they are measured by."""

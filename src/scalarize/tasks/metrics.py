@@ -1,6 +1,7 @@
-"""Metrics of a task over a whole split. Predictions arrive batch by batch; ``compute`` answers once.
+"""Metrics of a task over a whole split: ``update`` takes one batch of predictions at a time, ``compute`` gives a
+number.
 
-All lie between 0 and 1 with higher better, save errors, whose task says ``higher_is_better=False``.
+All metrics lie between 0 and 1, higher is better, except errors, whose task says ``higher_is_better=False``.
 """
 
 from __future__ import annotations
@@ -13,48 +14,52 @@ from torch import Tensor
 
 
 class Metric(Protocol):
-    """Accumulates (prediction, target) batches and gives one number."""
+    """An accumulator of batches of predictions and targets, which gives one number in the end."""
 
-    def update(self, prediction: Tensor, target: Tensor) -> None: ...
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        """Add one batch of predictions and targets."""
 
-    def compute(self) -> float: ...
+    def compute(self) -> float:
+        """Return the metric over all batches so far."""
 
 
 @runtime_checkable
 class Generative(Protocol):
-    """A metric of what a model produces freely: it is shown the model and its inputs in place of predictions."""
+    """A metric of free generation: it is given the model and its inputs instead of predictions."""
 
-    def generate(self, model: Any, inputs: Any, target: Tensor) -> None: ...
+    def generate(self, model: Any, inputs: Any, target: Tensor) -> None:
+        """Add one batch: let ``model`` generate from ``inputs`` and compare with ``target``."""
 
-    def compute(self) -> float: ...
+    def compute(self) -> float:
+        """Return the metric over all batches so far."""
 
 
 def ranks_of(values: np.ndarray) -> np.ndarray:
-    """1 for the least of ``values`` (N,), N for the largest; equal ones share the mean of their ranks."""
+    """Return the ranks of ``values`` (N,), from 1 for the smallest to N; equal values share the mean of their ranks."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     means: np.ndarray = np.cumsum(counts) - (counts - 1) / 2
     return means[place]
 
 
 class Collected:
-    """Keeps all predictions and targets (one number a sample each) for metrics of ranks."""
+    """Base of metrics of ranks: keeps all predictions and targets, one number per sample."""
 
     def __init__(self) -> None:
         self.predictions: list[Tensor] = []
         self.targets: list[Tensor] = []
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
-        """prediction and target: (B,)."""
+        """Add predictions (B,) and targets (B,)."""
         self.predictions.append(prediction.detach().float().reshape(-1).cpu())
         self.targets.append(target.detach().float().reshape(-1).cpu())
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """All predictions (N,) and targets (N,) in float64."""
+        """Return all predictions (N,) and targets (N,) in float64."""
         return torch.cat(self.predictions).double().numpy(), torch.cat(self.targets).double().numpy()
 
 
 class AUROC(Collected):
-    """Area under the ROC curve of logits against 0/1 targets, ties counted half; NaN where a class is absent."""
+    """Area under the ROC curve of logits against 0/1 targets; ties count half. NaN if a class is absent."""
 
     def compute(self) -> float:
         score, label = self.arrays()
@@ -69,7 +74,7 @@ class AUROC(Collected):
 
 
 class RankAgreement(Collected):
-    """(1 + Spearman's rank correlation) / 2; one half where either side is constant."""
+    """(1 + Spearman's rank correlation) / 2; 0.5 if predictions or targets are constant."""
 
     def compute(self) -> float:
         prediction, target = self.arrays()
@@ -82,14 +87,14 @@ class RankAgreement(Collected):
 
 
 class Mean:
-    """The mean of a per-sample quantity over all samples."""
+    """Mean of a quantity over all samples (or pixels)."""
 
     def __init__(self) -> None:
         self.total = 0.0
         self.count = 0
 
     def values(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The quantity of each sample (or pixel) that counts."""
+        """Return the quantity for each sample (or pixel) that counts."""
         raise TypeError(f"{type(self).__name__} defines no quantity")
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
@@ -102,23 +107,25 @@ class Mean:
 
 
 class Accuracy(Mean):
-    """Share of samples whose largest logit (B, C, ...) is the target class (B, ...)."""
+    """Share of samples whose largest logit, (B, C, ...), is that of the target class, (B, ...)."""
 
     def values(self, prediction: Tensor, target: Tensor) -> Tensor:
         return prediction.argmax(dim=1) == target
 
 
 class PixelAccuracy(Mean):
-    """Share of pixels whose largest logit (B, C, H, W) is the target class (B, H, W); negative classes do not count."""
+    """Share of pixels whose largest logit, (B, C, H, W), is that of the target class, (B, H, W); negative classes are
+    ignored.
+    """
 
     def values(self, prediction: Tensor, target: Tensor) -> Tensor:
         return (prediction.argmax(dim=1) == target)[target >= 0]
 
 
 class MeanIoU:
-    """Mean over classes of intersection over union, from the pixels of the whole split; negative classes are left out.
+    """Intersection over union from the pixels of the whole split, averaged over classes; negative classes are ignored.
 
-    logits (B, classes, H, W), targets (B, H, W). A class that is neither predicted nor there does not count.
+    Logits (B, C, H, W), targets (B, H, W). A class that is neither predicted nor present does not count.
     """
 
     def __init__(self, classes: int) -> None:
@@ -138,7 +145,7 @@ class MeanIoU:
 
 
 class BinaryAccuracy(Mean):
-    """Share of samples where the sign of the logit, (B,) or (B, 1), agrees with the 0/1 target (B,)."""
+    """Share of samples whose logit, (B,) or (B, 1), has the sign of the 0/1 target, (B,)."""
 
     def values(self, prediction: Tensor, target: Tensor) -> Tensor:
         return (prediction.reshape(target.shape) > 0) == (target > 0.5)
@@ -152,7 +159,7 @@ class AbsoluteError(Mean):
 
 
 class DepthError(Mean):
-    """Mean absolute error over the pixels whose target is above 0; relative: divided by the target. (B, 1, H, W)."""
+    """Mean absolute error over the pixels (B, 1, H, W) with target above 0, ``relative`` to the target or not."""
 
     def __init__(self, relative: bool = False) -> None:
         super().__init__()
@@ -165,9 +172,9 @@ class DepthError(Mean):
 
 
 class AngularError(Mean):
-    """Mean angle in degrees between vectors (B, 3, H, W) and unit targets; pixels whose target is 0 are left out.
+    """Mean angle in degrees between vectors (B, 3, H, W) and unit targets; pixels whose target is 0 are ignored.
 
-    within: in place of the mean, the share of angles below so many degrees.
+    ``within``: compute the share of angles below this many degrees instead.
     """
 
     def __init__(self, within: float | None = None) -> None:

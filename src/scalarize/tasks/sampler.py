@@ -1,4 +1,4 @@
-"""Samples of a training step: domains are mixed by rate, each is reshuffled when exhausted, disks are read ahead."""
+"""Sampling of training batches: domains are mixed by rate, reshuffled when exhausted, and read ahead from disk."""
 
 from __future__ import annotations
 
@@ -14,10 +14,21 @@ from scalarize.utils.seeds import derive
 
 
 class Streams:
-    """Endless streams of indices, one a domain; each pass over a domain is a fresh permutation of it.
+    """Endless streams of sample indices, one per domain; each pass over a domain is a fresh permutation of it.
 
-    The position is the whole state; the permutations follow from ``seed``, the domain's name and the pass. Raises
-    RequestError for a domain without samples.
+    The position is the whole state: a permutation follows from the seed, the name of the domain and the number of the
+    pass.
+
+    Args:
+        sizes: number of samples by domain.
+        seed: seed of the permutations.
+
+    Raises:
+        RequestError: a domain has no samples.
+
+    >>> streams = Streams({"a": 4}, seed=0)
+    >>> sorted(streams.take("a", 4).tolist())
+    [0, 1, 2, 3]
     """
 
     def __init__(self, sizes: Mapping[str, int], seed: int) -> None:
@@ -30,7 +41,7 @@ class Streams:
         self._order: dict[str, tuple[int, Tensor]] = {}
 
     def go_to(self, position: Mapping[str, int]) -> None:
-        """Go on from ``position``. Raises ValueError where it is not one of these domains."""
+        """Continue from ``position``, samples drawn by domain. Raises ValueError if it does not fit these domains."""
         known = isinstance(position, dict) and set(position) == set(self.sizes)
         if not known or not all(type(drawn) is int and drawn >= 0 for drawn in position.values()):
             raise ValueError(f"no numbers of samples drawn from {', '.join(self.sizes)}: {str(position)[:80]}")
@@ -43,13 +54,13 @@ class Streams:
         return self._order[name][1]
 
     def take(self, name: str, count: int) -> Tensor:
-        """The next ``count`` indices (count,) of domain ``name``."""
+        """Draw the next ``count`` indices, int64 (count,), of domain ``name``."""
         start = self.position[name]
         self.position[name] += count
         return self._at(name, start, count)
 
     def ahead(self, name: str, count: int) -> Iterator[Tensor]:
-        """What ``take`` would answer, asked for ``count`` indices again and again without end; nothing is taken."""
+        """Yield what repeated calls of ``take`` with ``count`` would return, without end, and draw nothing."""
         start = self.position[name]
         while True:
             yield self._at(name, start, count)
@@ -67,16 +78,25 @@ class Streams:
 
 
 def equal_counts(names: Sequence[str], total: int, step: int) -> dict[str, int]:
-    """``total`` samples in equal shares; what is left over goes round with ``step``. At least one each."""
+    """Share out ``total`` samples equally over ``names``, at least one each; the remainder rotates with ``step``."""
     share, rest = divmod(total, len(names))
     extra = {(step * rest + k) % len(names) for k in range(rest)}
     return {name: max(1, share + (k in extra)) for k, name in enumerate(names)}
 
 
 def multinomial_counts(names: Sequence[str], rates: Tensor, total: int, generator: torch.Generator) -> dict[str, int]:
-    """How many of ``total`` samples come from each domain, drawn at ``rates`` (T,) >= 0 (Royer et al. 2023, eq. 2).
+    """Draw the number of samples of each domain in a batch (Royer et al. 2023, eq. 2).
 
-    Where all rates are 0 (every domain was dropped) the draw is uniform: the loss then counts nothing.
+    If all rates are 0, because every domain was dropped, the draw is uniform: the loss then has weight 0.
+
+    Args:
+        names: names of the T domains.
+        rates: sampling rates >= 0, shape (T,); they need not be normalised.
+        total: size of the batch.
+        generator: generator that is drawn from.
+
+    Returns:
+        Samples by domain, without the domains that have none.
     """
     positive = rates.double().clamp_min(0)
     drawn = torch.multinomial(
@@ -90,23 +110,28 @@ def multinomial_counts(names: Sequence[str], rates: Tensor, total: int, generato
 
 
 class Reader:
-    """Takes each domain's samples in the order of ``streams``, whose positions it moves.
+    """Reads each domain's samples in the order of its stream, and advances the stream.
 
-    How many samples of a domain a step wants may be known only then (weights as sampling rates), but their order is
-    known ahead. So a source that streams is read in chunks of ``chunk`` samples, from which each step takes what it
-    wants: the same samples with any number of workers. What was read ahead and not taken is read again after
-    ``close``, which ends the workers; a later ``take`` starts them anew.
+    The number of samples of a domain may be known only at each step (if weights are sampling rates), but their order is
+    known ahead. A source that streams is therefore read in chunks, from which each step takes what it needs: the
+    samples are the same with any number of workers. ``close`` ends the workers and discards what was read ahead; a
+    later ``take`` starts them anew and reads it again.
+
+    Args:
+        sources: source by domain.
+        streams: the streams of these domains.
+        chunk: samples per chunk.
     """
 
     def __init__(self, sources: Mapping[str, Source], streams: Streams, chunk: int) -> None:
         self._sources, self._streams, self._chunk = sources, streams, chunk
-        # Looked for once: asking a protocol of an object takes as long as a small batch.
+        # Determined once: isinstance of a protocol takes as long as a small batch.
         self._streaming = {name: s for name, s in sources.items() if isinstance(s, Streaming)}
         self._ahead: dict[str, Iterator[Batch]] = {}
         self._rest: dict[str, Batch] = {}  # of the chunk that was begun
 
     def take(self, name: str, count: int) -> Batch:
-        """The next ``count`` samples of domain ``name``."""
+        """Return the next ``count`` samples of domain ``name``."""
         if name not in self._streaming:
             return self._sources[name].batch(self._streams.take(name, count))
         if name not in self._ahead:

@@ -1,4 +1,4 @@
-"""Samples: batches of them, sources that hold them, tables in memory, and partitions that keep groups whole."""
+"""Batches of samples, the sources that hold them, and partitions that keep groups of samples together."""
 
 from __future__ import annotations
 
@@ -13,20 +13,28 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """inputs: a tensor (B, ...) or whatever the model's ``encode`` takes; targets: task -> (B, ...)."""
+    """Samples of one step.
+
+    Args:
+        inputs: a tensor (B, ...), or whatever the model's ``encode`` takes.
+        targets: task to targets (B, ...).
+
+    >>> len(Batch(torch.zeros(4, 3), {"digit": torch.zeros(4, dtype=torch.long)}))
+    4
+    """
 
     inputs: Any
     targets: Mapping[str, Tensor]
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on ``device``; pinned memory moves without blocking."""
+        """Move the batch to ``device``; pinned memory moves without blocking."""
         if device.type == "cpu":
             return self
         targets = {k: v.to(device, non_blocking=True) for k, v in self.targets.items()}
         return replace(self, inputs=self.inputs.to(device, non_blocking=True), targets=targets)
 
     def to_float64(self) -> Batch:
-        """The batch in double precision; whole numbers stay what they are."""
+        """Convert floating-point inputs and targets to double precision; integers stay as they are."""
         targets = {k: v.double() if v.is_floating_point() else v for k, v in self.targets.items()}
         real = isinstance(self.inputs, Tensor) and self.inputs.is_floating_point()
         return replace(self, inputs=self.inputs.double() if real else self.inputs, targets=targets)
@@ -36,7 +44,7 @@ class Batch:
 
     @classmethod
     def concat(cls, batches: Sequence[Batch]) -> Batch:
-        """One batch after the other."""
+        """Concatenate batches along the samples."""
         if len(batches) == 1:
             return batches[0]
         targets = {k: torch.cat([b.targets[k] for b in batches]) for k in batches[0].targets}
@@ -46,8 +54,15 @@ class Batch:
 class Source(Protocol):
     """Samples by index.
 
-    ``groups`` (N,) int64, or None: samples of one group are never split apart, nor are samples of the same group in
-    several domains (the same drawing by two vendors).
+    Implement it for data of your own; :class:`TensorTable` is the one for data that fits in memory.
+
+    Attributes:
+        groups: int64 (N,), or None. Samples of one group are never split apart, and groups with the same number in
+            several domains are the same group (such as one drawing by two vendors).
+
+    >>> source: Source = TensorTable(torch.zeros(2, 1), {"a": torch.zeros(2)})
+    >>> len(source)
+    2
     """
 
     @property
@@ -56,28 +71,49 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, indices: Tensor) -> Batch:
-        """The samples at ``indices`` (B,) int64."""
+        """Return the samples at ``indices``, int64 (B,)."""
 
     def select(self, indices: Tensor) -> Source:
-        """The source of those samples alone, in that order."""
+        """Return a source of the samples at ``indices`` alone, in that order."""
 
 
 @runtime_checkable
 class Streaming(Source, Protocol):
-    """A source that reads ahead: for sets that stay on disk. Learners use ``stream`` where a source offers it."""
+    """A source that reads ahead, for data that stays on disk. Learners call ``stream`` if a source has it."""
 
     def stream(self, index_batches: Iterable[Tensor]) -> Iterator[Batch]:
-        """The batches of those indices (each (B,) int64), in order, decoded while earlier ones are trained on."""
+        """Yield the batch of each element of ``index_batches``, int64 (B,), in order, decoding ahead while others
+        train.
+        """
 
 
 def batches(source: Source, index_batches: Iterable[Tensor]) -> Iterator[Batch]:
-    """The batches of those indices (each (B,) int64), in order; read ahead where the source can."""
+    """Yield the batch of each element of ``index_batches``, reading ahead if the source can.
+
+    Args:
+        source: the source.
+        index_batches: indices of each batch, int64 (B,).
+
+    >>> table = TensorTable(torch.arange(6.0), {"a": torch.arange(6.0)})
+    >>> [b.inputs.tolist() for b in batches(table, [torch.tensor([0, 2]), torch.tensor([5])])]
+    [[0.0, 2.0], [5.0]]
+    """
     return source.stream(index_batches) if isinstance(source, Streaming) else map(source.batch, index_batches)
 
 
 @dataclass(frozen=True)
 class TensorTable:
-    """Samples in memory: inputs (N, ...), targets task -> (N, ...), groups (N,) or None."""
+    """Samples in memory.
+
+    Args:
+        inputs: shape (N, ...).
+        targets: task to targets (N, ...).
+        groups: int64 (N,), see :class:`Source`. Default None: every sample is a group of its own.
+
+    >>> table = TensorTable(torch.zeros(5, 3), {"price": torch.arange(5.0)})
+    >>> table.batch(torch.tensor([1, 3])).targets["price"].tolist()
+    [1.0, 3.0]
+    """
 
     inputs: Tensor
     targets: Mapping[str, Tensor]
@@ -87,31 +123,58 @@ class TensorTable:
         return len(self.inputs)
 
     def batch(self, indices: Tensor) -> Batch:
+        """Copy the samples at ``indices``, int64 (B,)."""
         # Whole samples are copied: many times faster than elements.
         inputs = self.inputs.index_select(0, indices.to(self.inputs.device))
         return Batch(inputs, {k: v[indices] for k, v in self.targets.items()})
 
     def select(self, indices: Tensor) -> TensorTable:
+        """Return a table of the samples at ``indices`` alone, in that order."""
         groups = None if self.groups is None else self.groups[indices]
         return TensorTable(self.inputs[indices], {k: v[indices] for k, v in self.targets.items()}, groups)
 
     @classmethod
     def concat(cls, tables: Sequence[TensorTable]) -> TensorTable:
-        """One table after the other; all with groups or all without."""
+        """Concatenate tables along the samples; either all have groups or none has."""
         groups = [t.groups for t in tables if t.groups is not None]
         targets = {k: torch.cat([t.targets[k] for t in tables]) for k in tables[0].targets}
         return cls(torch.cat([t.inputs for t in tables]), targets, torch.cat(groups) if groups else None)
 
 
 def split_indices(source: Source, shares: Sequence[float], seed: int) -> list[Tensor]:
-    """Partition a source's indices by ``shares`` of its groups (of its samples where it has none), shuffled."""
+    """Partition the samples of a source at random, keeping its groups together.
+
+    Args:
+        source: the source; if it has no groups, every sample is a group of its own.
+        shares: share of the groups in each part, with a sum of 1.
+        seed: seed of the shuffle.
+
+    Returns:
+        The indices (int64) of each part, in increasing order.
+
+    >>> table = TensorTable(torch.zeros(10, 1), {"a": torch.zeros(10)})
+    >>> [len(part) for part in split_indices(table, (0.7, 0.3), seed=0)]
+    [7, 3]
+    """
     return split_groups(torch.arange(len(source)) if source.groups is None else source.groups, shares, seed)
 
 
 def split_groups(groups: Tensor, shares: Sequence[float], seed: int, distinct: Tensor | None = None) -> list[Tensor]:
-    """Partition the indices of ``groups`` (N,) by ``shares`` of the groups, shuffled.
+    """Partition samples at random by their groups.
 
-    distinct: all groups there are, sorted, where ``groups`` holds only some: so that several sources agree.
+    Args:
+        groups: group of each sample, int64 (N,).
+        shares: share of the groups in each part, with a sum of 1.
+        seed: seed of the shuffle.
+        distinct: all groups that exist, sorted, if ``groups`` holds only some of them: several sources with the same
+            ``distinct`` and seed put the same groups into the same part. Default: the groups that occur.
+
+    Returns:
+        The indices (int64) of each part, in increasing order.
+
+    >>> first, second = split_groups(torch.tensor([7, 7, 8, 8]), (0.5, 0.5), seed=0)
+    >>> len(first), len(second)
+    (2, 2)
     """
     distinct = torch.unique(groups) if distinct is None else distinct
     generator = torch.Generator().manual_seed(seed)

@@ -1,7 +1,7 @@
-"""Tasks, domains, and the data of a training: what is learned, from where, and how it is measured.
+"""Tasks, domains, and the data of a training.
 
-Multi-task learning is several tasks on one domain; multi-domain learning one task on several domains; tasks that
-each bring their own data are the general case. What the weights are over is an *objective*: one task on one domain.
+Multi-task learning has several tasks on one domain; multi-domain learning has one task on several domains; in general
+every task may bring data of its own. Weights are over *objectives*: an objective is one task on one domain.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from scalarize.tasks import metrics
 from scalarize.tasks.samples import Batch, Source, Streaming, split_groups, split_indices
@@ -21,9 +20,18 @@ from scalarize.utils.errors import RequestError, unknown_name_error
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric beside a task's first one: it is recorded and can be selected by, and enters no average.
+    """A further metric of a task: recorded, able to select a checkpoint, and part of no average.
 
-    test_only: too slow for every validation; it is taken when the test split is read, once, and nothing selects by it.
+    Args:
+        name: name of the metric in records.
+        metric: makes a fresh accumulator for a split.
+        higher_is_better: direction of the metric. Default True.
+        test_only: True for a metric that is too slow for every validation: it is computed once, on the test split, and
+            nothing can be selected by it. Default False.
+
+    >>> from scalarize.tasks.metrics import Accuracy
+    >>> Measure("accuracy", Accuracy).higher_is_better
+    True
     """
 
     name: str
@@ -34,12 +42,27 @@ class Measure:
 
 @dataclass(frozen=True)
 class Task:
-    """What is predicted: a name, the size of its output, a loss, a metric and which way is better.
+    """A prediction task: a name, the size of its output, a loss, and a metric with its direction.
 
-    loss: (prediction, target) -> scalar, the mean over samples. metric: makes a fresh accumulator for a split.
-    constant_loss: targets (N, ...) -> loss of the best constant predictor on them, or None where there is none.
-    extra_metrics: other metrics, as dense tasks have. units: targets -> how many things (tokens) the loss is the mean
-    over, None for samples. constant_metric: as constant_loss, of the metric.
+    :mod:`scalarize.tasks.kinds` makes the usual ones.
+
+    Args:
+        name: name of the task, unique in a training.
+        outputs: number of outputs of the task's head.
+        loss: (prediction, target) -> scalar tensor, the mean over samples.
+        metric: makes a fresh accumulator (:class:`~scalarize.tasks.metrics.Metric`) for a split.
+        metric_name: name of that metric in records.
+        higher_is_better: direction of that metric. Default True.
+        constant_loss: targets (N, ...) -> loss of the best constant predictor on them, a float. Default None: unknown.
+        extra_metrics: further metrics to record. Default: none.
+        units: targets (B, ...) -> number of units (such as tokens) that the loss is the mean over, a scalar tensor.
+            Default None: samples.
+        constant_metric: targets (N, ...) -> metric of the best constant predictor on them. Default None: unknown.
+
+    >>> import torch
+    >>> task = Task("price", 1, torch.nn.functional.l1_loss, metrics.AbsoluteError, "error", higher_is_better=False)
+    >>> task.measures
+    {'error': False}
     """
 
     name: str
@@ -55,52 +78,24 @@ class Task:
 
     @property
     def measures(self) -> dict[str, bool]:
-        """Whether higher is better, for each metric by name, the first one first."""
+        """The names of the task's metrics, the first one first, each with True if higher is better."""
         return {self.metric_name: self.higher_is_better} | {m.name: m.higher_is_better for m in self.extra_metrics}
-
-
-def binary(name: str, metric: Callable[[], metrics.Metric] = metrics.AUROC, metric_name: str = "auroc") -> Task:
-    """A 0/1 target; one logit (B, 1); binary cross-entropy in nats."""
-
-    def loss(prediction: Tensor, target: Tensor) -> Tensor:
-        return functional.binary_cross_entropy_with_logits(prediction.reshape(target.shape), target)
-
-    def constant(target: Tensor) -> float:
-        return _entropy(torch.stack([target.double().mean(), 1 - target.double().mean()]))
-
-    return Task(name, 1, loss, metric, metric_name, constant_loss=constant)
-
-
-def multiclass(name: str, classes: int) -> Task:
-    """One of ``classes`` classes (int64 targets); logits (B, C); cross-entropy in nats; accuracy."""
-
-    def constant(target: Tensor) -> float:
-        return _entropy(torch.bincount(target.reshape(-1), minlength=classes).double() / target.numel())
-
-    return Task(name, classes, functional.cross_entropy, metrics.Accuracy, "accuracy", constant_loss=constant)
-
-
-def regression(name: str) -> Task:
-    """A real target (B,); one output (B, 1); squared error; metric (1 + Spearman)/2."""
-
-    def loss(prediction: Tensor, target: Tensor) -> Tensor:
-        return functional.mse_loss(prediction.reshape(target.shape), target)
-
-    def constant(target: Tensor) -> float:
-        return float(target.double().var(unbiased=False))
-
-    return Task(name, 1, loss, metrics.RankAgreement, "rank-agreement", constant_loss=constant)
-
-
-def _entropy(shares: Tensor) -> float:
-    return float(-(shares * shares.clamp_min(1e-300).log()).sum())
 
 
 @dataclass(frozen=True)
 class Domain:
-    """A stream of data: a name and a source a split (train, and any of validation, test, holdout).
+    """A stream of data: a name and one source per split.
 
-    augment: (batch, generator) -> batch, applied to training batches on the training's device.
+    Args:
+        name: name of the domain, unique in a training.
+        splits: source by split; ``train`` is required, ``validation``, ``test`` and ``holdout`` are optional.
+        augment: (batch, generator) -> batch, applied to training batches on the training's device. Default: none.
+
+    >>> import torch
+    >>> from scalarize.tasks.samples import TensorTable
+    >>> table = TensorTable(torch.zeros(5, 3), {"price": torch.zeros(5)})
+    >>> len(Domain("houses", {"train": table}).splits["train"])
+    5
     """
 
     name: str
@@ -110,7 +105,17 @@ class Domain:
 
 @dataclass(frozen=True)
 class Objective:
-    """One task on one domain: what a weight is over."""
+    """One task on one domain: the unit that has a weight.
+
+    Args:
+        name: name of the objective: the key of its weight.
+        task: the task.
+        domain: name of the domain that it is learned on.
+
+    >>> from scalarize.tasks.kinds import multiclass
+    >>> Objective("digit", multiclass("digit", 10), "photos").task.outputs
+    10
+    """
 
     name: str
     task: Task
@@ -119,7 +124,22 @@ class Objective:
 
 @dataclass(frozen=True)
 class Data:
-    """Everything that a training reads. ``epoch_size``: samples an epoch, whatever the weights are."""
+    """The objectives, domains and epoch length of a training; :meth:`multi_task` and :meth:`multi_domain` make it.
+
+    Args:
+        objectives: the objectives, in the order of the weights.
+        domains: domain by name; every objective's domain is among them.
+        epoch_size: samples per epoch, whatever the weights are.
+        info: plain facts about the data, recorded with a run. Default: none.
+
+    >>> import torch
+    >>> from scalarize.tasks.kinds import binary, regression
+    >>> from scalarize.tasks.samples import TensorTable
+    >>> table = TensorTable(torch.zeros(5, 3), {"price": torch.zeros(5), "sold": torch.zeros(5)})
+    >>> data = Data.multi_task([regression("price"), binary("sold")], Domain("houses", {"train": table}))
+    >>> data.names, data.epoch_size
+    (['price', 'sold'], 5)
+    """
 
     objectives: tuple[Objective, ...]
     domains: Mapping[str, Domain]
@@ -128,20 +148,30 @@ class Data:
 
     @classmethod
     def multi_task(cls, tasks: Sequence[Task], domain: Domain, **info: Any) -> Data:
-        """Several tasks on one domain; weights are over tasks."""
+        """Make the data of several tasks on one domain, with weights over tasks; an epoch is one pass over the domain.
+
+        ``tasks`` are in the order of the weights; for ``info`` see :class:`Data`.
+        """
         objectives = tuple(Objective(t.name, t, domain.name) for t in tasks)
         return cls(objectives, {domain.name: domain}, len(domain.splits["train"]), info)
 
     @classmethod
     def multi_domain(cls, task: Task, domains: Sequence[Domain], reference: str, **info: Any) -> Data:
-        """One task on several domains; weights are over domains; an epoch is as long as ``reference``."""
+        """Make the data of one task on several domains; weights are over domains.
+
+        Args:
+            task: the task.
+            domains: the domains, in the order of the weights.
+            reference: name of the domain whose training split sets the length of an epoch.
+            info: see :class:`Data`.
+        """
         objectives = tuple(Objective(d.name, task, d.name) for d in domains)
         by_name = {d.name: d for d in domains}
         return cls(objectives, by_name, len(by_name[reference].splits["train"]), info)
 
     @property
     def names(self) -> list[str]:
-        """What the weights are over, in order."""
+        """The names of the objectives, in the order of the weights."""
         return [o.name for o in self.objectives]
 
     @property
@@ -151,16 +181,16 @@ class Data:
 
     @property
     def separate(self) -> bool:
-        """True where every objective has a domain to itself, so that weights can be sampling rates."""
+        """True if every objective has a domain of its own, so that weights can be sampling rates."""
         return len(self.objectives) > 1 and len({o.domain for o in self.objectives}) == len(self.objectives)
 
     @property
     def has_average(self) -> bool:
-        """Whether a mean of the objectives' metrics means anything: higher is better for all of them, or for none."""
+        """True if the mean of the objectives' metrics is meaningful: higher is better for all of them, or for none."""
         return len({o.task.higher_is_better for o in self.objectives}) == 1
 
     def restrict(self, names: Sequence[str]) -> Data:
-        """Only the objectives of ``names``; the length of an epoch stays. Raises RequestError for unknown ones."""
+        """Keep the objectives ``names`` only; the epoch stays as long. Raises RequestError for an unknown name."""
         for name in names:
             if name not in self.names:
                 raise unknown_name_error("task or domain", name, self.names)
@@ -169,14 +199,14 @@ class Data:
         return replace(self, objectives=kept, domains=domains)
 
     def has(self, split: str) -> bool:
-        """Whether every domain has ``split``."""
+        """Return True if every domain has ``split``."""
         return all(split in d.splits for d in self.domains.values())
 
     def with_holdout(self, share: float, seed: int = 0) -> Data:
-        """Train on ``share`` of the training set, keep the rest as split ``holdout``; validation and test vanish.
+        """Train on a share of the training set and keep the rest as the split ``holdout``; other splits are removed.
 
-        The partition depends on ``seed`` alone and keeps groups whole, over all domains (Royer et al. 2023, section
-        5: 70 % / 30 %).
+        Groups of samples stay together, over all domains (Royer et al. 2023, section 5, train on 70 %). The partition
+        depends on ``seed`` alone. Raises RequestError unless ``share`` lies between 0 and 1.
         """
         if not 0 < share < 1:
             raise RequestError(f"the share of the training set to train on must lie between 0 and 1, got {share}")
@@ -193,7 +223,7 @@ class Data:
         return replace(self, domains=domains, epoch_size=max(1, round(self.epoch_size * share)))
 
     def constant_losses(self, split: str = "train") -> dict[str, float]:
-        """The loss of each objective's best constant predictor. Raises RequestError where a task knows none."""
+        """Return the loss of each objective's best constant predictor. Raises RequestError if a task defines none."""
         losses = {}
         for o in self.objectives:
             loss = self.constant(o, "loss", split)
@@ -203,9 +233,10 @@ class Data:
         return losses
 
     def constant(self, objective: Objective, metric: str, split: str = "train") -> float | None:
-        """The loss, or the metric named, of an objective's best constant predictor; None where it is not known.
+        """Return the loss or a metric of an objective's best constant predictor, or None if it is unknown.
 
-        Of sources on disk over 2,048 evenly spaced samples, of others over 100,000 at most.
+        ``metric`` is ``loss`` or a metric's name. At most 100,000 targets are predicted, or 2,048 if they stream from
+        disk.
         """
         task = objective.task
         known = {"loss": task.constant_loss, task.metric_name: task.constant_metric}.get(metric)

@@ -1,1 +1,1 @@
-"""Helpers of every package: errors, atomic files, seeds."""
+"""Helpers that any package may use: errors, atomic files, seeds."""

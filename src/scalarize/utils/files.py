@@ -1,4 +1,4 @@
-"""Effects at the edge: atomic writes, append-only JSON lines, a lock that dies with its process."""
+"""File access: atomic writes, append-only JSON lines, and a lock that is released when its process ends."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from scalarize.utils.errors import RequestError, RunError
 
 
 def read_error(path: str | Path, error: OSError) -> RequestError:
-    """Why the file at ``path`` cannot be read, in words."""
+    """Make the error that says why the file at ``path`` cannot be read."""
     words = {FileNotFoundError: "no such file", IsADirectoryError: "is a directory, not a file"}
     return RequestError(f"{path}: {words.get(type(error), f'cannot be read: {error.strerror}')}")
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """The content of ``path``. Raises RequestError naming a missing file."""
+    """Return the content of ``path``. Raises RequestError that names a missing file."""
     try:
         return Path(path).read_bytes()
     except OSError as error:
@@ -29,8 +29,11 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def write_bytes(path: str | Path, content: bytes | memoryview, sync: bool = True) -> Path:
-    """Replace ``path`` by ``content`` in one step; ``sync`` waits for the disk (a killed process needs no such wait,
-    a power cut does). Raises RunError where the disk does not take it."""
+    """Replace ``path`` by ``content`` in one atomic step.
+
+    ``sync`` waits for the disk: without it the file survives the death of the process, but perhaps not a power cut.
+    Raises RunError if the file cannot be written.
+    """
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -49,27 +52,27 @@ def write_bytes(path: str | Path, content: bytes | memoryview, sync: bool = True
 
 
 def write_text(path: str | Path, content: str) -> Path:
-    """Replace ``path`` by ``content`` in one step."""
+    """Replace ``path`` by ``content`` in one atomic step."""
     return write_bytes(path, content.encode())
 
 
 def write_json(path: str | Path, content: Any) -> Path:
-    """Replace ``path`` by ``content`` as JSON in one step."""
+    """Replace ``path`` by ``content`` as JSON in one atomic step."""
     return write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def read_json(path: str | Path) -> Any:
-    """The JSON in ``path``. Raises RequestError naming the file where it is missing or damaged."""
+    """Return the JSON in ``path``. Raises RequestError that names the file if it is missing or damaged."""
     try:
         return json.loads(Path(path).read_text())
     except OSError as error:
         raise read_error(path, error) from None
-    except (ValueError, RecursionError) as error:  # among the latter: no UTF-8, no JSON, endless digits
+    except (ValueError, RecursionError) as error:  # invalid UTF-8, invalid JSON, too many digits
         raise RequestError(f"{path}: cannot be read as JSON: {error}") from None
 
 
 def append_lines(path: str | Path, rows: Iterable[dict[str, Any]], sync: bool = False) -> None:
-    """Append ``rows`` as JSON lines in one write; ``sync`` waits for the disk."""
+    """Append ``rows`` as JSON lines in one write; ``sync`` waits for the disk. Raises RunError if that fails."""
     text = "".join(json.dumps(row) + "\n" for row in rows)
     try:
         with open(path, "a") as handle:
@@ -82,9 +85,9 @@ def append_lines(path: str | Path, rows: Iterable[dict[str, Any]], sync: bool = 
 
 
 def read_lines(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of a JSON-lines file; a last line cut short by a crash is left out.
+    """Return the rows of a JSON-lines file; a last line that a crash cut short is left out.
 
-    Raises RequestError naming file and line where any other line is damaged.
+    Raises RequestError that names file and line if any other line is damaged.
     """
     try:
         lines = Path(path).read_bytes().split(b"\n")
@@ -103,7 +106,7 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
 
 
 def cut_torn_line(path: str | Path) -> None:
-    """Take from the end of a JSON-lines file, if it is there, a line that was cut short; more can then be appended."""
+    """Remove a last line that a crash cut short from a JSON-lines file, so that more can be appended."""
     path = Path(path)
     if path.exists():
         content = path.read_bytes()
@@ -113,7 +116,7 @@ def cut_torn_line(path: str | Path) -> None:
 
 
 def check_directory(path: Path, option: str = "--out") -> None:
-    """Raise RequestError where ``path``, given as ``option``, is no directory and cannot become one."""
+    """Raise RequestError if ``path``, given as ``option``, is not a directory and cannot become one."""
     try:
         there = next(p for p in (path, *path.parents) if p.exists())
     except OSError as error:
@@ -124,7 +127,7 @@ def check_directory(path: Path, option: str = "--out") -> None:
 
 @contextlib.contextmanager
 def lock(directory: str | Path) -> Iterator[None]:
-    """Hold ``directory`` for this process. Raises RequestError where another process works on it."""
+    """Lock ``directory`` for this process. Raises RequestError if another process holds the lock."""
     directory = Path(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -142,12 +145,12 @@ def lock(directory: str | Path) -> Iterator[None]:
 
 
 def save_tensors(path: str | Path, state: dict[str, Any]) -> Path:
-    """``torch.save`` in one atomic step."""
+    """Write ``state`` by ``torch.save`` in one atomic step."""
     return write_bytes(path, tensor_bytes(state))
 
 
 def tensor_bytes(state: dict[str, Any]) -> bytes:
-    """What :func:`save_tensors` writes."""
+    """Return the bytes that :func:`save_tensors` writes."""
     import torch
 
     buffer = io.BytesIO()
@@ -156,14 +159,14 @@ def tensor_bytes(state: dict[str, Any]) -> bytes:
 
 
 def load_tensors(path: str | Path, content: bytes | None = None) -> Any:
-    """``torch.load`` that runs no code, of the file or of the ``content`` it has.
+    """Load a checkpoint without running code from it, from the file at ``path`` or from its ``content``.
 
-    Raises RequestError naming a missing or damaged file.
+    Raises RequestError that names a missing or damaged file.
     """
     import torch
 
     try:
         return torch.load(path if content is None else io.BytesIO(content), weights_only=True, map_location="cpu")
-    except Exception as error:  # fed with damaged bytes, the unpickler raises whatever comes
+    except Exception as error:  # damaged bytes can make the unpickler raise anything
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise RequestError(f"{path}: cannot be read as a checkpoint: {reason}") from None

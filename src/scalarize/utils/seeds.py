@@ -1,4 +1,4 @@
-"""Seeds derived from seeds, so that every random stream has a name and none depends on another's length."""
+"""Seeds derived from seeds: every random stream has a name, and none depends on the length of another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def derive(*parts: int | str) -> int:
-    """A 63-bit seed from the given parts; the same on every machine.
+    """Derive a 63-bit seed from the given parts; it is the same on every machine.
 
     >>> derive(0, "epoch", 1) == derive(0, "epoch", 1) != derive(0, "epoch", 2)
     True
@@ -23,11 +23,14 @@ def derive(*parts: int | str) -> int:
 
 @contextlib.contextmanager
 def fork_rng(seed: int, devices: Sequence[torch.device] = ()) -> Iterator[None]:
-    """Torch's global random streams begin from ``seed`` inside and are as before afterwards: the CPU's, and those of
-    the CUDA devices among ``devices``.
+    """Seed torch's random streams inside the block and restore them afterwards: the CPU's and those of CUDA devices.
 
-    Not by ``torch.manual_seed``, which seeds every device there is and, where there is none, keeps the call with its
-    stack trace for one to come: dearer than a step of a small model, and never given back.
+    ``torch.manual_seed`` is avoided: it seeds every device and, if CUDA is not initialised, queues the call together
+    with its stack trace, which costs more than a step of a small model and is never freed.
+
+    Args:
+        seed: seed of every stream inside the block.
+        devices: devices in use; those that are not CUDA devices are ignored. Default: none.
     """
     import torch
 

@@ -1,11 +1,11 @@
-"""A policy: task weights over epochs, and the plain file it is kept in.
+"""Policies: task weights over the epochs of a training, and the JSON file that stores them.
 
-What a search finds, what a run used, and what ``train --policy`` replays (Royer et al. 2023, section 5 and figure F).
+A policy is found by a search, describes the weights that a run used, and is replayed by ``train --policy`` (Royer et
+al. 2023, section 5 and figure F).
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,25 +17,29 @@ import numpy as np
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 from scalarize.weights import simplex
+from scalarize.weights.segment import Segment, check, parse
 
 FORMAT = "scalarize-policy/1"
 
 
 @dataclass(frozen=True)
-class Segment:
-    """From ``from_epoch`` on: simplex weights (T,) and a positive scale of the total loss."""
-
-    from_epoch: int
-    weights: tuple[float, ...]
-    scale: float = 1.0
-
-
-@dataclass(frozen=True)
 class Policy:
-    """Task weights over ``epochs`` epochs, constant between segments. Immutable and valid once made.
+    """Task weights over a number of epochs, piecewise constant; immutable, and checked when it is made.
 
-    Raises RequestError where segments do not start at 0 and increase within the length, where weights are not a
-    simplex point (sum 1 to 1e-6), or where a scale is not positive.
+    Args:
+        tasks: distinct names of the T tasks, at least one.
+        epochs: length of the training that the policy describes, at least 1.
+        segments: at least one; the first begins at epoch 0, the others at increasing epochs below ``epochs``. Weights
+            sum to 1 within 1e-6.
+        provenance: plain data about the policy's origin, stored in the file and never interpreted, save by
+            :attr:`numbers`. Default: none.
+
+    Raises:
+        RequestError: any of these conditions is not met.
+
+    >>> policy = Policy.from_schedule(["a", "b"], [(0, [1, 1]), (4, [1, 3])], epochs=6)
+    >>> policy.weights_at(2).tolist(), policy.weights_at(5).tolist()
+    ([0.5, 0.5], [0.25, 0.75])
     """
 
     tasks: tuple[str, ...]
@@ -44,27 +48,28 @@ class Policy:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.tasks or len(set(self.tasks)) != len(self.tasks):
-            raise RequestError(f"policy: tasks must be distinct and at least one, got {list(self.tasks)}")
-        if self.epochs < 1 or not self.segments or self.segments[0].from_epoch != 0:
-            raise RequestError("policy: needs at least one epoch and a first segment with from_epoch 0")
-        starts = [s.from_epoch for s in self.segments]
-        if any(b <= a for a, b in itertools.pairwise(starts)) or starts[-1] >= self.epochs:
-            raise RequestError(f"policy: segments must start at increasing epochs below {self.epochs}, got {starts}")
-        for s in self.segments:
-            w = np.asarray(s.weights, dtype=np.float64)
-            if w.shape != (len(self.tasks),):
-                raise RequestError(f"policy: epoch {s.from_epoch} has {w.size} weights for {len(self.tasks)} tasks")
-            if not np.isfinite(w).all() or (w < 0).any() or abs(w.sum() - 1.0) > 1e-6:
-                raise RequestError(f"policy: the weights at epoch {s.from_epoch} are no simplex point: {w.tolist()}")
-            if not (math.isfinite(s.scale) and s.scale > 0):
-                raise RequestError(f"policy: the scale at epoch {s.from_epoch} must be positive, got {s.scale}")
+        check(self.tasks, self.epochs, self.segments)
 
     @classmethod
     def constant(
         cls, weights: Mapping[str, float], epochs: int = 1, provenance: Mapping[str, Any] | None = None
     ) -> Policy:
-        """The policy that never changes. ``weights`` are normalised."""
+        """Make a policy whose weights never change.
+
+        Args:
+            weights: weight by task, numbers >= 0; they are normalised.
+            epochs: length of the training. Default 1: a constant policy fits any length by :meth:`stretch`.
+            provenance: see :class:`Policy`.
+
+        Returns:
+            A policy of one segment.
+
+        Raises:
+            RequestError: the weights cannot be normalised, or ``epochs`` is below 1.
+
+        >>> Policy.constant({"a": 1, "b": 3}).weights_at(0).tolist()
+        [0.25, 0.75]
+        """
         point = simplex.normalise(list(weights.values()))
         return cls(tuple(weights), epochs, (Segment(0, tuple(point.tolist())),), provenance or {})
 
@@ -77,7 +82,23 @@ class Policy:
         scales: Sequence[float] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> Policy:
-        """From (first epoch, weights) pairs; weights are normalised, equal neighbours merged."""
+        """Make a policy from weights and the epochs at which they begin.
+
+        Args:
+            tasks: names of the T tasks.
+            schedule: pairs (first epoch, weights (T,)), in increasing order of epochs, the first at 0. Weights are
+                normalised; a segment equal to the one before it is merged with it.
+            epochs: length of the training.
+            scales: one positive factor of the loss per pair. Default: 1 each.
+            provenance: see :class:`Policy`.
+
+        Returns:
+            The policy.
+
+        Raises:
+            RequestError: weights cannot be normalised, or the result is no valid policy.
+            ValueError: ``scales`` and ``schedule`` differ in length.
+        """
         segments: list[Segment] = []
         for (start, weights), scale in zip(schedule, scales or [1.0] * len(schedule), strict=True):
             s = Segment(int(start), tuple(simplex.normalise(weights).tolist()), float(scale))
@@ -87,9 +108,12 @@ class Policy:
 
     @property
     def numbers(self) -> dict[str, float]:
-        """Recipe numbers that were searched beside the weights, as they were in the end (provenance ``also``).
+        """Recipe numbers that a search tuned beside the weights, by recipe key, with their last values.
 
-        Raises RequestError where the provenance names them in another way.
+        They are read from the entry ``also`` of the provenance; empty if there is none.
+
+        Raises:
+            RequestError: that entry is damaged.
         """
         course = self.provenance.get("also") or [{}]
         try:
@@ -98,15 +122,26 @@ class Policy:
             raise RequestError(f"policy: its recipe numbers are damaged: {str(course)[:200]}") from None
 
     def segment_at(self, epoch: float) -> Segment:
-        """The segment in force at ``epoch`` (its last one beyond the end)."""
+        """Return the segment in force at ``epoch``: the first one before 0, the last one beyond the end."""
         return [s for s in self.segments if s.from_epoch <= max(epoch, 0)][-1]
 
     def weights_at(self, epoch: float) -> simplex.Weights:
-        """Weights (T,) at ``epoch``, in the order of ``tasks``."""
+        """Return the weights (T,) at ``epoch``, in the order of ``tasks``; see :meth:`segment_at`."""
         return np.asarray(self.segment_at(epoch).weights)
 
     def stretch(self, epochs: int) -> Policy:
-        """The same course over another number of epochs; where several segments fall on one epoch, the last counts."""
+        """Scale the policy in time to another number of epochs.
+
+        Args:
+            epochs: the new length, at least 1.
+
+        Returns:
+            A policy whose segments begin at the same shares of the training, rounded to whole epochs; if several begin
+            at one epoch, the last one counts.
+
+        >>> Policy.from_schedule(["a", "b"], [(0, [1, 1]), (4, [1, 3])], epochs=6).stretch(12).segments[1].from_epoch
+        8
+        """
         if epochs == self.epochs:
             return self
         placed: dict[int, Segment] = {}
@@ -116,11 +151,16 @@ class Policy:
         return replace(self, epochs=epochs, segments=tuple(placed[k] for k in sorted(placed)))
 
     def last(self) -> Policy:
-        """The constant policy of the last weights."""
+        """Return the constant policy of the last weights and scale."""
         return replace(self, segments=(replace(self.segments[-1], from_epoch=0),))
 
     def mean(self) -> Policy:
-        """The constant policy of the weights averaged over epochs (scale: geometric mean)."""
+        """Return the constant policy of the weights averaged over epochs; its scale is the scales' geometric mean.
+
+        >>> policy = Policy.from_schedule(["a", "b"], [(0, [1, 1]), (4, [1, 3])], epochs=8)
+        >>> policy.mean().weights_at(0).round(3).tolist()
+        [0.375, 0.625]
+        """
         ends = [s.from_epoch for s in self.segments[1:]] + [self.epochs]
         lengths = np.array([e - s.from_epoch for s, e in zip(self.segments, ends, strict=True)], dtype=np.float64)
         lengths /= lengths.sum()
@@ -129,14 +169,27 @@ class Policy:
         return replace(self, segments=(Segment(0, tuple(weights.tolist()), scale),))
 
     def history(self, which: str) -> Policy:
-        """``full``, ``last`` or ``mean``. Raises RequestError for anything else."""
+        """Return the policy itself (``full``), or its constant summary (``last`` or ``mean``).
+
+        Raises RequestError for any other word.
+        """
         choices = {"full": lambda: self, "last": self.last, "mean": self.mean}
         if which not in choices:
             raise RequestError(f"unknown history {which!r}: choose full, last or mean")
         return choices[which]()
 
     def reorder(self, tasks: Sequence[str]) -> Policy:
-        """The same policy with its tasks in the order of ``tasks``. Raises RequestError where the sets differ."""
+        """Return the same policy with its tasks in another order.
+
+        Args:
+            tasks: the names of all its tasks, in the order wanted.
+
+        Raises:
+            RequestError: the names are not those of the policy.
+
+        >>> Policy.constant({"a": 1, "b": 3}).reorder(["b", "a"]).weights_at(0).tolist()
+        [0.75, 0.25]
+        """
         if set(tasks) != set(self.tasks) or len(tasks) != len(self.tasks):
             raise RequestError(f"policy: it weighs {', '.join(self.tasks)}; the run has {', '.join(tasks)}")
         order = [self.tasks.index(t) for t in tasks]
@@ -144,7 +197,7 @@ class Policy:
         return replace(self, tasks=tuple(tasks), segments=segments)
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of ``policy.json``."""
+        """Return the content of ``policy.json`` as plain data."""
         return {
             "format": FORMAT,
             "tasks": list(self.tasks),
@@ -157,46 +210,35 @@ class Policy:
 
     @classmethod
     def from_dict(cls, content: Any, where: str = "policy") -> Policy:
-        """The inverse of :meth:`to_dict`. Raises RequestError, beginning with ``where``, for anything damaged."""
+        """Make a policy from the content of a ``policy.json``: the inverse of :meth:`to_dict`.
+
+        Args:
+            content: the parsed JSON.
+            where: the source that an error message begins with. Default ``policy``.
+
+        Raises:
+            RequestError: the content is no policy, or damaged.
+
+        >>> Policy.from_dict(Policy.constant({"a": 1, "b": 3}).to_dict()).tasks
+        ('a', 'b')
+        """
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise RequestError(f"{where}: not a policy: the field 'format' must be {FORMAT!r}")
         try:
-            segments = tuple(_segment(s) for s in content["segments"])
-            tasks = tuple(_name(t) for t in content["tasks"])
-            return cls(tasks, _integer(content["epochs"]), segments, dict(content.get("provenance") or {}))
+            return cls(*parse(content), dict(content.get("provenance") or {}))
         except RequestError as error:
             raise RequestError(f"{where}: {error}") from None
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise RequestError(f"{where}: damaged policy: {type(error).__name__}: {error}") from None
 
     def save(self, path: str | Path) -> Path:
-        """Write ``policy.json`` atomically."""
+        """Write the policy to the file ``path`` in one atomic step; return the path.
+
+        Raises RunError if the file cannot be written.
+        """
         return files.write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | Path) -> Policy:
-        """Read a policy. Raises RequestError naming the file where it is missing or damaged."""
+        """Read a policy from the file ``path``. Raises RequestError that names a missing or damaged file."""
         return cls.from_dict(files.read_json(path), where=str(path))
-
-
-def _segment(content: Any) -> Segment:
-    weights = tuple(_number(x) for x in content["weights"])
-    return Segment(_integer(content["from_epoch"]), weights, _number(content.get("scale", 1.0)))
-
-
-def _name(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no task's name")
-    return value
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is no number")
-    return float(value)
-
-
-def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{value!r} is no whole number")
-    return value

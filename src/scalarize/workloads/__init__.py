@@ -1,4 +1,4 @@
-"""Workloads by name. A workload is known by being defined in a file of this folder, in its tuple ``WORKLOADS``."""
+"""Workloads by name. A workload is found if a file of this folder lists it in its tuple ``WORKLOADS``."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def _all() -> dict[str, Workload]:
 
 
 def names() -> list[str]:
-    """All workloads, sorted."""
+    """Return the names of all workloads, sorted."""
     return sorted(_all())
 
 
 def get(name: str) -> Workload:
-    """The workload of that name. Raises RequestError naming the nearest one."""
+    """Return the workload of a name. Raises RequestError that suggests the nearest one."""
     if name not in _all():
         raise unknown_name_error("workload", name, _all())
     return _all()[name]
 
 
 def data_root(given: str | Path | None = None) -> Path:
-    """Where data sets are kept: ``given``, else SCALARIZE_DATA, else the user's cache directory."""
+    """Return the folder of the data sets: ``given``, else SCALARIZE_DATA, else the user's cache directory."""
     if given:
         return Path(given)
     if os.environ.get("SCALARIZE_DATA"):

@@ -1,4 +1,4 @@
-"""The workload seam: tasks and domains, a model, a recipe, a sentence of provenance."""
+"""The interface of a workload: tasks and domains, a model, a recipe, and the provenance of its data."""
 
 from __future__ import annotations
 
@@ -21,15 +21,25 @@ def _nothing_missing(root: Path) -> str | None:
 
 @dataclass(frozen=True)
 class Workload:
-    """One file a benchmark makes one of these (or a few that share their data).
+    """A benchmark: its data, model and recipe. One file defines one of these, or a few that share their data.
 
-    objectives: what the weights are over, known without the data. load: (data settings of the recipe, data root) ->
-    Data; raises RequestError naming the folder and file that it misses. build: (model settings of the recipe, data)
-    -> a model with ``encode``, ``decode``, ``shared_parameters``. missing: data root -> None where everything needed
-    is there, else what is missing and how to get it. get: (data root, options) fetches or builds the data set.
-    packages: those of extras that it needs, as they are imported. sizes: those in which the model comes, the largest
-    last.
-    learner: (data, build, recipe, seed, device, precision, on_rows) -> what trains it; None: the supervised learner.
+    Args:
+        name: name of the workload.
+        kind: multi-task or multi-domain.
+        objectives: names of the objectives that the weights are over, known without the data.
+        size: size of the data set, in words.
+        provenance: source and licence of the data, in a sentence.
+        recipe: default recipe.
+        load: (data settings of the recipe, data root) -> Data; raises RequestError that names a missing folder and
+            file.
+        build: (model settings of the recipe, data) -> a model with ``encode``, ``decode``, ``shared_parameters``.
+        missing: data root -> None if everything needed is there, else what is missing and how to get it.
+        get: (data root, options) fetches or builds the data set.
+        reference: domain whose training split sets the length of an epoch. Default: none.
+        packages: packages of extras that it needs, by the names they are imported under.
+        sizes: sizes of the model, the largest last.
+        learner: (data, build, recipe, seed, device, precision, on_rows) -> the learner. Default None: the supervised
+            one.
     """
 
     name: str

@@ -1,10 +1,10 @@
-"""CelebA: 40 attributes as 40 tasks, or 8 groups of them that share their weight (Royer et al. 2023, appendix 1.2).
+"""CelebA: 40 attributes as 40 tasks, or 8 groups of attributes that share a weight (Royer et al. 2023, appendix 1.2).
 
-From the paper: images of 32 pixels, ViT-S/4, one linear layer on a shared backbone, binary cross-entropy for each
-attribute, AdamW with learning rate 5e-4 and weight decay 0.05, batch 256, 50 epochs of which 5 warm up, cosine decay,
-RandAugment; the groups of its table A, whose attributes share one weight: so a group's loss is the sum over them. Our
-choice, where it is silent: the central 178 x 178 pixels are what is resized; a group's metric is the unweighted mean
-over its attributes; the last epoch is tested.
+From the paper: images of 32 pixels, ViT-S/4, one linear layer per task on a shared backbone, binary cross-entropy for
+each attribute, AdamW with learning rate 5e-4 and weight decay 0.05, batch 256, 50 epochs of which 5 are warm-up, cosine
+decay, RandAugment; the groups of its table A, whose attributes share one weight, so a group's loss is the sum over
+them. Our choices, where it is silent: the central 178 x 178 pixels are resized; the metric of a group is the unweighted
+mean over its attributes; the last epoch is tested.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ REMEDY = "put CelebA's aligned faces and its two lists there, as published"
 
 
 def attributes_task(name: str, count: int) -> Task:
-    """``count`` 0/1 attributes (B, count): their binary cross-entropies in nats, summed; their mean accuracy."""
+    """Make a task of ``count`` 0/1 attributes (B, count): the sum of their binary cross-entropies in nats, mean
+    accuracy.
+    """
 
     def loss(prediction: Tensor, target: Tensor) -> Tensor:
         return count * functional.binary_cross_entropy_with_logits(prediction, target)
@@ -83,7 +85,7 @@ def attributes_task(name: str, count: int) -> Task:
 
 @functools.lru_cache(maxsize=1)
 def read(root: Path, side: int) -> tuple[Tensor, Tensor, tuple[str, ...], Tensor]:
-    """Faces (N, 3, side, side) uint8, attributes (N, 40), their names, split of each face."""
+    """Return faces (N, 3, side, side) uint8, attributes (N, 40), their names, and the split of each face."""
     pictures, names, values = celeba.attributes(root)
     sides = celeba.partition(root, pictures)
     absent = next((a for a in ATTRIBUTES if a not in names), None)
@@ -108,23 +110,23 @@ def _data(settings: Mapping[str, Any], root: Path, groups: Mapping[str, Sequence
 
 
 def load_attributes(settings: Mapping[str, Any], root: Path) -> Data:
-    """All 40 attributes, a task each."""
+    """Load all 40 attributes, one task each."""
     return _data(settings, root, {a: (a,) for a in ATTRIBUTES})
 
 
 def load_groups(settings: Mapping[str, Any], root: Path) -> Data:
-    """The 8 groups of table A, 32 attributes in all."""
+    """Load the 8 groups of table A, 32 attributes in all."""
     return _data(settings, root, GROUPS)
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """A shared ViT-S/4, a linear layer a task."""
+    """Build a shared ViT-S/4 with one linear layer per task."""
     info = data.info
     return classifier(settings, {t.name: t.outputs for t in data.tasks}, info["side"], info["mean"], info["deviation"])
 
 
 def missing(root: Path) -> str | None:
-    """The first list, or the folder of faces, that is not there."""
+    """Name the first list, or the folder of faces, that is missing."""
     folder = root / celeba.FOLDER
     for name in (celeba.ATTRIBUTES, celeba.PARTITION):
         if not (folder / name).is_file():

@@ -1,9 +1,9 @@
 """CelebA's 40 attributes with the network and settings of Sener and Koltun (2018) and Kurin et al. (2022), appendix C.
 
-Images of 64 pixels, ResNet-18, a linear layer an attribute; Adam, learning rate 1e-3 decayed by 0.95 an epoch, batch
-128, 50 epochs, l2 1e-3 and dropout from 0.25 to 0.5 (the settings of plain training; those of the other optimisers
-are in the study), tested at the best validation epoch. Our choice, where they are silent: the central 178 x 178 pixels
-are what is resized; one logit an attribute in place of two; no augmentation.
+Images of 64 pixels, ResNet-18, one linear layer per attribute; Adam, learning rate 1e-3 decayed by 0.95 per epoch,
+batch 128, 50 epochs, l2 1e-3 and dropout from 0.25 to 0.5 (the settings of plain training; those of the other
+optimisers are in the study), tested at the best validation epoch. Our choices, where they are silent: the central 178 x
+178 pixels are resized; one logit per attribute instead of two; no augmentation.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scalarize.workloads.models.standardise import Standardise
 
 
 def load(settings: Mapping[str, Any], root: Path) -> Data:
-    """All 40 attributes, a task each. Raises RequestError for a side that the network cannot divide."""
+    """Load all 40 attributes, one task each. Raises RequestError for a side that the network cannot divide."""
     side = settings["side"]
     if side < 32 or side % 32:
         raise RequestError(
@@ -45,7 +45,7 @@ def load(settings: Mapping[str, Any], root: Path) -> Data:
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """A shared ResNet-18, a linear layer a task."""
+    """Build a shared ResNet-18 with one linear layer per task."""
     width, info = settings["width"], data.info
     body = nn.Sequential(Standardise(info["mean"], info["deviation"]), small_resnet(width, settings["dropout"]))
     return MultiHead(body, {t.name: nn.Linear(features(info["side"], width), t.outputs) for t in data.tasks})

@@ -1,9 +1,9 @@
 """CIFAR-10 and STL-10 as two domains of one ten-class task (Royer et al. 2023, section 3.3 and appendix 1.1).
 
 From the paper: STL's 5,000 labelled images at 32 pixels, epochs counted on STL, ViT-S/4, AdamW with learning rate 1e-3
-and weight decay 0.05, batch 256, 300 epochs of which 30 warm up linearly, cosine decay, no early stopping. Our choice,
-where it is silent: crops padded by 4, flips and RandAugment (which it names for CelebA); STL's monkey shares CIFAR's
-frog's place, since both data sets are to have ten classes.
+and weight decay 0.05, batch 256, 300 epochs of which 30 are linear warm-up, cosine decay, no early stopping. Our
+choices, where it is silent: crops padded by 4, flips and RandAugment (which it names for CelebA); STL's monkey takes
+the class of CIFAR's frog, because both data sets are said to have ten classes in common.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import torch
 from torch import nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.tasks.kinds import multiclass
 from scalarize.tasks.samples import TensorTable
-from scalarize.tasks.task import Data, Domain, multiclass
+from scalarize.tasks.task import Data, Domain
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 from scalarize.workloads.datasets import cifar, images
@@ -42,7 +43,7 @@ def _read(root: Path) -> dict[str, dict[str, TensorTable]]:
 
 
 def load(settings: Mapping[str, Any], root: Path) -> Data:
-    """Both domains, without a validation split: none is published."""
+    """Load both domains, without a validation split: none is published."""
     parts = _read(root)
     policy = RandAugment(magnitude=settings["magnitude"]) if settings["randaugment"] else None
     augment = Augment(padding=4, flip=True, policy=policy)
@@ -52,13 +53,13 @@ def load(settings: Mapping[str, Any], root: Path) -> Data:
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """A ViT-S/4 with one head, all of it shared."""
+    """Build a ViT-S/4 with one head, all of it shared."""
     outputs = {t.name: t.outputs for t in data.tasks}
     return classifier(settings, outputs, SIDE, data.info["mean"], data.info["deviation"], shared_head=True)
 
 
 def missing(root: Path) -> str | None:
-    """The first file that is not there."""
+    """Name the first missing file."""
     absent = next((p for p in (*cifar.cifar_files(root), *cifar.stl_paths(root)) if not p.is_file()), None)
     return None if absent is None else f"{absent}: {REMEDY}"
 

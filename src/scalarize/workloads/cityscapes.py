@@ -3,8 +3,9 @@
 Settings of Kurin et al. (2022), section 4.1 and appendix C: dilated ResNet-50, DeepLab heads with one dropout layer,
 Adam with learning rate 5e-4 and no decay, batch 32, 100 epochs, l2 1e-5 (of plain training), each metric tested at its
 own best validation epoch. As in Xin et al. (2022), 595 of the 2,975 training pictures (one in five) are set aside for
-validation, and the published validation split is the test split. Our choice, where they are silent: the encoder starts
-from random weights; inverse depth in 1/m from the stereo camera's nominal numbers, where the layout stores disparities.
+validation, and the published validation split is the test split. Our choices, where they are silent: the encoder starts
+from random weights; inverse depth in 1/m follows from the nominal numbers of the stereo camera if the layout stores
+disparities.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ HELD = 0.2
 
 
 def load(settings: Mapping[str, Any], root: Path) -> Data:
-    """Both tasks. Raises RequestError where the data are missing; a damaged file is named when it is read."""
+    """Load both tasks. Raises RequestError if the data are missing; a damaged file is named when it is read."""
     kind, classes, workers = cityscapes.layout(root), settings["classes"], settings["workers"]
     cityscapes.class_table(classes)
     if kind is None:
@@ -55,12 +56,12 @@ def load(settings: Mapping[str, Any], root: Path) -> Data:
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """A shared dilated ResNet, a head a task."""
+    """Build a shared dilated ResNet with one head per task."""
     return dense_model(settings, {t.name: t.outputs for t in data.tasks}, data.info["mean"], data.info["deviation"])
 
 
 def missing(root: Path) -> str | None:
-    """What to do where neither layout is there."""
+    """Say what to do if neither layout is present."""
     return None if cityscapes.layout(root) else f"{root / cityscapes.FOLDER}: {REMEDY}"
 
 

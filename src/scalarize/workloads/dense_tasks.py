@@ -1,4 +1,4 @@
-"""Tasks whose targets are maps: classes, depth and normals, with pixels that do not count."""
+"""Tasks whose targets are maps: classes, depth and normals, with pixels that are ignored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ UNKNOWN = -1  # the class of a pixel that does not count
 
 
 def segmentation(classes: int, name: str = "segmentation") -> Task:
-    """Classes (B, H, W) int64, UNKNOWN left out; logits (B, classes, H, W); cross-entropy; mIoU and pixel accuracy."""
+    """Make a segmentation task: cross-entropy, mIoU and pixel accuracy.
+
+    Targets are classes (B, H, W) int64, with UNKNOWN ignored; predictions are logits (B, classes, H, W).
+    """
 
     def loss(prediction: Tensor, target: Tensor) -> Tensor:
         total = functional.cross_entropy(prediction, target, ignore_index=UNKNOWN, reduction="sum")
@@ -31,7 +34,10 @@ def segmentation(classes: int, name: str = "segmentation") -> Task:
 
 
 def depth(name: str = "depth") -> Task:
-    """Maps (B, 1, H, W) above 0, pixels of 0 left out; mean absolute error as loss; absolute and relative error."""
+    """Make a depth task: mean absolute error as loss; absolute and relative error as metrics.
+
+    Targets are maps (B, 1, H, W) above 0; pixels of 0 are ignored.
+    """
 
     def loss(prediction: Tensor, target: Tensor) -> Tensor:
         known = target > 0
@@ -55,8 +61,9 @@ def depth(name: str = "depth") -> Task:
 
 
 def normals(name: str = "normals") -> Task:
-    """Unit vectors (B, 3, H, W), pixels of 0 left out; one minus the cosine as loss; mean angle in degrees, and the
-    share of angles below 11.25 degrees.
+    """Make a task of surface normals: one minus the cosine as loss; mean angle in degrees, share of angles below 11.25.
+
+    Targets are unit vectors (B, 3, H, W); pixels of 0 are ignored.
     """
 
     def loss(prediction: Tensor, target: Tensor) -> Tensor:

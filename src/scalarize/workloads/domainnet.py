@@ -1,9 +1,9 @@
 """DomainNet: 345 classes in six styles of picture (Royer et al. 2023, section 3.3 and appendix 1.1).
 
 From the paper: ResNet-101 (26 and 50 in the sweep) with width factors 0.25, 0.5 and 1, AdamW with learning rate 0.03
-and weight decay 1e-4, batch 512, 30 epochs of which 5 warm up linearly, cosine decay, epochs counted on ``real``, no
-early stopping. Our choice, where it is silent: pictures squeezed to 224 x 224 pixels, random windows of at least a
-quarter of them and flips, the channel statistics of ImageNet.
+and weight decay 1e-4, batch 512, 30 epochs of which 5 are linear warm-up, cosine decay, epochs counted on ``real``, no
+early stopping. Our choices, where it is silent: pictures resized to 224 x 224 pixels without regard to their shape,
+random windows of at least a quarter of them and flips, the channel statistics of ImageNet.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
-from scalarize.tasks.task import Data, Domain, multiclass
+from scalarize.tasks.kinds import multiclass
+from scalarize.tasks.task import Data, Domain
 from scalarize.utils.errors import RequestError
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
@@ -37,7 +38,7 @@ REMEDY = "put DomainNet's lists (real_train.txt, ...) and unpacked pictures (rea
 
 @dataclass(frozen=True)
 class Pictures:
-    """Decodes the picture at a position of a published list."""
+    """A decoder of the picture at a position of a published list."""
 
     folder: Path
     names: tuple[str, ...]
@@ -51,7 +52,7 @@ class Pictures:
 
 @functools.lru_cache(maxsize=len(DOMAINS) * len(SPLITS))
 def read_list(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Names and labels of a published list, lines of "real/cat/real_1.jpg 42". RequestError names file and line."""
+    """Return names and labels of a published list, lines "real/cat/real_1.jpg 42". RequestError names file and line."""
     try:
         lines = path.read_text().splitlines()
     except OSError as error:
@@ -74,7 +75,7 @@ def read_list(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
 
 
 def load(settings: Mapping[str, Any], root: Path) -> Data:
-    """Six domains with train and test; none publishes a validation split."""
+    """Load six domains with train and test; no validation split is published."""
     folder = root / FOLDER
     augment = Augment(resized_crop=settings["smallest_window"], flip=True)
     domains = []
@@ -88,13 +89,13 @@ def load(settings: Mapping[str, Any], root: Path) -> Data:
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """A ResNet with one head, all of it shared."""
+    """Build a ResNet with one head, all of it shared."""
     outputs = {t.name: t.outputs for t in data.tasks}
     return classifier(settings, outputs, data.info["side"], *IMAGENET, shared_head=True)
 
 
 def missing(root: Path) -> str | None:
-    """The first list, or folder of pictures, that is not there."""
+    """Name the first list, or folder of pictures, that is missing."""
     folder = root / FOLDER
     wanted = [folder / f"{d}_{s}.txt" for d in DOMAINS for s in SPLITS] + [folder / d for d in DOMAINS]
     absent = next((p for p in wanted if not p.exists()), None)

@@ -1,8 +1,8 @@
-"""Emoji of several vendors: one task on the vendors as domains, or three tasks on all their drawings.
+"""Emoji of several vendors: one task with the vendors as domains, or three tasks on all their drawings.
 
 A DomainNet in miniature whose data install from npm packages (see ``scalarize.workloads.datasets.emoji``). Everything
-here is our choice. One split of the base emoji serves all vendors and skin tones: else the same drawing would lie on
-both sides. Half of the drawings' side leaves time for 80 epochs with RandAugment (``results/emoji.md``, beside a
+here is our choice. One split of the base emoji serves all vendors and skin tones; otherwise the same drawing would be
+in two splits. Half the side of the drawings leaves time for 80 epochs with RandAugment (``results/emoji.md``, beside a
 linear probe).
 """
 
@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.tasks.kinds import multiclass
 from scalarize.tasks.samples import TensorTable, split_groups
-from scalarize.tasks.task import Data, Domain, multiclass
+from scalarize.tasks.task import Data, Domain
 from scalarize.utils.errors import RequestError, unknown_name_error
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
@@ -35,7 +36,7 @@ REFERENCE = "google"
 
 @functools.lru_cache(maxsize=2)
 def _read(folder: Path, stamp: int) -> dict[str, TensorTable]:
-    """Each vendor's samples; category -1 where it is left out. ``stamp`` changes with the file."""
+    """Return each vendor's samples; category -1 if it is left out. ``stamp`` changes with the file."""
     content = manifest.load(folder, emoji.FILE, emoji.REMEDY)
     vendors = [content[v] for v in content]
     categories = sorted({c for v in vendors for c in v["categories"]} - {NO_CATEGORY})
@@ -53,14 +54,16 @@ def _read(folder: Path, stamp: int) -> dict[str, TensorTable]:
 
 
 def read(root: Path) -> dict[str, TensorTable]:
-    """vendor -> all its drawings, uint8 (N, 3, 64, 64). Raises RequestError where the file is missing or damaged."""
+    """Return vendor -> its drawings, uint8 (N, 3, 64, 64). Raises RequestError if the file is missing or damaged."""
     folder = root / "emoji"
     path = folder / emoji.FILE
     return _read(folder, path.stat().st_mtime_ns if path.is_file() else 0)
 
 
 def split_rows(tables: Mapping[str, TensorTable], seed: int) -> dict[str, dict[str, Tensor]]:
-    """vendor -> split -> rows. Whole groups, over all vendors; those with skin tones, which are large, apart."""
+    """Return vendor -> split -> rows. Groups are kept whole over all vendors; those with skin tones are split
+    separately.
+    """
     groups = torch.cat([_groups(t) for t in tables.values()])
     toned = torch.cat([t.targets["skin-tone"] for t in tables.values()]) > 0
     varied = torch.zeros(int(groups.max()) + 1, dtype=torch.bool)
@@ -83,7 +86,7 @@ def _groups(table: TensorTable) -> Tensor:
 
 
 def _domains(settings: Mapping[str, Any], root: Path, labels: tuple[str, ...]) -> dict[str, dict[str, TensorTable]]:
-    """vendor -> split -> samples with the targets ``labels``, resized, for the vendors asked for."""
+    """Return vendor -> split -> samples with the targets ``labels``, resized, for the selected vendors."""
     tables = read(root)
     for vendor in settings["vendors"]:
         if vendor in emoji.RESTRICTED and vendor not in tables:
@@ -120,7 +123,7 @@ def _augment(settings: Mapping[str, Any]) -> Augment:
 
 
 def load_vendors(settings: Mapping[str, Any], root: Path) -> Data:
-    """One label, the vendors as domains; an epoch is as long as google's training set, or else the first vendor's."""
+    """Load one label with the vendors as domains; google's training set, or the first vendor's, is one epoch."""
     label = settings["label"]
     if label not in CLASSES:
         raise unknown_name_error("label", label, CLASSES, where=" in data.label")
@@ -133,7 +136,7 @@ def load_vendors(settings: Mapping[str, Any], root: Path) -> Data:
 
 
 def load_tasks(settings: Mapping[str, Any], root: Path) -> Data:
-    """Category, subcategory and skin tone of the drawings of all vendors together."""
+    """Load category, subcategory and skin tone of the drawings of all vendors together."""
     parts = _domains(settings, root, tuple(CLASSES))
     merged = {split: TensorTable.concat([splits[split] for splits in parts.values()]) for split in SPLITS}
     domain = Domain("all", merged, _augment(settings))
@@ -143,7 +146,7 @@ def load_tasks(settings: Mapping[str, Any], root: Path) -> Data:
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """A backbone shared by all; heads are shared by domains, own to tasks."""
+    """Build a backbone shared by all, with a head shared by domains or one per task."""
     info = data.info
     outputs = {t.name: t.outputs for t in data.tasks}
     domains = len(data.tasks) == 1
@@ -151,7 +154,7 @@ def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
 
 
 def missing(root: Path) -> str | None:
-    """None where the tensor file is there, else what to run."""
+    """Return None if the tensor file is there, else the command to run."""
     if manifest.present(root / "emoji", emoji.FILE):
         return None
     return f"{root / 'emoji' / emoji.FILE}: {emoji.REMEDY}"

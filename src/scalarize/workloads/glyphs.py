@@ -1,8 +1,8 @@
-"""Letters and digits in many fonts: one task on kinds of font as domains, or three tasks on all fonts.
+"""Letters and digits in many fonts: one task with kinds of font as domains, or three tasks on all fonts.
 
-Needs nothing but matplotlib's fonts; those installed join in (``data.installed``), so numbers compare on one machine,
-or everywhere with ``--set data.installed=false``. Everything here is our choice. A character of one family lies in one
-split, with all its weights and slants: else nearly the same drawing would lie on both sides.
+It needs nothing but matplotlib's fonts; installed fonts are used too (``data.installed``), so numbers compare on one
+machine, or everywhere with ``--set data.installed=false``. Everything here is our choice. A character of one family is
+in one split, with all its weights and slants; otherwise nearly the same drawing would be in two splits.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
 from scalarize.tasks import metrics
+from scalarize.tasks.kinds import binary, multiclass
 from scalarize.tasks.samples import TensorTable
-from scalarize.tasks.task import Data, Domain, binary, multiclass
+from scalarize.tasks.task import Data, Domain
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 from scalarize.workloads.datasets import fonts, images
@@ -38,7 +39,7 @@ TASKS = (
 
 @functools.lru_cache(maxsize=2)
 def _read(installed: bool, drawings: int) -> tuple[TensorTable, Tensor, list[fonts.Font], Tensor]:
-    """All drawings with the three targets, each one's kind (N,), the fonts, each one's font (N,)."""
+    """Return all drawings with the three targets, the kind of each (N,), the fonts, and the font of each (N,)."""
     found = fonts.find(installed)
     drawn = fonts.glyphs(found, SIDE, drawings, seed=0)
     bold, italic = (
@@ -50,10 +51,10 @@ def _read(installed: bool, drawings: int) -> tuple[TensorTable, Tensor, list[fon
 
 
 def sides(fonts_found: Sequence[fonts.Font], seed: int) -> dict[str, list[int]]:
-    """family -> for each character the split it lies in, an index into SPLITS.
+    """Return family -> the split of each character, an index into SPLITS.
 
-    The families of a kind take turns with the same shuffled characters: what one tests, the next one trains on, so
-    that every kind with two families trains on every character.
+    The families of a kind take turns with the same shuffled characters: those that one tests, the next one trains on,
+    so that every kind with two families trains on every character.
     """
     bounds = torch.tensor(list(SPLITS.values())).cumsum(0)[:-1]
     found = {}
@@ -67,7 +68,7 @@ def sides(fonts_found: Sequence[fonts.Font], seed: int) -> dict[str, list[int]]:
 
 
 def _split(settings: Mapping[str, Any]) -> tuple[dict[str, TensorTable], dict[str, Tensor]]:
-    """split -> drawings, split -> kinds."""
+    """Return split -> drawings, and split -> kinds."""
     table, kinds, found, number = _read(settings["installed"], settings["drawings"])
     by_family = sides(found, settings["split_seed"])
     by_font = torch.tensor([by_family[f.family] for f in found])
@@ -82,7 +83,7 @@ def _info(train: TensorTable) -> dict[str, Any]:
 
 
 def load_kinds(settings: Mapping[str, Any], root: Path) -> Data:
-    """The character, with serif, sans and mono as domains; an epoch is as long as the smallest of them, mono."""
+    """Load the character with serif, sans and mono as domains; an epoch is as long as the smallest of them, mono."""
     tables, kinds = _split(settings)
     domains = []
     for number, kind in enumerate(fonts.KINDS):
@@ -93,13 +94,13 @@ def load_kinds(settings: Mapping[str, Any], root: Path) -> Data:
 
 
 def load_tasks(settings: Mapping[str, Any], root: Path) -> Data:
-    """Character, boldness and slant in all fonts."""
+    """Load character, boldness and slant in all fonts."""
     tables, _ = _split(settings)
     return Data.multi_task(TASKS, Domain("all", tables), **_info(tables["train"]))
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """A LeNet; its head is shared by domains, own to tasks."""
+    """Build a LeNet with a head shared by domains, or one per task."""
     width, features = settings["channels"], settings["features"]
     standardise = Standardise(data.info["mean"], data.info["deviation"])
     encoder = nn.Sequential(standardise, lenet(SIDE, (width, 2 * width), features))

@@ -1,8 +1,9 @@
 """Meta-World (Yu et al. 2020), version 3: 10 or 50 robot tasks, one environment each, learned by soft actor-critic.
 
-Recipe: Kurin et al. (2022), section 4.2 and their published scripts. One epoch is the 10,000 steps between two of
-their evaluations. Episodes of training begin from 50 goals a task, as the benchmark has them; those of validation and
-test from further goals that training never sees (our choice: the benchmark evaluates on its training goals).
+The recipe is that of Kurin et al. (2022), section 4.2 and their published scripts. One epoch is the 10,000 steps
+between two of their evaluations. Episodes of training begin from 50 goals per task, as the benchmark has them; those of
+validation and test from further goals that training never sees (our choice: the benchmark evaluates on its training
+goals).
 """
 
 from __future__ import annotations
@@ -48,15 +49,16 @@ MT50 = (
 
 
 def missing(root: Path) -> str | None:
-    """The extra, where it is not installed."""
+    """Name the extra if it is not installed."""
     return None if importlib.util.find_spec("metaworld") else f"needs the package metaworld: {REMEDY}"
 
 
 @functools.lru_cache(maxsize=2)
 def environments(tasks: tuple[str, ...], goals: int, seed: int, horizon: int) -> Environments:
-    """One environment a task with ``goals`` goals drawn from ``seed``; learners of one process share them in turn.
+    """Make one environment per task with ``goals`` goals drawn from ``seed``; learners of one process share them in
+    turn.
 
-    An episode is cut off after ``horizon`` steps, at most 500. Raises RequestError where the extra is missing.
+    An episode is cut off after ``horizon`` steps, at most 500. Raises RequestError if the extra is missing.
     """
     os.environ.setdefault("MUJOCO_GL", "disable")  # nothing is drawn, and no display is needed
     if lacking := missing(Path()):
@@ -107,7 +109,7 @@ def _load(settings: Mapping[str, Any], root: Path, names: tuple[str, ...]) -> Da
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """Actor and critics that are told the task as a one-hot vector."""
+    """Build an actor and critics with the task as a one-hot input."""
     own = Settings.of(settings, {})
     per_task = own.temperatures == "per-task"
     seen, tasks = data.info["observation"], len(data.names)
@@ -115,7 +117,7 @@ def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
 
 
 def _recipe(capacity: int) -> Recipe:
-    """capacity: of each task's replay."""
+    """Return the recipe; ``capacity`` is that of each task's replay buffer."""
     return Recipe(
         optimizer=OptimizerRecipe(name="adam", lr=3e-4, weight_decay=3e-4),
         epochs=200,

@@ -1,9 +1,9 @@
 """Two overlaid images, two tasks: Multi-MNIST (Sener and Koltun 2018), and the same on Fashion-MNIST.
 
-Recipe: Kurin et al. (2022), appendix C (Adam, 1e-2 decayed by 0.95 an epoch, batch 256, 100 epochs, dropout 0.5). Our
-choice: every image of a split is the left one once, its partner is drawn with ``split_seed``; 20 % of the training
-images are set aside for validation before they are paired, so that no image lies in two splits (Xin et al. 2022 have
-48,000 and 12,000 too). ``data.share`` uses only that share of the pictures of every split.
+The recipe is that of Kurin et al. (2022), appendix C (Adam, 1e-2 decayed by 0.95 per epoch, batch 256, 100 epochs,
+dropout 0.5). Our choices: every image of a split is the left one once, its partner is drawn with ``split_seed``; 20 %
+of the training images are set aside for validation before they are paired, so that no image is in two splits (Xin et
+al. 2022 have 48,000 and 12,000 too). ``data.share`` uses only that share of the pictures of every split.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.tasks.kinds import multiclass
 from scalarize.tasks.samples import TensorTable
-from scalarize.tasks.task import Data, Domain, multiclass
+from scalarize.tasks.task import Data, Domain
 from scalarize.utils.errors import RequestError
 from scalarize.workloads.base import Workload
 from scalarize.workloads.datasets import fashion, idx, images
@@ -31,7 +32,10 @@ TASKS = (multiclass("left", 10), multiclass("right", 10))
 
 
 def overlay(left: Tensor, right: Tensor) -> Tensor:
-    """uint8 (N, 28, 28) twice -> (N, 1, 36, 36): left in the top left corner, right bottom right, the maximum."""
+    """Overlay two images, uint8 (N, 28, 28) each, to (N, 1, 36, 36): left at the top left, right at the bottom right.
+
+    Overlapping pixels take the maximum.
+    """
     canvas = left.new_zeros((2, len(left), 1, SIDE, SIDE))
     canvas[0, :, 0, : left.shape[1], : left.shape[2]] = left
     canvas[1, :, 0, SIDE - right.shape[1] :, SIDE - right.shape[2] :] = right
@@ -39,7 +43,7 @@ def overlay(left: Tensor, right: Tensor) -> Tensor:
 
 
 def pairs(pictures: Tensor, labels: Tensor, generator: torch.Generator) -> TensorTable:
-    """Each picture as the left one, with a right one from a random permutation."""
+    """Pair each picture as the left one with a right one from a random permutation."""
     partner = torch.randperm(len(pictures), generator=generator)
     return TensorTable(overlay(pictures, pictures[partner]), {"left": labels, "right": labels[partner]})
 
@@ -60,7 +64,7 @@ def _splits(folders: tuple[Path, ...], remedy: str, seed: int, share: float) -> 
 
 
 def loader(folders: Callable[[Path], list[Path]], remedy: str) -> Callable[[Mapping[str, Any], Path], Data]:
-    """A ``load`` for the data set that lies in one of ``folders``."""
+    """Make the ``load`` of the data set in one of ``folders``."""
 
     def load(settings: Mapping[str, Any], root: Path) -> Data:
         share = settings["share"]
@@ -74,7 +78,7 @@ def loader(folders: Callable[[Path], list[Path]], remedy: str) -> Callable[[Mapp
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """Sener and Koltun's LeNet with a head of two linear layers for each side."""
+    """Build Sener and Koltun's LeNet with a head of two linear layers for each side."""
     encoder = nn.Sequential(
         Standardise(data.info["mean"], data.info["deviation"]), lenet(SIDE, dropout=settings["dropout"])
     )
@@ -82,7 +86,7 @@ def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
 
 
 def finder(folders: Callable[[Path], list[Path]], remedy: str) -> Callable[[Path], str | None]:
-    """A ``missing`` that names the first file that is in none of ``folders``."""
+    """Make the ``missing`` that names the first file that is in none of ``folders``."""
 
     def missing(root: Path) -> str | None:
         return _first_missing(folders(root), remedy)

@@ -1,4 +1,4 @@
-"""A user's own table as a workload: kinds of targets are inferred and said, what cannot be used is refused."""
+"""A user's own table as a workload: kinds of targets are inferred and reported, unusable columns are refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe
-from scalarize.tasks import task as kinds
+from scalarize.tasks import kinds
 from scalarize.tasks.samples import TensorTable, split_indices
 from scalarize.tasks.task import Data, Domain, Task
 from scalarize.utils import files
@@ -30,10 +30,10 @@ SMALLEST = 50  # rows below which 60/20/20 leaves nothing to measure on
 
 
 def infer(name: str, column: pd.Series[Any]) -> tuple[Task, np.ndarray]:
-    """The task that a target column poses, and its values as numbers.
+    """Infer the task of a target column; return it with the column's values as numbers.
 
-    Two distinct values: binary. Text, or whole numbers with at most 20 distinct values: classes, in sorted order.
-    Other numbers: regression. Raises RequestError naming the column where it is constant or lacks values.
+    Two distinct values: binary. Text, or whole numbers with at most 20 distinct values: classes, in sorted order. Other
+    numbers: regression. Raises RequestError that names the column if it is constant or lacks values.
     """
     from pandas.api.types import is_numeric_dtype
 
@@ -66,7 +66,7 @@ def check_size(what: str, column: pd.Series[Any]) -> None:
 
 
 def describe(inferred: Sequence[Task], inputs: Sequence[str], ignored: Sequence[str]) -> str:
-    """One line that says what was inferred."""
+    """Return one line that says what was inferred."""
     words = {"auroc": "binary", "accuracy": "classes", "rank-agreement": "regression"}
     tasks = ", ".join(
         f"{t.name}: {words[t.metric_name]}" + (f" ({t.outputs})" if t.metric_name == "accuracy" else "")
@@ -77,9 +77,9 @@ def describe(inferred: Sequence[Task], inputs: Sequence[str], ignored: Sequence[
 
 
 def from_csv(path: Path, targets: Sequence[str]) -> Workload:
-    """A workload of the table at ``path``: all other numeric columns are inputs, rows split 60/20/20.
+    """Make a workload of the table at ``path``: all other numeric columns are inputs, rows are split 60/20/20.
 
-    Raises RequestError naming file and column: unreadable, no such target, no numeric input, too few rows.
+    Raises RequestError that names file and column: unreadable, no such target, no numeric input, too few rows.
     """
     import pandas as pd
 
@@ -139,6 +139,6 @@ def from_csv(path: Path, targets: Sequence[str]) -> Workload:
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """A shared perceptron, one linear head a task."""
+    """Build a shared perceptron with one linear head per task."""
     outputs = {t.name: t.outputs for t in data.tasks}
     return multi_head_mlp(data.info["inputs"], outputs, settings["widths"], settings["dropout"])

@@ -1,7 +1,7 @@
 """The RAND Health Insurance Experiment: seven tasks, or one task on six sites.
 
 20,190 person-years of 5,912 persons, from the statsmodels package (public domain). Losses are raw on purpose: their
-scales lie two orders of magnitude apart, which is what a practitioner has to balance.
+scales differ by two orders of magnitude, which is what a practitioner has to balance.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe
+from scalarize.tasks.kinds import binary, regression
 from scalarize.tasks.samples import TensorTable, split_indices
-from scalarize.tasks.task import Data, Domain, binary, regression
+from scalarize.tasks.task import Data, Domain
 from scalarize.utils.errors import RequestError
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
@@ -45,7 +46,7 @@ TASKS = (
 
 @functools.cache
 def read() -> pd.DataFrame:
-    """The published table as statsmodels ships it. Raises RequestError where it is not the one expected."""
+    """Read the published table as statsmodels ships it. Raises RequestError if it is not the expected one."""
     import pandas as pd
     import statsmodels
 
@@ -61,7 +62,7 @@ def read() -> pd.DataFrame:
 
 
 def targets(frame: pd.DataFrame) -> dict[str, Tensor]:
-    """The seven targets (N,), float32."""
+    """Return the seven targets (N,), float32."""
     columns = {
         "any-mental": frame.mentdol > 0,
         "any-inpatient": frame.inpdol > 0,
@@ -76,7 +77,7 @@ def targets(frame: pd.DataFrame) -> dict[str, Tensor]:
 
 @functools.lru_cache(maxsize=4)
 def _prepared(split_seed: int, drop: tuple[str, ...]) -> tuple[TensorTable, dict[str, Tensor]]:
-    """The whole table, and the rows (n,) of each split: 60/20/20 by person."""
+    """Return the whole table, and the rows (n,) of each split: 60/20/20 by person."""
     frame = read()
     persons = torch.tensor(frame.zper.to_numpy())
     parts = split_indices(TensorTable(torch.zeros(len(frame), 0), {}, persons), (0.6, 0.2, 0.2), split_seed)
@@ -85,14 +86,14 @@ def _prepared(split_seed: int, drop: tuple[str, ...]) -> tuple[TensorTable, dict
 
 
 def load_tasks(settings: Mapping[str, Any], root: Path) -> Data:
-    """All tasks on all sites."""
+    """Load all tasks on all sites."""
     table, rows = _prepared(settings["split_seed"], ())
     domain = Domain("all", {split: table.select(r) for split, r in rows.items()})
     return Data.multi_task(TASKS, domain, inputs=table.inputs.shape[1], sites=False)
 
 
 def load_sites(settings: Mapping[str, Any], root: Path) -> Data:
-    """Outpatient spending, the sites as domains; the site itself is not an input (our choice)."""
+    """Load outpatient spending with the sites as domains; the site itself is not an input (our choice)."""
     table, rows = _prepared(settings["split_seed"], ("site",))
     site = torch.tensor(read().site.to_numpy())
     domains = [
@@ -104,7 +105,7 @@ def load_sites(settings: Mapping[str, Any], root: Path) -> Data:
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """A shared perceptron; a linear head a task, itself shared where one task is learned on several sites."""
+    """Build a shared perceptron with one linear head per task; with one task on several sites the head is shared."""
     outputs = {t.name: t.outputs for t in data.tasks}
     one_task = data.info["sites"]
     return multi_head_mlp(data.info["inputs"], outputs, settings["widths"], settings["dropout"], shared_head=one_task)

@@ -1,7 +1,8 @@
 """Views of 44 rendered robot scenes: classes, depth and normals; a stand-in for street scenes that needs no download.
 
-Our own: the recipe follows Kurin et al. (2022) on Cityscapes (Adam, no decay, one dropout layer in the heads, each
-metric tested at its own best epoch) with a small dilated ResNet-26. Whole scenes are held out, by ``split_seed``.
+The benchmark is our own: the recipe follows Kurin et al. (2022) on Cityscapes (Adam, no decay, one dropout layer in the
+heads, each metric tested at its own best epoch) with a small dilated ResNet-26. Whole scenes are held out, by
+``split_seed``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
 
 @dataclass(frozen=True)
 class Frames:
-    """Frames as they are kept, small numbers; :meth:`batch` makes targets of them. groups (N,): the scene."""
+    """Frames in their compact stored form; :meth:`batch` makes targets of them. ``groups`` (N,) holds the scene."""
 
     kept: Mapping[str, Tensor]
 
@@ -43,7 +44,7 @@ class Frames:
         return len(self.kept["scene"])
 
     def batch(self, indices: Tensor) -> Batch:
-        """Pictures (B, 3, H, W) uint8; classes int64, UNKNOWN where nothing is seen; depth in metres; normals."""
+        """Return pictures (B, 3, H, W) uint8; classes int64, UNKNOWN if nothing is seen; depth in metres; normals."""
         classes = self.kept["classes"][indices].long()
         targets = {
             "segmentation": torch.where(classes == rendered.NOTHING, dense_tasks.UNKNOWN, classes),
@@ -65,7 +66,7 @@ def _splits(root: Path, seed: int, stamp: float) -> dict[str, Frames]:
 
 
 def load(settings: Mapping[str, Any], root: Path) -> Data:
-    """All three tasks; 70 % of the scenes to train on, 15 % each for validation and test."""
+    """Load all three tasks; 70 % of the scenes to train on, 15 % each for validation and test."""
     path = root / rendered.FOLDER / rendered.FILE
     splits = _splits(root, settings["split_seed"], path.stat().st_mtime if path.is_file() else 0.0)
     mean, deviation = images.channel_statistics(splits["train"].kept["rgb"])
@@ -73,18 +74,18 @@ def load(settings: Mapping[str, Any], root: Path) -> Data:
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """A shared dilated ResNet, a head a task."""
+    """Build a shared dilated ResNet with one head per task."""
     return dense_model(settings, {t.name: t.outputs for t in data.tasks}, data.info["mean"], data.info["deviation"])
 
 
 def missing(root: Path) -> str | None:
-    """What to do where no finished build is there."""
+    """Say what to do if no finished build is there."""
     folder = root / rendered.FOLDER
     return None if manifest.present(folder, rendered.FILE) else f"{folder / rendered.FILE}: {rendered.REMEDY}"
 
 
 def get(root: Path, options: Mapping[str, Any]) -> Path:
-    """Render the scenes. options: ``frames`` (10,000 in all) and ``seed``. Raises RequestError for others."""
+    """Render the scenes. Options: ``frames`` (10,000 in all) and ``seed``. Raises RequestError for others."""
     known = {"frames": rendered.FRAMES, "seed": 0}
     for key, value in options.items():
         if key != "accept_licence" and key not in known:

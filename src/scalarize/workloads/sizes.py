@@ -1,4 +1,4 @@
-"""The sizes in which a workload's model comes: what a study of capacity sweeps, stated by the workload itself."""
+"""Sizes of a workload's model, stated by the workload itself: the axis of a study of capacity."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Size:
 
 
 def _by_name(depths: Sequence[Any], widths: Sequence[float], depth: str = "depth") -> tuple[Size, ...]:
-    """All depths x widths, depth first, of a model whose settings are so named."""
+    """Return all depths x widths, depth first, of a model whose settings have these names."""
     return tuple(Size(d, w, {f"model.{depth}": d, "model.width": w}) for d in depths for w in widths)
 
 
 # Royer et al. 2023, section 3.3: the sweeps of its backbones.
 VIT = _by_name((3, 6, 9), (0.25, 0.5, 0.75, 1.0))
 RESNET = _by_name((26, 50, 101), (0.25, 0.5, 1.0))
-DECODERS = _by_name((4, 2, 0), (0.5, 1.0), "shared_decoder")  # the depth is how many decoder layers are shared
+DECODERS = _by_name((4, 2, 0), (0.5, 1.0), "shared_decoder")  # depth: the number of shared decoder layers
 LAYERS = tuple(Size(d, 1.0, {"model.depth": d}) for d in (1, 2, 3, 4))  # Xin et al. 2022, table 2
 # Our choices, for models that the papers do not sweep.
 WIDTHS = tuple(Size("default", w, {"model.width": w}) for w in (0.25, 0.5, 1.0))

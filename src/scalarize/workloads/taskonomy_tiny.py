@@ -2,8 +2,8 @@
 
 From the paper: annotations shifted and scaled to mean 0 and variance 1 over the training set, L1 as loss and metric,
 ResNet-26 with mirrored decoders of which 0, 2 or 4 layers are shared, SGD with momentum 0.9, learning rate 0.1 and
-weight decay 1e-4, batch 256, 100 epochs. Our choice, where it is silent: which seven tasks (it names depth and 2D
-segmentation), 256 pixels as Standley et al. (2020) have, mirrored views, cosine decay, depth cut at 15.6 m.
+weight decay 1e-4, batch 256, 100 epochs. Our choices, where it is silent: the seven tasks (it names depth and 2D
+segmentation), 256 pixels as in Standley et al. (2020), mirrored views, cosine decay, depth cut at 15.6 m.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ REMEDY = "put Taskonomy there: a folder a kind of annotation, a folder a buildin
 
 
 def dense_task(name: str, channels: int) -> Task:
-    """Maps (B, channels, H, W): the mean absolute error is loss and metric."""
+    """Make a task of maps (B, channels, H, W), with the mean absolute error as loss and metric."""
 
     def constant(target: Tensor) -> float:
         by_channel = target.double().transpose(0, 1).flatten(1)
@@ -52,9 +52,9 @@ TASKS = tuple(dense_task(name, channels) for name, channels in taskonomy.CHANNEL
 
 @dataclass(frozen=True)
 class Mirror:
-    """Exchanges left and right of a view and of its annotations; normals then point the other way along x.
+    """An augmentation that mirrors a view and its annotations; normals then point the other way along x.
 
-    turned: mean and deviation of the normals' first channel, which is stored as 127.5 (1 + x).
+    ``turned`` holds mean and deviation of the normals' first channel, which is stored as 127.5 (1 + x).
     """
 
     turned: tuple[float, float]
@@ -69,7 +69,7 @@ class Mirror:
 
 
 def load(settings: Mapping[str, Any], root: Path) -> Data:
-    """All seven tasks on the buildings of the tiny split; a building is never split apart."""
+    """Load all seven tasks on the buildings of the tiny split; a building is never split apart."""
     side = settings["side"]
     names = taskonomy.buildings(root)
     views = {split: taskonomy.views(root, found) for split, found in names.items()}
@@ -86,14 +86,14 @@ def load(settings: Mapping[str, Any], root: Path) -> Data:
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """A shared ResNet-26 and decoder layers, the rest of a decoder a task."""
+    """Build a shared ResNet-26 and decoder layers, and the rest of a decoder per task."""
     encoder, heads = dense([t.outputs for t in data.tasks], settings["shared_decoder"], settings["width"])
     body = nn.Sequential(Standardise(*IMAGENET), encoder)
     return MultiHead(body, {t.name: head for t, head in zip(data.tasks, heads, strict=True)})
 
 
 def missing(root: Path) -> str | None:
-    """The list, or the first folder, that is not there."""
+    """Name the list, or the first folder, that is missing."""
     folder = root / taskonomy.FOLDER
     wanted = [folder / taskonomy.LIST, folder / "rgb", *(folder / kind for kind in taskonomy.CHANNELS)]
     absent = next((p for p in wanted if not p.exists()), None)

@@ -1,11 +1,11 @@
 """Translation from English into two or more languages: the published pairs of Xin et al. (2022), and gettext's.
 
 From the paper (section 4.1, appendix A): pre-LN Transformer, 3 + 3 layers of 512, 2048 and 8 heads, a joint vocabulary
-of 64K pieces, label smoothing 0.1, dropout 0.1, Adam, 1,024 sentences a batch drawn at the weights' rates, 40,000 steps
-of linear warm-up, then eta / sqrt(step) with eta = 0.5: a largest learning rate of eta / 200. An epoch is the stretch
-between two evaluations, 5,000 steps; test at the best of them. Its parameter counts (table 2) are those of three tables
-of vectors, so they are not tied. Our choice, where it is silent: Adam's betas (0.9, 0.98), sentences of at most 128
-pieces, sinusoidal positions. The sizes of ``gettext`` are our own.
+of 64K pieces, label smoothing 0.1, dropout 0.1, Adam, 1,024 sentences per batch drawn at the weights' rates, 40,000
+steps of linear warm-up, then eta / sqrt(step) with eta = 0.5: a largest learning rate of eta / 200. An epoch is the
+stretch between two evaluations, 5,000 steps; the best of them is tested. Its parameter counts (table 2) are those of
+three tables of vectors, so they are not tied. Our choices, where it is silent: Adam's betas (0.9, 0.98), sentences of
+at most 128 pieces, sinusoidal positions. The sizes of ``gettext`` are our own.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from scalarize.workloads.models.transformer import Translator
 from scalarize.workloads.translation_tasks import translation
 
 FOLDER = "nmt"
-CHUNK = 100_000  # pairs that are numbered at a time
-LINES = 1_000_000  # of each side of a pair, evenly spaced, that a vocabulary is made of
+CHUNK = 100_000  # pairs that are encoded at a time
+LINES = 1_000_000  # evenly spaced lines of each side that the vocabulary is made of
 
 
 @functools.lru_cache(maxsize=2)
 def _read(
     folder: Path, languages: tuple[str, ...], pieces: int, length: int, stamp: int
 ) -> tuple[Subwords, dict[str, dict[str, Bitext]], dict[str, int]]:
-    """Vocabulary; language -> split -> sentences; pairs left out, too long. ``stamp`` changes with the files."""
+    """Return the vocabulary; language -> split -> sentences; pairs too long. ``stamp`` changes with the files."""
     subwords = cached(folder, _lines(folder, languages), pieces, languages)
     sources: dict[str, dict[str, Bitext]] = {}
     left_out = {}
@@ -55,7 +55,7 @@ def _read(
 
 
 def _lines(folder: Path, languages: Sequence[str]) -> list[str]:
-    """What the vocabulary is made of: both sides of the training pairs, at most ``LINES`` of each, evenly spaced."""
+    """Return the text of the vocabulary: both sides of the training pairs, at most ``LINES`` of each, evenly spaced."""
     found = []
     for language in languages:
         place = parallel.folder_of(folder, language)
@@ -70,7 +70,7 @@ def _lines(folder: Path, languages: Sequence[str]) -> list[str]:
 def in_numbers(
     pairs: Iterator[tuple[str, str]], subwords: Subwords, symbol: int, names: tuple[str, ...], length: int
 ) -> tuple[Bitext, int]:
-    """The pairs as a source, and how many were longer than ``length`` and left out. Groups: the English sentence."""
+    """Return the pairs as a source, and the number of those longer than ``length``. Groups: the English sentence."""
     sources, targets, groups, count = array("i"), array("i"), array("q"), 0
     ends: tuple[list[int], list[int]] = [0], [0]
     while part := list(itertools.islice(pairs, CHUNK)):
@@ -88,9 +88,14 @@ def in_numbers(
 
 
 def load_from(folder: Path, languages: tuple[str, ...], settings: Mapping[str, Any]) -> Data:
-    """A task and a domain a language. settings: ``pieces`` of the vocabulary, ``length`` that longer pairs are left out
-    for, ``epoch`` sentences between evaluations, ``measured`` at most of a split's pairs (of the training split those
-    that it is read for: split ``seen``), ``smoothing``, ``beams`` of BLEU, 0 for none.
+    """Load one task and one domain per language.
+
+    Args:
+        folder: folder of the pairs.
+        languages: the target languages.
+        settings: ``pieces`` of the vocabulary; ``length``, beyond which pairs are left out; ``epoch``, sentences
+            between evaluations; ``measured``, at most so many pairs of a split are evaluated (of the training split as
+            the split ``seen``); ``smoothing``; ``beams`` of BLEU, 0 for none.
     """
     paths = [
         p for t in languages for s in parallel.SPLITS for p in parallel.files_of(parallel.folder_of(folder, t), t, s)
@@ -108,7 +113,7 @@ def load_from(folder: Path, languages: tuple[str, ...], settings: Mapping[str, A
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """A Transformer for all languages. ``depth`` multiplies ``layers``, which are those of encoder and decoder each."""
+    """Build a Transformer for all languages. ``depth`` multiplies ``layers``, those of encoder and decoder each."""
     chosen = {key: settings[key] for key in ("width", "hidden", "heads", "dropout", "tied")}
     return Translator(data.info["vocabulary"], layers=settings["layers"] * settings["depth"], **chosen)
 

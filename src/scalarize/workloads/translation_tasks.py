@@ -1,4 +1,4 @@
-"""Translation into one language as a task: smoothed cross-entropy a token; perplexity's log, token error and BLEU."""
+"""Translation into one language as a task: smoothed cross-entropy per token; log perplexity, token error and BLEU."""
 
 from __future__ import annotations
 
@@ -16,11 +16,18 @@ from scalarize.workloads.models import decoding
 
 
 def translation(language: str, subwords: Subwords, smoothing: float, beams: int, limit: int) -> Task:
-    """Pieces (B, T) to come, PAD where there is none; :class:`~scalarize.workloads.models.transformer.TokenScores`.
+    """Make the task; predictions are :class:`~scalarize.workloads.models.transformer.TokenScores`.
 
-    The loss is the mean over tokens, in nats, of cross-entropy with label ``smoothing`` (Szegedy et al. 2016). Metrics:
-    cross-entropy without smoothing, the share of tokens that are not the likeliest, and BLEU by beam search, which is
-    taken once, at the end; beams = 0 leaves it out. limit: of a translation's pieces.
+    The loss is the mean over tokens, in nats, of cross-entropy with label ``smoothing`` (Szegedy et al. 2016). Metrics
+    are the cross-entropy without smoothing, the share of tokens that are not the likeliest, and BLEU by beam search,
+    which is computed once, at the end. Targets are the pieces (B, T) to predict, then PAD.
+
+    Args:
+        language: the target language.
+        subwords: its vocabulary.
+        smoothing: label smoothing.
+        beams: beams of the search for BLEU; 0 leaves it out.
+        limit: pieces of a translation at most.
     """
     size = len(subwords)
 
@@ -51,7 +58,7 @@ def translation(language: str, subwords: Subwords, smoothing: float, beams: int,
 
 
 def tokens(target: Tensor) -> Tensor:
-    """How many tokens (B, T) holds."""
+    """Count the tokens of ``target`` (B, T)."""
     return (target != PAD).sum()
 
 
@@ -79,7 +86,7 @@ class TokenError(CrossEntropy):
 class Bleu:
     """BLEU in points, 0 to 100, of whole texts (Papineni et al. 2002), as sacreBLEU counts it (Post 2018).
 
-    Translations by beam search. Chinese is cut into characters, other languages as mteval-v13a does.
+    Translations are by beam search. Chinese is split into characters, other languages as by mteval-v13a.
     """
 
     def __init__(self, language: str, subwords: Subwords, beams: int, limit: int) -> None:
@@ -95,7 +102,7 @@ class Bleu:
         self.wanted += self.subwords.decode([[n for n in row if n not in (PAD, END)] for row in target.tolist()])
 
     def compute(self) -> float:
-        """NaN where nothing was translated."""
+        """Return BLEU; NaN if nothing was translated."""
         try:
             import sacrebleu
         except ImportError:

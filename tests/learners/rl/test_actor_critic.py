@@ -15,7 +15,7 @@ from fake_environments import TASKS, Broken, Points, learner
 from scalarize import methods
 from scalarize.learners.rl.environments import play
 from scalarize.learners.supervised import Learner
-from scalarize.runs import train as training
+from scalarize.runs.train import _validate
 from scalarize.utils import files
 from scalarize.utils.errors import DivergedError, RequestError, RunError
 
@@ -198,10 +198,10 @@ def test_train_policy_and_replay_from_the_command_line(command: Any, tmp_path: P
 def test_a_run_that_is_cut_off_ends_as_if_it_were_not(
     command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("scalarize.runs.train.CHECKPOINT_SECONDS", 0.0)
     words = ("train", "points", "--method", "pcgrad", "--epochs", 3, *WORDS)
     assert command(*words, "--out", "whole", "--json").status == 0
-    original, calls = training._validate, []
+    original, calls = _validate, []
 
     def cut(*arguments: Any) -> Any:
         calls.append(1)
@@ -209,9 +209,9 @@ def test_a_run_that_is_cut_off_ends_as_if_it_were_not(
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(training, "_validate", cut)
+    monkeypatch.setattr("scalarize.runs.train._validate", cut)
     assert command(*words, "--out", "cut").status == 1
-    monkeypatch.setattr(training, "_validate", original)
+    monkeypatch.setattr("scalarize.runs.train._validate", original)
     assert command(*words, "--out", "cut", "--resume", "--json").status == 0
     assert (tmp_path / "whole/records.jsonl").read_bytes() == (tmp_path / "cut/records.jsonl").read_bytes()
 

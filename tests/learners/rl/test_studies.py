@@ -13,7 +13,7 @@ from scalarize import workloads
 from scalarize.learners.rl.environments import Goals, played
 from scalarize.runs.request import WorkloadRequest
 from scalarize.studies import budget
-from scalarize.studies.execute import Context
+from scalarize.studies.context import Context
 from scalarize.studies.kurin2022 import reinforcement
 from scalarize.tasks.task import Data, Domain, Objective
 

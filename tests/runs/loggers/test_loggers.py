@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from scalarize.runs import directory as run_directory
 from scalarize.runs import loggers
+from scalarize.runs.directory import Records, observed
 from scalarize.runs.loggers import scalars
 from scalarize.utils.errors import RequestError
 
@@ -94,8 +94,8 @@ def test_a_place_that_fails_does_not_end_the_training(tmp_path: Path) -> None:
         raise OSError("no route to host\nand more")
 
     logger = loggers.Logger("wandb", no_network, lambda run: {}, said.append)
-    log = run_directory.Records(tmp_path)
-    with run_directory.observed(logger):
+    log = Records(tmp_path)
+    with observed(logger):
         log.append([ROW])
         log.append([ROW])
     log.append([ROW])

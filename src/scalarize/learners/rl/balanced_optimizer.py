@@ -19,7 +19,9 @@ class BalancedOptimizer:
     def __init__(self, module: nn.Module, method: Method, recipe: Recipe, tasks: Sequence[str], decay: float) -> None:
         self.parameters = list(module.parameters())
         self.recipe, self.tasks = recipe, tuple(tasks)
-        self.balancer = Balancer(method, self.parameters, on_nonfinite=recipe.on_nonfinite, tasks=tasks)
+        self.balancer = Balancer(
+            method, self.parameters, on_nonfinite=recipe.on_nonfinite, tasks=tasks, learned="yours"
+        )
         chosen = recipe.optimizer.model_copy(update={"weight_decay": decay})
         self.optimizer = make_optimizer(chosen, self.parameters, self.balancer.parameters())
 

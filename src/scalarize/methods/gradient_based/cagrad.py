@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.base import Method
 from scalarize.methods.checks import counted, flag, in_range, no_failures, one_choice
+from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.gram import Array, Gram, as_weights
 from scalarize.methods.registry import register
 from scalarize.methods.solvers import min_norm, nonnegative_qp

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.base import Method
 from scalarize.methods.checks import in_range
+from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.gram import Array, as_weights
 from scalarize.methods.registry import register
 from scalarize.weights import simplex

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from scalarize.methods.bargaining import bargain
-from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.bargaining import bargain_or_shortest
+from scalarize.methods.base import Method
 from scalarize.methods.checks import counted, flag, in_range, no_failures
-from scalarize.methods.gram import Gram, as_weights
+from scalarize.methods.evidence import Evidence, Needs, State
+from scalarize.methods.gram import as_weights
 from scalarize.methods.registry import register
-from scalarize.methods.solvers import min_norm
 
 
 @register
@@ -30,8 +30,8 @@ class FairGrad(Method):
 
     Raises: RequestError for an alpha that is not above 0; RunError where the Gramian is not finite.
 
-    Our choice: there is no solution where a gradient is zero or the point is Pareto-stationary: that is counted, and
-    the direction is MGDA's, the shortest vector in the hull of the gradients.
+    Our choice: there is no solution if a gradient is zero or the point is Pareto-stationary (in float64, to an angle
+    of 179.9999 degrees): that is counted, and the direction is MGDA's, the shortest vector in the gradients' hull.
     """
 
     name = "fairgrad"
@@ -54,8 +54,6 @@ class FairGrad(Method):
 
     def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
         assert evidence.gramian is not None
-        gram = Gram.of(evidence.gramian)
-        solution = bargain(gram, 1.0 / self.alpha)
-        weights = min_norm(gram)[0] if solution is None else solution
+        weights, gram, solved = bargain_or_shortest(evidence, 1.0 / self.alpha)
         weights = weights * gram.n_tasks if self.times_tasks else weights
-        return as_weights(weights, evidence.gramian), counted(state, solution is not None)
+        return as_weights(weights, evidence.gramian), counted(state, solved)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.base import Method
 from scalarize.methods.checks import in_range
+from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.registry import register
 
 

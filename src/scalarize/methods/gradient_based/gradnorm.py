@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.base import Method
 from scalarize.methods.checks import in_range, losses_of, one_choice
+from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.registry import register
+from scalarize.utils.errors import RequestError
+
+# form -> the state entry that descends
+ENTRIES = {"positive": "log_weights", "free": "weights", "softmax": "logits"}
 
 
 @register
@@ -19,10 +25,17 @@ class GradNorm(Method):
     equations 1 and 2, algorithm 1); n are the gradients' norms, r the relative inverse training rates ``(L_t / L_t(0))
     / mean(...)``, and the target is held constant.
 
-    alpha: 1.5 (the paper's NYU-v2 runs; 2 in one implementation); lr: 0.025, >= 0, plain gradient descent. form:
-    ``"free"`` weights, scaled to sum T after each step (the paper), or ``"softmax"``, ``w = T softmax(logits)`` (used
-    too where the state is given ``logits`` by hand). floor: the least weight after a step of the free form, in [0, 1],
-    or None, the default.
+    alpha: 1.5 (the paper's NYU-v2 runs; 2 in one implementation); lr: 0.025, >= 0, plain gradient descent. form: what
+    descends, and how the sum stays T:
+
+    - ``"positive"`` (default): ``log w``, on the objective over ``mean(w n)``, so that one step changes a weight by a
+      factor of at most ``exp(2 lr T)`` whatever the losses' units; no weight ever reaches 0;
+    - ``"free"``: w itself, scaled to sum T after each step, as the paper writes it;
+    - ``"softmax"``: the logits of ``w = T softmax(logits)``, as in other code.
+
+    A state that is given ``weights`` or ``logits`` by hand (or from an older checkpoint) goes on in their form. floor:
+    the least weight after a step of the free or the positive form, before they are scaled to sum T, in [0, 1], or None,
+    the default.
 
     The step uses the weights as they are and updates them for the next. Norms are those of the gradients given: the
     paper takes them on the last shared layer, which is the balancer's ``evidence_from``, other code on all shared
@@ -30,12 +43,15 @@ class GradNorm(Method):
 
     Cost: T backwards (to the last shared layer only, with ``evidence_from``) and T x P numbers of what they reach.
 
-    Fails: the paper's rule lets weights turn negative where gradients are large against 1/lr (set ``floor`` or
-    ``"softmax"``); L(0) is one batch, so an unlucky first loss biases the whole run.
+    Fails: L(0) is one batch, so an unlucky first loss biases the whole run; with ``"free"`` weights turn negative if
+    gradients are large against 1/lr, and that task's loss is then climbed.
 
-    Raises: RequestError for a negative lr, another form, a floor outside [0, 1], or without losses.
+    Raises: RequestError for a negative lr, another form, a floor outside [0, 1] or beside ``"softmax"``, or without
+    losses.
 
-    Our choice: lr = 0.025; a sum of weights of exactly 0 leaves them as they were.
+    Our choice: lr = 0.025. The positive form: the paper means weights of losses that add up to T, and its rule keeps
+    them above 0 only if lr times the norms is small; public code that meets larger ones trains the logarithm, too. A
+    sum of free weights of exactly 0 leaves them as they were.
     """
 
     name = "gradnorm"
@@ -43,25 +59,27 @@ class GradNorm(Method):
     needs = Needs.GRAMIAN
     heads = "weighted"
     paper = "Chen et al. 2018"
-    task_axes = {"weights": 1, "logits": 1, "initial_losses": 1}
+    task_axes = {"weights": 1, "logits": 1, "log_weights": 1, "initial_losses": 1}
     alpha: float = 1.5
     lr: float = 0.025
-    form: str = "free"
+    form: str = "positive"
     floor: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         in_range(self, "lr", 0.0)
-        one_choice(self, "form", ("free", "softmax"))
+        one_choice(self, "form", tuple(ENTRIES))
         if self.floor is not None:
             in_range(self, "floor", 0.0, 1.0)
+            if self.form == "softmax":
+                raise RequestError("gradnorm: floor= is for the positive and the free form")
 
     def init(self, n_tasks: int) -> State:
-        """weights or logits (T,); initial_losses (T,), NaN until seen."""
-        unknown = torch.full((n_tasks,), float("nan"), dtype=torch.float64)
-        if self.form == "softmax" or "logits" in self.state:
-            return {"logits": torch.zeros(n_tasks, dtype=torch.float64), "initial_losses": unknown}
-        return {"weights": torch.ones(n_tasks, dtype=torch.float64), "initial_losses": unknown}
+        """weights, logits or log_weights (T,); initial_losses (T,), NaN until seen."""
+        given = [key for key in ("logits", "weights") if key in self.state]
+        entry = given[0] if given else ENTRIES[self.form]
+        start = torch.full((n_tasks,), float(entry == "weights"), dtype=torch.float64)
+        return {entry: start, "initial_losses": torch.full((n_tasks,), float("nan"), dtype=torch.float64)}
 
     def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
         assert evidence.gramian is not None
@@ -69,25 +87,26 @@ class GradNorm(Method):
         losses = losses_of(evidence, self).double()
         state = {key: value.to(norms) for key, value in state.items()}
         initial = torch.where(torch.isnan(state["initial_losses"]), losses, state["initial_losses"])
-        weights = self._weights(state)
+        weights = _weights(state)
         gradient = self._gradient(weights, norms, losses, initial)
-        after = {**state, "initial_losses": initial}
-        if "logits" in state:
-            # d w_k / d logit_j = w_k (1[k = j] - w_j / T)
-            pull = weights * (gradient - (weights * gradient).mean())
-            after["logits"] = state["logits"] - self.lr * pull
-        else:
+        after = {**state, "initial_losses": initial, **self._descend(weights, gradient, norms, state)}
+        return weights.to(evidence.gramian), after
+
+    def _descend(self, weights: Tensor, gradient: Tensor, norms: Tensor, state: State) -> State:
+        """What descended, after one step along ``gradient`` (T,), the objective's by the weights."""
+        if "weights" in state:
             moved = weights - self.lr * gradient
             moved = moved if self.floor is None else moved.clamp(min=self.floor)
             # A sum of 0 cannot be scaled to T: the weights stay as they were.
             total = moved.sum()
-            after["weights"] = moved * moved.numel() / total if bool(total != 0) else weights
-        return weights.to(evidence.gramian), after
-
-    def _weights(self, state: State) -> Tensor:
+            return {"weights": moved * moved.numel() / total if bool(total != 0) else weights}
+        # d w_k / d logit_j = w_k (1[k = j] - w_j / T)
+        pull = weights * (gradient - (weights * gradient).mean())
         if "logits" in state:
-            return state["logits"].numel() * torch.softmax(state["logits"], dim=0)
-        return state["weights"]
+            return {"logits": state["logits"] - self.lr * pull}
+        size = (weights * norms).mean()
+        moved = _sum_of_all(state["log_weights"] - self.lr * pull / torch.where(size > 0, size, torch.ones_like(size)))
+        return {"log_weights": moved if not self.floor else _sum_of_all(moved.clamp(min=math.log(self.floor)))}
 
     def _gradient(self, weights: Tensor, norms: Tensor, losses: Tensor, initial: Tensor) -> Tensor:
         """The derivative (T,) of equation 2 by the weights."""
@@ -97,3 +116,16 @@ class GradNorm(Method):
         rate = progress / average if bool(average > 0) else torch.ones_like(progress)
         target = weighted.mean() * rate.clamp(min=0) ** self.alpha
         return torch.sign(weighted - target) * norms
+
+
+def _sum_of_all(logs: Tensor) -> Tensor:
+    """Logarithms of weights (T,), moved so that the weights' sum is T."""
+    return torch.log_softmax(logs, dim=0) + math.log(len(logs))
+
+
+def _weights(state: State) -> Tensor:
+    """The weights (T,) that a state holds, in any form."""
+    if "weights" in state:
+        return state["weights"]
+    logits = state["logits"] if "logits" in state else state["log_weights"]
+    return logits.numel() * torch.softmax(logits, dim=0)

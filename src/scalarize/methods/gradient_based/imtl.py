@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.base import Method
+from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.gradient_based.imtl_g import impartial_weights
 from scalarize.methods.gram import Gram, as_weights
 from scalarize.methods.registry import register

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.base import Method
+from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.gram import Array, Gram, as_weights
 from scalarize.methods.registry import register
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.base import Method
 from scalarize.methods.checks import counted, flag, losses_of, no_failures, one_choice
+from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.gram import Gram, as_weights
 from scalarize.methods.registry import register
 from scalarize.methods.solvers import min_norm

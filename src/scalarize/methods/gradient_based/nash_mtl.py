@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from scalarize.methods.bargaining import bargain
-from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.bargaining import bargain_or_shortest
+from scalarize.methods.base import Method
 from scalarize.methods.checks import counted, in_range, no_failures
-from scalarize.methods.gram import Gram, as_weights
+from scalarize.methods.evidence import Evidence, Needs, State
+from scalarize.methods.gram import as_weights
 from scalarize.methods.registry import register
-from scalarize.methods.solvers import min_norm
 
 
 @register
@@ -31,8 +31,8 @@ class NashMTL(Method):
 
     Raises: RequestError for a negative max_norm; RunError where the Gramian is not finite.
 
-    Our choice: there is no solution where a gradient is zero or the point is Pareto-stationary: that is counted, and
-    the direction is MGDA's, the shortest vector in the hull of the gradients.
+    Our choice: there is no solution if a gradient is zero or the point is Pareto-stationary (in float64, to an angle
+    of 179.9999 degrees): that is counted, and the direction is MGDA's, the shortest vector in the gradients' hull.
     """
 
     name = "nash-mtl"
@@ -54,11 +54,9 @@ class NashMTL(Method):
 
     def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
         assert evidence.gramian is not None
-        gram = Gram.of(evidence.gramian)
-        solution = bargain(gram, 1.0)
-        weights = min_norm(gram)[0] if solution is None else solution
+        weights, gram, solved = bargain_or_shortest(evidence, 1.0)
         if self.max_norm > 0:
             v = weights * gram.norms
             norm = float(np.sqrt(max(float(v @ gram.cosines @ v), 0.0)))
             weights = weights * min(1.0, self.max_norm / norm) if norm > 0 else weights
-        return as_weights(weights, evidence.gramian), counted(state, solution is not None)
+        return as_weights(weights, evidence.gramian), counted(state, solved)

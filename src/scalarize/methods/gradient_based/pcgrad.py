@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.base import Method
 from scalarize.methods.checks import flag, one_choice
+from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.gram import Array, Gram, as_weights
 from scalarize.methods.registry import register
 

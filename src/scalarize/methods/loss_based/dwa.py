@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.base import Method
 from scalarize.methods.checks import in_range, losses_of, one_choice
+from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.registry import register
 
 
@@ -47,6 +48,16 @@ class DWA(Method):
         in_range(self, "temperature", 0.0, open_low=True)
         in_range(self, "window", 0)
         one_choice(self, "reduction", ("sum", "mean"))
+
+    @property
+    def counts_epochs(self) -> bool:
+        """True unless a window takes their place."""
+        return self.window == 0
+
+    @property
+    def ignores_zero_losses(self) -> bool:
+        """True: a loss of 0 has no rate."""
+        return True
 
     def init(self, n_tasks: int) -> State:
         """sum and count (T,) of this period's losses; last and before (T,): means of the two before it, NaN at first;

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.base import Method
 from scalarize.methods.checks import in_range, losses_of
+from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.registry import register
 from scalarize.utils.errors import RunError
 
@@ -51,6 +52,11 @@ class FAMO(Method):
         super().__post_init__()
         in_range(self, "lr", 0.0)
         in_range(self, "decay", 0.0)
+
+    @property
+    def ignores_zero_losses(self) -> bool:
+        """True: a loss of 0 has no logarithm. With another ``min_loss`` it has one."""
+        return self.min_loss == 0
 
     def init(self, n_tasks: int) -> State:
         """logits (T,); mean and square (T,), Adam's moments, and its steps; before (T,): the losses of a step whose

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.base import Method
 from scalarize.methods.checks import losses_of, positive
+from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.registry import register
 
 
@@ -32,6 +33,11 @@ class GLS(Method):
     heads = "weighted"
     paper = "Chennupati et al. 2019"
     has_objective = True
+
+    @property
+    def ignores_zero_losses(self) -> bool:
+        """True: a loss of 0 has no logarithm."""
+        return True
 
     def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
         logs = torch.log(positive(losses_of(evidence, self), self))

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.base import Method
 from scalarize.methods.checks import in_range, losses_of, one_choice, positive
+from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.registry import register
 from scalarize.utils.errors import RequestError
 
@@ -58,6 +59,16 @@ class STCH(Method):
         in_range(self, "warmup", 0)
         if self.nadir is not None and not all(z > 0 for z in self.nadir):
             raise RequestError(f"stch: the nadir's entries must be > 0, got {list(self.nadir)}")
+
+    @property
+    def counts_epochs(self) -> bool:
+        """True if a warm-up is to make the nadir."""
+        return self.form == "mtl" and self.nadir is None
+
+    @property
+    def ignores_zero_losses(self) -> bool:
+        """True for the form that takes logarithms."""
+        return self.form == "mtl"
 
     def init(self, n_tasks: int) -> State:
         """ideal (T,); or nadir (T,), NaN while unknown, with the sum and count (T,) of the epoch that makes it."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.base import Method
 from scalarize.methods.checks import in_range, losses_of, one_choice
+from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.registry import register
 
 FORMS = ("logvar", "sigma", "liebel", "logvar-unit")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.base import Method
 from scalarize.methods.checks import in_range, losses_of, positive
+from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.registry import register
 
 
@@ -39,6 +40,11 @@ class UWSO(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         in_range(self, "temperature", 0.0, open_low=True)
+
+    @property
+    def ignores_zero_losses(self) -> bool:
+        """True: a loss of 0 has no inverse."""
+        return True
 
     def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
         losses = losses_of(evidence, self)

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scalarize.methods.base import Evidence, Method, Needs, State
+from scalarize.methods.base import Method
+from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.registry import register
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
@@ -28,7 +29,8 @@ class PolicyReplay(Method):
     Fails: a schedule found by a population was good for models that were cloned from each other: retrained from
     scratch, its last or mean weights can be better (``scalarize retrain --history``).
 
-    Raises: RequestError for a file that is no policy, or another number of tasks.
+    Raises: RequestError for a file that is no policy, or another number of tasks; at the first step, if the weights
+    change over epochs and nobody counts them.
     """
 
     name = "policy"
@@ -39,6 +41,7 @@ class PolicyReplay(Method):
     requires = ("policy",)
     task_axes = {"weights": 1}
     permutation_equivariant = False
+    epoch_window = None  # a schedule with epochs of a made-up length would be another schedule
     policy: Policy | str | Path = ""
 
     def __post_init__(self) -> None:
@@ -48,6 +51,11 @@ class PolicyReplay(Method):
     @property
     def hyper(self) -> dict[str, Any]:
         return {"policy": self._policy.to_dict()}
+
+    @property
+    def counts_epochs(self) -> bool:
+        """True if the weights change."""
+        return len(self._policy.segments) > 1
 
     def init(self, n_tasks: int) -> State:
         """weights (T, S): one column a segment, scale included; starts (S,): the epoch each begins at."""

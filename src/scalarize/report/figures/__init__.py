@@ -1,1 +1,1 @@
-"""Which figures show what: functions from records and tables to charts; nothing is drawn here."""
+"""Figures: functions from records and tables to charts. Nothing is drawn here."""

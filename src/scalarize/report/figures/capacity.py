@@ -17,7 +17,7 @@ MARKS = (
 
 
 def gains(table: StudyTable) -> list[Chart]:
-    """The best weight, and the gains at it, by pair and size (Royer et al. 2023, figure 2)."""
+    """Show the best weight, and the gains at it, by pair and size (Royer et al. 2023, figure 2)."""
     frame = table.frame.assign(pair=table.frame["pair"].str.replace("|", " + ", regex=False))
     frame = frame.sort_values("parameters", kind="stable")
     titles = {
@@ -34,7 +34,9 @@ def gains(table: StudyTable) -> list[Chart]:
 
 
 def trade_off(table: StudyTable, apart: bool) -> list[Chart]:
-    """Scores of two tasks over the weight, sizes in one figure or each in its own (figures 3, B and C there)."""
+    """Show the scores of two tasks over the weight, all sizes in one figure or each in its own (figures 3, B and C
+    there).
+    """
     found = []
     for pair, own in table.frame.groupby("pair", sort=False):
         first, second = str(pair).split("|")
@@ -75,13 +77,13 @@ def _alone(sizes: list[pd.DataFrame]) -> Series:
 
 
 def agreement(table: StudyTable) -> list[Chart]:
-    """How alike two sizes order the weights."""
+    """Show the agreement of two sizes on the order of the weights."""
     title = f"Rank correlation of weights between sizes, {settings_in_title(table)}"
     return [matrix(table.frame, "correlation", title, "size of the model", gains=True, note=table.note)]
 
 
 def discrepancy(table: StudyTable) -> list[Chart]:
-    """Gains on training data against gains on test data, a point a seed (figure D there)."""
+    """Show gains on training data against gains on test data, one point per seed (figure D there)."""
     series = [
         Series(str(size), (own["train_gain_average"]).tolist(), own["gain_average"].tolist())
         for size, own in table.frame.groupby("size", sort=False)

@@ -1,4 +1,4 @@
-"""Parts of several figures: what a title says of its table, and one value a row with its interval."""
+"""Parts that several figures share: titles, and one value per row with its interval."""
 
 from __future__ import annotations
 
@@ -11,8 +11,18 @@ from scalarize.report.charts import Chart, Series
 def single_intervals(
     table: StudyTable, frame: pd.DataFrame, name: str, value: str, low: str, high: str, label: str, said: str
 ) -> Chart:
-    """Columns of ``frame``: name of the row, its value, the interval's ends. label: of the axis; said: what the alt
-    text begins with."""
+    """Show one value per row with its interval.
+
+    Args:
+        table: the table.
+        frame: its rows.
+        name: column with the names of the rows.
+        value: column with the values.
+        low: column with the lower ends.
+        high: column with the upper ends.
+        label: label of the axis.
+        said: beginning of the alt text.
+    """
     series = tuple(
         Series(str(r[name]), [r[value]], [k], x_low=[r[low]], x_high=[r[high]])
         for k, (_, r) in enumerate(frame.iterrows())
@@ -30,7 +40,7 @@ def single_intervals(
 
 
 def settings_in_title(table: StudyTable) -> str:
-    """The workload, and what the title says besides the table's kind."""
+    """Return the part of the table's title after its kind: the workload and other settings."""
     inside = table.title.rpartition("(")[2].rstrip(")")
     sizes = table.title.partition(",")[2].partition("(")[0].strip()
     return f"{inside}, {sizes}" if sizes else inside

@@ -11,9 +11,11 @@ MOST_LINES = 14
 
 
 def course(table: StudyTable) -> list[Chart]:
-    """Conflicts and losses over epochs, a line a method and learning rate (Royer et al. 2023, figures 4 and E)."""
+    """Show conflicts and losses over epochs, one line per method and learning rate (Royer et al. 2023, figures 4 and
+    E).
+    """
     frame = table.frame
-    # One line a method and learning rate; sizes differ little, so they are a band.
+    # One line per method and learning rate; sizes differ little, so they are a band.
     found = []
     for value, label in (("share", "share of conflicting pairs"), ("loss", "training loss, mean over tasks")):
         series = []
@@ -38,7 +40,7 @@ def course(table: StudyTable) -> list[Chart]:
 
 
 def against(table: StudyTable) -> list[Chart]:
-    """The share of conflicts against the final score, a point a run."""
+    """Show the share of conflicts against the final score, one point per run."""
     series = [
         Series(f"{m}, learning rate {r:g}", own["score"].tolist(), own["share"].tolist())
         for (m, r), own in list(table.frame.groupby(["method", "rate"], sort=False))[:MOST_LINES]
@@ -57,7 +59,7 @@ def against(table: StudyTable) -> list[Chart]:
 
 
 def axes(table: StudyTable) -> list[Chart]:
-    """How far each axis changes the share of conflicts (figure 5a there)."""
+    """Show the change of the share of conflicts along each axis (figure 5a there)."""
     frame = table.frame.sort_values("variance x 1e4", ascending=False)
     columns = ("axis", "variance x 1e4", "low", "high")
     said = "Variance of the share of conflicts by axis, x 1e-4"
@@ -65,13 +67,13 @@ def axes(table: StudyTable) -> list[Chart]:
 
 
 def pairs(table: StudyTable) -> list[Chart]:
-    """The share of conflicts between two tasks or domains."""
+    """Show the share of conflicts between two tasks or domains."""
     title = f"Share of conflicts by pair, {settings_in_title(table)}"
     return [matrix(table.frame, "share", title, "task or domain", note=table.note)]
 
 
 def layers(table: StudyTable) -> list[Chart]:
-    """The share of conflicts in single layers, by size."""
+    """Show the share of conflicts in single layers, by size."""
     frame = table.frame.assign(
         setting=[f"depth {d}, width {w:g}" for d, w in zip(table.frame["depth"], table.frame["width"], strict=True)]
     )

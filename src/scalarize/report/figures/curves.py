@@ -12,7 +12,7 @@ from scalarize.report.charts import Chart, Series
 
 
 def learning_curves(runs: Mapping[str, Sequence[Run]]) -> list[Chart]:
-    """Validation metric and training loss per epoch, averaged over tasks: a line a method, its runs as a band."""
+    """Show validation metric and training loss per epoch, averaged over tasks: a line and a band per method."""
     validation = _bands(
         runs,
         curves.metric,
@@ -52,7 +52,10 @@ def _bands(
 
 
 def stacked_weights(weights: pd.DataFrame, title: str, note: str = "") -> Chart:
-    """Weights over epochs as stacked areas (Royer et al. 2023, figure F). weights: epoch x task, any positive scale."""
+    """Show weights over epochs as stacked areas (Royer et al. 2023, figure F).
+
+    ``weights`` is epoch x task, of any positive scale.
+    """
     part = curves.shares(weights)
     series = tuple(Series(str(t), part.index.tolist(), part[t].tolist()) for t in part.columns)
     first, last = part.iloc[0], part.iloc[-1]
@@ -70,13 +73,13 @@ def stacked_weights(weights: pd.DataFrame, title: str, note: str = "") -> Chart:
 
 
 def search_policy(search: Search, name: str) -> Chart:
-    """The policy that a search found, as stacked weights."""
+    """Show the policy that a search found, as stacked weights."""
     note = "Weights of the best member, traced back through its ancestors; each holds until the next exploration."
     return stacked_weights(curves.policy_weights(search.policy), f"Policy of {name}", note)
 
 
 def method_weights(method: str, run: Run) -> Chart | None:
-    """The weights that a method implied in one run; None where it recorded none or has one task only."""
+    """Show the weights that a method implied in one run; None if it recorded none or has one task only."""
     weights = curves.weights(run)
     if weights.shape[1] < 2:
         return None
@@ -88,7 +91,7 @@ def method_weights(method: str, run: Run) -> Chart | None:
 
 
 def search_progress(searches: Mapping[str, Search]) -> Chart:
-    """Scores of a population over epochs: best, median and worst member a generation."""
+    """Show the scores of a population over epochs: best, median and worst member of each generation."""
     series, said = [], []
     for name, search in searches.items():
         table = curves.generations(search.lineage).dropna()

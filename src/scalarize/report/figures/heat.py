@@ -23,10 +23,20 @@ def heat_map(
     note: str = "",
     y_label: str = "",
 ) -> Chart:
-    """A number for each row and column (NaN: not measured). gains: 0 is the middle of a scale of two colours.
+    """Show a number for each row and column.
 
-    Capacity heat maps (Royer et al. 2023, figures 2 and B) have widths as columns and depths as rows. Raises
-    RequestError where ``cells`` is no table of rows x columns.
+    Heat maps of capacity (Royer et al. 2023, figures 2 and B) have widths as columns and depths as rows. Raises
+    RequestError if ``cells`` is not rows x columns.
+
+    Args:
+        title: title of the figure.
+        rows: names of the rows.
+        columns: names of the columns.
+        cells: the numbers, rows x columns; NaN: not measured.
+        x_label: label of the x axis.
+        gains: True if 0 is the middle of a scale of two colours.
+        note: text below the figure.
+        y_label: label of the y axis.
     """
     table = np.asarray(cells, dtype=np.float64)
     if table.shape != (len(rows), len(columns)) or not table.size:
@@ -54,8 +64,9 @@ def heat_map(
 def heat_of(
     frame: pd.DataFrame, rows: str, columns: str, value: str, title: str, labels: tuple[str, str], **more: Any
 ) -> Chart:
-    """A heat map of the column ``value``, in order of appearance; cells without a row are empty. labels: of the x and
-    the y axis; more: as :func:`heat_map`.
+    """Show the column ``value`` as a heat map, in order of appearance; cells without a row are empty.
+
+    ``labels`` are those of the x and the y axis; further arguments are those of :func:`heat_map`.
     """
     row_names, column_names = (list(dict.fromkeys(frame[k])) for k in (rows, columns))
     table = frame.groupby([rows, columns])[value].mean()
@@ -65,7 +76,9 @@ def heat_of(
 
 
 def matrix(frame: pd.DataFrame, value: str, title: str, label: str, **more: Any) -> Chart:
-    """``value`` for each pair (a, b) of ``frame``, mirrored; the diagonal is empty. label: what a and b are."""
+    """Show ``value`` for each pair (a, b) of ``frame``, mirrored, with an empty diagonal. ``label`` says what a and b
+    are.
+    """
     mirrored = pd.concat([frame, frame.rename(columns={"a": "b", "b": "a"})], ignore_index=True)
     names = list(dict.fromkeys([*frame["a"], *frame["b"]]))
     mirrored = mirrored.assign(

@@ -16,7 +16,9 @@ def _name(row: object, kind: object, several: bool) -> str:
 
 
 def bands(table: StudyTable) -> list[Chart]:
-    """A line a row and kind over epochs, its interval as a band; kinds other than the first are further colours."""
+    """Show one line per row and kind over epochs, its interval as a band; kinds other than the first are further
+    colours.
+    """
     several = table.frame["kind"].nunique() > 1
     series = []
     for (row, kind), own in table.frame.groupby(["row", "kind"], sort=False):
@@ -40,7 +42,7 @@ def bands(table: StudyTable) -> list[Chart]:
 
 
 def ratios(table: StudyTable) -> list[Chart]:
-    """Time of each row's step over plain training's, quartiles as bars."""
+    """Show the time of each row's step relative to plain training's, quartiles as bars."""
     frame = table.frame.sort_values("to_bare", kind="stable")
     columns = ("method", "to_bare", "to_bare_low", "to_bare_high")
     said = "Time of a step over plain training"
@@ -48,7 +50,7 @@ def ratios(table: StudyTable) -> list[Chart]:
 
 
 def _grouped(table: StudyTable, frame: pd.DataFrame, title: str, label: str) -> Chart:
-    """Intervals by row, one colour a kind, side by side."""
+    """Show intervals by row, one colour per kind, side by side."""
     rows = list(dict.fromkeys(frame["row"]))
     kinds = list(dict.fromkeys(frame["kind"]))
     series = []
@@ -70,12 +72,12 @@ def _grouped(table: StudyTable, frame: pd.DataFrame, title: str, label: str) -> 
 
 
 def contrast(table: StudyTable) -> list[Chart]:
-    """Each row's value, a colour a kind."""
+    """Show each row's value, one colour per kind."""
     return [_grouped(table, table.frame, table.title, table.title.partition(" (")[0].lower())]
 
 
 def onset(table: StudyTable) -> list[Chart]:
-    """Epoch of the best validation score, and how far validation falls after it."""
+    """Show the epoch of the best validation score, and the fall of validation after it."""
     head, _, where = table.title.removesuffix(")").rpartition(" (")
     metric = head.partition(", ")[2]  # empty for the average
     labels = {
@@ -89,7 +91,7 @@ def onset(table: StudyTable) -> list[Chart]:
 
 
 def plane(table: StudyTable) -> list[Chart]:
-    """Models in the plane of two metrics, a colour a row, and the front of all of them as a line."""
+    """Show models in the plane of two metrics, one colour per row, and the front of all of them as a line."""
     frame = table.frame
     name = {"x_label": "x", "y_label": "y"} | {k: str(frame[k].iloc[0]) for k in ("x_label", "y_label")}
     front = frame[frame["front"]].sort_values("x")
@@ -115,7 +117,7 @@ def plane(table: StudyTable) -> list[Chart]:
 
 
 def averages(table: StudyTable) -> list[Chart]:
-    """Validation against test error, a point a model."""
+    """Show validation against test error, one point per model."""
     frame = table.frame.dropna(subset=["validation", "test"])
     series = tuple(
         Series(str(row), own["validation"].tolist(), own["test"].tolist())
@@ -135,7 +137,7 @@ def averages(table: StudyTable) -> list[Chart]:
 
 
 def by_rate(table: StudyTable) -> list[Chart]:
-    """Test error over the learning rate, a line a row."""
+    """Show test error over the learning rate, one line per row."""
     series = tuple(
         Series(str(row), own["rate"].tolist(), own["test"].tolist(), joined=True)
         for row, own in table.frame.sort_values("rate").groupby("row", sort=False)
@@ -155,7 +157,7 @@ def by_rate(table: StudyTable) -> list[Chart]:
 
 
 def update_times(table: StudyTable) -> list[Chart]:
-    """Seconds of each row's updates, quartiles as bars."""
+    """Show the seconds of each row's updates, quartiles as bars."""
     frame = table.frame.sort_values("seconds", kind="stable")
     said = "Seconds for 10,000 updates"
     return [single_intervals(table, frame, "method", "seconds", "low", "high", "seconds for 10,000 updates", said)]

@@ -15,18 +15,18 @@ Row = Mapping[str, Any]
 
 
 def scale_of(rows: Sequence[Row]) -> float:
-    """100 where every mean of ``rows`` lies in [0, 1] (shown in points, as in the papers), else 1."""
+    """Return 100 if every mean of ``rows`` lies in [0, 1] (shown in points, as in the papers), else 1."""
     means = [cell["mean"] for row in rows for cell in (row["average"], *row["tasks"].values())]
     return 100.0 if all(m is None or 0 <= m <= 1 for m in means) else 1.0
 
 
 def unit(scale: float) -> str:
-    """The axis label of a test metric."""
+    """Return the axis label of a test metric."""
     return "average test metric x 100" if scale == 100 else "average test metric"
 
 
 def intervals(rows: Sequence[Row], lower_is_better: bool = False) -> Chart:
-    """The average of each method with its 95 % interval, best on top."""
+    """Show the average of each method with its 95 % interval, best on top."""
     scale = scale_of(rows)
     known = [row for row in rows if row["average"]["mean"] is not None]
     sign = 1 if lower_is_better else -1
@@ -55,7 +55,7 @@ def intervals(rows: Sequence[Row], lower_is_better: bool = False) -> Chart:
 
 
 def cost_against_quality(rows: Sequence[Row]) -> Chart:
-    """Trainings that a row cost against its average."""
+    """Show the cost of each row in trainings against its average."""
     scale = scale_of(rows)
     known = [row for row in rows if row["average"]["mean"] is not None]
     places = side_by_side([float(row["trainings"]) for row in known], [-row["average"]["mean"] for row in known])
@@ -87,10 +87,15 @@ def cost_against_quality(rows: Sequence[Row]) -> Chart:
 
 
 def side_by_side(cost: Sequence[float], order: Sequence[float], near: float = 0.03) -> list[float]:
-    """How many places aside each point goes, so that points of about equal cost do not hide each other.
+    """Return the offsets of points, so that points of about equal cost do not hide each other.
 
-    cost (N,), positive; order (N,) sorts points of one cost from left to right. near: the share of the logarithmic axis
-    below which two costs count as equal. Each group keeps its middle.
+    Args:
+        cost: positive costs (N,).
+        order: keys (N,) that sort points of equal cost from left to right.
+        near: share of the logarithmic axis below which two costs count as equal.
+
+    Returns:
+        Offsets (N,) in marker widths; each group keeps its middle.
 
     >>> side_by_side([3.0, 3.0, 90.0, 3.0], [2, 1, 0, 3])
     [0.0, -1.0, 0.0, 1.0]
@@ -119,10 +124,16 @@ def trade_off(
     reference: tuple[float, float] | None = None,
     joined: bool = False,
 ) -> Chart:
-    """Metric of one task against the other, a point a run; the front of all runs, and its hypervolume.
+    """Show the metric of one task against the other, one point per run, the front of all runs and its hypervolume.
 
-    points: method -> (first, second) of each run; sizes: marker areas (model sizes, say); reference: the fixed worst
-    corner of the hypervolume, by default the worst value of each task among all points (then comparable only here).
+    Args:
+        tasks: names of the two tasks.
+        points: method to (first, second) of each run.
+        lower_is_better: direction of the metrics.
+        sizes: marker areas, such as model sizes.
+        reference: the fixed worst corner of the hypervolume. Default: the worst value of each task among all points
+            (comparable within this figure only).
+        joined: True if points are connected in order.
     """
     maximise = [task not in lower_is_better for task in tasks]
     cloud = np.array([p for own in points.values() for p in own], dtype=np.float64).reshape(-1, 2)

@@ -13,7 +13,7 @@ from scalarize.report.figures.common import single_intervals
 
 
 def charts(table: StudyTable) -> list[Chart]:
-    """The figures of a table; none where its kind has none, or it is empty."""
+    """Return the figures of a table; none if its kind has none, or it is empty."""
     return DRAWN[table.kind](table) if table.kind in DRAWN and not table.frame.empty else []
 
 

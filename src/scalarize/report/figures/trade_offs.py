@@ -9,8 +9,10 @@ from scalarize.report.charts import Chart, Series
 
 
 def trade_off(table: StudyTable) -> list[Chart]:
-    """A series a row. ``line``: the models on their own row's front, which are joined for the row ``lined``, or for
-    every row where none is named.
+    """Show one series per row.
+
+    ``line`` marks the models on their own row's front, which are connected for the row ``lined``, or for every row if
+    none is named.
     """
     frame = table.frame
     first = frame["lined"].iloc[0]
@@ -45,7 +47,7 @@ def _series(name: str, own: pd.DataFrame, joined: bool) -> Series:
 
 
 def utility(table: StudyTable) -> list[Chart]:
-    """The utility of each row as the second task counts more; lower is better."""
+    """Show the utility of each row as the second task counts more; lower is better."""
     series = tuple(
         Series(str(row), own["u"].tolist(), own["test"].tolist(), joined=True)
         for row, own in table.frame.groupby("row", sort=False)

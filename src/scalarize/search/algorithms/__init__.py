@@ -1,1 +1,1 @@
-"""One small file an algorithm; a file placed here is found by the registry. Heavy imports are local to functions."""
+"""Search algorithms, one small file each; the registry finds a file that is placed here. Heavy imports are local."""

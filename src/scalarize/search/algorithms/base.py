@@ -1,8 +1,8 @@
-"""The ask/tell seam of a search. An algorithm never trains: it is told scores and answers with a generation.
+"""The ask/tell interface of a search. An algorithm never trains: it is told scores and answers with a generation.
 
-``ask()`` gives the next :class:`Generation` (or None at the end), ``tell(metrics, score)`` its results. The whole
-state is ``history``, the list of what was asked and told; the decision is the pure function ``propose(history)``.
-So a search is resumed by giving its history back, and the history is what ``lineage.jsonl`` holds.
+``ask()`` returns the next :class:`Generation` (or None at the end), ``tell(metrics, score)`` takes its results. The
+whole state is ``history``, the list of results so far; the decision is the pure function ``propose(history)``. So a
+search is resumed by giving its history back, and the history is the content of ``lineage.jsonl``.
 """
 
 from __future__ import annotations
@@ -24,12 +24,21 @@ NO_PARENT = -1
 
 @dataclass(frozen=True)
 class Generation:
-    """What M members do next; row i belongs to ``member[i]``.
+    """The next step of M members; row i belongs to ``member[i]``.
 
-    index: 0, 1, ...; until_epoch: every member trains to this epoch; member (M,): increasing; parent (M,): the
-    member of the generation before whose state it continues, itself or a donor, or NO_PARENT for a fresh model;
-    weights (M, T): simplex points in the order of the tasks; extras: recipe key to values (M,); keep: False where
-    no later generation continues from these members, so that their states need not be stored.
+    Args:
+        index: number of the generation, from 0.
+        until_epoch: epoch to which every member trains.
+        member: numbers of the members, int64 (M,), increasing.
+        parent: the member of the generation before whose state each one continues, int64 (M,): itself or a donor, or
+            NO_PARENT for a fresh model.
+        weights: simplex points (M, T), in the order of the tasks.
+        extras: recipe numbers (M,) by recipe key. Default: none.
+        keep: False if no later generation continues from these members, so that their states need not be stored.
+            Default True.
+
+    >>> Generation(0, 3, np.array([0]), np.array([NO_PARENT]), np.array([[0.5, 0.5]])).size
+    1
     """
 
     index: int
@@ -42,11 +51,11 @@ class Generation:
 
     @property
     def size(self) -> int:
-        """M."""
+        """The number of members M."""
         return int(self.member.size)
 
     def row_of(self, member: int) -> int:
-        """The row of ``member``. Raises RequestError where it is not in this generation."""
+        """Return the row of ``member``. Raises RequestError if it is not in this generation."""
         row = int(np.searchsorted(self.member, member))
         if row == self.size or self.member[row] != member:
             raise RequestError(f"generation {self.index} has no member {member}")
@@ -55,7 +64,7 @@ class Generation:
 
 @dataclass(frozen=True)
 class GenerationResult:
-    """A finished generation: metrics (M, T), higher is better, and score (M,); NaN where either is not finite."""
+    """A finished generation: metrics (M, T) and score (M,), higher is better; NaN if not finite."""
 
     generation: Generation
     metrics: Array
@@ -67,12 +76,22 @@ History = Sequence[GenerationResult]
 
 @dataclass(frozen=True)
 class Setting:
-    """What every algorithm is told beforehand.
+    """The settings that all algorithms share. Defaults are those of Royer et al. 2023, section 5.
 
-    epochs: of a full training; population: N, or the number of trainings for an algorithm without a population;
-    ready: epochs between decisions; quantile: the share Q that is replaced, in (0, 0.5]; seed; spread: of the
-    initial weights around the centre of ``space``. Defaults: Royer et al. 2023, section 5 (N 12, ready 3, Q 40 %).
-    Raises RequestError for anything outside of these.
+    Args:
+        space: the weights and recipe numbers that may be chosen.
+        epochs: epochs of a full training.
+        population: members N, or full trainings for an algorithm without a population. Default 12.
+        ready: epochs between decisions. Default 3.
+        quantile: share Q of the members that is replaced at a decision, in (0, 0.5]. Default 0.4.
+        seed: seed of all decisions and trainings, at least 0. Default 0.
+        spread: distribution of the initial weights around the centre of ``space``. Default: log-normal, width 0.7.
+
+    Raises:
+        RequestError: a value is out of range.
+
+    >>> Setting(Space(("a", "b")), epochs=8, population=12, quantile=0.25).exploited
+    3
     """
 
     space: Space
@@ -95,11 +114,11 @@ class Setting:
 
     @property
     def exploited(self) -> int:
-        """Members replaced a generation: round(Q N), at least 1, at most floor(N / 2)."""
+        """The number of members that are replaced at a decision: round(Q N), at least 1, at most floor(N / 2)."""
         return self.exploited_of(self.population)
 
     def exploited_of(self, members: int) -> int:
-        """As :attr:`exploited`, where ``members`` are compared."""
+        """Return :attr:`exploited` for a comparison of ``members`` members."""
         return min(max(round(self.quantile * members), 1), members // 2)
 
     @property
@@ -114,11 +133,24 @@ class Setting:
 
 @dataclass(eq=False, kw_only=True)
 class Algorithm:
-    """A way to search. Subclasses are dataclasses (fields: hyper-parameters), set ``name`` and ``paper``, and
-    implement ``propose`` and ``total_epochs``; registered by :func:`scalarize.search.algorithms.registry.register`.
+    """Base class of the search algorithms.
 
-    asynchronous: whether a member can go on before its whole generation is told (``proceed``).
-    judge: how metrics (M, T) become scores (M,), set by the driver: for algorithms that predict metrics."""
+    A subclass is a dataclass (its fields are its hyper-parameters), sets ``name`` and ``paper``, implements ``propose``
+    and ``total_epochs``, and is registered by :func:`scalarize.search.algorithms.registry.register`.
+
+    Attributes:
+        asynchronous: True if a member can go on before its whole generation is scored (``proceed``). Default False.
+        judge: function from metrics (M, T) to scores (M,), set by the driver, for algorithms that predict metrics.
+
+    >>> from scalarize.search.algorithms.registry import create
+    >>> algorithm = create("random", Setting(Space(("a", "b")), epochs=4, population=3))
+    >>> generation = algorithm.ask()
+    >>> generation.weights.shape
+    (3, 2)
+    >>> result = algorithm.tell(metrics=[[0.5, 0.5], [0.6, 0.5], [0.4, 0.7]], score=[0.5, 0.55, 0.55])
+    >>> algorithm.ask() is None
+    True
+    """
 
     name: ClassVar[str]
     paper: ClassVar[str]
@@ -130,37 +162,48 @@ class Algorithm:
     _asked: Generation | None = field(default=None, init=False, repr=False)
 
     def propose(self, history: History) -> Generation | None:
-        """The next generation after ``history``, or None at the end. Pure: equal histories, equal answers."""
+        """Return the next generation after ``history``, or None at the end. Pure: it depends on ``history`` alone."""
         raise NotImplementedError
 
-    def proceed(self, told: GenerationResult, member: int) -> Generation:
-        """What ``member`` does next, as a generation of one, where ``told`` holds those of its own generation that are
-        scored so far, itself among them. Pure; equal to its row of ``propose`` where all are."""
+    def proceed(self, result: GenerationResult, member: int) -> Generation:
+        """Return the next step of ``member``, a generation of one, without waiting for its whole generation.
+
+        ``result`` holds the members of its generation that are scored so far, itself among them. Pure; equal to the
+        member's row of ``propose`` if all members are scored.
+        """
         raise NotImplementedError
 
     @property
     def total_epochs(self) -> int:
-        """Epochs that all members train together in the whole search (progress, cost)."""
+        """The epochs that all members together train in the whole search."""
         raise NotImplementedError
 
     def notes(self, history: History) -> tuple[str, ...]:
-        """What should be known before the result is trusted: one line each; none by default."""
+        """Return doubts about the result, one line each. Default: none."""
         return ()
 
     def front(self, history: History) -> list[tuple[int, int]]:
-        """(generation, row) of the members whose policies are returned beside the best one; none by default."""
+        """Return (generation, row) of the members whose policies are returned beside the best one. Default: none."""
         return []
 
     def ask(self) -> Generation | None:
-        """The next generation, or None when the search is over. Asking again before ``tell`` changes nothing."""
+        """Return the next generation, or None when the search is over. Asking again before ``tell`` changes nothing."""
         if self._asked is None:
             self._asked = self.propose(self.history)
         return self._asked
 
     def tell(self, metrics: ArrayLike, score: ArrayLike) -> GenerationResult:
-        """The results of the generation last asked: metrics (M, T) and score (M,), in its order.
+        """Record the results of the generation that was asked for last.
 
-        Raises RequestError where nothing was asked or the shapes differ.
+        Args:
+            metrics: shape (M, T), in the order of the generation; higher is better.
+            score: shape (M,).
+
+        Returns:
+            The result that was added to ``history``, with NaN for all that is not finite.
+
+        Raises:
+            RequestError: the search is over, or the shapes differ from the generation's.
         """
         asked = self.ask()
         if asked is None:
@@ -178,12 +221,12 @@ class Algorithm:
         return self.history[-1]
 
     def restore(self, history: History, asked: Generation | None = None) -> None:
-        """Go on after ``history``; ``asked``: the generation that was decided next, if it was."""
+        """Continue after ``history``; ``asked`` is the generation that was decided next, if it was."""
         self.history, self._asked = list(history), asked
 
     @classmethod
     def hyper_names(cls) -> list[str]:
-        """What may be set beyond the setting."""
+        """Return the names of the hyper-parameters, beyond the setting."""
         return [f.name for f in fields(cls) if f.init and f.name not in ("setting", "history")]
 
     @property
@@ -193,7 +236,7 @@ class Algorithm:
 
 
 def ranking(score: ArrayLike, member: ArrayLike) -> Indices:
-    """Rows (M,) from best to worst: higher scores first, equal ones by member, non-finite ones last."""
+    """Return the rows (M,) from best to worst: higher scores first, equal ones by member, non-finite ones last."""
     s = np.asarray(score, dtype=np.float64)
     return np.lexsort((np.asarray(member), -np.where(np.isfinite(s), s, -np.inf)))
 
@@ -201,7 +244,7 @@ def ranking(score: ArrayLike, member: ArrayLike) -> Indices:
 def first_generation(
     setting: Setting, members: int, until_epoch: int, weights: Array, extras: Mapping[str, Array], keep: bool
 ) -> Generation:
-    """Generation 0: ``members`` fresh models."""
+    """Make generation 0, of ``members`` fresh models."""
     return Generation(
         0, until_epoch, np.arange(members), np.full(members, NO_PARENT, dtype=np.int64), weights, extras, keep
     )

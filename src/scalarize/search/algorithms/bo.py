@@ -17,11 +17,11 @@ from scalarize.utils.errors import RequestError
 @register
 @dataclass(eq=False, kw_only=True)
 class BayesianOptimisation(Algorithm):
-    """N full trainings with constant weights; a Gaussian process over log-ratio coordinates chooses where.
+    """N full trainings with constant weights, chosen by a Gaussian process over log-ratio coordinates.
 
-    The first third (at least 2) are the draws of random search with the same seed; then batches of ``batch``
-    trainings, each batch chosen one after another by an upper confidence bound with the ones before it counted as
-    under way (GP-BUCB, Desautels et al. 2014). ``beta`` 4 is two standard deviations (our choice, as is the third).
+    The first third (at least 2) are the draws of random search with the same seed; then follow batches of ``batch``
+    trainings, each batch chosen one after another by an upper confidence bound that counts the earlier ones as pending
+    (GP-BUCB, Desautels et al. 2014). ``beta`` 4 is two standard deviations (our choice, as is the third).
     """
 
     name = "bo"
@@ -44,7 +44,7 @@ class BayesianOptimisation(Algorithm):
 
     def propose(self, history: History) -> Generation | None:
         s = self.setting
-        done = sum(told.generation.size for told in history)
+        done = sum(result.generation.size for result in history)
         if done == s.population:
             return None
         first = min(s.population, max(2, s.population // 3))
@@ -57,11 +57,11 @@ class BayesianOptimisation(Algorithm):
         return Generation(len(history), s.epochs, member, fresh, weights, extras, keep=False)
 
     def decide(self, history: History, size: int) -> tuple[Array, Extras]:
-        """Weights (size, T) and extras (size,) to train next."""
+        """Return the weights (size, T) and extras (size,) to train next."""
         s, step = self.setting, len(history)
-        tried = np.concatenate([told.generation.weights for told in history])
-        numbers = {key: np.concatenate([told.generation.extras[key] for told in history]) for key in s.space.also}
-        score = np.concatenate([told.score for told in history])
+        tried = np.concatenate([result.generation.weights for result in history])
+        numbers = {key: np.concatenate([result.generation.extras[key] for result in history]) for key in s.space.also}
+        score = np.concatenate([result.score for result in history])
         seen = np.isfinite(score)
         rng = generator(s.seed, 0, step)
         points = gaussian_process.coordinates(s.space, tried, numbers)

@@ -39,7 +39,7 @@ class GridSearch(Algorithm):
         center, steps = self.setting.space.center_point, 0
         while len(simplex.grid(center.size, steps + 1)) <= self.setting.population:
             steps += 1
-        # Shifted inwards by one step on every side: no task is ever left without weight.
+        # Shifted inwards by one step on every side, so that no task has weight 0.
         inner = [(point * steps + 1) / (steps + center.size) for point in simplex.grid(center.size, max(steps, 1))]
         return simplex.normalise_rows(np.array(inner if steps else [simplex.uniform(center.size)]) * center)
 

@@ -14,11 +14,11 @@ from scalarize.search.sampling import population
 @register
 @dataclass(eq=False, kw_only=True)
 class SuccessiveHalving(Algorithm):
-    """Constant weights drawn as in random search; the better half goes on, twice: the budget of N full trainings.
+    """Random search whose better half goes on, twice, at the cost of N full trainings.
 
-    2 N members train a quarter of the epochs, N go on to the half, N / 2 to the end (Jamieson and Talwalkar 2016
-    with eta 2; three rungs are our choice: their cost is N full trainings, and 2 N checkpoints at most). Where the
-    epochs do not divide, as many begin as the same budget allows. ``ready`` and ``quantile`` are not used.
+    2 N members train a quarter of the epochs, N go on to half of them, and N / 2 to the end (Jamieson and Talwalkar
+    2016 with eta 2; three rungs are our choice: they cost N full trainings, and 2 N checkpoints at most). If the epochs
+    are not divisible, as many members begin as the same budget allows. ``ready`` and ``quantile`` are not used.
     """
 
     name = "halving"
@@ -31,17 +31,17 @@ class SuccessiveHalving(Algorithm):
         return sorted({max(full // 4, 1), max(full // 2, 1), full})
 
     def sizes(self, first: int) -> list[int]:
-        """How many members train to each rung when ``first`` begin."""
+        """Return the number of members that train to each rung if ``first`` begin."""
         return [max(first >> k, 1) for k in range(len(self.rungs))]
 
     def cost(self, first: int) -> int:
-        """Epochs trained in all when ``first`` members begin."""
+        """Return the epochs trained in all if ``first`` members begin."""
         lengths = np.diff([0, *self.rungs])
         return int(lengths @ np.array(self.sizes(first)))
 
     @property
     def beginners(self) -> int:
-        """How many members begin."""
+        """The number of members that begin."""
         n = self.setting.population
         return max(k for k in range(1, 2 * n + 1) if k == 1 or self.cost(k) <= n * self.setting.epochs)
 
@@ -57,8 +57,8 @@ class SuccessiveHalving(Algorithm):
         if step == 0:
             weights, extras = population(s.space, s.spread, s.seed, range(self.beginners))
             return first_generation(s, self.beginners, self.rungs[0], weights, extras, keep)
-        told, last = history[-1], history[-1].generation
-        rows = np.sort(ranking(told.score, last.member)[: self.sizes(self.beginners)[step]])
+        result, last = history[-1], history[-1].generation
+        rows = np.sort(ranking(result.score, last.member)[: self.sizes(self.beginners)[step]])
         extras = {key: values[rows] for key, values in last.extras.items()}
         members = last.member[rows]
         return Generation(step, self.rungs[step], members, members, last.weights[rows], extras, keep)

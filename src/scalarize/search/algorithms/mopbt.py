@@ -19,11 +19,11 @@ MOST_TASKS = 255  # moocore's limit; among far fewer tasks already, hardly any m
 @register
 @dataclass(eq=False, kw_only=True)
 class MOPBT(PBT):
-    """Dushatskiy et al. 2023: PBT whose members are ranked by non-domination over the tasks' metrics.
+    """PBT whose members are ranked by non-domination over the tasks' metrics (Dushatskiy et al. 2023).
 
-    Members of an earlier front are better; within a front those with more room around them (crowding distance, Deb
-    et al. 2002; our choice, as is leaving everything else as in PBT). The result is the first front of the last
-    generation, a policy a point; ``policy.json`` is the best of them by the score.
+    Members of an earlier front are better; within a front, those with a larger crowding distance (Deb et al. 2002; our
+    choice, as is leaving everything else as in PBT). The result is the first front of the last generation, one policy
+    per point; ``policy.json`` is the best of them by the score.
     """
 
     name = "mopbt"
@@ -35,23 +35,23 @@ class MOPBT(PBT):
         if len(self.setting.space.tasks) > MOST_TASKS:
             raise RequestError(f"mopbt ranks over at most {MOST_TASKS} tasks, not {len(self.setting.space.tasks)}")
 
-    def select(self, told: GenerationResult) -> tuple[Indices, Indices]:
-        order, finite = non_dominated_order(told.metrics, told.generation.member)
-        number = self.setting.exploited_of(told.generation.size)
+    def select(self, result: GenerationResult) -> tuple[Indices, Indices]:
+        order, finite = non_dominated_order(result.metrics, result.generation.member)
+        number = self.setting.exploited_of(result.generation.size)
         replaced = max(number, int((~finite[order]).sum()))
         return np.sort(order[order.size - replaced :]), order[:number][finite[order[:number]]]
 
     def front(self, history: History) -> list[tuple[int, int]]:
-        longest = max(told.generation.until_epoch for told in history)
-        generation = max(g for g, told in enumerate(history) if told.generation.until_epoch == longest)
-        told = history[generation]
-        ranks = pareto_ranks(told.metrics)
-        best_first = ranking(told.score, told.generation.member)
+        longest = max(result.generation.until_epoch for result in history)
+        generation = max(g for g, result in enumerate(history) if result.generation.until_epoch == longest)
+        result = history[generation]
+        ranks = pareto_ranks(result.metrics)
+        best_first = ranking(result.score, result.generation.member)
         return [(generation, int(row)) for row in best_first if ranks[row] == 0]
 
 
 def pareto_ranks(metrics: Array) -> NDArray[np.float64]:
-    """The front (M,) of every member, 0 the non-dominated ones; infinite where a metric (M, T) is not finite."""
+    """Return the front (M,) of every member, 0 for the best one; infinite if a metric (M, T) is not finite."""
     import moocore
 
     finite = np.isfinite(metrics).all(axis=1)
@@ -63,7 +63,7 @@ def pareto_ranks(metrics: Array) -> NDArray[np.float64]:
 
 
 def crowding(metrics: Array) -> Array:
-    """The crowding distance (M,) within one front of metrics (M, T); infinite for the extremes of every task."""
+    """Return the crowding distance (M,) within one front of metrics (M, T); infinite for the extremes of every task."""
     distance = np.zeros(len(metrics))
     for column in metrics.T:
         order = np.argsort(column, kind="stable")
@@ -75,7 +75,7 @@ def crowding(metrics: Array) -> Array:
 
 
 def non_dominated_order(metrics: Array, member: Indices) -> tuple[Indices, NDArray[np.bool_]]:
-    """Rows (M,) from best to worst by front, then crowding, then member; and which rows (M,) are finite."""
+    """Return the rows (M,) from best to worst by front, crowding and member; and a mask (M,) of the finite rows."""
     ranks, room = pareto_ranks(metrics), np.zeros(len(metrics))
     for rank in np.unique(ranks[np.isfinite(ranks)]):
         rows = np.flatnonzero(ranks == rank)

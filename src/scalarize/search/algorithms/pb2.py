@@ -1,4 +1,4 @@
-"""Population-based bandits: PBT whose explore step asks a Gaussian process."""
+"""Population-based bandits: PBT whose explore step uses a Gaussian process."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ from scalarize.utils.errors import RequestError
 @register
 @dataclass(eq=False, kw_only=True)
 class PB2(Algorithm):
-    """Parker-Holder et al. 2020 (algorithm 1), on the simplex.
+    """Population-based bandits on the simplex (Parker-Holder et al. 2020, algorithm 1).
 
-    The worst are replaced as in PBT, but a replaced member's weights maximise an upper confidence bound
-    mu + sqrt(beta_t) sigma, beta_t = c1 + c2 log(1 + t) in round t (c1, c2 as in Bogunovic et al. 2016), of a
-    time-varying Gaussian process over log-ratio coordinates, recipe numbers and time; members of the same round
-    count as under way.
+    The worst members are replaced as in PBT, but the weights of a replaced member maximise an upper confidence bound mu
+    + sqrt(beta_t) sigma, beta_t = c1 + c2 log(1 + t) in round t (c1, c2 as in Bogunovic et al. 2016), of a time-varying
+    Gaussian process over log-ratio coordinates, recipe numbers and time; members of the same round count as pending.
 
-    The process is fitted to what each member gained by itself in a round: its score less the score of the state
-    it began the round with, which for a clone is its donor's. Our choices: gains are standardised within their round
-    (learning slows down for all alike, and the first round's common start drops out); the score at the round's
-    beginning, standardised too, is an input, as weak states gain more; the last ``memory`` results are kept.
+    The process is fitted to the gain of each member in a round: its score less the score of the state with which it
+    began the round, which for a clone is its donor's. Our choices: gains are standardised within their round (learning
+    slows down for all alike, and the common start of the first round drops out); the score at the beginning of the
+    round, standardised too, is an input, because weak states gain more; the last ``memory`` results are kept.
     """
 
     name = "pb2"
@@ -63,24 +62,24 @@ class PB2(Algorithm):
         return Generation(step, s.milestones[step], history[-1].generation.member, parent, weights, extras, keep)
 
     def decide(self, history: History) -> tuple[Array, Extras, Indices]:
-        """Weights (M, T), extras (M,) and parents (M,) of the next generation."""
-        s, told = self.setting, history[-1]
-        last = told.generation
+        """Return weights (M, T), extras (M,) and parents (M,) of the next generation."""
+        s, result = self.setting, history[-1]
+        last = result.generation
         weights, parent = last.weights.copy(), last.member.copy()
         extras = {key: values.copy() for key, values in last.extras.items()}
-        losers, donors = exploited(told, s.exploited)
+        losers, donors = exploited(result, s.exploited)
         inputs, values = observations(history, s.space, self.memory)
         if not losers.size or not donors.size:
             return weights, extras, parent
         rngs = generators(s.seed, last.member[losers], last.index + 1)
         source = donors[np.array([rng.integers(donors.size) for rng in rngs], dtype=np.int64)]
         parent[losers] = last.member[source]
-        if not len(values):  # no gain can be told yet, so there is nothing to learn from: they only follow their donors
+        if not len(values):  # no gain is known yet, so there is nothing to learn from: they only copy their donors
             weights[losers] = last.weights[source]
             for key, numbers in extras.items():
                 numbers[losers] = last.extras[key][source]
             return weights, extras, parent
-        level = _standard(told.score)
+        level = _standard(result.score)
         now = float(s.milestones[last.index + 1])
         surrogate = gaussian_process.Surrogate(inputs, values, time=True, seed=int(rngs[0].integers(2**31)))
         stay = np.setdiff1d(np.arange(last.size), losers)
@@ -103,17 +102,23 @@ class PB2(Algorithm):
 
 
 def observations(history: History, space: Space, memory: int) -> tuple[Array, Array]:
-    """Inputs (n, d + 2): coordinates, the standardised score at the round's beginning, the epoch at its end; and the
-    gains (n,), standardised within their round. Members whose score, or whose parent's, is not finite are left out."""
+    """Return the inputs and targets that the Gaussian process is fitted to.
+
+    Members are left out if their score, or their parent's, is not finite.
+
+    Returns:
+        Inputs (n, d + 2): coordinates, the standardised score at the beginning of the round, the epoch at its end; and
+        the gains (n,), standardised within their round.
+    """
     inputs, gains = [], []
-    for step, told in enumerate(history):
-        now = told.generation
+    for step, result in enumerate(history):
+        now = result.generation
         start = np.zeros(now.size)
         if step:
             before = history[step - 1]
             rows = np.array([before.generation.row_of(p) if p != NO_PARENT else -1 for p in now.parent.tolist()])
             start = np.where(rows >= 0, before.score[rows], np.nan)
-        gain = told.score - start
+        gain = result.score - start
         seen = np.isfinite(gain)
         if seen.any():
             points = gaussian_process.coordinates(space, now.weights, dict(now.extras))
@@ -125,7 +130,7 @@ def observations(history: History, space: Space, memory: int) -> tuple[Array, Ar
 
 
 def _standard(values: Array) -> Array:
-    """Mean 0 and deviation 1 over the finite entries; the others NaN."""
+    """Standardise to mean 0 and deviation 1 over the finite entries; the others become NaN."""
     finite = np.where(np.isfinite(values), values, np.nan)
     if not np.isfinite(finite).any():
         return finite

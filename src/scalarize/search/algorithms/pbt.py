@@ -27,16 +27,16 @@ BLOCK = 256  # members explored at once: of thousands, more would leave the proc
 @register
 @dataclass(eq=False, kw_only=True)
 class PBT(Algorithm):
-    """Jaderberg et al. 2017, as used on task weights by Royer et al. 2023 (section 5 and appendix 5).
+    """Population-based training (Jaderberg et al. 2017) of task weights (Royer et al. 2023, section 5 and appendix 5).
 
-    N members train side by side. Every ``ready`` epochs the worst round(Q N) are replaced (exploit): each takes
-    the state, weights and extras of a donor among the best round(Q N), and its weights are then perturbed
-    (explore). Nothing is replaced after the last epoch, so every reported configuration has been trained.
+    N members train side by side. Every ``ready`` epochs the worst round(Q N) are replaced (exploit): each takes the
+    state, weights and extras of a donor among the best round(Q N), and its weights are then perturbed (explore).
+    Nothing is replaced after the last epoch, so every reported configuration has been trained.
 
-    factors: by one of which every weight is multiplied before normalising (Jaderberg et al.: 0.8, 1.2);
-    resample: probability that a replaced member draws weights anew around the centre instead (the papers name
-    none; 0.1 is our choice). Our choices too: the donor is uniform among the best, a member whose score is not
-    finite is replaced whatever its rank, and the floor is a share of the centre (see ``Space``).
+    factors: every weight is multiplied by one of them before normalising (Jaderberg et al.: 0.8, 1.2); resample:
+    probability that a replaced member draws weights anew around the centre instead (the papers give none; 0.1 is our
+    choice). Our choices too: the donor is uniform among the best, a member whose score is not finite is replaced
+    whatever its rank, and the floor is a share of the centre (see ``Space``).
     """
 
     name = "pbt"
@@ -69,41 +69,51 @@ class PBT(Algorithm):
         members = history[-1].generation.member
         return Generation(step, s.milestones[step], members, parent, weights, extras, keep)
 
-    def decide(self, told: GenerationResult) -> tuple[Array, Extras, Indices]:
-        """Weights (M, T), extras (M,) and parents (M,) of the generation after ``told``."""
-        return self.replace(told, *self.select(told))
+    def decide(self, result: GenerationResult) -> tuple[Array, Extras, Indices]:
+        """Return the weights (M, T), extras (M,) and parents (M,) of the generation after ``result``."""
+        return self.replace(result, *self.select(result))
 
-    def select(self, told: GenerationResult) -> tuple[Indices, Indices]:
-        """Rows to replace, and rows to copy, among those told."""
-        return exploited(told, self.setting.exploited_of(told.generation.size))
+    def select(self, result: GenerationResult) -> tuple[Indices, Indices]:
+        """Return the rows to replace and the rows to copy."""
+        return exploited(result, self.setting.exploited_of(result.generation.size))
 
-    def proceed(self, told: GenerationResult, member: int) -> Generation:
-        s, step, row = self.setting, told.generation.index + 1, told.generation.row_of(member)
-        losers, donors = self.select(told)
-        weights, extras, parent = self.replace(told, losers[losers == row], donors)
+    def proceed(self, result: GenerationResult, member: int) -> Generation:
+        s, step, row = self.setting, result.generation.index + 1, result.generation.row_of(member)
+        losers, donors = self.select(result)
+        weights, extras, parent = self.replace(result, losers[losers == row], donors)
         alone = {key: values[[row]] for key, values in extras.items()}
         keep = step + 1 < len(s.milestones)
         return Generation(step, s.milestones[step], np.array([member]), parent[[row]], weights[[row]], alone, keep)
 
-    def replace(self, told: GenerationResult, losers: Indices, donors: Indices) -> tuple[Array, Extras, Indices]:
+    def replace(self, result: GenerationResult, losers: Indices, donors: Indices) -> tuple[Array, Extras, Indices]:
         """Replace the rows ``losers``, each by a donor drawn uniformly from the rows ``donors``, and explore."""
         if not donors.size:
             losers = losers[:0]
-        rngs = generators(self.setting.seed, told.generation.member[losers], told.generation.index + 1)
+        rngs = generators(self.setting.seed, result.generation.member[losers], result.generation.index + 1)
         source = np.array([donors[rng.integers(donors.size)] for rng in rngs], dtype=np.int64)
-        return self.clone(told, losers, source, source, rngs)
+        return self.clone(result, losers, source, source, rngs)
 
     def clone(
         self,
-        told: GenerationResult,
+        result: GenerationResult,
         rows: Indices,
         state: Indices,
         weights: Indices,
         rngs: Sequence[np.random.Generator],
     ) -> tuple[Array, Extras, Indices]:
-        """The next generation, in which ``rows`` (K,) continue the states of the rows ``state`` (K,) with the
-        weights and extras of the rows ``weights`` (K,), explored; all others go on as they are."""
-        space, last = self.setting.space, told.generation
+        """Make the next generation, in which some members are replaced.
+
+        Args:
+            result: the finished generation.
+            rows: rows (K,) that are replaced; all others go on unchanged.
+            state: rows (K,) whose states they continue.
+            weights: rows (K,) whose weights and extras they take over and explore.
+            rngs: one generator per replaced row.
+
+        Returns:
+            Weights (M, T), extras (M,) and parents (M,).
+        """
+        space, last = self.setting.space, result.generation
         moved, parent = last.weights.copy(), last.member.copy()
         extras = {key: values.copy() for key, values in last.extras.items()}
         parent[rows] = last.member[state]
@@ -118,10 +128,13 @@ class PBT(Algorithm):
         return moved, extras, parent
 
 
-def exploited(told: GenerationResult, number: int) -> tuple[Indices, Indices]:
-    """Rows to replace and rows to copy: the worst ``number`` and all without a finite score; the best ``number``."""
-    order = ranking(told.score, told.generation.member)
-    finite = np.isfinite(told.score[order])
+def exploited(result: GenerationResult, number: int) -> tuple[Indices, Indices]:
+    """Return the rows to replace and the rows to copy.
+
+    Replaced are the worst ``number`` and all without a finite score; copied are the best ``number``.
+    """
+    order = ranking(result.score, result.generation.member)
+    finite = np.isfinite(result.score[order])
     count = max(number, int((~finite).sum()))
     donors = order[:number][finite[:number]]
     return np.sort(order[order.size - count :]), donors

@@ -1,4 +1,4 @@
-"""Random search: N full trainings with constant weights drawn around the centre, one exactly there."""
+"""Random search: N full trainings with constant weights drawn around the centre, one of them exactly there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scalarize.search.sampling import population
 @register
 @dataclass(eq=False, kw_only=True)
 class RandomSearch(Algorithm):
-    """The same draws as the first generation of a population of the same size and seed, each trained to the end."""
+    """Random search: the draws of a population's first generation, each trained to the end."""
 
     name = "random"
     paper = "Bergstra and Bengio 2012, Random search for hyper-parameter optimization"

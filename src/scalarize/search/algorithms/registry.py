@@ -1,4 +1,4 @@
-"""Search algorithms by name. One registers itself by being defined in a file of ``search/algorithms``."""
+"""Search algorithms by name. An algorithm registers itself by being defined in a file of ``search/algorithms``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,24 @@ A = TypeVar("A", bound=type[Algorithm])
 
 
 def register(cls: A) -> A:
-    """Class decorator: make ``cls`` known under ``cls.name``."""
+    """Register a search algorithm under its name (a class decorator).
+
+    Args:
+        cls: a subclass of :class:`~scalarize.search.algorithms.base.Algorithm` with a ``name``.
+
+    Returns:
+        The class.
+
+    Raises:
+        RequestError: the name is taken.
+
+    >>> from dataclasses import dataclass
+    >>> from scalarize.search.algorithms.random import RandomSearch
+    >>> @register  # doctest: +SKIP
+    ... @dataclass(eq=False, kw_only=True)
+    ... class Mine(RandomSearch):
+    ...     name = "mine"
+    """
     if cls.name in _ALGORITHMS:
         raise RequestError(f"two search algorithms are named {cls.name!r}")
     _ALGORITHMS[cls.name] = cls
@@ -31,13 +48,27 @@ def _discover() -> None:
 
 
 def names() -> list[str]:
-    """All registered names, sorted."""
+    """Return the names of all search algorithms, sorted.
+
+    >>> "pbt" in names()
+    True
+    """
     _discover()
     return sorted(_ALGORITHMS)
 
 
 def get(name: str) -> type[Algorithm]:
-    """The class registered as ``name``. Raises RequestError naming the nearest one."""
+    """Return the class of a search algorithm.
+
+    Args:
+        name: its name.
+
+    Raises:
+        RequestError: the name is unknown; the message suggests the nearest one.
+
+    >>> get("pbt").__name__
+    'PBT'
+    """
     _discover()
     if name not in _ALGORITHMS:
         raise unknown_name_error("search algorithm", name, _ALGORITHMS)
@@ -45,10 +76,20 @@ def get(name: str) -> type[Algorithm]:
 
 
 def create(name: str, setting: Setting, **hyper: Any) -> Algorithm:
-    """An algorithm at its beginning, with the given hyper-parameters.
+    """Make a search algorithm at its beginning.
 
-    Raises RequestError for an unknown name, an unknown hyper-parameter, a value of a wrong kind, a setting that it
-    cannot search, or a package that it needs and that is not installed.
+    Args:
+        name: its name, one of :func:`names`.
+        setting: the settings that all algorithms share.
+        **hyper: its hyper-parameters.
+
+    Raises:
+        RequestError: the name or a hyper-parameter is unknown, a value is of a wrong kind, the algorithm cannot
+            search this setting, or a package that it needs is not installed.
+
+    >>> from scalarize.search.space import Space
+    >>> create("pbt", Setting(Space(("a", "b")), epochs=8), resample=0.25).hyper
+    {'factors': (0.8, 1.2), 'resample': 0.25}
     """
     cls = get(name)
     for key in hyper:

@@ -1,4 +1,4 @@
-"""Many short trainings, a regression from weights to metrics, full trainings of what it proposes."""
+"""Search by regression: many short trainings, a fit from weights to metrics, full trainings of its proposals."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from scalarize.utils.errors import RequestError
 @register
 @dataclass(eq=False, kw_only=True)
 class Regression(Algorithm):
-    """The proxy-model approach by which data mixtures are chosen (Liu et al. 2025), with short trainings as proxies.
+    """The proxy-model approach to data mixtures (Liu et al. 2025), with short trainings as proxies.
 
     Most of the budget of N full trainings goes into trainings of ``ready`` epochs, with weights drawn as in random
     search; the forms of :mod:`scalarize.search.surrogates.mixture_forms` are fitted to their metrics. Trained in full
-    are the optimum that the default choice predicts, the centre and, with N >= 12, the optimum of another form, the
-    one that explains held-out runs best (forms may disagree,
-    :func:`~scalarize.search.surrogates.mixture_fit.propose`). The best of these, as measured, is the result. How many
-    are trained in full is our choice.
+    are the optimum that the default choice predicts, the centre and, with N >= 12, the optimum of another form, the one
+    that explains held-out runs best (forms may disagree, :func:`~scalarize.search.surrogates.mixture_fit.propose`). The
+    result is the best of these, as measured. The number of full trainings is our choice.
     """
 
     name = "regression"
@@ -43,17 +42,17 @@ class Regression(Algorithm):
 
     @property
     def short(self) -> int:
-        """Epochs of a proxy."""
+        """The epochs of a proxy training."""
         return min(self.setting.ready, self.setting.epochs)
 
     @property
     def finals(self) -> int:
-        """Trainings in full."""
+        """The number of full trainings."""
         return 3 if self.setting.population >= 12 else 2
 
     @property
     def proxies(self) -> int:
-        """How many short trainings the rest of the budget pays for."""
+        """The number of short trainings that the rest of the budget pays for."""
         return (self.setting.population - self.finals) * self.setting.epochs // self.short
 
     @property
@@ -72,7 +71,7 @@ class Regression(Algorithm):
         return Generation(1, s.epochs, member, np.full(self.finals, NO_PARENT), weights, {}, keep=False)
 
     def decide(self, history: History) -> Array:
-        """The points (finals, D) to train in full."""
+        """Return the points (finals, D) to train in full."""
         s = self.setting
         proposal = self.fitted(history)
         if proposal is None:  # nothing to learn from: go on as random search
@@ -81,19 +80,19 @@ class Regression(Algorithm):
                 [s.space.collapse(population(s.space, s.spread, s.seed, members)[0]), s.space.center_point]
             )
         others = sorted(proposal.opinions[1:], key=lambda o: -o.explained)
-        # Where all forms agree to the letter, the second best form's optimum is trained again: a second seed.
+        # If all forms agree exactly, the second best form's optimum is trained again: a second seed.
         another = next((o for o in others if np.abs(o.optimum - proposal.weights).sum() > 1e-3), others[0])
         return np.array([proposal.weights, s.space.center_point, another.optimum][: self.finals])
 
     def fitted(self, history: History) -> mixture_fit.Proposal | None:
-        """What the regression says after the short trainings; None where fewer than two have finite metrics."""
-        told = history[0]
-        seen = np.isfinite(told.metrics).all(axis=1) & np.isfinite(told.score)
+        """Return the regression's proposal after the short trainings; None if fewer than two have finite metrics."""
+        result = history[0]
+        seen = np.isfinite(result.metrics).all(axis=1) & np.isfinite(result.score)
         if seen.sum() < 2:
             return None
-        points = self.setting.space.collapse(told.generation.weights[seen])
+        points = self.setting.space.collapse(result.generation.weights[seen])
         judge = self.judge or mixture_fit.average
-        return mixture_fit.propose(mixture_fit.fit(points, told.metrics[seen]), judge, seed=self.setting.seed)
+        return mixture_fit.propose(mixture_fit.fit(points, result.metrics[seen]), judge, seed=self.setting.seed)
 
     def notes(self, history: History) -> tuple[str, ...]:
         proposal = self.fitted(history) if history else None

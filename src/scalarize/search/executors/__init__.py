@@ -1,1 +1,1 @@
-"""Executors: train what a search asks for, in this process or on Ray."""
+"""Executors, which train what a search asks for: in this process or on Ray."""

@@ -1,4 +1,4 @@
-"""The seam between decisions and trainings: jobs in, outcomes out, in any order and anywhere.
+"""The interface between decisions and trainings: an executor takes jobs and yields outcomes, in any order and anywhere.
 
 A job is a pure function of its content, so an executor may run it twice, elsewhere or after a crash.
 """
@@ -22,14 +22,18 @@ from scalarize.utils.seeds import fork_rng
 from scalarize.weights.policy import Policy
 
 if TYPE_CHECKING:
-    from scalarize.learners.supervised import Learner  # deciding needs no torch
+    from scalarize.learners.supervised import Learner  # the search package imports without torch
 
 
 class LearnerFactory(Protocol):
-    """Makes a learner from a seed and the recipe numbers searched beside the weights (none by default).
+    """A function that makes a learner from a seed and the recipe numbers searched beside the weights (none by default).
 
-    It is called with ``seed=`` and those numbers by name; any class or function that takes what it is asked for will
-    do. Recipe numbers hold for the learner made with them: ``load_state_dict`` must not bring back a donor's.
+    Recipe numbers hold for the learner made with them: ``load_state_dict`` must not restore a donor's.
+
+    >>> from scalarize.search.toy_problems import Stationary
+    >>> factory: LearnerFactory = Stationary
+    >>> factory(seed=0).tasks
+    ('a', 'b', 'c', 'd')
     """
 
     def __call__(self, *args: Any, **extras: Any) -> Learner: ...
@@ -37,12 +41,21 @@ class LearnerFactory(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """One member's training in one generation.
+    """The training of one member in one generation.
 
-    seed: of its learner; parent: None for a fresh model, else where the state to continue lies: a path, or the
-    ``handle`` of an earlier outcome of the same executor; weights: task to weight; extras: recipe key to value;
-    until_epoch: of ``epochs``; split: on which it is scored; checkpoint: the file that must hold the outcome when it
-    is reported; keep: whether that file needs the state too, or only the metrics.
+    Args:
+        generation: number of the generation.
+        member: number of the member.
+        seed: seed of its learner.
+        parent: None for a fresh model; otherwise the place of the state to continue: a path, or the ``handle`` of an
+            earlier outcome of the same executor.
+        weights: weight by task.
+        extras: value by recipe key.
+        until_epoch: epoch to train to.
+        epochs: epochs of a full training.
+        split: split on which the member is scored.
+        checkpoint: the file that must hold the outcome before it is reported.
+        keep: True if that file needs the state too, False if the metrics are enough.
     """
 
     generation: int
@@ -60,7 +73,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job: a metric a task (higher is better), seconds in ``train``, and where the state lies."""
+    """The result of a job.
+
+    Args:
+        member: number of the member.
+        metrics: metric by task; higher is better.
+        seconds_training: seconds in ``train``.
+        handle: place of the state, for the executor that made it. Default None.
+        generation: number of the generation. Default 0.
+    """
 
     member: int
     metrics: dict[str, float]
@@ -70,10 +91,10 @@ class Outcome:
 
 
 class Jobs(Protocol):
-    """What an executor is given: a list of jobs, or jobs that are decided as they are asked for.
+    """The jobs given to an executor: a list, or jobs that are decided as they are asked for.
 
-    ``len``: how many will come in all. The iterator gives the next one to begin, or None where it depends on one
-    that is under way: to be asked again once another outcome was yielded.
+    ``len`` is the number of outcomes to come. The iterator gives the next job to begin, or None if it depends on one
+    that is running: the executor asks again after the next outcome.
     """
 
     def __len__(self) -> int: ...
@@ -82,24 +103,35 @@ class Jobs(Protocol):
 
 
 class Executor(Protocol):
-    """Runs jobs. Everything else about machines, processes and memory is its own affair."""
+    """Runs jobs. Everything else about machines, processes and memory is left to it."""
 
     def run(self, jobs: Jobs) -> Generator[Outcome, None, None]:
-        """Outcomes as they come, one a job, in any order; each is in ``job.checkpoint`` before it is yielded.
+        """Yield the outcomes as they come, one per job, in any order; each is stored in ``job.checkpoint`` before that.
 
-        Closing the generator early abandons the jobs not yet begun.
+        Closing the generator early abandons the jobs that are not yet begun.
         """
 
     def close(self) -> None:
-        """Let go of processes and memory."""
+        """Release processes and memory."""
 
 
 def run_job(factory: LearnerFactory, job: Job, parent: dict[str, Any] | None) -> tuple[Outcome, dict[str, Any] | None]:
-    """Train and score one member: the pure heart of every executor. ``parent`` is the state behind ``job.parent``.
+    """Train and score one member: the pure core of every executor.
 
-    Returns the outcome and, if ``job.keep``, the state (which may share memory with the learner). A training that
-    diverges (DivergedError, FloatingPointError) has metrics NaN; any other error is the caller's. Inside, the global
-    generators of torch, numpy and Python begin from ``job.seed``: a learner that draws from them is reproducible too.
+    A training that diverges (DivergedError, FloatingPointError) has metrics NaN; any other error is passed on. Inside,
+    the global generators of torch, numpy and Python are seeded with ``job.seed``, so a learner that draws from them is
+    reproducible too.
+
+    Args:
+        factory: makes the learner.
+        job: the training.
+        parent: the state behind ``job.parent``, or None.
+
+    Returns:
+        The outcome and, if ``job.keep``, the state (which may share memory with the learner).
+
+    Raises:
+        RunError: the learner's metrics lack a task.
     """
     with own_randomness(job.seed):
         learner = factory(seed=job.seed, **job.extras)
@@ -123,7 +155,7 @@ def run_job(factory: LearnerFactory, job: Job, parent: dict[str, Any] | None) ->
 
 @contextlib.contextmanager
 def own_randomness(seed: int) -> Iterator[None]:
-    """The global generators begin from ``seed`` inside and are as before afterwards."""
+    """Seed the global generators of torch, numpy and Python inside the block, and restore them afterwards."""
     import torch
 
     plain, arrays = random.getstate(), np.random.get_state()
@@ -138,7 +170,7 @@ def own_randomness(seed: int) -> Iterator[None]:
 
 
 def run_and_store(factory: LearnerFactory, job: Job) -> Outcome:
-    """:func:`run_job` from checkpoint to checkpoint; the outcome's handle is the path of its own."""
+    """Run a job from its parent's checkpoint to its own; the outcome's handle is the path of the latter."""
     parent = None if job.parent is None else checkpoints.read(os.fspath(job.parent))[1]
     outcome, state = run_job(factory, job, parent)
     checkpoints.write(job.checkpoint, outcome.metrics, outcome.seconds_training, state)
@@ -146,7 +178,7 @@ def run_and_store(factory: LearnerFactory, job: Job) -> Outcome:
 
 
 def load_stored_outcome(job: Job) -> Outcome | None:
-    """The outcome of ``job`` where it is already stored whole; None where it must be trained (again)."""
+    """Return the outcome of ``job`` if it is already stored completely; None if it must be trained."""
     with contextlib.suppress(RequestError):
         metrics, _, seconds = checkpoints.read(job.checkpoint)
         return Outcome(job.member, metrics, seconds, job.checkpoint, job.generation)

@@ -8,14 +8,23 @@ from scalarize.search.executors.base import Jobs, LearnerFactory, Outcome, run_a
 
 
 class LocalExecutor:
-    """Runs jobs in turn; on one machine two cores are used as well by one training as by two side by side."""
+    """Runs jobs one after another; on one machine, one training uses two cores as well as two trainings side by side.
+
+    Args:
+        factory: makes the learners.
+
+    >>> from scalarize.search.toy_problems import Stationary
+    >>> executor = LocalExecutor(Stationary)
+    >>> list(executor.run([]))
+    []
+    """
 
     def __init__(self, factory: LearnerFactory) -> None:
         self.factory = factory
 
     def run(self, jobs: Jobs) -> Generator[Outcome, None, None]:
-        """Outcomes in the order of ``jobs``."""
+        """Yield the outcomes in the order of ``jobs``."""
         return (run_and_store(self.factory, job) for job in jobs if job is not None)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is nothing to release."""

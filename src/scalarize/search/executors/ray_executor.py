@@ -1,4 +1,4 @@
-"""Members trained by Ray actors, on one machine or many; the only module, with ``cluster_start``, that imports ray."""
+"""Training of members by Ray actors, on one machine or many. Only this module and ``ray_start`` import ray."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from scalarize.search.executors.base import Job, Jobs, LearnerFactory, Outcome, 
 from scalarize.utils.errors import RequestError, RunError
 
 Blob = NDArray[np.uint8]
-ATTEMPTS = 3  # trainings of one member that may end with their worker, before the search gives up
+ATTEMPTS = 3  # workers that one member may lose before the search gives up
 PATIENCE = 300.0  # seconds without any worker, before the search gives up; a cluster that grows needs minutes
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """Where an outcome's state lies: in the object store, and in the checkpoint should that copy be lost."""
+    """The place of an outcome's state: the object store, and the checkpoint in case that copy is lost."""
 
     reference: Any
     path: str
@@ -30,18 +30,18 @@ class _Stored:
 
 @dataclass
 class _Todo:
-    """What is to be trained: jobs whose worker was lost ``again``, then the ``coming`` ones."""
+    """The jobs that are left: first ``again``, whose worker was lost, then the ``coming`` ones."""
 
     coming: Iterator[Job | None]
     again: deque[Job] = field(default_factory=deque)
 
     def take(self) -> Job | None:
-        """The next job; None where there is none now."""
+        """Return the next job; None if there is none now."""
         return self.again.popleft() if self.again else next(self.coming, None)
 
 
 class _Worker:
-    """One actor: it has the factory, and trains one job at a time."""
+    """An actor that has the factory and trains one job at a time."""
 
     def __init__(self, factory: LearnerFactory, threads: int) -> None:
         import torch
@@ -50,33 +50,39 @@ class _Worker:
         self.factory = factory
 
     def ready(self) -> None:
-        """Answers once the actor runs."""
+        """Return once the actor runs."""
 
     def train(self, job: Job, parent: Blob | None) -> tuple[Outcome, Blob]:
-        """The outcome, and the content of its checkpoint."""
+        """Return the outcome and the content of its checkpoint."""
         state = None if parent is None else checkpoints.read("the parent's checkpoint", parent.tobytes())[1]
         outcome, state = run_job(self.factory, job, state)
         content = checkpoints.to_bytes(outcome.metrics, outcome.seconds_training, state)
         return outcome, np.frombuffer(content, dtype=np.uint8)
 
     def train_and_store(self, job: Job) -> tuple[Outcome, None]:
-        """The outcome; its checkpoint is written here, where all nodes see it."""
+        """Return the outcome; its checkpoint is written here, to a place that all nodes see."""
         return run_and_store(self.factory, job), None
 
 
 class RayExecutor:
-    """Runs jobs on Ray actors, as many side by side as there are workers; results are those of one process.
+    """Runs jobs on Ray actors, as many side by side as there are workers; results equal those of one process.
 
-    workers: how many (default: what the cluster, or this machine's cores, have room for). address: of a running
-    cluster (``auto``, ``host:port``, ``ray://...``); default: one on this machine, started with the first job and
-    stopped by ``close``. threads_per_member: of torch, and cores reserved. gpus_per_member: may be a fraction.
-    through: ``objects`` hands states on through Ray's object store and has the driver write checkpoints;
-    ``directory`` has workers write and read them, in a folder that all nodes see or behind a URL (the search's
-    ``checkpoints``). dashboard: Ray's, off.
+    A worker that dies is replaced, and its job is trained again from its parent's checkpoint. ``run`` raises the errors
+    of a learner, and RunError if a member loses ``ATTEMPTS`` workers or no worker can be had for ``PATIENCE`` seconds.
 
-    A worker that dies, with its node or alone, is replaced, and its job trained again from its checkpointed parent.
-    Raises RequestError for impossible numbers; ``run`` raises what a learner raised, and RunError where a member ends
-    its worker ``ATTEMPTS`` times or no worker can be had for ``PATIENCE`` seconds.
+    Args:
+        factory: makes the learners.
+        workers: number of workers. Default: as many as the cluster, or the cores of this machine, have room for.
+        address: a running cluster (``auto``, ``host:port``, ``ray://...``). Default: one on this machine, started with
+            the first job and stopped by ``close``.
+        threads_per_member: threads of torch, and cores reserved. Default 1.
+        gpus_per_member: may be a fraction. Default 0.
+        through: ``objects`` passes states through Ray's object store and lets the driver write checkpoints;
+            ``directory`` lets workers write and read them, where all nodes see them. Default ``objects``.
+        dashboard: start Ray's dashboard. Default False.
+
+    Raises:
+        RequestError: a number is out of range, or ray is not installed.
     """
 
     def __init__(
@@ -105,13 +111,13 @@ class RayExecutor:
         self._busy: dict[Any, tuple[Any, Job | None, Any]] = {}  # reference: worker, job (None: it starts), blob
 
     def run(self, jobs: Jobs) -> Generator[Outcome, None, None]:
-        """Outcomes as they come. Closing the generator ends the trainings under way."""
+        """Yield the outcomes as they come. Closing the generator ends the running trainings."""
         left = len(jobs)
         if not left:
             return
         self._start()
         todo = _Todo(iter(jobs))
-        ended: Counter[tuple[int, int]] = Counter()  # by (generation, member): workers that ended in its training
+        ended: Counter[tuple[int, int]] = Counter()  # lost workers by (generation, member)
         try:
             while left:
                 self._fill(todo)
@@ -120,7 +126,7 @@ class RayExecutor:
                 try:
                     outcome = _get(reference)
                     self._idle.append(worker)
-                    self._fill(todo)  # the worker goes on before the driver turns to the checkpoint
+                    self._fill(todo)  # the worker continues before the driver writes the checkpoint
                     if job is None:
                         ended.pop(_STARTING, None)
                         continue
@@ -139,7 +145,7 @@ class RayExecutor:
             self._busy.clear()
 
     def close(self) -> None:
-        """Let the workers go, and Ray too if it was started here."""
+        """Release the workers, and stop Ray if it was started here."""
         ray = ray_start.load()
         if ray.is_initialized():
             for worker in self._idle:
@@ -163,7 +169,7 @@ class RayExecutor:
             self.workers = max(int(room), 1)
 
     def _fill(self, todo: _Todo) -> None:
-        """Hand out jobs, and hire where workers are missing."""
+        """Submit jobs to idle workers, and start workers that are missing."""
         while self._idle and (job := todo.take()) is not None:
             self._submit(job, self._idle.pop(0))
         ray = ray_start.load()
@@ -175,7 +181,7 @@ class RayExecutor:
             self._busy[worker.ready.remote()] = (worker, None, None)
 
     def _next(self) -> Any:
-        """The reference of a worker that is done with its job, has started, or has ended."""
+        """Return the reference of a worker that has finished its job, has started, or has died."""
         ray = ray_start.load()
         while True:
             finished, _ = ray.wait(list(self._busy), num_returns=1, timeout=PATIENCE)
@@ -198,7 +204,7 @@ class RayExecutor:
         self._busy[outcome] = (worker, job, blob)
 
     def _store(self, outcome: Outcome, job: Job, blob: Any) -> Outcome:
-        """The outcome once its checkpoint is on disk."""
+        """Return the outcome once its checkpoint is on disk."""
         if self.through == "directory":
             return outcome
         storage.write(job.checkpoint, _get(blob).data)
@@ -211,11 +217,11 @@ class RayExecutor:
 
 
 class _Ended(Exception):
-    """A worker, or the object it left, is gone."""
+    """The death of a worker, or the loss of an object that it left."""
 
 
 def _get(reference: Any) -> Any:
-    """What a worker returned. Raises what its learner raised, or _Ended."""
+    """Return the result of a worker. Raises the error of its learner, or _Ended."""
     errors = ray_start.load().exceptions
     try:
         return ray_start.load().get(reference)
@@ -240,5 +246,5 @@ def _count(ended: Counter[tuple[int, int]], job: Job | None, error: _Ended) -> N
 
 
 def _from_disk(job: Job) -> Job:
-    """The job with its parent taken from disk: the copy in the object store may have gone with its node."""
+    """Return the job with its parent on disk: the copy in the object store may be lost with its node."""
     return replace(job, parent=job.parent.path) if isinstance(job.parent, _Stored) else job

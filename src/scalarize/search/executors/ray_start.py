@@ -1,4 +1,4 @@
-"""Ray, started quietly: nothing is served, sent home, logged to the terminal or left in the home directory."""
+"""A quiet start of Ray: nothing is served, sent to its makers, logged to the terminal or left in the home directory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from scalarize.utils.errors import RequestError, RunError
 
-# Set only where the user has not, and before ray is first imported: some are read at import.
+# Set unless the user has set them, and before ray is first imported: some are read at import.
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
@@ -23,7 +23,7 @@ _LOCAL = {"RAY_AUTH_MODE": "disabled"}  # a cluster of this process listens on 1
 
 
 def load() -> Any:
-    """The module ``ray``. Raises RequestError where the extra is not installed."""
+    """Import and return ``ray``. Raises RequestError if the extra is not installed."""
     for key, value in _QUIET.items():
         os.environ.setdefault(key, value)
     try:
@@ -38,8 +38,12 @@ def load() -> Any:
 def start(address: str | None, cpus: int, gpus: float | None = None, dashboard: bool = False) -> bool:
     """Connect to the cluster at ``address``, or start one on this machine with ``cpus`` slots.
 
-    Returns whether it was started or joined here (and is to be left by ``ray.shutdown``): one that this process has
-    joined before is used as it is. Raises RunError where ``address`` does not answer.
+    Returns:
+        True if it was started or joined here (and must be left by ``ray.shutdown``), False if this process had joined
+        it before.
+
+    Raises:
+        RunError: ``address`` does not answer.
     """
     ray = load()
     if ray.is_initialized():
@@ -59,7 +63,7 @@ def start(address: str | None, cpus: int, gpus: float | None = None, dashboard: 
                 warnings.simplefilter("ignore")
                 ray.init(**settings)
             return True
-        except Exception as error:  # ray raises Exception itself where a node does not come up in time
+        except Exception as error:  # ray raises a bare Exception if a node does not start in time
             ray.shutdown()
             if address is None and "timed out during startup" in str(error) and attempt + 1 < _STARTS:
                 continue

@@ -1,4 +1,4 @@
-"""A learner that simulates its training, and a plan of a search over many nodes: what would cost what, before paying.
+"""Simulated trainings, and the simulated schedule of a search over many nodes, to estimate its cost beforehand.
 
 Times are those of a ResNet-50; everything is drawn from seeds, and no clock is read.
 """
@@ -21,11 +21,19 @@ from scalarize.weights.policy import Policy
 
 @dataclass(frozen=True)
 class Timing:
-    """How long trainings take and how much they leave. Defaults: a ResNet-50, 25.6 M parameters in float32 with
-    momentum, on a share of an accelerator that trains 1,000 images of 224 x 224 a second, over 200,000 images an epoch.
+    """Duration and checkpoint size of trainings.
 
-    epoch, evaluation: seconds; checkpoint: MB; jitter: deviation of a training's log time; straggling: share of
-    trainings that take ``slow`` times as long. All but the checkpoint are assumptions: put in what you measure.
+    The defaults describe a ResNet-50 with 25.6 M parameters in float32 with momentum, on a share of an accelerator that
+    trains 1,000 images of 224 x 224 per second, over 200,000 images per epoch. All but the checkpoint size are
+    assumptions: replace them by your measurements.
+
+    Args:
+        epoch: seconds per epoch.
+        evaluation: seconds per evaluation.
+        checkpoint: size of a checkpoint in MB.
+        jitter: standard deviation of the log duration of a training.
+        straggling: share of trainings that take ``slow`` times as long.
+        slow: that factor.
     """
 
     epoch: float = 200.0
@@ -36,7 +44,7 @@ class Timing:
     slow: float = 2.0
 
     def draw(self, rng: np.random.Generator, epochs: int, size: int = 1) -> Array:
-        """Seconds (size,) of trainings of ``epochs`` epochs each, evaluated once."""
+        """Draw the seconds (size,) of trainings of ``epochs`` epochs each, with one evaluation."""
         factor = np.exp(self.jitter * rng.standard_normal(size))
         factor *= np.where(rng.random(size) < self.straggling, self.slow, 1.0)
         return np.asarray((self.epoch * epochs + self.evaluation) * factor)
@@ -45,8 +53,8 @@ class Timing:
 class SimulatedLearner(Stationary):
     """A learner whose scores follow the stationary problem and whose ``seconds`` follow ``timing``.
 
-    speed: simulated seconds a real second; the learner waits so long (default: it does not wait). ballast: MB of
-    zeros in its state (default 0; ``timing.checkpoint`` for the real traffic).
+    ``speed``: simulated seconds per real second, the learner sleeps accordingly (default: it does not sleep).
+    ``ballast``: MB of zeros in its state, to cause real traffic (default 0).
     """
 
     name = "simulated"
@@ -63,7 +71,7 @@ class SimulatedLearner(Stationary):
         self.timing, self.speed, self.ballast, self.seconds = timing or Timing(), speed, ballast, 0.0
 
     def train(self, policy: Policy, until_epoch: int) -> None:
-        """As the stationary problem, in simulated time."""
+        """Train on the stationary problem, in simulated time."""
         rng = np.random.default_rng([self.seed, 2, self.epoch])
         took = float(self.timing.draw(rng, until_epoch - self.epoch)[0])
         super().train(policy, until_epoch)
@@ -71,22 +79,28 @@ class SimulatedLearner(Stationary):
         time.sleep(took / self.speed)
 
     def state_dict(self) -> dict[str, Any]:
-        """Epoch, skill, simulated seconds, and the ballast."""
+        """Return epoch, skill, simulated seconds, and the ballast."""
         import torch
 
         return {**super().state_dict(), "seconds": self.seconds, "ballast": torch.zeros(int(self.ballast * 2**18))}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state of :meth:`state_dict`."""
+        """Continue from a state of :meth:`state_dict`."""
         super().load_state_dict(state)
         self.seconds = float(state["seconds"])
 
 
 class SimulatedExecutor:
-    """Trains in this process, but gives outcomes in the order in which they would end on ``slots`` side by side.
+    """Trains in this process, but yields outcomes in the order in which they would end on parallel slots.
 
-    ``timing`` draws how long each training takes, as one of ``epochs``; ``now``: simulated seconds so far. Equal seeds
-    give equal orders.
+    Equal seeds give equal orders. ``now`` is the simulated time so far, in seconds.
+
+    Args:
+        factory: makes the learners.
+        slots: number of parallel slots.
+        timing: distribution of durations. Default: :class:`Timing`'s.
+        epochs: epochs per training. Default 1.
+        seed: seed of the durations. Default 0.
     """
 
     def __init__(
@@ -97,9 +111,9 @@ class SimulatedExecutor:
         self._rng = np.random.default_rng(seed)
 
     def run(self, jobs: Jobs) -> Generator[Outcome, None, None]:
-        """Outcomes as they would come."""
+        """Yield the outcomes in simulated order."""
         coming, left = iter(jobs), len(jobs)
-        under_way: list[tuple[float, int, Outcome]] = []  # a heap: when each ends, in which order it began
+        under_way: list[tuple[float, int, Outcome]] = []  # a heap of (end, order of beginning)
         begun = 0
         while left:
             while len(under_way) < self.slots and (job := next(coming, None)) is not None:
@@ -112,15 +126,19 @@ class SimulatedExecutor:
             yield outcome
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is nothing to release."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Nodes and what joins them. Defaults: 100 nodes with ten slots (four accelerators, 0.4 of one a member).
+    """Nodes and their storage. The default is 100 nodes with ten slots (four accelerators, 0.4 of one per member).
 
-    failures: a node's expected hours between failures; recovery: seconds until it works again; write: MB/s that
-    the place of checkpoints takes from all nodes together (a parallel file system, or the driver's one disk).
+    Args:
+        nodes: number of nodes.
+        slots: slots per node.
+        failures: expected hours between failures of a node.
+        recovery: seconds until a failed node works again.
+        write: MB/s that the storage takes from all nodes together (a file system, or the one disk of the driver).
     """
 
     nodes: int = 100
@@ -132,8 +150,10 @@ class Cluster:
 
 @dataclass(frozen=True)
 class SimulatedSchedule:
-    """A population that trains ``generations`` times ``ready`` epochs; decision: the driver's seconds a generation;
-    handling: the driver's seconds an outcome."""
+    """A population that trains ``generations`` times ``ready`` epochs.
+
+    ``decision`` and ``handling`` are the driver's seconds per generation and per outcome.
+    """
 
     members: int = 1000
     generations: int = 20
@@ -147,10 +167,17 @@ class SimulatedSchedule:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What :func:`simulate` found. hours: of wall time; busy: share of slot-time spent in trainings that counted;
-    barrier: share of slot-time spent waiting for a generation's last members; lost: trainings repeated after failures;
-    traffic: GB of checkpoints written a generation; saving: seconds a generation from the last training's end
-    until the last checkpoint is stored; driver: share of its time that the driver is at work."""
+    """The result of :func:`simulate`.
+
+    Args:
+        hours: wall time.
+        busy: share of slot time in trainings that counted.
+        barrier: share of slot time spent waiting for the last members of a generation.
+        lost: trainings repeated after failures.
+        traffic: GB of checkpoints written per generation.
+        saving: seconds per generation from the end of the last training until the last checkpoint is stored.
+        driver: share of time that the driver is busy.
+    """
 
     hours: float
     busy: float
@@ -162,18 +189,20 @@ class Outlook:
 
 
 def simulate(plan: SimulatedSchedule, lag: int = 0) -> Outlook:
-    """Every training and checkpoint of a search, event by event.
+    """Simulate every training and checkpoint of a search, event by event.
 
-    lag 0: a generation begins when all of the one before are scored (the barrier of ``run_search``). lag k: a member
-    goes on when all are scored k generations further back, so that it need not wait for the last ones, and decisions
-    still see the same scores however fast each member was. lag >= generations: nobody waits for anybody.
+    Args:
+        plan: the search.
+        lag: 0: a generation begins when all of the one before are scored (the barrier of ``run_search``). k: a member
+            goes on when all are scored k generations further back, so it need not wait for the last ones, and decisions
+            still see the same scores whatever the speed of each member. k >= generations: nobody waits. Default 0.
     """
     rng = np.random.default_rng(plan.seed)
     timing, cluster = plan.timing, plan.cluster
     n_slots = cluster.nodes * cluster.slots
     durations = np.array([timing.draw(rng, plan.ready, plan.members) for _ in range(plan.generations)])
     next_failure = rng.exponential(cluster.failures * 3600.0, cluster.nodes)
-    slots = [(0.0, s) for s in range(n_slots)]  # a heap: when each is free
+    slots = [(0.0, s) for s in range(n_slots)]  # a heap of (time at which it is free, slot)
     ready = np.zeros(plan.members)  # when each member may go on
     stored_all = np.zeros(plan.generations)
     driver_busy = trained = waited = saving = 0.0
@@ -188,7 +217,7 @@ def simulate(plan: SimulatedSchedule, lag: int = 0) -> Outlook:
             start, node = max(free, ready[member]), slot // cluster.slots
             waited += max(ready[member] - free, 0.0)
             end = start + durations[g, member]
-            while next_failure[node] < end:  # what ran on the node is trained again when it is back
+            while next_failure[node] < end:  # the training on this node is repeated when it works again
                 if next_failure[node] > start:
                     lost += 1
                     start = next_failure[node] + cluster.recovery
@@ -199,7 +228,7 @@ def simulate(plan: SimulatedSchedule, lag: int = 0) -> Outlook:
             ends[member] = end
             trained += durations[g, member]
         stored = np.zeros(plan.members)
-        storage_free = 0.0  # a queue a generation: where generations overlap, they do not write at the same moment
+        storage_free = 0.0  # one queue per generation: generations that overlap do not write at once
         for member in np.argsort(ends, kind="stable").tolist():
             storage_free = max(storage_free, ends[member]) + save
             stored[member] = storage_free

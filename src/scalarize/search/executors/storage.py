@@ -1,8 +1,8 @@
-"""Where members' checkpoints lie: in a folder, or behind a URL that fsspec opens (``s3://bucket/run``, ``memory://x``).
+"""Storage of members' checkpoints: a folder, or a URL that fsspec opens (``s3://bucket/run``, ``memory://x``).
 
-A file of a folder is replaced in one step. Behind a URL it is written in a transaction of its file system: with object
-stores and local files it appears whole or not at all. Elsewhere a crash may leave it cut short: then its reader refuses
-it, and the member is trained again.
+A file in a folder is replaced in one atomic step. Behind a URL it is written in a transaction of its file system: on
+object stores and local files it appears completely or not at all. Elsewhere a crash may cut it short: its reader then
+refuses it, and the member is trained again.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from scalarize.utils import files
 from scalarize.utils.errors import RequestError, RunError
 
 
-def settle(place: str) -> str:
-    """The place as every process understands it: a URL, or an absolute path.
+def resolve(place: str) -> str:
+    """Return the place in a form that every process understands: a URL, or an absolute path.
 
-    Raises RequestError for a URL that fsspec, as it is installed here, does not open.
+    Raises RequestError for a URL that the installed fsspec does not open.
     """
     if not _is_url(place):
         return str(Path(place).absolute())
@@ -27,19 +27,19 @@ def settle(place: str) -> str:
 
 
 def read(place: str) -> bytes:
-    """The content of a file. Raises RequestError naming one that cannot be read."""
+    """Return the content of a file. Raises RequestError that names one that cannot be read."""
     if not _is_url(place):
         return files.read_bytes(place)
     system, path = _open(place)
     try:
         content: bytes = system.cat_file(path)
-    except Exception as error:  # every store has errors of its own
+    except Exception as error:  # every store raises its own errors
         raise RequestError(f"{place}: cannot be read: {_reason(error)}") from None
     return content
 
 
 def write(place: str, content: bytes | memoryview, sync: bool = True) -> None:
-    """Replace a file. ``sync`` waits for the disk (of a folder). Raises RunError where it is not taken."""
+    """Replace a file; ``sync`` waits for the disk (of a folder). Raises RunError if that fails."""
     if not _is_url(place):
         files.write_bytes(place, content, sync)
         return
@@ -52,8 +52,8 @@ def write(place: str, content: bytes | memoryview, sync: bool = True) -> None:
         raise RunError(f"cannot write {place}: {_reason(error)}") from error
 
 
-def inside(folder: str) -> list[str]:
-    """What lies directly in ``folder``, sorted; nothing where it is missing. Raises RunError where no list is had."""
+def list_folder(folder: str) -> list[str]:
+    """List the direct content of ``folder``, sorted; nothing if it is missing. Raises RunError if that fails."""
     if not _is_url(folder):
         path = Path(folder)
         return sorted(str(p) for p in path.iterdir()) if path.is_dir() else []
@@ -68,7 +68,7 @@ def inside(folder: str) -> list[str]:
 
 
 def remove(place: str) -> None:
-    """Delete a file, or a folder with all it holds; what is gone is no error. Raises RunError where it stays."""
+    """Delete a file, or a folder with its content; a missing one is no error. Raises RunError if that fails."""
     if not _is_url(place):
         if Path(place).is_dir():
             shutil.rmtree(place, ignore_errors=True)
@@ -89,7 +89,7 @@ def _is_url(place: str) -> bool:
 
 
 def _open(place: str) -> tuple[Any, str]:
-    """The file system and the path on it."""
+    """Return the file system and the path on it."""
     import fsspec
 
     try:

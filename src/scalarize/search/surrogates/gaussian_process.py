@@ -1,7 +1,7 @@
-"""A Gaussian process over weights, recipe numbers and (for a population) time, and the batch it proposes.
+"""A Gaussian process over weights, recipe numbers and (for a population) time, and the batch that it proposes.
 
-The model is botorch's; what it is asked for is an upper confidence bound. Candidates are drawn and refined instead of
-climbed to, so that every proposal keeps the floor and the groups of its space, and equal data give equal proposals.
+The model is botorch's; proposals maximise an upper confidence bound. Candidates are drawn and refined, without
+gradients, so that every proposal keeps the floor and the groups of its space, and equal data give equal proposals.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ITERATIONS = 50  # of a fit: with 20 the policies found are measurably worse, wi
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Sums in one order, and so equal bits, in whatever process: a worker's, or one that resumes the search."""
+    """Run on one thread: sums in one order, and so equal bits, in a worker and in a process that resumes the search."""
     import torch
 
     threads = torch.get_num_threads()
@@ -37,12 +37,12 @@ def _one_thread() -> Iterator[None]:
 
 
 class Surrogate:
-    """A Gaussian process fitted to ``inputs`` (n, d) and ``values`` (n,), which are standardised within.
+    """A Gaussian process fitted to ``inputs`` (n, d) and ``values`` (n,), which are standardised internally.
 
-    Kernel: Gaussian with a length scale a dimension and botorch's priors; where ``time`` is set, the last column is
-    time and the kernel is multiplied by (1 - omega)^(|t - t'| / 2), equation 5 of Parker-Holder et al. 2020, which
-    is a Matern-1/2 kernel of t. Hyper-parameters maximise the marginal likelihood, in at most ``ITERATIONS`` steps of
-    L-BFGS; where that fails, they keep their starting values. Linear algebra is in float64 on dense matrices.
+    The kernel is Gaussian, with one length scale per dimension and botorch's priors. If ``time`` is set, the last
+    column is time and the kernel is multiplied by (1 - omega)^(|t - t'| / 2), equation 5 of Parker-Holder et al. 2020,
+    a Matern-1/2 kernel of t. Hyper-parameters maximise the marginal likelihood, in at most ``ITERATIONS`` steps of
+    L-BFGS; if that fails, they keep their starting values. Linear algebra is in float64 on dense matrices.
     """
 
     @_one_thread()
@@ -51,7 +51,7 @@ class Surrogate:
 
         self._low = inputs.min(axis=0)
         span = inputs.max(axis=0) - self._low
-        self._span = np.where(span > 1e-6, span, 1.0)  # what never varied keeps its unit
+        self._span = np.where(span > 1e-6, span, 1.0)  # columns that never varied keep their unit
         self.level, self.scale = float(values.mean()), float(values.std()) or 1.0
         self._x = self._tensor(inputs)
         y = torch.as_tensor((values - self.level) / self.scale)
@@ -74,7 +74,7 @@ class Surrogate:
 
     @_one_thread()
     def predict(self, inputs: Array) -> tuple[Array, Array]:
-        """Mean (m,) and standard deviation (m,) of the function, without noise, at ``inputs`` (m, d)."""
+        """Return mean (m,) and standard deviation (m,) of the function, without noise, at ``inputs`` (m, d)."""
         import torch
 
         with torch.no_grad():
@@ -85,13 +85,13 @@ class Surrogate:
         return self.level + self.scale * mean.numpy(), self.scale * np.sqrt(variance)
 
     def upper(self, inputs: Array, beta: float) -> Array:
-        """mean + sqrt(beta) sigma, (m,)."""
+        """Return the upper confidence bound mean + sqrt(beta) sigma, (m,)."""
         mean, deviation = self.predict(inputs)
         return np.asarray(mean + np.sqrt(beta) * deviation)
 
     @_one_thread()
     def expect(self, inputs: Array) -> None:
-        """Count ``inputs`` (m, d) as under way: the mean stays, the variance falls (GP-BUCB, Desautels et al. 2014)."""
+        """Count ``inputs`` (m, d) as pending: the mean stays, the variance falls (GP-BUCB, Desautels et al. 2014)."""
         import torch
 
         with torch.no_grad():
@@ -100,7 +100,7 @@ class Surrogate:
 
 
 def fitted(x: Any, y: Any, time: bool) -> Any:
-    """botorch's model of ``y`` (n,) at ``x`` (n, d), its hyper-parameters fitted."""
+    """Return botorch's model of ``y`` (n,) at ``x`` (n, d), with fitted hyper-parameters."""
     from botorch.exceptions.errors import ModelFittingError
     from botorch.fit import fit_gpytorch_mll
     from botorch.models import SingleTaskGP
@@ -118,7 +118,7 @@ def fitted(x: Any, y: Any, time: bool) -> Any:
     parameters = [p for p in model.parameters() if p.requires_grad]
 
     def loss() -> tuple[Any, tuple[Any, ...]]:
-        """The loss and its gradient, as botorch's optimiser wants them."""
+        """Return the loss and its gradient, in the form that botorch's optimiser takes."""
         model.zero_grad()
         found = -log_likelihood(model, x, y)
         found.backward()
@@ -133,8 +133,10 @@ def fitted(x: Any, y: Any, time: bool) -> Any:
 
 
 def log_likelihood(model: Any, x: Any, y: Any) -> Any:
-    """botorch's objective of a fit, log p(y | x) and the log priors, over n; without gpytorch's lazy matrices, which
-    cost ten times as much for some dozens of points."""
+    """Return botorch's objective of a fit, log p(y | x) plus the log priors, divided by n.
+
+    It avoids gpytorch's lazy matrices, which take ten times as long for some dozens of points.
+    """
     import torch
 
     factor = torch.linalg.cholesky(_noisy(covariance(model.covar_module, x, x), model.likelihood.noise))
@@ -145,7 +147,7 @@ def log_likelihood(model: Any, x: Any, y: Any) -> Any:
 
 
 def covariance(kernel: Any, a: Any, b: Any) -> Any:
-    """What ``kernel``, Gaussian or Matern-1/2 or their product, gives for ``a`` (n, d) and ``b`` (m, d): (n, m)."""
+    """Return ``kernel``, Gaussian or Matern-1/2 or their product, between ``a`` (n, d) and ``b`` (m, d): (n, m)."""
     import torch
     from gpytorch.kernels import MaternKernel, ProductKernel
 
@@ -165,7 +167,7 @@ def _noisy(matrix: Any, noise: Any) -> Any:
 
 @contextmanager
 def _quiet(seed: int) -> Iterator[None]:
-    """A random state of its own, and silence about scaling, jitter and restarts, which are dealt with here."""
+    """Isolate the random state, and silence warnings about scaling, jitter and restarts, which are handled here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its dependencies use what newer versions of torch deprecate
         import botorch  # noqa: F401
@@ -180,7 +182,7 @@ def _quiet(seed: int) -> Iterator[None]:
 
 
 def coordinates(space: Space, weights: Array, extras: Extras) -> Array:
-    """Task weights (M, T) and extras (M,) as points (M, D - 1 + extras): log-ratios, and shares of the ranges."""
+    """Return weights (M, T) and extras (M,) as points (M, D - 1 + extras): log-ratios, and shares of ranges."""
     points = space.collapse(weights)
     ratios = simplex.to_log_ratio(points).reshape(len(points), space.dimension - 1)
     shares = [share_of(wanted, extras[key]) for key, wanted in space.also.items()]
@@ -188,7 +190,7 @@ def coordinates(space: Space, weights: Array, extras: Extras) -> Array:
 
 
 def share_of(wanted: Range, values: Array) -> Array:
-    """How far ``values`` (M,) lie between low and high: the inverse of ``Range.at``."""
+    """Return the shares (M,) of the way from low to high at which ``values`` (M,) lie: the inverse of ``Range.at``."""
     if wanted.log:
         return np.asarray(np.log(values / wanted.low) / np.log(wanted.high / wanted.low))
     return np.asarray((values - wanted.low) / (wanted.high - wanted.low))
@@ -203,10 +205,19 @@ def best_of(
     draws: int = 512,
     rounds: tuple[float, ...] = (0.5, 0.2, 0.1, 0.05),
 ) -> tuple[Array, Extras]:
-    """Task weights (T,) and extras of the greatest ``bound`` (a function of :func:`coordinates`).
+    """Return task weights (T,) and extras with the greatest ``bound``.
 
-    Candidates: draws twice as wide as ``spread``, and the ``known`` weights (M, T) and extras; then, with shrinking
-    steps, moves of the best ones. All keep the floor.
+    Candidates are draws twice as wide as ``spread`` and the known points; then, with shrinking steps, moves of the best
+    ones. All keep the floor.
+
+    Args:
+        space: the search space.
+        spread: distribution of initial weights.
+        bound: function of :func:`coordinates` (m, d) to be maximised, with values (m,).
+        rng: generator of the candidates.
+        known: weights (M, T) and extras (M,) that are candidates too.
+        draws: number of random candidates. Default 512.
+        rounds: step sizes of the refinement.
     """
     wide = spread.narrower(0.5)
     points, extras = initial(space, wide, [rng] * draws)

@@ -1,7 +1,7 @@
-"""From runs to a proposal: every form fitted and cross-validated, one chosen a metric, the optimum, and what to doubt.
+"""From runs to a proposal: forms are fitted and cross-validated, one is chosen per metric, and its optimum is checked.
 
-All functions are pure and deterministic. Metrics are higher-is-better here; the forms of ``mixture_models`` see their
-negatives. What is optimised is ``score``, a function from metrics (m, K) to (m,), applied to predicted metrics.
+All functions are pure and deterministic. Metrics are higher-is-better here; the forms of ``mixture_forms`` see their
+negatives. The objective is ``score``, a function from metrics (m, K) to (m,), applied to predicted metrics.
 """
 
 from __future__ import annotations
@@ -19,24 +19,30 @@ from scalarize.weights import simplex
 
 MixtureScore = Callable[[Array], Array]
 
-LAW = "log-linear"  # the form that is taken where it fits: a law of how losses depend on the mixture
+LAW = "log-linear"  # the form that is preferred: a law of losses over mixtures
 MARGIN = 0.25  # share of held-out variance by which another form must be better to replace it (our choice)
 DOUBT = 0.15  # predicted regret of the proposal from which forms are said to disagree (our choice)
 FOLDS = 5
 
 
 def average(metrics: Array) -> Array:
-    """The mean over metrics."""
+    """Return the mean over metrics."""
     return np.asarray(metrics.mean(axis=1))
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Forms fitted to runs: weights (n, T), metrics (n, K).
+    """Forms fitted to n runs.
 
-    ``explained[form]`` is the share of each metric's variance that the form predicts on held-out runs, (K,);
-    ``chosen`` names the form taken for each metric; ``held_out[form]`` holds the held-out predictions (n, K), and
-    ``folds[form]`` the fits that made them, fold by fold.
+    Args:
+        weights: shape (n, T).
+        metrics: shape (n, K).
+        forms: prediction by name of the form.
+        explained: share of each metric's variance that a form predicts on held-out runs, (K,), by form.
+        chosen: name of the form that is used for each metric.
+        held_out: held-out predictions (n, K) by form.
+        folds: the fits that made them, fold by fold, by form.
+        fold_of: fold of each run, int64 (n,).
     """
 
     weights: Array
@@ -50,19 +56,19 @@ class Fit:
 
     @property
     def n_folds(self) -> int:
-        """How many parts the runs were split into for the held-out predictions."""
+        """The number of folds."""
         return int(self.fold_of.max()) + 1
 
     def predict(self, weights: Array, form: str = "default") -> Array:
-        """Metrics (m, K) at ``weights`` (m, T) by one form, or by the form chosen for each metric."""
+        """Predict metrics (m, K) at ``weights`` (m, T) by one form, or by the form chosen for each metric."""
         return _pick(self, form, {name: -self.forms[name](weights) for name in _used(self, form)})
 
 
 def fit(weights: Array, metrics: Array) -> Fit:
     """Fit every form to n >= 2 runs and choose one for each metric.
 
-    The log-linear law is taken unless another form explains more of the held-out variance by ``MARGIN``. Plain
-    cross-validation is not trusted with close calls: proxies favour flexible forms that extrapolate worse.
+    The log-linear law is chosen unless another form explains more of the held-out variance by ``MARGIN``. Plain
+    cross-validation is not trusted with close calls: proxies favour flexible forms, which extrapolate worse.
     """
     n = len(weights)
     if n < 2:
@@ -87,9 +93,18 @@ def fit(weights: Array, metrics: Array) -> Fit:
 
 
 class Opinion(NamedTuple):
-    """What one form says: the share of held-out variance of the score that it explains, the score it predicts for the
-    proposal with its 90 % interval, its own optimum, and the regret it predicts for the proposal (0: it is as good as
-    the form's own optimum; 1: as bad as the average run)."""
+    """The prediction of one form about a proposal.
+
+    Args:
+        form: name of the form.
+        explained: share of the held-out variance of the score that it explains.
+        predicted: score that it predicts for the proposal.
+        low: lower end of the 90 % interval of that score.
+        high: upper end of it.
+        optimum: the form's own best weights (T,).
+        regret: regret that it predicts for the proposal; 0: as good as the form's own optimum, 1: as bad as the average
+            run.
+    """
 
     form: str
     explained: float
@@ -102,8 +117,14 @@ class Opinion(NamedTuple):
 
 @dataclass(frozen=True)
 class Proposal:
-    """The weights (T,) that the default predicts to be best, what each form says of them, the regret that the default
-    predicts for them when fitted without each fold of the runs, and warnings."""
+    """The best weights by the default choice of forms, and reasons to doubt them.
+
+    Args:
+        weights: the proposed weights (T,).
+        opinions: the prediction of each form, the default first.
+        shifts: regret of the proposal by the default fitted without each fold of the runs.
+        warnings: one line each.
+    """
 
     weights: Array
     opinions: tuple[Opinion, ...]
@@ -112,11 +133,17 @@ class Proposal:
 
 
 def propose(fitted: Fit, score: MixtureScore = average, candidates: Array | None = None, seed: int = 0) -> Proposal:
-    """The best weights among ``candidates`` (m, T), or on the simplex where none are given, and how far to trust them.
+    """Return the best weights, and their predictions by every form.
 
-    A warning is given where a form that explains the held-out runs about as well as the best one (within ``MARGIN``)
-    predicts a regret above ``DOUBT`` for the proposal; where the default does so itself, fitted without a fold of the
-    runs; where no form predicts held-out runs; and where runs are fewer than the numbers to be fitted.
+    A warning is given if a form that explains held-out runs about as well as the best one (within ``MARGIN``) predicts
+    a regret above ``DOUBT`` for the proposal; if the default does so, fitted without a fold; if no form predicts
+    held-out runs; and if there are fewer runs than numbers to fit.
+
+    Args:
+        fitted: the fitted forms.
+        score: function from metrics (m, K) to (m,) that is maximised. Default: their mean.
+        candidates: weights (m, T) to choose from. Default: the simplex.
+        seed: seed of the optimisation.
     """
     names = ["default", *fitted.forms]
 
@@ -169,10 +196,7 @@ def _warnings(fitted: Fit, opinions: list[Opinion], shifts: tuple[float, ...]) -
 
 
 def _interval(fitted: Fit, form: str, score: MixtureScore, weights: Array, residuals: Array) -> tuple[float, float]:
-    """The CV+ interval (Barber et al. 2021) at ``weights`` (T,), at level 90 %.
-
-    Each run's held-out error is added to the prediction of the fit that did not see this run.
-    """
+    """Return the 90 % CV+ interval at ``weights`` (T,), from each run's held-out error (Barber et al. 2021)."""
     by_fold = [float(_fold(fitted, form, score, k)(weights[None])[0]) for k in range(fitted.n_folds)]
     at = np.array(by_fold)[fitted.fold_of]
     size = np.abs(residuals)
@@ -180,7 +204,7 @@ def _interval(fitted: Fit, form: str, score: MixtureScore, weights: Array, resid
 
 
 def _fold(fitted: Fit, form: str, score: MixtureScore, k: int) -> MixtureScore:
-    """The predicted score of the fit that did not see fold ``k``."""
+    """Return the predicted score of the fit that did not see fold ``k``."""
     used = _used(fitted, form)
     return lambda weights: score(_pick(fitted, form, {name: -fitted.folds[name][k](weights) for name in used}))
 
@@ -190,7 +214,7 @@ def _used(fitted: Fit, form: str) -> list[str]:
 
 
 def _pick(fitted: Fit, form: str, predictions: Mapping[str, Array]) -> Array:
-    """One form's predictions (m, K), or each metric's from the form chosen for it."""
+    """Return one form's predictions (m, K), or each metric's from the form chosen for it."""
     if form != "default":
         return predictions[form]
     return np.stack([predictions[name][:, k] for k, name in enumerate(fitted.chosen)], axis=1)
@@ -199,9 +223,9 @@ def _pick(fitted: Fit, form: str, predictions: Mapping[str, Array]) -> Array:
 def optimum(
     score: MixtureScore, runs: Array, seed: int = 0, rounds: int = 60, keep: int = 16, children: int = 16
 ) -> Array:
-    """Weights (T,) of the greatest ``score``, by an evolution from the runs' weights (n, T) with shrinking steps.
+    """Find the weights (T,) of the greatest ``score`` by evolution from the runs' weights (n, T), with shrinking steps.
 
-    No task gets more weight than some run gave it, nor less than every run gave it: forms are not trusted outside.
+    No task gets more weight than in any run, nor less: forms are not trusted outside of the runs.
     """
     rng = np.random.default_rng(seed)
     lowest, highest = runs.min(axis=0) - 1e-9, runs.max(axis=0) + 1e-9

@@ -1,7 +1,7 @@
 """Forms of a regression from task weights to losses: the laws that a proxy search fits (lower is better throughout).
 
-A form is fitted to runs, weights (n, T) and losses (n, K), one law a loss, and gives a function from weights (m, T)
-to losses (m, K). Fitting each loss by itself and combining the predictions matters: the mean of several exponentials
+A form is fitted to runs, weights (n, T) and losses (n, K), one law per loss, and gives a function from weights (m, T)
+to losses (m, K). Each loss is fitted by itself and predictions are combined, because the mean of several exponentials
 is no exponential.
 """
 
@@ -18,17 +18,17 @@ Predict = Callable[[Array], Array]
 
 
 class Form(NamedTuple):
-    """``fit(weights, losses)`` gives the prediction; ``coefficients(T)`` is how many numbers a loss costs."""
+    """A form of law: ``fit(weights, losses)`` gives its prediction; ``coefficients(T)`` are fitted per loss."""
 
     fit: Callable[[Array, Array], Predict]
     coefficients: Callable[[int], int]
 
 
 def fit_log_linear(weights: Array, losses: Array) -> Predict:
-    """loss = c + exp(t . w), by Huber regression: a data mixing law of Ye et al. (2024).
+    """Fit loss = c + exp(t . w) by Huber regression: a data mixing law of Ye et al. (2024).
 
-    The weights sum to 1, so the law needs no factor before the exponential. A small penalty on how far t spreads,
-    chosen by (linearised) leave-one-out error, holds the tasks that hardly any run weighs (our choice).
+    The weights sum to 1, so the law needs no factor before the exponential. A small penalty on the spread of t, chosen
+    by (linearised) leave-one-out error, holds the tasks to which hardly any run gives weight (our choice).
     """
     laws = np.array([_log_linear_law(weights, y) for y in losses.T])
     return lambda w: np.asarray(laws[:, 0] + np.exp(np.minimum(w @ laws[:, 1:].T, _EXPONENT_CAP)))
@@ -40,7 +40,7 @@ _PENALTIES = (1e-3, 1e-4, 1e-5, 1e-6)
 
 
 def _log_linear_law(weights: Array, loss: Array) -> Array:
-    """(c, t) of one loss (n,): penalties from strong to weak, each fit starting from the one before."""
+    """Return (c, t) of one loss (n,): penalties from strong to weak, each fit starting from the one before."""
     spread = float(np.std(loss)) or 1.0
     scaled = (loss - loss.min()) / spread
     start = weights.T @ weights + 1e-3 * np.eye(weights.shape[1])
@@ -56,7 +56,7 @@ def _log_linear_law(weights: Array, loss: Array) -> Array:
 def _levenberg_marquardt(
     weights: Array, loss: Array, law: Array, penalty: float, steps: int = 100
 ) -> tuple[Array, float]:
-    """Damped Gauss-Newton with Huber weights; returns the law and its leave-one-out error."""
+    """Run damped Gauss-Newton with Huber weights; return the law and its leave-one-out error."""
     n, n_tasks = weights.shape
     ridge = np.zeros((n_tasks + 1, n_tasks + 1))
     ridge[1:, 1:] = penalty * (np.eye(n_tasks) - 1.0 / n_tasks)
@@ -101,7 +101,7 @@ def _huber(residual: Array) -> Array:
 
 
 def ridge(*features: str) -> Callable[[Array, Array], Predict]:
-    """Ridge regression on functions of w (``w``, ``sqrt``, ``log``), its penalty chosen by leave-one-out error.
+    """Make a ridge regression on functions of w (``w``, ``sqrt``, ``log``), its penalty chosen by leave-one-out error.
 
     Features are standardised; log w is taken no lower than the smallest positive weight among the runs, or 1e-4.
     """
@@ -123,7 +123,7 @@ def _features(weights: Array, names: tuple[str, ...], floor: float) -> Array:
 
 
 def _leave_one_out_ridge(design: Array, losses: Array) -> Array:
-    """Slopes (features, K), each column with the penalty of least leave-one-out error (in closed form)."""
+    """Return slopes (features, K), each column with the penalty of least leave-one-out error (in closed form)."""
     u, s, vt = np.linalg.svd(design, full_matrices=False)
     projected = u.T @ losses
     slopes = np.zeros((design.shape[1], losses.shape[1]))

@@ -1,5 +1,6 @@
-"""Kurin, De Palma, Kostrikov, Whiteson and Kumar, *In Defense of the Unitary Scalarization*, NeurIPS 2022. Appendix
-figures are built by what the text says of them.
+"""Kurin, De Palma, Kostrikov, Whiteson and Kumar, *In Defense of the Unitary Scalarization*, NeurIPS 2022.
+
+Figures of the appendix are rebuilt from their description in the text.
 """
 
 from scalarize.studies.kurin2022 import averages, curves, reinforcement

@@ -1,4 +1,4 @@
-"""Figures 1, 2 and 3: what each optimiser reaches on the test split, and what its step costs."""
+"""Figures 1, 2 and 3: the results of each optimiser on the test split, and the cost of its step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes, method_rows
 from scalarize.studies.kurin2022 import protocol, reported
 from scalarize.studies.kurin2022.protocol import CELEBA, CITYSCAPES, MULTI_MNIST, REGULARISED, ROWS, TrainingProtocol
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 
 SELECTED = "Weights of the epoch with the best validation average."
 NOTES = {
@@ -18,13 +18,13 @@ NOTES = {
 }
 
 
-def plan(context: Context, settings: TrainingProtocol) -> list[Planned]:
-    """All optimisers, each with its regularisation. Raises RequestError for tasks that have no average."""
+def plan(context: Context, settings: TrainingProtocol) -> list[PlannedRun]:
+    """List all optimisers, each with its regularisation. Raises RequestError for tasks that have no average."""
     return protocol.plan(axes.averaged(context), settings, REGULARISED)
 
 
 def tabulate(found: StudyResults, settings: TrainingProtocol) -> list[StudyTable]:
-    """The average over tasks with intervals, plain training against each optimiser, and times."""
+    """Return the average over tasks with intervals, plain training against each optimiser, and times."""
     lower = bool((found.results["sign"] < 0).all())
     beside = reported.AVERAGES.get(settings.workload)
     runs = outcomes.records(found.results)
@@ -33,12 +33,15 @@ def tabulate(found: StudyResults, settings: TrainingProtocol) -> list[StudyTable
 
 
 def times(context: Context, settings: TrainingProtocol) -> StudyTable:
-    """The cost of a step, beside the ratios that the paper prints."""
+    """Return the cost of a step, beside the ratios that the paper reports."""
     return method_rows.times(context, method_rows.extra_rows(context, ROWS), reported.TIMES[settings.workload])
 
 
-def metric_plan(context: Context, settings: TrainingProtocol) -> list[Planned]:
-    """All optimisers and, for Delta_m, a model a task; these first, since ``selection=delta`` compares with them."""
+def metric_plan(context: Context, settings: TrainingProtocol) -> list[PlannedRun]:
+    """List all optimisers and, for Delta_m, one model per task.
+
+    These come first, because ``selection=delta`` compares with them.
+    """
     single = protocol.alone(context, settings)
     together = protocol.plan(context, settings, REGULARISED)
     if context.problem.recipe(context.workload).selection == "delta":
@@ -48,7 +51,7 @@ def metric_plan(context: Context, settings: TrainingProtocol) -> list[Planned]:
 
 
 def by_metric(found: StudyResults, settings: TrainingProtocol) -> list[StudyTable]:
-    """One table a task and metric, Delta_m over the single-task models, and times."""
+    """Return one table per task and metric, Delta_m over the single-task models, and times."""
     focus = protocol.UNITARY.name
     note = NOTES.get(found.context.problem.recipe(found.context.workload).selection, SELECTED)
     measures = found.measures[found.measures["metric"] != "loss"]

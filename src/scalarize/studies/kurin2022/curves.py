@@ -8,7 +8,7 @@ import pandas as pd
 
 from scalarize.analysis import outcomes, overfitting, statistics
 from scalarize.analysis.overfitting import LOSS, NORM, VALIDATION
-from scalarize.analysis.statistics import said
+from scalarize.analysis.statistics import in_words
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes
 from scalarize.studies.kurin2022 import protocol
@@ -25,33 +25,38 @@ from scalarize.studies.kurin2022.protocol import (
     UNITARY,
     TrainingProtocol,
 )
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 
 GRADDROP = next(row for row in ROWS if row.name == "graddrop")
 BAND = "Mean and 95 % interval over seeds."
 
 
-def ablation(context: Context) -> list[Planned]:
-    """Every optimiser without regularisation; plain training with l2, with more of it, and regularised in full."""
+def ablation(context: Context) -> list[PlannedRun]:
+    """List every optimiser without regularisation; plain training with l2, with more of it, and regularised in full."""
     plain = protocol.plan(context, CELEBA, PLAIN)
     return plain + [p for kind in (L2, L2_PLUS, REGULARISED) for p in protocol.plan(context, CELEBA, kind, (UNITARY,))]
 
 
-def with_and_without(context: Context) -> list[Planned]:
-    """Every optimiser regularised, and plain. Raises RequestError for tasks that have no average."""
+def with_and_without(context: Context) -> list[PlannedRun]:
+    """List every optimiser regularised, and plain. Raises RequestError for tasks that have no average."""
     context = axes.averaged(context)
     return protocol.plan(context, CELEBA, REGULARISED) + protocol.plan(context, CELEBA, PLAIN)
 
 
-def twins(context: Context) -> list[Planned]:
-    """GradDrop and its sign-agnostic twin, regularised alike, and plain training. Raises RequestError for tasks that
-    have no average."""
+def twins(context: Context) -> list[PlannedRun]:
+    """List GradDrop and its sign-agnostic twin, regularised alike, and plain training.
+
+    Raises RequestError for tasks that have no average.
+    """
     return protocol.plan(axes.averaged(context), CELEBA, REGULARISED, (UNITARY, GRADDROP, AGNOSTIC))
 
 
 def metrics_of(found: StudyResults) -> dict[str, dict[str, tuple[str, int]]]:
-    """What validation is followed by: the average of all tasks, or each task's metric where they have none. In words ->
-    task -> its metric, and 1, or -1 where lower is better."""
+    """Return the metrics that validation is followed by: the average of all tasks, or each task's if there is none.
+
+    Returns:
+        Name in words -> task -> (its metric; 1, or -1 if lower is better).
+    """
     data = found.context.data
     first = {o.name: (o.task.metric_name, 1 if o.task.higher_is_better else -1) for o in data.objectives}
     if data.has_average:
@@ -60,12 +65,12 @@ def metrics_of(found: StudyResults) -> dict[str, dict[str, tuple[str, int]]]:
 
 
 def epochs_of(found: StudyResults) -> pd.DataFrame:
-    """What was seen at each epoch of each run; validation is the first of :func:`metrics_of`."""
+    """Return the measurements at each epoch of each run; validation is the first of :func:`metrics_of`."""
     return overfitting.per_epoch(found.curves, next(iter(metrics_of(found).values())))
 
 
 def validation(found: StudyResults) -> list[StudyTable]:
-    """Validation over epochs: a table for each of :func:`metrics_of`."""
+    """Return validation over epochs: one table for each of :func:`metrics_of`."""
     tables = []
     for name, metrics in metrics_of(found).items():
         epochs = overfitting.per_epoch(found.curves, metrics)
@@ -76,7 +81,7 @@ def validation(found: StudyResults) -> list[StudyTable]:
 
 
 def onsets(found: StudyResults) -> list[StudyTable]:
-    """When validation is best: a table for each of :func:`metrics_of`."""
+    """Return the epoch at which validation is best: one table for each of :func:`metrics_of`."""
     return [
         onset(overfitting.per_epoch(found.curves, metrics), "" if name == "average" else f", {name}")
         for name, metrics in metrics_of(found).items()
@@ -84,7 +89,7 @@ def onsets(found: StudyResults) -> list[StudyTable]:
 
 
 def bands(found: StudyResults, *wanted: str) -> list[StudyTable]:
-    """One table of bands for each of ``wanted``."""
+    """Return one table of bands for each of ``wanted``."""
     epochs = epochs_of(found)
     titles = {
         LOSS: "Training loss over epochs",
@@ -98,7 +103,10 @@ def bands(found: StudyResults, *wanted: str) -> list[StudyTable]:
 
 
 def onset(epochs: pd.DataFrame, beside: str = "") -> StudyTable:
-    """When each row's validation is best, and how far it falls after. beside: what the title says besides."""
+    """Return the epoch at which each row's validation is best, and its fall after that.
+
+    ``beside`` is added to the title.
+    """
     peaks = overfitting.peaks(epochs)
     rows = []
     for (row, kind), own in peaks.groupby(["row", "kind"], sort=False):
@@ -110,18 +118,18 @@ def onset(epochs: pd.DataFrame, beside: str = "") -> StudyTable:
 
 
 def norms(found: StudyResults) -> list[StudyTable]:
-    """Figure 6, with the norm at the last epoch in words."""
+    """Return figure 6, with the norm at the last epoch in words."""
     (table,) = bands(found, NORM)
     epochs = epochs_of(found)
     last = epochs[(epochs["what"] == NORM) & (epochs["epoch"] == epochs["epoch"].max())]
     lines = []
     for (row, kind), own in last.groupby(["row", "kind"], sort=False):
-        lines.append(f"{row}, {kind}: norm {said(statistics.t_interval(own['value'].tolist()))} in the last epoch.")
+        lines.append(f"{row}, {kind}: norm {in_words(statistics.t_interval(own['value'].tolist()))} in the last epoch.")
     return [StudyTable(table.kind, table.title, table.frame, table.note, tuple(lines))]
 
 
 def peak_contrast(found: StudyResults) -> list[StudyTable]:
-    """Figure 10: the best validation average of each optimiser, regularised and plain."""
+    """Return figure 10: the best validation average of each optimiser, regularised and plain."""
     epochs = epochs_of(found)
     peaks = overfitting.peaks(epochs)
     frame, lines = outcomes.contrast(peaks, "peak", REGULARISED, PLAIN)
@@ -129,7 +137,7 @@ def peak_contrast(found: StudyResults) -> list[StudyTable]:
 
 
 def twin_tables(found: StudyResults) -> list[StudyTable]:
-    """Figure 12: the two courses, and the test averages compared."""
+    """Return figure 12: the two curves, and a comparison of the test averages."""
     lower = bool((found.results["sign"] < 0).all())
     runs = outcomes.records(found.results)
     return [*validation(found), *bands(found, LOSS), outcomes.table(runs, "Test average", GRADDROP.name, lower)]
@@ -149,7 +157,7 @@ def _courses(number: int, where: str, settings: TrainingProtocol, kinds: Sequenc
 def _on_celeba(
     number: int,
     title: str,
-    plan: Callable[[Context], list[Planned]],
+    plan: Callable[[Context], list[PlannedRun]],
     tables: Callable[[StudyResults], list[StudyTable]],
 ) -> Target:
     return Target(f"kurin2022/figure-{number}", title, (CELEBA.workload,), plan, tables)

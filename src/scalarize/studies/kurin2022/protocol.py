@@ -1,4 +1,4 @@
-"""Who is compared, and how each is regularised: settings of the paper's section 4.1 and of its published scripts."""
+"""Rows of the comparisons and their regularisation: settings of the paper's section 4.1 and published scripts."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scalarize.runs import plan as planned_runs
-from scalarize.studies.execute import Context, Planned
+from scalarize.runs.plan import PlannedRun
+from scalarize.runs.request import train_request
+from scalarize.studies.context import Context
 from scalarize.studies.method_rows import Row, extra_rows
 from scalarize.utils.errors import RequestError
 
@@ -30,8 +31,10 @@ LOOKS = 100, 12  # the summed gradient: every 100 updates, which is 12 times an 
 
 @dataclass(frozen=True)
 class TrainingProtocol:
-    """seeds: the paper's runs. l2: weight decay by row, 0 for its others; rows that are not the paper's get that of
-    plain training (our choice). slower: factors of the learning rate.
+    """Settings of a comparison.
+
+    ``seeds``: the number of runs in the paper. ``l2``: weight decay by row, 0 for its others; rows that are not in the
+    paper get that of plain training (our choice). ``slower``: factors of the learning rate.
     """
 
     workload: str
@@ -40,10 +43,10 @@ class TrainingProtocol:
     slower: Mapping[str, float] = field(default_factory=dict)
 
     def settings(self, context: Context, row: Row, kind: str) -> dict[str, Any]:
-        """The recipe's settings for ``row`` of ``kind``: regularised (by the weight decay that was asked for, else its
-        own), plain (no dropout, no l2), or l2 alone.
+        """Return the recipe's settings for ``row`` of ``kind``.
 
-        Raises RequestError for a workload whose model has no dropout to leave out.
+        ``kind`` is regularised (by the weight decay that was asked for, or its own), plain (no dropout, no l2), or l2
+        alone. Raises RequestError for a workload whose model has no dropout to leave out.
         """
         recipe = context.problem.recipe(context.workload)
         found: dict[str, Any] = {}
@@ -72,8 +75,8 @@ CELEBA = TrainingProtocol(
 CITYSCAPES = TrainingProtocol("cityscapes", 3, {"unitary": 1e-5, "imtl": 1e-5, "pcgrad": 1e-5})
 
 
-def plan(context: Context, protocol: TrainingProtocol, kind: str, rows: Sequence[Row] = ROWS) -> list[Planned]:
-    """Every row at every seed. Targets that need the same runs share them."""
+def plan(context: Context, protocol: TrainingProtocol, kind: str, rows: Sequence[Row] = ROWS) -> list[PlannedRun]:
+    """List every row at every seed. Targets that need the same runs share them."""
     steps = max(1, context.data.epoch_size // context.problem.recipe(context.workload).batch_size)
     every = min(LOOKS[0], max(1, steps // LOOKS[1]))
     planned = []
@@ -83,12 +86,12 @@ def plan(context: Context, protocol: TrainingProtocol, kind: str, rows: Sequence
             request = row.request(context.problem, seed, settings, norm_every=every)
             labels = {"row": row.name, "kind": kind, "seed": seed}
             name = f"{row.name} {protocol.workload} {kind} seed {seed}"
-            planned.append(Planned(name, request, labels, course=True))
+            planned.append(PlannedRun(name, request, labels, keep_records=True))
     return planned
 
 
-def alone(context: Context, protocol: TrainingProtocol) -> list[Planned]:
-    """A model a task, regularised as plain training is, selected by its own metrics: what Delta_m is over."""
+def alone(context: Context, protocol: TrainingProtocol) -> list[PlannedRun]:
+    """List one model per task, regularised as plain training is, selected by its own metrics: the base of Delta_m."""
     settings = protocol.settings(context, UNITARY, REGULARISED)
     recipe = context.problem.recipe(context.workload)
     if recipe.selection == "delta":
@@ -97,7 +100,7 @@ def alone(context: Context, protocol: TrainingProtocol) -> list[Planned]:
     for seed in context.seeds_of(protocol.seeds):
         for task in context.data.names:
             tuned = UNITARY.request(context.problem, seed, settings)
-            request = planned_runs.request_for(tuned, seed=seed, method=UNITARY.method, single=task)
+            request = train_request(tuned, seed=seed, method=UNITARY.method, single=task)
             labels = {"row": "single", "kind": REGULARISED, "seed": seed}
-            planned.append(Planned(f"single {task} {protocol.workload} seed {seed}", request, labels))
+            planned.append(PlannedRun(f"single {task} {protocol.workload} seed {seed}", request, labels))
     return planned

@@ -1,7 +1,8 @@
-"""Figures 4, 13 and 16: multi-task reinforcement learning (section 4.2), and the ablation of how rewards are scaled.
+"""Figures 4, 13 and 16: multi-task reinforcement learning (section 4.2), and the ablation of reward scaling.
 
-The number of seeds stands in an appendix missing here: 10 are our choice, as are the coefficients of figure 16 and the
-bound of IMTL's targets (the largest reward, 10, over 1 minus the discount). MGDA's weights are on raw gradients.
+The number of seeds is given in an appendix that we do not have: 10 is our choice, as are the coefficients of figure 16
+and the bound of IMTL's targets (the largest reward, 10, over 1 minus the discount). MGDA's weights are on raw
+gradients.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import pandas as pd
 
 from scalarize.analysis import outcomes, overfitting
 from scalarize.analysis.study_tables import StudyTable
-from scalarize.studies.execute import Context, Planned, StudyResults
+from scalarize.runs.plan import PlannedRun
+from scalarize.studies.context import Context
+from scalarize.studies.gather import StudyResults
 from scalarize.studies.kurin2022 import curves
 from scalarize.studies.kurin2022.protocol import UNITARY
 from scalarize.studies.method_rows import Row, extra_rows
@@ -41,38 +44,38 @@ PER = 10_000  # updates
 
 def _planned(
     context: Context, row: Row, kind: str, settings: dict[str, Any], label: str | None = None
-) -> list[Planned]:
-    """``row`` at every seed. Raises RequestError for a workload that is not learned by acting."""
+) -> list[PlannedRun]:
+    """List ``row`` at every seed. Raises RequestError for a workload that is not reinforcement learning."""
     if context.workload.learner is None:
         raise RequestError(f"--workload {context.workload.name}: this figure is of tasks that are learned by acting")
     decay = {"optimizer.weight_decay": L2.get(row.name, 0.0)}
     name = label or row.name
     return [
-        Planned(
+        PlannedRun(
             f"{name} {kind} seed {seed}",
             row.request(context.problem, seed, decay | settings),
             {"row": name, "kind": kind, "seed": seed},
-            course=True,
+            keep_records=True,
         )
         for seed in context.seeds_of(SEEDS)
     ]
 
 
-def compared(context: Context) -> list[Planned]:
-    """Every optimiser but IMTL, each with its l2 of the actor."""
+def compared(context: Context) -> list[PlannedRun]:
+    """List every optimiser but IMTL, each with its l2 of the actor."""
     return [p for row in extra_rows(context, ROWS) for p in _planned(context, row, "regularised", {})]
 
 
-def unstable(context: Context) -> list[Planned]:
-    """IMTL with clipped targets, beside plain training; on many tasks slower and without its scaling of losses."""
+def unstable(context: Context) -> list[PlannedRun]:
+    """List IMTL with clipped targets, beside plain training; on many tasks slower and without its scaling of losses."""
     many = len(context.data.names) >= MANY
     slower = {"optimizer.lr": context.problem.recipe(context.workload).optimizer.lr / 10} if many else {}
     imtl = _planned(context, IMTL_G if many else IMTL, "regularised", {"data.target_clip": BOUND, **slower})
     return _planned(context, UNITARY, "regularised", {}) + imtl
 
 
-def scalings(context: Context) -> list[Planned]:
-    """Plain training with rewards scaled when a batch is drawn, and by a moving average before they are kept."""
+def scalings(context: Context) -> list[PlannedRun]:
+    """List plain training with rewards scaled when a batch is drawn, and by a moving average before they are stored."""
     found = _planned(context, UNITARY, "rewards", {"data.rewards": "sampling"}, AT_SAMPLING)
     for rate in COEFFICIENTS:
         moving = {"data.rewards": "moving-average", "data.reward_rate": rate}
@@ -81,8 +84,10 @@ def scalings(context: Context) -> list[Planned]:
 
 
 def best(found: StudyResults, focus: str) -> list[StudyTable]:
-    """The paper's number, the best average success over evaluations; and the success of the model so selected, tested
-    on goals that nothing has seen."""
+    """Return the paper's number, the best average success over evaluations, and the test success of the selected model.
+
+    The test is on goals that were used for nothing else.
+    """
     peaks = overfitting.peaks(curves.epochs_of(found))
     ours = outcomes.table(outcomes.records(found.results), "Test success", focus, note="Of the best epoch's model.")
     paper = outcomes.table(
@@ -97,7 +102,9 @@ def best(found: StudyResults, focus: str) -> list[StudyTable]:
 
 
 def times(found: StudyResults, to: str) -> StudyTable:
-    """Seconds for 10,000 updates: median and quartiles over the epochs of all seeds, and the ratio to ``to``'s."""
+    """Return the seconds for 10,000 updates: median and quartiles over the epochs of all seeds, and the ratio to
+    ``to``'s.
+    """
     seconds: dict[str, list[float]] = {}
     for run, own in found.results.drop_duplicates("run").set_index("run").iterrows():
         seen = [t for t in found.answers[str(run)]["times"] if t["updates"]]

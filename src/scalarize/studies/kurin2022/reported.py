@@ -1,5 +1,6 @@
-"""Numbers that the paper prints, in its text; its figures give none. Test averages on CelebA are those that Xin et al.
-(2022, table 3) read off it, as 100 minus the error.
+"""Numbers reported in the text of the paper; its figures give none.
+
+Test averages on CelebA are those that Xin et al. (2022, table 3) read off it, as 100 minus the error.
 """
 
 from __future__ import annotations

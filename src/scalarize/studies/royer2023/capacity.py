@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 
 from scalarize.analysis import capacity, claims
-from scalarize.analysis.statistics import said
+from scalarize.analysis.statistics import in_words
 from scalarize.analysis.study_tables import StudyTable
-from scalarize.runs import plan as planned_runs
+from scalarize.runs.request import train_request
 from scalarize.studies import axes
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 
 INNER = tuple(round(0.1 * k, 1) for k in range(1, 10))
 SEEDS = {"domainnet": 2, "taskonomy-tiny": 2}  # 3 elsewhere (section 3.3)
@@ -20,15 +20,15 @@ EVERYTHING = ("cifar-stl", "domainnet", "celeba-8", "taskonomy-tiny")
 SHOWN = {"domainnet": ("real", "sketch"), "taskonomy-tiny": ("segmentation2d", "depth")}  # figures 3 and C
 
 
-def plan(context: Context, one_pair: bool = False) -> list[Planned]:
-    """Every pair, size, weight and seed; the ends of the edge are the single-task models of the same size."""
+def plan(context: Context, one_pair: bool = False) -> list[PlannedRun]:
+    """List every pair, size, weight and seed; the ends of the edge are the single-task models of the same size."""
     pairs = axes.pairs(context.workload, context.data.names)
     shown = SHOWN.get(context.workload.name)
     pairs = [shown] if one_pair and shown else context.budget.first(pairs[:1] if one_pair else pairs)
     sizes = axes.several_sizes(context)
     depths = context.budget.thin(list(dict.fromkeys(s.depth for s in sizes)))
     widths = context.budget.thin(list(dict.fromkeys(s.width for s in sizes)))
-    inner = context.budget.thin(INNER, finer=2)  # the order of weights is what is asked about
+    inner = context.budget.thin(INNER, finer=2)  # the question is the order of weights
     planned = []
     for first, second in pairs:
         for size in (s for s in sizes if s.depth in depths and s.width in widths):
@@ -39,7 +39,7 @@ def plan(context: Context, one_pair: bool = False) -> list[Planned]:
                         source: dict[str, Any] = {"single": first if p else second, "method": "uniform"}
                     else:
                         source = {"weights": {first: p, second: round(1 - p, 1)}}
-                    request = planned_runs.request_for(problem, seed=seed, read_train=True, **source)
+                    request = train_request(problem, seed=seed, read_train=True, **source)
                     labels: dict[str, Any] = {
                         "pair": f"{first}|{second}",
                         "first": first,
@@ -48,17 +48,17 @@ def plan(context: Context, one_pair: bool = False) -> list[Planned]:
                     }
                     labels |= {"depth": str(size.depth), "width": size.width, "p": p, "seed": seed}
                     name = f"pair {first} {second} {size.name.replace(',', '')} p {p:g} seed {seed}"
-                    planned.append(Planned(name, request, labels))
+                    planned.append(PlannedRun(name, request, labels))
     return planned
 
 
-def one_pair(context: Context) -> list[Planned]:
-    """As :func:`plan`, for the pair that the paper's figure shows (the first one on other data)."""
+def one_pair(context: Context) -> list[PlannedRun]:
+    """List as :func:`plan` does, for the pair that the paper's figure shows (the first one on other data)."""
     return plan(context, one_pair=True)
 
 
 def tabulate(found: StudyResults, *wanted: str) -> list[StudyTable]:
-    """The tables asked for: gains, trade-off, grid, agreement, transfer, discrepancy, claims."""
+    """Return the tables asked for: gains, trade-off, grid, agreement, transfer, discrepancy, claims."""
     table = capacity.points(found.results)
     made: dict[str, Callable[[pd.DataFrame], StudyTable]] = {
         "gains": _gains,
@@ -76,8 +76,8 @@ def _gains(table: pd.DataFrame) -> StudyTable:
     found = capacity.gains(table)
     slope = capacity.trend(found)
     findings = (
-        f"C1: when the parameters double, the average gain over single-task models changes by {said(slope)}; "
-        f"smallest model {said(capacity.level(found, False))}, largest {said(capacity.level(found, True))}.",
+        f"C1: when the parameters double, the average gain over single-task models changes by {in_words(slope)}; "
+        f"smallest model {in_words(capacity.level(found, False))}, largest {in_words(capacity.level(found, True))}.",
     )
     note = (
         "p* is the weight of the first task with the best validation average (the paper chooses on test); gains are "
@@ -99,8 +99,8 @@ def _agreement(table: pd.DataFrame) -> StudyTable:
     means = rows.groupby(["a", "b"], sort=False)["correlation"].mean().reset_index()
     over, matters = capacity.over_seeds(rows.dropna(), "correlation"), capacity.spread(table)
     findings = (
-        f"C2: rank correlation of the weights' test averages between two sizes: mean {said(over)} over pairs and "
-        f"sizes; best minus worst weight: {said(matters)}.",
+        f"C2: rank correlation of the weights' test averages between two sizes: mean {in_words(over)} over pairs and "
+        f"sizes; best minus worst weight: {in_words(matters)}.",
     )
     return StudyTable("agreement", "Agreement of sizes on the order of weights", means, "Spearman, per seed.", findings)
 
@@ -109,8 +109,8 @@ def _transfer(table: pd.DataFrame) -> StudyTable:
     rows = capacity.transfer(table)
     moved, own = capacity.over_seeds(rows, "gain_transferred"), capacity.over_seeds(rows, "gain_own")
     findings = (
-        f"C2: the smallest model's best weight, used at the larger sizes, gains {said(moved)} over the even weight; "
-        f"their own best weights gain {said(own)}.",
+        f"C2: the smallest model's best weight, used at the larger sizes, gains {in_words(moved)} over the even "
+        f"weight; their own best weights gain {in_words(own)}.",
     )
     note = "Weights chosen on validation, gains in test average over the even weight."
     return StudyTable("transfer", "Weights chosen on the smallest model", rows, note, findings)
@@ -119,12 +119,12 @@ def _transfer(table: pd.DataFrame) -> StudyTable:
 def _discrepancy(table: pd.DataFrame) -> StudyTable:
     found = capacity.gains(table)
     test, train = capacity.over_seeds(found, "gain_average"), capacity.over_seeds(found, "train_gain_average")
-    findings = (f"Average gain over single-task models on test {said(test)}, on training data {said(train)}.",)
+    findings = (f"Average gain over single-task models on test {in_words(test)}, on training data {in_words(train)}.",)
     return StudyTable("discrepancy", "Gain on training and on test data", found, "At p*, a point a seed.", findings)
 
 
 def _claims(table: pd.DataFrame) -> StudyTable:
-    """C1: gains grow with size. C2: the weights matter, sizes agree on them, a small model's serve larger ones."""
+    """Test C1: gains grow with size. C2: the weights matter, sizes agree on them, a small model's serve larger ones."""
     rows = capacity.transfer(table)
     agree = capacity.over_seeds(capacity.agreement(table).dropna(), "correlation")
     gained = {key: capacity.over_seeds(rows, key) for key in ("gain_own", "gain_transferred")}

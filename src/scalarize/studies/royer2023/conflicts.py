@@ -1,4 +1,4 @@
-"""Conflicting gradients: figures 4, 5 and E. How many there are, what changes them, and what they say of accuracy."""
+"""Conflicting gradients: figures 4, 5 and E. Their share, its causes, and its relation to accuracy."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from scalarize.analysis import claims, conflicts, statistics
-from scalarize.analysis.statistics import said
+from scalarize.analysis.statistics import in_words
 from scalarize.analysis.study_tables import StudyTable
-from scalarize.runs import plan as planned_runs
+from scalarize.runs.request import train_request
 from scalarize.studies import axes
 from scalarize.studies.royer2023 import reported
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.weights import simplex
 from scalarize.weights.policy import Policy
 from scalarize.workloads.sizes import Size
@@ -23,14 +23,14 @@ from scalarize.workloads.sizes import Size
 SEEDS = {"domainnet": 2, "taskonomy-tiny": 2}
 FIGURE_4_RATES = (1.0, 10.0, 20.0)  # of CelebA's 5e-4: 5e-4, 5e-3, 1e-2
 FIGURE_E_RATES = (1.0, 10.0, 100.0)  # 5e-4, 5e-3, 5e-2
-AXIS_RATES = (1 / 3, 1.0, 3.0)  # the paper does not print its sweep: our choice
+AXIS_RATES = (1 / 3, 1.0, 3.0)  # the paper does not report its sweep: our choice
 BATCHES = (0.5, 1.0, 2.0)  # our choice
 LABELS = ("rate", "batch", "depth", "width", "weights", "method")
-LOOKS = 32  # batches looked at in an epoch, at most (the paper looks at all of them)
+LOOKS = 32  # batches probed in an epoch, at most (the paper probes all of them)
 
 
-def course_plan(context: Context, factors: Sequence[float], methods: Sequence[str]) -> list[Planned]:
-    """Training with even weights and with the given methods at several learning rates, depths and widths."""
+def course_plan(context: Context, factors: Sequence[float], methods: Sequence[str]) -> list[PlannedRun]:
+    """List training with even weights and with the given methods at several learning rates, depths and widths."""
     sizes = _sizes(context)
     base = context.problem.recipe(context.workload).optimizer.lr
     planned = []
@@ -39,8 +39,8 @@ def course_plan(context: Context, factors: Sequence[float], methods: Sequence[st
     return planned
 
 
-def axis_plan(context: Context) -> list[Planned]:
-    """All combinations of learning rate, batch size, depth, width and weights (figure 5, and the weights besides)."""
+def axis_plan(context: Context) -> list[PlannedRun]:
+    """List all combinations of learning rate, batch size, depth, width (figure 5) and weights."""
     recipe = context.problem.recipe(context.workload)
     rates = context.budget.thin(axes.rates(recipe.optimizer.lr, AXIS_RATES))
     batches = context.budget.thin([max(1, int(recipe.batch_size * f)) for f in BATCHES])
@@ -53,7 +53,7 @@ def axis_plan(context: Context) -> list[Planned]:
 
 
 def _weights(context: Context) -> dict[str, Any]:
-    """Name -> a policy's content; None is uniform. Halfway is the geometric mean (our choice)."""
+    """Return name -> a policy's content; None is uniform. Halfway is the geometric mean (our choice)."""
     losses = context.data.constant_losses()
     ends = {"inverse-loss": 1.0, "halfway": 0.5}
     named: dict[str, Any] = {"uniform": None}
@@ -73,7 +73,7 @@ def _sizes(context: Context) -> list[Size]:
 
 def _probed(
     context: Context, size: Size, settings: dict[str, Any], method: str, weights: tuple[str, Any] | str = "uniform"
-) -> list[Planned]:
+) -> list[PlannedRun]:
     name, content = (weights, None) if isinstance(weights, str) else weights
     problem = axes.with_settings(context.problem, size.settings | settings)
     recipe = problem.recipe(context.workload)
@@ -82,32 +82,32 @@ def _probed(
     planned = []
     for seed in context.seeds_of(SEEDS.get(context.workload.name, 3)):
         source: dict[str, Any] = {"method": method} if content is None else {"policy": content}
-        request = planned_runs.request_for(problem, seed=seed, probe_every=every, **source)
+        request = train_request(problem, seed=seed, probe_every=every, **source)
         labels = {"method": method, "rate": recipe.optimizer.lr, "batch": recipe.batch_size}
         labels |= {"depth": str(size.depth), "width": size.width, "weights": name, "seed": seed}
         parts = (method, f"lr {recipe.optimizer.lr:g}", f"batch {recipe.batch_size}", size.name.replace(",", ""), name)
-        planned.append(Planned(f"conflict {' '.join(parts)} seed {seed}", request, labels))
+        planned.append(PlannedRun(f"conflict {' '.join(parts)} seed {seed}", request, labels))
     return planned
 
 
 def curves(found: StudyResults) -> list[StudyTable]:
-    """Figures 4 and E: the share of conflicting pairs over epochs, the loss beside it, and against accuracy."""
+    """Return figures 4 and E: the share of conflicting pairs over epochs, the loss beside it, and against accuracy."""
     epochs = conflicts.per_epoch(found.curves, LABELS)
     keys = ["method", "rate", "depth", "width", "epoch"]
     shown = epochs.groupby(keys, sort=False)[["share", "loss"]].mean().reset_index()
     by_run = conflicts.per_run(epochs, LABELS)
-    findings = [f"C3: the share of conflicting pairs changes from first to last epoch by {said(_rise(by_run))}."]
+    findings = [f"C3: the share of conflicting pairs changes from first to last epoch by {in_words(_rise(by_run))}."]
     grows: dict[str, claims.IntervalAt] = {}
     for method, own in by_run.groupby("method", sort=False):
         grows[f"share of conflicts with {method}, last minus first epoch"] = _rise(own).at
         mean = statistics.t_interval(own.groupby("seed")["share"].mean().tolist())
-        findings.append(f"C3: share of conflicting pairs with {method}: {said(mean)}.")
+        findings.append(f"C3: share of conflicting pairs with {method}: {in_words(mean)}.")
     course = StudyTable("conflict-course", "Conflicting pairs over epochs", shown, "Means over seeds.", tuple(findings))
     return [course, _against_accuracy(found, by_run), claims.table({("C3, towards the end", ""): grows})]
 
 
 def _rise(by_run: pd.DataFrame) -> statistics.Interval:
-    """By how much the share grows from the first epoch to the last, over seeds."""
+    """Return the growth of the share from the first epoch to the last, over seeds."""
     return statistics.t_interval((by_run["end"] - by_run["start"]).groupby(by_run["seed"]).mean().tolist())
 
 
@@ -119,7 +119,7 @@ def _against_accuracy(found: StudyResults, by_run: pd.DataFrame) -> StudyTable:
     known = [r for r in each if not np.isnan(r)]
     finding = "every run has the same share or score"
     if known:
-        finding = f"rank correlation over runs {said(statistics.t_interval(known))}"
+        finding = f"rank correlation over runs {in_words(statistics.t_interval(known))}"
     return StudyTable(
         "conflict-accuracy",
         "Conflicts against the final score",
@@ -130,7 +130,7 @@ def _against_accuracy(found: StudyResults, by_run: pd.DataFrame) -> StudyTable:
 
 
 def what_changes_them(found: StudyResults) -> list[StudyTable]:
-    """Figure 5: variance along each axis beside the paper's, the matrix of pairs, and single layers."""
+    """Return figure 5: variance along each axis beside the paper's, the matrix of pairs, and single layers."""
     axes_here = [a for a in LABELS if found.results[a].nunique() > 1]
     by_run = conflicts.per_run(conflicts.per_epoch(found.curves, LABELS), LABELS)
     variances = conflicts.axis_variance(by_run, axes_here)
@@ -145,7 +145,7 @@ def what_changes_them(found: StudyResults) -> list[StudyTable]:
         for other in (a for a in ("width", "depth", "weights") if a in axes_here):
             gap = conflicts.ratio(variances, updates, other)
             parts[f"log10 of the variance along {updates} over that along {other}"] = gap.at
-            findings.append(f"C3: log10 of the variance along {updates} over that along {other}: {said(gap, 2)}.")
+            findings.append(f"C3: log10 of the variance along {updates} over that along {other}: {in_words(gap, 2)}.")
     notes = (
         "Variance of the share of conflicts along one axis with the others fixed, median over settings; seed: chance."
     )
@@ -160,7 +160,7 @@ def what_changes_them(found: StudyResults) -> list[StudyTable]:
     return [*tables, claims.table({("C3", ""): parts})]
 
 
-def _plan(factors: Sequence[float], *methods: str) -> Callable[[Context], list[Planned]]:
+def _plan(factors: Sequence[float], *methods: str) -> Callable[[Context], list[PlannedRun]]:
     return lambda context: course_plan(context, factors, methods)
 
 

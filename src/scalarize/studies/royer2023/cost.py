@@ -1,6 +1,6 @@
-"""What methods cost: figure 1b (memory, a small and a large setting) and supplement, table 1b (passes and storage).
+"""Cost of methods: figure 1b (memory, a small and a large setting) and supplement, table 1b (passes and storage).
 
-Nothing is trained: one step of each method is measured in turn, interleaved, on the workload's model and one batch.
+Nothing is trained: single steps of all methods are measured, interleaved, on the workload's model and one batch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes
 from scalarize.studies import step_cost as measured
 from scalarize.studies.royer2023 import reported
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.utils.seeds import fork_rng
 from scalarize.workloads.sizes import Size
 
@@ -25,13 +25,15 @@ UNIT = "time of a step over that of a bare loop"
 TASKS = (2, 4, 8, 16, 40)  # as far as the workload has them, and all of its own
 
 
-def no_runs(context: Context) -> list[Planned]:
-    """Nothing is trained."""
+def no_runs(context: Context) -> list[PlannedRun]:
+    """Return no runs: nothing is trained."""
     return []
 
 
 def measure(context: Context, size: Size, batch: int, n_tasks: int | None = None) -> list[dict[str, Any]]:
-    """A row a method: seconds, ratio to a bare loop and megabytes of one step with the first ``n_tasks`` tasks."""
+    """Return one row per method: seconds, ratio to a bare loop and megabytes of a step with the first ``n_tasks``
+    tasks.
+    """
     problem = axes.with_settings(context.problem, size.settings)
     data = context.data if n_tasks is None else context.data.restrict(context.data.names[:n_tasks])
     with fork_rng(0):
@@ -43,7 +45,7 @@ def measure(context: Context, size: Size, batch: int, n_tasks: int | None = None
 
 
 def memory(found: StudyResults) -> list[StudyTable]:
-    """Figure 1b: the smallest model with batches of 16, the largest with batches of 128."""
+    """Return figure 1b: the smallest model with batches of 16, the largest with batches of 128."""
     context, known = found.context, found.context.sizes
     rows = measure(context, known[0], SMALL_BATCH) + measure(context, known[-1], LARGE_BATCH)
     note = "Rise of memory within a step, beyond the model; bare: a plain loop; floor: a backward a task."
@@ -52,7 +54,7 @@ def memory(found: StudyResults) -> list[StudyTable]:
 
 
 def _said(frame: pd.DataFrame, column: str, unit: str) -> tuple[str, ...]:
-    """What each method costs in the last setting measured, as a sentence."""
+    """Say in a sentence what each method costs in the last setting measured."""
     last = frame[(frame["size"] == frame["size"].iloc[-1]) & (frame["tasks"] == frame["tasks"].iloc[-1])]
     where = f"{last['tasks'].iloc[0]} tasks, {last['size'].iloc[0]}, batches of {last['batch'].iloc[0]}"
     each = ", ".join(f"{m} {v:.3g}" for m, v in zip(last["method"], last[column], strict=True))
@@ -60,7 +62,7 @@ def _said(frame: pd.DataFrame, column: str, unit: str) -> tuple[str, ...]:
 
 
 def by_tasks(found: StudyResults) -> list[StudyTable]:
-    """Supplement, table 1b: measured ratios to a bare loop by number of tasks, beside the theoretical counts."""
+    """Return supplement, table 1b: measured ratios to a bare loop by number of tasks, beside the theoretical counts."""
     context = found.context
     own = len(context.data.names)
     wanted: Sequence[int] = sorted({t for t in TASKS if t < own} | {own})

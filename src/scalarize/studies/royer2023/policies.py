@@ -10,19 +10,19 @@ from scalarize.analysis import curves
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes
 from scalarize.studies.royer2023.search_tables import CELEBA, search_rows
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.utils.errors import RequestError
 
 
-def plan(context: Context) -> list[Planned]:
-    """Figure F: PBT on the largest model, on a narrower and on a shallower one, and PB2 on the largest."""
+def plan(context: Context) -> list[PlannedRun]:
+    """List PBT on the largest model, on a narrower and on a shallower one, and PB2 on the largest."""
     known = context.sizes
     big = known[-1]
     narrow = min((s for s in known if s.depth == big.depth), key=lambda s: s.width)
     depths = list(dict.fromkeys(s.depth for s in known))
     shallow_depth = depths[-2] if len(depths) > 1 else big.depth
     shallow = next(s for s in known if s.depth == shallow_depth and s.width == big.width)
-    planned: list[Planned] = []
+    planned: list[PlannedRun] = []
     for row, size in (("pbt", big), ("pbt", narrow), ("pbt", shallow), ("pb2", big)):
         problem = axes.with_settings(context.problem, size.settings)
         found = search_rows(context, problem, size.name, row, CELEBA[row], retrain=False)
@@ -31,7 +31,7 @@ def plan(context: Context) -> list[Planned]:
 
 
 def tabulate(found: StudyResults) -> list[StudyTable]:
-    """The policies epoch by epoch, and how alike the last weights of searches are."""
+    """Return the policies epoch by epoch, and the similarity of the searches' last weights."""
     if not found.policies:
         raise RequestError("no search was run")
     frames = []

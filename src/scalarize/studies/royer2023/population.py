@@ -1,4 +1,4 @@
-"""Supplement, tables 1a and 2: how large a population must be, and PBT against a grid on three tasks."""
+"""Supplement, tables 1a and 2: the effect of the population's size, and PBT against a grid on three tasks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 
 from scalarize.analysis import statistics
-from scalarize.analysis.statistics import said
+from scalarize.analysis.statistics import in_words
 from scalarize.analysis.study_tables import StudyTable
-from scalarize.runs import plan as planned_runs
-from scalarize.runs import search as searching
+from scalarize.runs.request import train_request
+from scalarize.runs.search import SearchRequest
 from scalarize.studies.royer2023 import reported
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.utils import files
 from scalarize.weights import simplex
 
@@ -28,9 +28,9 @@ THREE = 3
 GRID, SEARCH = "grid", "pbt"
 
 
-def size_plan(context: Context) -> list[Planned]:
-    """PBT at each population and ready interval, a retrain of each policy, and two baselines."""
-    planned: list[Planned] = []
+def size_plan(context: Context) -> list[PlannedRun]:
+    """List PBT at each population and ready interval, a retrain of each policy, and two baselines."""
+    planned: list[PlannedRun] = []
     populations = [n for n in POPULATIONS if n <= (context.budget.population or n)]
     for n in context.budget.thin(populations or [context.budget.members(POPULATIONS[0])]):
         for ready in context.budget.thin(READY):
@@ -41,29 +41,26 @@ def size_plan(context: Context) -> list[Planned]:
         for seed in context.seeds_of(BASELINE_SEEDS):
             labels = {"row": row, "population": 0, "ready": 0, "seed": seed}
             planned.append(
-                Planned(
-                    f"even {row} seed {seed}", planned_runs.request_for(context.problem, seed=seed, method=row), labels
-                )
+                PlannedRun(f"even {row} seed {seed}", train_request(context.problem, seed=seed, method=row), labels)
             )
     return planned
 
 
-def _searched(context: Context, problem: Any, labels: dict[str, Any], text: str) -> list[Planned]:
-    fields = {name: getattr(problem, name) for name in type(problem).model_fields}
+def _searched(context: Context, problem: Any, labels: dict[str, Any], text: str) -> list[PlannedRun]:
     n, ready, seed = labels["population"], min(labels["ready"], context.epochs), labels["seed"]
-    request = searching.SearchRequest(
-        **fields, algorithm=SEARCH, population=n, ready=ready, quantile=QUANTILE, split=0.7, seed=seed
+    request = SearchRequest(
+        **problem.fields(), algorithm=SEARCH, population=n, ready=ready, quantile=QUANTILE, split=0.7, seed=seed
     )
     name = f"search population {text} seed {seed}"
-    spent = planned_runs.request_for(problem, seed=seed, method="uniform")
+    spent = train_request(problem, seed=seed, method="uniform")
     return [
-        Planned(name, request, labels),
-        Planned(f"retrain population {text} seed {seed}", spent, labels, policy_of=name),
+        PlannedRun(name, request, labels),
+        PlannedRun(f"retrain population {text} seed {seed}", spent, labels, policy_of=name),
     ]
 
 
 def size_table(found: StudyResults) -> list[StudyTable]:
-    """Average test metric by population and ready interval, beside the paper's."""
+    """Return the average test metric by population and ready interval, beside the paper's."""
     average = found.results.groupby(["row", "population", "ready", "seed"], sort=False)["test"].mean().reset_index()
     rows = []
     for (row, n, ready), own in average.groupby(["row", "population", "ready"], sort=False):
@@ -78,18 +75,18 @@ def size_table(found: StudyResults) -> list[StudyTable]:
     return [StudyTable("population", "Size of the population", pd.DataFrame(rows), "Average test metric.")]
 
 
-def grid_plan(context: Context) -> list[Planned]:
-    """The first three tasks: every inner point of a grid, and PBT with its retrain."""
+def grid_plan(context: Context) -> list[PlannedRun]:
+    """List every inner point of a grid on the first three tasks, and PBT with its retrain."""
     problem = context.problem.model_copy(update={"tasks": tuple(context.data.names[:THREE])})
     points = [w for w in simplex.grid(len(problem.tasks), GRID_STEPS) if (w > 0).all()]
-    planned: list[Planned] = []
+    planned: list[PlannedRun] = []
     for seed in context.seeds_of(GRID_SEEDS):
         for weights in context.budget.thin(points):
             named = dict(zip(problem.tasks, weights.tolist(), strict=True))
             text = "-".join(f"{w:.2f}" for w in weights)
-            request = planned_runs.request_for(problem, seed=seed, weights=named)
+            request = train_request(problem, seed=seed, weights=named)
             labels = {"row": GRID, "weights": text, "seed": seed}
-            planned.append(Planned(f"grid {text} seed {seed}", request, labels))
+            planned.append(PlannedRun(f"grid {text} seed {seed}", request, labels))
         n = context.budget.members(POPULATIONS[1])
         labels = {"row": SEARCH, "population": n, "ready": READY[0], "seed": seed, "weights": ""}
         planned += _searched(context, problem, labels, f"three n {n} e {READY[0]}")
@@ -97,7 +94,7 @@ def grid_plan(context: Context) -> list[Planned]:
 
 
 def grid_table(found: StudyResults) -> list[StudyTable]:
-    """The grid's point with the best validation score a seed, against PBT's retrain of that seed; and every point."""
+    """Compare the grid's point with the best validation score with PBT's retrain, seed by seed; list every point."""
     keys = ["row", "weights", "seed"]
     table = found.results.assign(score=found.results["sign"] * found.results["validation"])
     means = table.groupby(keys, sort=False)[["test", "score"]].mean().reset_index()
@@ -111,7 +108,7 @@ def grid_table(found: StudyResults) -> list[StudyTable]:
         shown = {"row": row, "mean": interval.mean, "low": interval.low, "high": interval.high}
         rows.append(shown | {"seeds": interval.n, "trainings a seed": trainings[str(row)]})
     gap = statistics.t_interval((each[SEARCH] - each[GRID]).tolist())
-    finding = f"C4: {SEARCH} minus grid on three tasks, average test metric: {said(gap)}."
+    finding = f"C4: {SEARCH} minus grid on three tasks, average test metric: {in_words(gap)}."
     tables = [
         StudyTable(
             "rows", "Search against grid on three tasks", pd.DataFrame(rows), "95 % intervals over seeds.", (finding,)
@@ -121,7 +118,7 @@ def grid_table(found: StudyResults) -> list[StudyTable]:
 
 
 def _tried(found: StudyResults, means: pd.DataFrame) -> StudyTable:
-    """The weights that each side tried: a row a point, with the test average where a training is behind it."""
+    """Return the weights that each side tried: one row per point, with the test average if a training is behind it."""
     names = found.context.data.names[:THREE]
     grid = means[means["row"] == GRID].groupby("weights", sort=False)["test"].mean()
     rows: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Numbers as the paper prints them, to be set beside ours. Averages of tables 1, 2, B, C, D in points."""
+"""Numbers as the paper reports them, to be set beside ours. Averages of tables 1, 2, B, C, D in points."""
 
 from __future__ import annotations
 

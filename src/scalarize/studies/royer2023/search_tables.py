@@ -18,12 +18,13 @@ from scalarize import methods
 from scalarize.analysis import claims, comparison
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.methods import Needs
-from scalarize.runs import plan as planned_runs
-from scalarize.runs import search as searching
 from scalarize.runs.compare import choose_rates
+from scalarize.runs.comparison_rows import inverse_policy
+from scalarize.runs.request import train_request
+from scalarize.runs.search import SearchRequest
 from scalarize.studies import axes
 from scalarize.studies.royer2023 import reported
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.utils.errors import unknown_name_error
 from scalarize.weights.policy import Policy
 from scalarize.workloads.sizes import Size
@@ -67,9 +68,9 @@ def sizes_of(context: Context, wanted: Sequence[tuple[Any, float]]) -> list[Size
     return context.budget.first(fitting) if context.budget.name == "tiny" else fitting
 
 
-def plan(context: Context, protocol: TableProtocol) -> list[Planned]:
+def plan(context: Context, protocol: TableProtocol) -> list[PlannedRun]:
     """Searches, retrains of their policies, and the methods, each at three learning rates."""
-    planned: list[Planned] = []
+    planned: list[PlannedRun] = []
     for size in sizes_of(context, protocol.sizes):
         problem = axes.with_settings(context.problem, size.settings)
         searches = dict(protocol.searches)
@@ -84,24 +85,21 @@ def plan(context: Context, protocol: TableProtocol) -> list[Planned]:
 
 def search_rows(
     context: Context, problem: Any, size: str, row: str, settings: dict[str, Any], retrain: bool = True
-) -> list[Planned]:
+) -> list[PlannedRun]:
     """As many searches as seeds, each followed by retrains with its policy at every learning rate, one seed each."""
-    planned: list[Planned] = []
-    fields = {name: getattr(problem, name) for name in type(problem).model_fields}
+    planned: list[PlannedRun] = []
     settings = settings | {"population": context.budget.members(settings["population"])}
     settings |= {"ready": min(settings["ready"], context.epochs)}
     for seed in context.seeds_of(SEEDS):
-        request = searching.SearchRequest(**fields, **settings, split=SHARE, seed=seed)
+        request = SearchRequest(**problem.fields(), **settings, split=SHARE, seed=seed)
         name = f"search {row} {size.replace(',', '')} {_settings_name(settings)} seed {seed}"
         labels: dict[str, Any] = {"row": row, "size": size, "seed": seed, "group": seed}
-        planned.append(Planned(name, request, labels))
+        planned.append(PlannedRun(name, request, labels))
         for rate in _rates(context) if retrain else ():
             tuned = axes.with_settings(problem, {"optimizer.lr": rate})
             more = labels | {"rate": rate}
             spent = f"retrain {name.removeprefix('search ').removesuffix(f' seed {seed}')} lr {rate:g} seed {seed}"
-            planned.append(
-                Planned(spent, planned_runs.request_for(tuned, seed=seed, method="uniform"), more, policy_of=name)
-            )
+            planned.append(PlannedRun(spent, train_request(tuned, seed=seed, method="uniform"), more, policy_of=name))
     return planned
 
 
@@ -114,11 +112,11 @@ def _rates(context: Context) -> list[float]:
     return context.budget.thin(axes.rates(base, RATES))
 
 
-def _method_rows(context: Context, problem: Any, size: str, row: str, accumulate: int) -> list[Planned]:
+def _method_rows(context: Context, problem: Any, size: str, row: str, accumulate: int) -> list[PlannedRun]:
     source: dict[str, Any] = {"method": row}
     settings: dict[str, Any] = {}
     if row == BALANCED:
-        source = {"policy": planned_runs.inverse_policy(context.data.constant_losses())}
+        source = {"policy": inverse_policy(context.data.constant_losses())}
     elif row not in methods.names():
         raise unknown_name_error("method", row, methods.names(), where=" in --methods")
     elif methods.create(row).needs > Needs.LOSSES and accumulate > 1:
@@ -129,7 +127,7 @@ def _method_rows(context: Context, problem: Any, size: str, row: str, accumulate
         for seed in context.seeds_of(SEEDS):
             labels = {"row": row, "size": size, "seed": seed, "rate": rate, "group": None}
             name = f"method {row} {size.replace(',', '')} lr {rate:g} seed {seed}"
-            planned.append(Planned(name, planned_runs.request_for(tuned, seed=seed, **source), labels))
+            planned.append(PlannedRun(name, train_request(tuned, seed=seed, **source), labels))
     return planned
 
 
@@ -247,7 +245,7 @@ def comparison_frame(
 
 
 def _target(protocol: TableProtocol, title: str) -> Target:
-    make: Callable[[Context], list[Planned]] = lambda context: plan(context, protocol)  # noqa: E731
+    make: Callable[[Context], list[PlannedRun]] = lambda context: plan(context, protocol)  # noqa: E731
     show: Callable[[StudyResults], list[StudyTable]] = lambda found: tabulate(found, protocol)  # noqa: E731
     return Target(f"royer2023/{protocol.table}", title, (protocol.workload,), make, show)
 

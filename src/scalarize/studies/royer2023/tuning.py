@@ -1,4 +1,4 @@
-"""Appendix 1.1: the sweep of the single-dataset baseline, and figure A: how many samples a class each domain has."""
+"""Appendix 1.1: the sweep of the single-dataset baseline, and figure A: samples per class in each domain."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 
 from scalarize.analysis import statistics
 from scalarize.analysis.study_tables import StudyTable
-from scalarize.runs import plan as planned_runs
+from scalarize.runs.request import train_request
 from scalarize.studies import axes
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 
 RATES = (10.0, 1.0, 0.1, 0.01)  # of DomainNet's 0.03: 0.3, 0.03, 0.003, 0.0003
 LENGTHS = (1, 2, 3)  # of its 30 epochs: 30, 60, 90
@@ -21,8 +21,8 @@ CHUNK = 1024  # samples read at once
 SEEDS = 1  # the paper states none
 
 
-def plan(context: Context) -> list[Planned]:
-    """The reference domain (else the first task) alone, at each learning rate and length."""
+def plan(context: Context) -> list[PlannedRun]:
+    """List the reference domain (or the first task) alone, at each learning rate and length."""
     names = context.data.names
     alone = context.workload.reference if context.workload.reference in names else names[0]
     base = context.problem.recipe(context.workload).optimizer.lr
@@ -31,14 +31,14 @@ def plan(context: Context) -> list[Planned]:
     planned = []
     for rate, epochs, seed in itertools.product(rates, lengths, context.seeds_of(SEEDS)):
         problem = axes.with_settings(context.problem, {"optimizer.lr": rate}, epochs=epochs)
-        request = planned_runs.request_for(problem, seed=seed, method="uniform", single=alone)
+        request = train_request(problem, seed=seed, method="uniform", single=alone)
         labels = {"rate": rate, "length": epochs, "seed": seed}
-        planned.append(Planned(f"tuning {alone} lr {rate:g} epochs {epochs} seed {seed}", request, labels))
+        planned.append(PlannedRun(f"tuning {alone} lr {rate:g} epochs {epochs} seed {seed}", request, labels))
     return planned
 
 
 def tabulate(found: StudyResults) -> list[StudyTable]:
-    """Validation and test of each setting; the setting with the best validation score is the one to use."""
+    """Return validation and test of each setting; the setting with the best validation score is the one to use."""
     rows: list[dict[str, Any]] = []
     for (rate, length), own in found.results.groupby(["rate", "length"], sort=False):
         test = statistics.t_interval(own["test"].tolist())
@@ -50,13 +50,13 @@ def tabulate(found: StudyResults) -> list[StudyTable]:
     return [StudyTable("tuning", "Single-dataset baseline", table, "Validation metric of one task alone.", (finding,))]
 
 
-def no_runs(context: Context) -> list[Planned]:
-    """Figure A needs the data only."""
+def no_runs(context: Context) -> list[PlannedRun]:
+    """Return no runs: figure A needs the data only."""
     return []
 
 
 def imbalance(found: StudyResults) -> list[StudyTable]:
-    """Training samples a class and domain (of a task without classes: all of them are one class)."""
+    """Return training samples per class and domain (a task without classes counts as one class)."""
     rows = []
     for o in found.context.data.objectives:
         counts: collections.Counter[int] = collections.Counter()

@@ -1,8 +1,8 @@
-"""Appendix C.1: the grids over learning rate and regularisation, and who is trained at each of their points.
+"""Appendix C.1: the grids over learning rate and regularisation, and the rows that are trained at each of their points.
 
 The paper trained 720 models on Multi-MNIST (40 points), 1,008 on CelebA (63) and 1,960 on Cityscapes (70). Nine rows
-other than scalarization follow from its text (GradNorm at four alphas); 18 contenders a point on Multi-MNIST so leave
-nine weights, 28 on Cityscapes nineteen: we read weights of 0.1 to 0.9 by 0.1, and 0.05 to 0.95 by 0.05.
+other than scalarization follow from its text (GradNorm at four alphas); 18 rows per point on Multi-MNIST so leave nine
+weights, 28 on Cityscapes nineteen: we read weights of 0.1 to 0.9 by 0.1, and 0.05 to 0.95 by 0.05.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scalarize.runs import plan as planned_runs
+from scalarize.runs.plan import PlannedRun
+from scalarize.runs.request import train_request
 from scalarize.studies.axes import swept, with_settings
-from scalarize.studies.execute import Context, Planned
+from scalarize.studies.context import Context
 from scalarize.studies.method_rows import Row, extra_rows
 
 ALPHAS = (0.5, 1.0, 1.5, 2.0)
@@ -36,8 +37,9 @@ STEPS = {"schedule.name": "exponential", "schedule.decay": 0.85, "schedule.every
 
 @dataclass(frozen=True)
 class Grid:
-    """values: of ``setting``, beside the learning ``rates``. weights: of the first task, (0.5,) for equal weights only;
-    further tasks share the rest.
+    """A grid: ``values`` of ``setting``, and the learning ``rates``.
+
+    ``weights`` are those of the first task, (0.5,) for equal weights only; further tasks share the rest.
     """
 
     workload: str
@@ -74,12 +76,12 @@ CITYSCAPES = Grid(
 )
 
 
-def plan(context: Context, grid: Grid, methods: bool = True, weights: bool = True) -> list[Planned]:
-    """Every contender at every point of the grid, early stopping on the validation average; where the tasks' metrics
-    have none (the paper does not say on what then), as the workload's recipe does.
+def plan(context: Context, grid: Grid, methods: bool = True, weights: bool = True) -> list[PlannedRun]:
+    """List every row at every point of the grid.
 
-    methods, weights: whether rows other than scalarization, and weights other than equal ones, take part. A step that
-    is not finite, as at the largest learning rates, is skipped and counted.
+    Early stopping is on the validation average or, if the tasks' metrics have none (the paper does not say what it does
+    then), by the workload's recipe. ``methods`` and ``weights`` say if rows other than scalarization, and weights other
+    than equal ones, take part. A step that is not finite, as at the largest learning rates, is skipped and counted.
     """
     rates, values = (swept(context, k, v) for k, v in ((LR, grid.rates), (grid.setting, grid.values)))
     common = {**grid.fixed, "on_nonfinite": "skip"} | ({"selection": "best"} if context.data.has_average else {})
@@ -93,13 +95,13 @@ def plan(context: Context, grid: Grid, methods: bool = True, weights: bool = Tru
         for weight in _weights(context, grid, weights):
             content = shares(context.data.names, weight)
             tuned = with_settings(context.problem, settings)
-            request = planned_runs.request_for(tuned, seed=seed, weights=content, read_train=True)
+            request = train_request(tuned, seed=seed, weights=content, read_train=True)
             name = f"{SCALARIZATION} {weight:g} {grid.workload} {point}" if weight else f"equal {grid.workload} {point}"
-            planned.append(Planned(name, request, {"row": SCALARIZATION, "weight": weight, **labels}))
+            planned.append(PlannedRun(name, request, {"row": SCALARIZATION, "weight": weight, **labels}))
         for row in extra_rows(context, ROWS) if methods else ():
             request = row.request(context.problem, seed, settings, read_train=True)
             named = {"row": row.name, "weight": None, **labels}
-            planned.append(Planned(f"{row.name} {grid.workload} {point}", request, named))
+            planned.append(PlannedRun(f"{row.name} {grid.workload} {point}", request, named))
     return planned
 
 
@@ -110,7 +112,7 @@ def _weights(context: Context, grid: Grid, several: bool) -> list[float | None]:
 
 
 def shares(names: Sequence[str], weight: float | None) -> dict[str, float]:
-    """``weight`` for the first task, the rest shared evenly; None: all alike.
+    """Return ``weight`` for the first task, and the rest shared evenly; None: all alike.
 
     >>> shares(["a", "b", "c"], 0.5)
     {'a': 0.5, 'b': 0.25, 'c': 0.25}

@@ -1,4 +1,4 @@
-"""Figures 2 to 7 and 12 to 14, and table 2: two translation tasks (or any two) and what lies on their front."""
+"""Figures 2 to 7 and 12 to 14, and table 2: two translation tasks (or any two) and their front."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scalarize.analysis import fronts, trade_offs
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.learners.supervised import SupervisedLearner
 from scalarize.studies import axes
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.studies.xin2022 import reported, translation
 from scalarize.studies.xin2022.grids import SCALARIZATION, shares
 from scalarize.tasks.task import Objective
@@ -29,7 +29,7 @@ MetricOfTask = tuple[str, str]
 
 
 def metric_of(objective: Objective, wanted: str) -> str:
-    """``wanted`` where the task measures it; for the loss, its cross-entropy without smoothing where it has one."""
+    """Return ``wanted`` if the task measures it; for the loss, its cross-entropy without smoothing if it has one."""
     known = objective.task.measures
     if wanted == "loss":
         return "cross-entropy" if "cross-entropy" in known else "loss"
@@ -37,7 +37,7 @@ def metric_of(objective: Objective, wanted: str) -> str:
 
 
 def pair(context: Context, wanted: str) -> tuple[MetricOfTask, MetricOfTask]:
-    """(task, metric) of the second and the first task, for x and y. Raises RequestError for a single task."""
+    """Return (task, metric) of the second and the first task, for x and y. Raises RequestError for a single task."""
     objectives = context.data.objectives
     if len(objectives) < 2:
         raise RequestError(f"--workload {context.workload.name}: a trade-off needs two tasks or domains")
@@ -46,7 +46,7 @@ def pair(context: Context, wanted: str) -> tuple[MetricOfTask, MetricOfTask]:
 
 
 def reference(context: Context, wanted: str) -> dict[str, float | None]:
-    """What a model that has learned nothing reaches, for x and y, where that is known."""
+    """Return the values of a model that has learned nothing, for x and y, if they are known."""
     x, y = pair(context, wanted)
     fixed = {"token-error": 1.0, "bleu": 0.0}
     objectives = {o.name: o for o in context.data.objectives}
@@ -59,17 +59,17 @@ def reference(context: Context, wanted: str) -> dict[str, float | None]:
 def plane(
     found: StudyResults, wanted: str, split: str, everything: bool = False, line: str | None = SCALARIZATION
 ) -> list[StudyTable]:
-    """Models in the plane of the two tasks, and what the others add to the front of ``line``.
+    """Return models in the plane of the two tasks, and what the others add to the front of ``line``.
 
-    everything: dominated models too; else of each row those that none of the same row dominates. line: None where each
-    row has a line of its own.
+    ``everything`` includes dominated models; otherwise each row keeps those that none of the same row dominates.
+    ``line`` is None if each row has a line of its own.
     """
     x, y = pair(found.context, wanted)
     models = fronts.plane(found.measures, x, y, split)
     directions = [bool((found.measures.loc[_is(found.measures, m), "sign"] > 0).all()) for m in (x, y)]
     models = models.assign(line=trade_offs.within(models, directions))
     if line is not None:
-        said = [fronts.who_is_ahead(models, line)] if len(models) else []
+        said = [fronts.front_in_words(models, line)] if len(models) else []
         corner = trade_offs.corner(models, reference(found.context, wanted), directions)
         volumes = trade_offs.volumes(models, line, corner, directions)
         said += [trade_offs.added(volumes)] if len(volumes) else []
@@ -89,27 +89,27 @@ def _is(measures: pd.DataFrame, what: MetricOfTask) -> pd.Series[bool]:
 
 
 def losses(found: StudyResults) -> list[StudyTable]:
-    """Figures 2, 4 and 5: the test loss at the best epoch, the training loss at the last one."""
+    """Return figures 2, 4 and 5: the test loss at the best epoch, the training loss at the last one."""
     return [t for split in ("test", "train") for t in plane(found, "loss", split)]
 
 
 def all_losses(found: StudyResults) -> list[StudyTable]:
-    """Figure 12: the same with what is dominated."""
+    """Return figure 12: the same with dominated models."""
     return [t for split in ("test", "train") for t in plane(found, "loss", split, everything=True)]
 
 
 def errors(found: StudyResults) -> list[StudyTable]:
-    """Figure 13: token errors, or the tasks' first metrics."""
+    """Return figure 13: token errors, or the tasks' first metrics."""
     return [t for split in ("test", "train") for t in plane(found, "token-error", split)]
 
 
 def bleu(found: StudyResults) -> list[StudyTable]:
-    """Figure 14: BLEU, or the tasks' first metrics."""
+    """Return figure 14: BLEU, or the tasks' first metrics."""
     return plane(found, "bleu", "test")
 
 
 def weights(found: StudyResults) -> list[StudyTable]:
-    """Figure 3: the first task's share of the weights over epochs."""
+    """Return figure 3: the first task's share of the weights over epochs."""
     first = found.context.data.names[0]
     frame = trade_offs.weight_of_first(found.curves, first)
     moved = [f"{row} {g['mean'].min():.2f} to {g['mean'].max():.2f}" for row, g in frame.groupby("row", sort=False)]
@@ -119,17 +119,19 @@ def weights(found: StudyResults) -> list[StudyTable]:
 
 
 def sparse(found: StudyResults) -> list[StudyTable]:
-    """Figure 6, left: what a sparse grid decides beside the seed."""
+    """Return figure 6, left: the effect of a sparse grid beside that of the seed."""
     wanted = {o.name: metric_of(o, "loss") for o in found.context.data.objectives}
     losses = found.measures[found.measures["metric"] == found.measures["task"].map(wanted)]
     models = losses.groupby(fronts.MODEL, sort=False)[["validation", "test"]].mean().reset_index()
     frame = trade_offs.of_tunings(models)
     note = "Deviation of the average test loss; the best rate of each grid by validation; intervals from chi-squared."
-    return [StudyTable("contrast", "Deviation (sparse grids and seeds)", frame, note, (trade_offs.told(frame),))]
+    return [
+        StudyTable("contrast", "Deviation (sparse grids and seeds)", frame, note, (trade_offs.tuning_in_words(frame),))
+    ]
 
 
 def utilities(found: StudyResults) -> list[StudyTable]:
-    """Figure 6, right: the ranking as the second task counts more."""
+    """Return figure 6, right: the ranking as the second task counts more."""
     x, y = pair(found.context, "loss")
     models = fronts.plane(found.measures, x, y)
     for letter, what in (("x", x), ("y", y)):
@@ -147,12 +149,12 @@ def utilities(found: StudyResults) -> list[StudyTable]:
 
 
 def depths(found: StudyResults) -> list[StudyTable]:
-    """Figure 7: a front a depth."""
+    """Return figure 7: one front per depth."""
     return [t for split in ("test", "train") for t in plane(found, "loss", split, line=None)]
 
 
 def speed(found: StudyResults) -> list[StudyTable]:
-    """Table 2: parameters and steps a second by depth, and of the smallest model with per-task gradients."""
+    """Return table 2: parameters and steps per second by depth, and of the smallest model with per-task gradients."""
     context = found.context
     sizes = translation.depths(context)
     wanted: list[tuple[str, Mapping[str, Any], str | None]] = [(f"depth {s.depth}", s.settings, None) for s in sizes]
@@ -164,7 +166,7 @@ def speed(found: StudyResults) -> list[StudyTable]:
             each.go_on()
     rows = []
     for (name, _, _), each in zip(wanted, timed, strict=True):
-        low, middle, high = (float(q) for q in np.quantile(each.steps[1:], (0.0, 0.5, 1.0)))  # the first is to warm up
+        low, middle, high = (float(q) for q in np.quantile(each.steps[1:], (0.0, 0.5, 1.0)))  # the first is warm-up
         row: dict[str, Any] = {"row": name, "kind": "steps a second", "mean": middle, "low": low, "high": high}
         units = float(np.median(each.units[1:]))
         row |= {"million parameters": each.millions, "units a second": units, **reported.TABLE_2.get(name, {})}
@@ -182,7 +184,7 @@ def speed(found: StudyResults) -> list[StudyTable]:
 class Timed:
     """A training in pieces of ``per`` steps; method None: scalarization at equal rates.
 
-    millions: of parameters. steps, units (tokens): a second, of each piece.
+    ``millions``: of parameters. ``steps``, ``units`` (tokens): per second, of each piece.
     """
 
     def __init__(self, context: Context, settings: Mapping[str, Any], method: str | None, per: int) -> None:
@@ -204,7 +206,7 @@ class Timed:
         self.units: list[float] = []
 
     def go_on(self) -> None:
-        """The next piece."""
+        """Train the next piece."""
         self._seen.clear()
         begun = time.perf_counter()
         self._learner.train(self._chosen, self._learner.epoch + 1)
@@ -217,7 +219,7 @@ def _target(
     name: str,
     title: str,
     workloads: tuple[str, ...],
-    plan: Callable[[Context], list[Planned]],
+    plan: Callable[[Context], list[PlannedRun]],
     tables: Callable[[StudyResults], list[StudyTable]],
 ) -> Target:
     return Target(f"xin2022/{name}", title, workloads, plan, tables)

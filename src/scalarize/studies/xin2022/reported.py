@@ -12,7 +12,7 @@ TABLE_3: dict[str, dict[str, float]] = {
     "pcgrad": {"[5]": 8.72, "[31]": 8.69, "[21]": 10.01, "[16]": 9.07, "test": 9.35, "validation": 8.89},
     "graddrop": {"[5]": 8.52, "[16]": 9.02},
 }
-# Table 2: million parameters and steps a second.
+# Table 2: million parameters and steps per second.
 TABLE_2: dict[str, dict[str, float]] = {
     "depth 1": {"paper parameters": 120, "paper steps": 11.52},
     "depth 1, MGDA": {"paper parameters": 120, "paper steps": 4.81},

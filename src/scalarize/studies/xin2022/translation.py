@@ -1,8 +1,8 @@
 """Section 4.1 and appendix A: scalarization at rates 0.1 to 0.9 and the optimisers, at every learning rate.
 
-The learning rates are the paper's, 0.05 to 5, in units of 0.5, which it found best and which is the recipe's: so the
-grid fits other workloads too. Our choice, where it is silent: gradients at parameter level, MGDA without
-normalisation, random weights as weights of losses (rates only where weights are fixed), one seed.
+The learning rates are the paper's, 0.05 to 5, in units of 0.5, which it found best and which is the recipe's; so the
+grid fits other workloads too. Our choices, where the paper is silent: gradients at parameter level, MGDA without
+normalisation, random weights as weights of losses (rates only if weights are fixed), one seed.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from scalarize.runs import plan as planned_runs
+from scalarize.runs.plan import PlannedRun
+from scalarize.runs.request import train_request
 from scalarize.studies import axes
-from scalarize.studies.execute import Context, Planned
+from scalarize.studies.context import Context
 from scalarize.studies.method_rows import Row, extra_rows
 from scalarize.studies.xin2022.grids import LR, SCALARIZATION, SEEDS, shares
 from scalarize.utils.errors import RequestError
@@ -42,18 +43,18 @@ REPEATS = 9  # seeds of the best learning rate, as many as there are tunings; th
 
 
 def learning_rate(context: Context, rate: float) -> float:
-    """The paper's ``rate`` in units of this workload's own."""
+    """Return the paper's ``rate`` in units of this workload's own."""
     return float(f"{context.workload.recipe.optimizer.lr * rate / BEST:.4g}")
 
 
 def fixed_rate(context: Context) -> float | None:
-    """The learning rate that ``--set`` fixes, in the paper's units."""
+    """Return the learning rate that ``--set`` fixes, in the paper's units."""
     own = context.problem.settings.get(LR)
     return None if own is None else float(f"{BEST * own / context.workload.recipe.optimizer.lr:.4g}")
 
 
 def rates_of(context: Context) -> list[float]:
-    """The learning rates to sweep, the paper's best among them; only the one that ``--set`` fixes."""
+    """Return the learning rates to sweep, the paper's best among them; only the one that ``--set`` fixes, if any."""
     fixed = fixed_rate(context)
     if fixed is not None:
         return [fixed]
@@ -62,7 +63,7 @@ def rates_of(context: Context) -> list[float]:
 
 
 def best_rate(context: Context) -> float:
-    """The paper's best learning rate, or the one that ``--set`` fixes."""
+    """Return the paper's best learning rate, or the one that ``--set`` fixes."""
     return fixed_rate(context) or BEST
 
 
@@ -74,11 +75,13 @@ def run_of(
     seed: int,
     settings: dict[str, Any] | None = None,
     label: str = "",
-    course: bool = False,
-) -> Planned:
-    """One training: of ``row``'s method, or of scalarization with ``weight`` for the first task (None: equal weights).
+    keep_records: bool = False,
+) -> PlannedRun:
+    """Return one training of ``row``'s method, or of scalarization with ``weight`` for the first task (None: equal
+    weights).
 
-    rate: in the paper's units. The best epoch on validation is tested; the training split is read at the last one.
+    ``rate`` is in the paper's units. The best epoch on validation is tested; the training split is evaluated at the
+    last one.
     """
     own = context.problem.settings
     common = {LR: learning_rate(context, rate), "selection": "best", "on_nonfinite": "skip"}
@@ -89,15 +92,15 @@ def run_of(
     if row is None:
         content = shares(context.data.names, weight)
         tuned = axes.with_settings(context.problem, common)
-        request = planned_runs.request_for(tuned, seed=seed, weights=content, read_train="last")
+        request = train_request(tuned, seed=seed, weights=content, read_train="last")
     else:
         common = {"mixing": "loss", **common}
         request = row.request(context.problem, seed, common, read_train="last")
-    return Planned(" ".join(s for s in said if s), request, labels, course=course)
+    return PlannedRun(" ".join(s for s in said if s), request, labels, keep_records=keep_records)
 
 
-def front(context: Context, methods: bool = True) -> list[Planned]:
-    """Figures 2, 4, 5 and 12 to 14: every rate and learning rate; every optimiser at every learning rate."""
+def front(context: Context, methods: bool = True) -> list[PlannedRun]:
+    """List figures 2, 4, 5 and 12 to 14: every rate and learning rate; every optimiser at every learning rate."""
     planned = []
     for seed, rate in itertools.product(context.seeds_of(SEEDS), rates_of(context)):
         planned += [run_of(context, None, w, rate, seed) for w in context.budget.thin(WEIGHTS, finer=2)]
@@ -106,28 +109,28 @@ def front(context: Context, methods: bool = True) -> list[Planned]:
 
 
 def rows_of(context: Context) -> list[Row]:
-    """The optimisers; of GradNorm's alphas as many as the budget leaves on an axis."""
+    """Return the optimisers; of GradNorm's alphas as many as the budget leaves on an axis."""
     alphas = {f"gradnorm-{alpha:g}" for alpha in context.budget.thin(ALPHAS)}
     kept = [row for row in ROWS if row.method != "gradnorm" or row.name in alphas]
     return extra_rows(context, kept)
 
 
-def watched(context: Context) -> list[Planned]:
-    """Figure 3: the weights over training at the best learning rate."""
+def watched(context: Context) -> list[PlannedRun]:
+    """List figure 3: the weights over training at the best learning rate."""
     rows = [row for row in ROWS if row.name in WATCHED]
     seeds = context.seeds_of(SEEDS)
-    return [run_of(context, row, None, best_rate(context), seed, course=True) for row in rows for seed in seeds]
+    return [run_of(context, row, None, best_rate(context), seed, keep_records=True) for row in rows for seed in seeds]
 
 
 def tunings(context: Context) -> list[tuple[int, tuple[float, ...]]]:
-    """Figure 6, left: k -> the three learning rates of its grid."""
+    """Return k -> the three learning rates of its grid (figure 6, left)."""
     return [(k, tuple(float(f"{k * size:g}") for size in SPARSE)) for k in context.budget.thin(TUNINGS)]
 
 
-def sparse(context: Context) -> list[Planned]:
-    """Figure 6, left: equal weights at each learning rate of each grid, and the best one with several seeds.
+def sparse(context: Context) -> list[PlannedRun]:
+    """List figure 6, left: equal weights at each learning rate of each grid, and the best one with several seeds.
 
-    The best learning rate is the paper's, 0.5, not this data's own. Raises RequestError where ``--set`` fixes it.
+    The best learning rate is the paper's, 0.5, not this data's own. Raises RequestError if ``--set`` fixes it.
     """
     if fixed_rate(context) is not None:
         raise RequestError(f"--set fixes {LR}, and this target sweeps it")
@@ -135,13 +138,13 @@ def sparse(context: Context) -> list[Planned]:
     return planned + [run_of(context, None, EQUAL, BEST, s, label="seeds") for s in context.seeds_of(REPEATS)]
 
 
-def ranked(context: Context) -> list[Planned]:
-    """Figure 6, right: scalarization at all rates, and three optimisers, from the runs of figure 2."""
+def ranked(context: Context) -> list[PlannedRun]:
+    """List figure 6, right: scalarization at all rates, and three optimisers, from the runs of figure 2."""
     return [p for p in front(context) if p.labels["row"].partition("-")[0] in (*RANKED, SCALARIZATION)]
 
 
-def deeper(context: Context) -> list[Planned]:
-    """Figure 7: scalarization at all rates for each depth, the best learning rate."""
+def deeper(context: Context) -> list[PlannedRun]:
+    """List figure 7: scalarization at all rates for each depth, at the best learning rate."""
     rate, planned = best_rate(context), []
     for size in depths(context):
         for weight, seed in itertools.product(context.budget.thin(WEIGHTS, finer=2), context.seeds_of(SEEDS)):
@@ -155,6 +158,6 @@ def deeper(context: Context) -> list[Planned]:
 
 
 def depths(context: Context) -> Sequence[Size]:
-    """The depths of this workload's model, everything else alike. Raises RequestError where it has one only."""
+    """Return the depths of this workload's model, everything else alike. Raises RequestError if it has one only."""
     found = {size.depth: size for size in axes.several_sizes(context)}
     return context.budget.thin(sorted(found.values(), key=lambda size: str(size.depth)))

@@ -1,4 +1,4 @@
-"""Figures 8 to 11, 15, 16 and table 3: trade-offs of two tasks and averages over grids of ordinary settings."""
+"""Figures 8 to 11, 15, 16 and table 3: trade-offs of two tasks, and averages over grids of ordinary settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 from scalarize.analysis import fronts
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes
-from scalarize.studies.study import Context, Planned, StudyResults, Target
+from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.studies.xin2022 import grids, reported
 from scalarize.studies.xin2022.grids import CELEBA, CITYSCAPES, MULTI_MNIST, SCALARIZATION, Grid
 from scalarize.utils.errors import RequestError
@@ -19,8 +19,10 @@ MetricOfTask = tuple[str, str]
 
 
 def pair(context: Context, further: int | None = None) -> tuple[MetricOfTask, MetricOfTask]:
-    """(task, metric) of the second and the first task, for the x and the y axis: their losses for None, else the
-    metric of that number, the last one there is where a task has fewer. Raises RequestError for a single task.
+    """Return (task, metric) of the second and the first task, for the x and the y axis.
+
+    ``further`` None stands for their losses, a number for the metric of that number, or the last one if a task has
+    fewer. Raises RequestError for a single task.
     """
     objectives = context.data.objectives
     if len(objectives) < 2:
@@ -34,27 +36,29 @@ def pair(context: Context, further: int | None = None) -> tuple[MetricOfTask, Me
 
 
 def plane(found: StudyResults, x: MetricOfTask, y: MetricOfTask, split: str = "test") -> StudyTable:
-    """All models in the plane of two metrics, with who made those that no other dominates."""
+    """Return all models in the plane of two metrics, and the rows of those that no other dominates."""
     frame = fronts.plane(found.measures, x, y, split)
     titles = [" ".join(m) for m in (x, y)]
     frame = frame.assign(x_label=titles[0], y_label=titles[1])
-    said = (fronts.who_is_ahead(frame, SCALARIZATION),) if frame["row"].nunique() > 1 and len(frame) else ()
+    said = (fronts.front_in_words(frame, SCALARIZATION),) if frame["row"].nunique() > 1 and len(frame) else ()
     return StudyTable("plane", f"{split.capitalize()} {titles[1]} against {titles[0]}", frame, POINTS, said)
 
 
 def losses_and_metrics(found: StudyResults) -> list[StudyTable]:
-    """Figure 8: the two test losses, then pixel accuracy against absolute error (the metrics that the tasks have)."""
+    """Return figure 8: the two test losses, then pixel accuracy against absolute error (the metrics that the tasks
+    have).
+    """
     absolute, accuracy = pair(found.context, 0)[0], pair(found.context, 1)[1]
     return [plane(found, *pair(found.context)), plane(found, absolute, accuracy)]
 
 
 def first_metrics(found: StudyResults) -> list[StudyTable]:
-    """Figures 15 and 16: each task's first metric."""
+    """Return figures 15 and 16: each task's first metric."""
     return [plane(found, *pair(found.context, 0))]
 
 
 def test_and_train(found: StudyResults) -> list[StudyTable]:
-    """Figure 9: the models of each weight in the planes of test and of training losses."""
+    """Return figure 9: the models of each weight in the planes of test and of training losses."""
     tables = [plane(found, *pair(found.context), split) for split in ("test", "train")]
     front = tables[0].frame[tables[0].frame["front"]]
     low = int((front["weight"] < 0.2).sum())
@@ -64,14 +68,14 @@ def test_and_train(found: StudyResults) -> list[StudyTable]:
 
 
 def averages(found: StudyResults) -> list[StudyTable]:
-    """Figure 10: validation and test error of every model, and how much the grid decides beside the method."""
+    """Return figure 10: validation and test error of every model, and the effect of grid and method."""
     models = fronts.averages(found.results)
     note = "Percent, mean over tasks; weights of the best validation epoch."
     return [StudyTable("averages", "Average error of every model", models, note, tuple(fronts.spread(models)))]
 
 
 def by_rate(found: StudyResults) -> list[StudyTable]:
-    """Figure 11: test error by learning rate, the other setting of each point chosen on validation."""
+    """Return figure 11: test error by learning rate, the other setting of each point chosen on validation."""
     models = fronts.best(fronts.averages(found.results), ["row", "rate", "seed"])
     frame = models.groupby(["row", "rate"], sort=False)["test"].mean().reset_index()
     ranks = []
@@ -84,7 +88,7 @@ def by_rate(found: StudyResults) -> list[StudyTable]:
 
 
 def table_3(found: StudyResults) -> list[StudyTable]:
-    """Table 3: the best model of each row on validation, beside what papers report."""
+    """Return table 3: the best model of each row on validation, beside the errors that papers report."""
     models = fronts.best(fronts.averages(found.results), ["row", "seed"])
     rows = []
     for row, own in models.groupby("row", sort=False):
@@ -106,7 +110,7 @@ def _target(
     weights: bool = True,
     average: bool = False,
 ) -> Target:
-    def plan(context: Context) -> list[Planned]:
+    def plan(context: Context) -> list[PlannedRun]:
         return grids.plan(axes.averaged(context) if average else context, grid, methods, weights)
 
     return Target(f"xin2022/{name}", title, (grid.workload,), plan, tables)

@@ -1,1 +1,1 @@
-"""Reading data sets into sources of samples."""
+"""Readers of data sets: from files to sources of samples."""

@@ -1,4 +1,4 @@
-"""Random crops and flips of a batch of images at once, on whatever device it is on."""
+"""Random crops and flips of a batch of images at once, on the device that holds it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scalarize.workloads.datasets.randaugment import RandAugment
 
 
 def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
-    """Images (B, C, H, W) shifted by up to ``padding`` pixels each way, independently; what enters is black."""
+    """Shift each image (B, C, H, W) by up to ``padding`` pixels in each direction; pixels from outside are black."""
     count, _, height, width = images.shape
     padded = functional.pad(images, (padding,) * 4)
     shift = torch.randint(2 * padding + 1, (2, count), generator=generator, device=generator.device).to(images.device)
@@ -26,22 +26,22 @@ def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Ten
 
 
 def flips(count: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """Which of ``count`` images to mirror (count,) bool: each with probability one half."""
+    """Draw a mask (count,) of the images to mirror: each with probability one half."""
     return torch.randint(2, (count,), generator=generator, device=generator.device).bool().to(device)
 
 
 def mirrored(images: Tensor, which: Tensor) -> Tensor:
-    """Images (B, C, H, W), left and right exchanged where ``which`` (B,)."""
+    """Mirror the images (B, C, H, W) for which ``which`` (B,) is True."""
     columns = torch.arange(images.shape[-1], device=images.device)
     source = torch.where(which[:, None], columns.flip(0), columns)
     return images.gather(-1, source[:, None, None].expand(images.shape))
 
 
 def random_resized_crop(images: Tensor, generator: torch.Generator, smallest: float = 0.25) -> Tensor:
-    """A random window of each image, enlarged to the image's own size (bilinear).
+    """Cut a random window from each image and enlarge it to the image's own size (bilinear).
 
-    The window's area is uniform in [``smallest``, 1] of the image's, its aspect log-uniform in [3/4, 4/3], its place
-    uniform; a side longer than the image's is cut to it. uint8 in and out.
+    The area of the window is uniform in [``smallest``, 1] of the image's, its aspect ratio log-uniform in [3/4, 4/3],
+    its position uniform; a side longer than the image's is cut to it. Images are uint8 in and out.
     """
     count = len(images)
     draws = torch.rand((4, count), generator=generator, device=generator.device).to(images.device)
@@ -58,9 +58,15 @@ def random_resized_crop(images: Tensor, generator: torch.Generator, smallest: fl
 
 @dataclass(frozen=True)
 class Augment:
-    """What happens to the images of a training batch, in this order; targets stay as they are.
+    """Augmentation of the images of a training batch; targets stay as they are.
 
-    padding: of a random crop, 0 for none. resized_crop: smallest share of a random window, None for none.
+    Its steps, in this order, are a random window, a random crop, a flip and a policy.
+
+    Args:
+        padding: padding of the random crop in pixels, 0 for none.
+        resized_crop: smallest share of the random window, None for none.
+        flip: mirror each image with probability one half.
+        policy: RandAugment, None for none.
     """
 
     padding: int = 0

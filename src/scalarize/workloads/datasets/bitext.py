@@ -1,4 +1,4 @@
-"""Translated sentences as numbers, in memory without padding; a batch pads them."""
+"""Translated sentences as numbers, in memory without padding; padding is added per batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Ragged:
 
     @classmethod
     def of(cls, flat: Sequence[int], starts: Sequence[int]) -> Ragged:
-        """The rows, kept in 32 bits."""
+        """Make rows, kept in 32 bits."""
         return cls(torch.tensor(flat, dtype=torch.int32), torch.tensor(starts, dtype=torch.long))
 
     def __len__(self) -> int:
@@ -29,11 +29,11 @@ class Ragged:
 
     @property
     def lengths(self) -> Tensor:
-        """(N,) int64."""
+        """The lengths of the rows, int64 (N,)."""
         return self.starts.diff()
 
     def padded(self, rows: Tensor, width: int) -> Tensor:
-        """Those rows as (B, width) int64, PAD behind their ends; none is longer than ``width``."""
+        """Return these rows as int64 (B, width), with PAD behind their ends; none may be longer than ``width``."""
         lengths = self.lengths[rows]
         place = torch.arange(width)
         known = place < lengths[:, None]
@@ -41,7 +41,7 @@ class Ragged:
         return self.flat[at].long().where(known, PAD) if len(self.flat) else torch.full(at.shape, PAD)
 
     def select(self, rows: Tensor) -> Ragged:
-        """Those rows alone, in that order."""
+        """Return these rows alone, in that order."""
         lengths = self.lengths[rows]
         starts = torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)])
         shifts = (self.starts[:-1][rows] - starts[:-1]).repeat_interleave(lengths)
@@ -50,11 +50,12 @@ class Ragged:
 
 @dataclass(frozen=True)
 class Bitext:
-    """Pairs of sentences of one language pair; a source that batches are drawn from.
+    """Pairs of sentences of one language pair: a source of samples.
 
-    sources: tag, pieces, END; targets: pieces, END; neither longer than ``length``. A batch's inputs (B, 2, length):
-    the source, and what the decoder is given, BEGIN and the target up to its last piece; its targets (B, length): the
-    pieces to come and END, PAD where nothing is. They are the same under each of ``names``, the tasks.
+    Sources consist of tag, pieces and END, targets of pieces and END; neither is longer than ``length``. The inputs of
+    a batch are (B, 2, length): the source, and the decoder's input (BEGIN and the target up to its last piece). Its
+    targets are (B, length): the pieces to predict and END, then PAD. They are the same for each of ``names``, the
+    tasks.
     """
 
     sources: Ragged
@@ -79,11 +80,11 @@ class Bitext:
         return Bitext(sources, targets, self.length, self.names, groups)
 
     def by_length(self) -> Bitext:
-        """Shortest targets first, so that little is padded when all are read in order."""
+        """Return the pairs with the shortest targets first, so that reading all in order needs little padding."""
         return self.select(torch.argsort(self.targets.lengths + self.sources.lengths / 1000, stable=True))
 
     def spread(self, count: int) -> Bitext:
-        """At most ``count`` of the pairs, evenly spaced."""
+        """Return at most ``count`` of the pairs, evenly spaced."""
         if len(self) <= count:
             return self
         return self.select(torch.linspace(0, len(self) - 1, count, dtype=torch.float64).round().long())

@@ -12,10 +12,10 @@ CONTEXT = "\x04"  # ends a message's context, which is no part of the text
 
 
 def read(content: bytes, where: str) -> list[tuple[str, str]]:
-    """(message, translation) of a catalogue in UTF-8, in its own order; of plurals the singular and the first form.
+    """Return the pairs (message, translation) of a UTF-8 catalogue in its order; of plurals, singular and first form.
 
-    The layout is that of the GNU gettext manual, "The Format of GNU MO Files". Raises RequestError naming ``where``:
-    damaged, or another encoding than UTF-8 (also one that lies about itself).
+    The layout is that of the GNU gettext manual, "The Format of GNU MO Files". Raises RequestError that names ``where``
+    if the catalogue is damaged or is not UTF-8, whatever it declares.
     """
     try:
         order = {MAGIC.to_bytes(4, "little"): "<", MAGIC.to_bytes(4, "big"): ">"}[content[:4]]

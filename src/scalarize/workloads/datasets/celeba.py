@@ -20,7 +20,9 @@ CROP = 178  # the width of an aligned face
 
 
 def attributes(root: Path) -> tuple[list[str], list[str], Tensor]:
-    """File names (N), names of the 40 attributes, and values (N, 40) float32, 0 or 1. RequestError names the line."""
+    """Return file names (N), names of the 40 attributes, and values (N, 40) float32, 0 or 1. RequestError names the
+    line.
+    """
     path = root / FOLDER / ATTRIBUTES
     lines = _lines(path)
     if len(lines) < 2 or not lines[0].strip().isdigit():
@@ -37,7 +39,7 @@ def attributes(root: Path) -> tuple[list[str], list[str], Tensor]:
 
 
 def partition(root: Path, pictures: Sequence[str]) -> Tensor:
-    """The split (N,) of each picture, an index into SPLITS. Raises RequestError where a picture has none."""
+    """Return the split (N,) of each picture, an index into SPLITS. Raises RequestError if a picture has none."""
     path = root / FOLDER / PARTITION
     found: dict[str, int] = {}
     for number, line in enumerate(_lines(path), start=1):
@@ -61,10 +63,10 @@ def _lines(path: Path) -> list[str]:
 
 
 def faces(root: Path, names: Sequence[str], side: int) -> Tensor:
-    """The faces (N, 3, side, side) uint8: the central 178 x 178 pixels, resampled. Decoded once, then cached.
+    """Return the faces (N, 3, side, side) uint8: the central 178 x 178 pixels, resampled.
 
-    The cache lies beside the data and belongs to these names and this side; where it cannot be written, it is done
-    without. Raises RequestError naming a picture that is missing or damaged.
+    They are decoded once and then cached beside the data, for these names and this side, if the folder can be written.
+    Raises RequestError that names a picture that is missing or damaged.
     """
     folder = root / FOLDER
     digest = hashlib.sha256("\n".join(names).encode()).hexdigest()

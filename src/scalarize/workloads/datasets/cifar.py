@@ -15,7 +15,7 @@ from scalarize.utils.errors import RequestError
 
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 STL_CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
-# STL's number -> CIFAR's: a car is an automobile, and the monkey takes the place of the frog, which STL lacks
+# STL's class -> CIFAR's: a car is an automobile, and the monkey takes the class of the frog, which STL lacks
 STL_TO_CIFAR = (0, 2, 1, 3, 4, 5, 7, 6, 8, 9)
 PYTHON, BINARY, STL = "cifar-10-batches-py", "cifar-10-batches-bin", "stl10_binary"
 SPLITS = {"train": [f"data_batch_{k}" for k in range(1, 6)], "test": ["test_batch"]}
@@ -23,7 +23,7 @@ STL_FILES = {"train": ("train_X.bin", "train_y.bin"), "test": ("test_X.bin", "te
 
 
 class _Arrays(pickle.Unpickler):
-    """Reads numpy arrays of plain numbers and builtin containers; nothing else in a pickle is ever called."""
+    """An unpickler of numpy arrays and builtin containers; nothing else in a pickle is ever called."""
 
     _KNOWN = {
         ("numpy.core.multiarray", "_reconstruct"),
@@ -40,20 +40,20 @@ class _Arrays(pickle.Unpickler):
 
 
 def cifar_folder(root: Path) -> Path:
-    """The folder that holds CIFAR-10: the python version, unless only the binary one is there."""
+    """Return the folder that holds CIFAR-10: the python version, unless only the binary one is there."""
     python, binary = root / PYTHON, root / BINARY
     return binary if binary.is_dir() and not python.is_dir() else python
 
 
 def cifar_files(root: Path) -> list[Path]:
-    """The six files that are read."""
+    """Return the six files that are read."""
     folder = cifar_folder(root)
     suffix = ".bin" if folder.name == BINARY else ""
     return [folder / f"{name}{suffix}" for names in SPLITS.values() for name in names]
 
 
 def cifar(root: Path, split: str) -> tuple[Tensor, Tensor]:
-    """Images (N, 3, 32, 32) uint8 and labels (N,) int64. Raises RequestError naming a missing or damaged file."""
+    """Return images (N, 3, 32, 32) uint8 and labels (N,) int64. Raises RequestError that names a bad file."""
     names = {f"{n}{s}" for n in SPLITS[split] for s in ("", ".bin")}
     read = _cifar_binary if cifar_folder(root).name == BINARY else _cifar_python
     parts = [read(path) for path in cifar_files(root) if path.name in names]
@@ -95,12 +95,14 @@ def _checked(path: Path, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor
 
 
 def stl_paths(root: Path) -> list[Path]:
-    """The four files that are read."""
+    """Return the four files that are read."""
     return [root / STL / name for names in STL_FILES.values() for name in names]
 
 
 def stl(root: Path, split: str) -> tuple[Tensor, Tensor]:
-    """Images (N, 3, 96, 96) uint8 and labels (N,) int64 in CIFAR's order. Raises RequestError naming the file."""
+    """Return images (N, 3, 96, 96) uint8 and labels (N,) int64 in CIFAR's order. Raises RequestError that names the
+    file.
+    """
     picture_path, label_path = (root / STL / name for name in STL_FILES[split])
     values = np.frombuffer(_content(picture_path), np.uint8)
     labels = torch.from_numpy(np.frombuffer(_content(label_path), np.uint8).copy()).long()

@@ -34,7 +34,7 @@ FOCAL_TIMES_BASELINE = 2262.52 * 0.209313  # pixels x metres of the recording ca
 ARRAYS, PICTURES = "arrays", "pictures"
 LABELS = {7: ("label_7", "label"), 19: ("label_19", "label")}  # MTAN's releases name them differently
 
-# What numpy raises for a damaged .npy: its header is read as Python, and a file that begins like a zip as one.
+# Errors of numpy for a damaged .npy: its header is parsed as Python, and a file that begins like a zip as a zip.
 _UNREADABLE = (OSError, ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError, zipfile.BadZipFile)
 
 # The 34 identifiers of the label files: the first that is known, then 19 training classes, then 7 categories.
@@ -47,7 +47,7 @@ IDENTIFIERS = 34
 
 
 def class_table(classes: int) -> NDArray[np.int64]:
-    """(35,) from a label identifier, -1 to 33 (shifted by one), to its class of 19 or 7, or UNKNOWN.
+    """Return a table (35,) from label identifiers, -1 to 33 (shifted by one), to one of 19 or 7 classes, or UNKNOWN.
 
     Raises RequestError for another number of classes.
     """
@@ -61,7 +61,7 @@ def class_table(classes: int) -> NDArray[np.int64]:
 
 
 def layout(root: Path) -> str | None:
-    """Which layout lies below ``root``; None where neither does."""
+    """Return the layout below ``root``; None if there is none."""
     folder = root / FOLDER
     if (folder / "train" / "image").is_dir():
         return ARRAYS
@@ -69,7 +69,7 @@ def layout(root: Path) -> str | None:
 
 
 def names(root: Path, kind: str, split: str) -> list[str]:
-    """The views of ``split`` ("train" or "test"), sorted. Raises RequestError for a folder without any."""
+    """Return the views of ``split`` ("train" or "test"), sorted. Raises RequestError for a folder without any."""
     side = SIDES[split]
     if kind == ARRAYS:
         folder = root / FOLDER / side / "image"
@@ -87,8 +87,11 @@ def names(root: Path, kind: str, split: str) -> list[str]:
 
 @dataclass(frozen=True)
 class CityscapesViews:
-    """Decodes a view: its picture (3, 128, 256) uint8, ``segmentation`` (128, 256) int64 and ``depth``, inverse, in
-    1/m (1, 128, 256). classes: 7 or 19. Raises RequestError naming a file that is missing, damaged or unlike it.
+    """A decoder of views.
+
+    It returns the picture (3, 128, 256) uint8, ``segmentation`` (128, 256) int64 with 7 or 19 ``classes``, and
+    ``depth``, inverse, in 1/m (1, 128, 256). Raises RequestError that names a file that is missing, damaged or of
+    another shape.
     """
 
     root: Path
@@ -138,9 +141,9 @@ class CityscapesViews:
 
 
 def array(path: Path, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """An .npy file of finite numbers of that shape, never unpickled. Raises RequestError naming it."""
+    """Read an .npy file of finite numbers of that shape, without unpickling. Raises RequestError that names it."""
     try:
-        with open(path, "rb") as handle:  # numpy leaves open what begins like a zip and is none
+        with open(path, "rb") as handle:  # numpy leaves a file open that begins like a zip and is none
             values = np.load(handle, allow_pickle=False)
     except FileNotFoundError:
         raise RequestError(f"{path}: no such file") from None
@@ -157,7 +160,7 @@ def array(path: Path, shape: tuple[int, ...]) -> NDArray[np.float64]:
 
 
 def pixels(path: Path, mode: str, resampling: Image.Resampling) -> NDArray[np.generic]:
-    """A picture at 128 x 256 in that mode. Raises RequestError naming the file."""
+    """Read a picture at 128 x 256 in that mode. Raises RequestError that names the file."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -171,7 +174,7 @@ def pixels(path: Path, mode: str, resampling: Image.Resampling) -> NDArray[np.ge
 
 
 def picture_statistics(views: CityscapesViews, most: int = 256) -> tuple[list[float], list[float]]:
-    """Mean and deviation of each channel (0 to 255) over at most ``most`` evenly spaced pictures."""
+    """Return mean and deviation of each channel (0 to 255) over at most ``most`` evenly spaced pictures."""
     chosen = torch.linspace(0, len(views.views) - 1, min(most, len(views.views))).long().tolist()
     stack: list[Tensor] = [views(k)[0].double().flatten(1) for k in chosen]
     mean = torch.stack([p.mean(1) for p in stack]).mean(0)

@@ -44,8 +44,8 @@ _PERSONS = {"1F468", "1F469", "1F9D1"}  # man, woman, person
 def get(root: Path, options: Mapping[str, Any]) -> Path:
     """Fetch the packages with ``npm pack`` and write ``root/emoji/emoji-16.0.0.pt`` and ``manifest.json``.
 
-    options: ``accept_licence`` adds the vendors whose licences restrict use. Raises RequestError without npm, RunError
-    where a package cannot be had or is not the published one.
+    The option ``accept_licence`` adds the vendors whose licences restrict use. Raises RequestError without npm,
+    RunError if a package cannot be fetched or is not the published one.
     """
     vendors = (*FREE, *RESTRICTED) if options.get("accept_licence") else FREE
     with tempfile.TemporaryDirectory() as folder:
@@ -54,7 +54,7 @@ def get(root: Path, options: Mapping[str, Any]) -> Path:
 
 
 def fetch(vendor: str, folder: Path) -> Path:
-    """The vendor's package file, in ``folder``, verified by its SHA-256."""
+    """Fetch a vendor's package file into ``folder``, and verify it by its SHA-256."""
     package = f"emoji-datasource-{vendor}"
     try:
         done = subprocess.run(
@@ -92,9 +92,9 @@ def build(packages: Mapping[str, Path], folder: Path) -> Path:
 
 
 def read_package(path: Path, vendor: str) -> dict[str, Any]:
-    """One package: images (N, 3, 64, 64) uint8 on white, and N each of bases, tones, categories, subcategories.
+    """Read one package: images (N, 3, 64, 64) uint8 on white, and N each of bases, tones, categories, subcategories.
 
-    Raises RequestError naming the package where it is damaged or not laid out as expected.
+    Raises RequestError that names the package if it is damaged or of an unexpected layout.
     """
     prefix = f"package/img/{vendor}/64/"
     drawn: dict[str, Tensor] = {}
@@ -130,7 +130,7 @@ def read_package(path: Path, vendor: str) -> dict[str, Any]:
 
 
 def base_name(unified: str) -> str:
-    """The base emoji of a code-point sequence: without tone, gender and direction, which only vary its drawing.
+    """Return the base emoji of a code-point sequence: without tone, gender and direction, which only vary its drawing.
 
     >>> base_name("1F468-1F3FB-200D-1F4BB"), base_name("1F9D1-200D-1F4BB"), base_name("1F3C3-1F3FB-200D-2640-FE0F")
     ('1F9D1-1F4BB', '1F9D1-1F4BB', '1F3C3')
@@ -141,7 +141,7 @@ def base_name(unified: str) -> str:
 
 
 def tone_of(codes: str) -> int:
-    """Index into ``TONES`` of a skin variation's key, as in "1F3FB" or "1F3FB-1F3FF"; "" has none."""
+    """Return the index into ``TONES`` of a skin variation's key, such as "1F3FB" or "1F3FB-1F3FF"; "" has none."""
     found = set(re.findall("|".join(_TONE_CODES), codes))
     if not found:
         return 0
@@ -149,10 +149,10 @@ def tone_of(codes: str) -> int:
 
 
 def groups(vendors: Sequence[Mapping[str, Any]], free: int) -> list[Tensor]:
-    """For each vendor (N,) int64: samples of one base emoji share a number, over all vendors.
+    """Return the group (N,) int64 of each vendor's samples: those of one base emoji share a number, over all vendors.
 
     Base emoji that one of the first ``free`` vendors draws with the very same pixels (a runner and a man running, the
-    flags of Norway and of its islands) are one group too. Further vendors change nothing of the others' groups.
+    flags of Norway and of its islands) are one group too. Further vendors do not change the groups of the others.
     """
     parent: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""Fashion-MNIST and MNIST: where their files may lie, and how to get them."""
+"""Fashion-MNIST and MNIST: the places of their files, and how to get them."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ MNIST_FILES = ", ".join(f"{name}.gz" for name in NAMES)
 
 
 def fashion_folders(root: Path) -> list[Path]:
-    """torchvision's folder, a plain one, then the one of Debian's package."""
+    """Return the possible folders: torchvision's, a plain one, then that of Debian's package."""
     return [root / "FashionMNIST" / "raw", root / "fashion-mnist", "/" / DEBIAN]
 
 
 def mnist_folders(root: Path) -> list[Path]:
-    """torchvision's folder, then a plain one."""
+    """Return the possible folders: torchvision's, then a plain one."""
     return [root / "MNIST" / "raw", root / "mnist"]
 
 
 def get_fashion(root: Path, options: Mapping[str, Any]) -> Path:
-    """Copy the four files into torchvision's folder, from Debian's package (installed, else downloaded by apt-get).
+    """Copy the four files into torchvision's folder, from Debian's package (installed, or downloaded by apt-get).
 
-    Raises RunError where neither is to be had.
+    Raises RunError if neither is available.
     """
     with tempfile.TemporaryDirectory() as scratch:
         source = "/" / DEBIAN
@@ -72,7 +72,7 @@ def _copy(source: Path, folder: Path, origin: str, licence: str) -> Path:
 def get_mnist(root: Path, options: Mapping[str, Any]) -> Path:
     """Let torchvision download MNIST into its folder, and verify it. Debian has no package of it.
 
-    Raises RunError, naming the files to put in place by hand, where torchvision's servers cannot be reached.
+    Raises RunError that names the files to put in place by hand if torchvision's servers cannot be reached.
     """
     from torchvision.datasets import MNIST
 

@@ -1,4 +1,4 @@
-"""Letters and digits drawn in the fonts that matplotlib ships and those installed."""
+"""Letters and digits drawn in the fonts that matplotlib ships and in those installed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _UNUSUAL = ("display", "math", "symbol", "icon", "emoji")
 
 @dataclass(frozen=True)
 class Font:
-    """A file with its kind ("serif", "sans", "mono"), its family without weights and widths, and its style."""
+    """A font file with its kind ("serif", "sans", "mono"), its family without weights and widths, and its style."""
 
     path: Path
     kind: str
@@ -45,7 +45,7 @@ class Font:
 
 
 def find(installed: bool = True) -> list[Font]:
-    """Text fonts of a known kind, sorted, a family and style once. ``installed``: the system's too."""
+    """Return text fonts of a known kind, sorted, one per family and style; ``installed``: the system's too."""
     spec = importlib.util.find_spec("matplotlib")
     if spec is None or spec.origin is None:
         raise RequestError(
@@ -62,7 +62,7 @@ def find(installed: bool = True) -> list[Font]:
 
 
 def describe(path: Path) -> Font | None:
-    """What the font file says of itself; None for one that is no text font of a known kind."""
+    """Return what a font file says about itself; None for one that is no text font of a known kind."""
     from PIL import ImageFont
 
     try:
@@ -77,7 +77,7 @@ def describe(path: Path) -> Font | None:
 
 
 def draw(font: Font, character: str, side: int, generator: torch.Generator) -> Tensor:
-    """White on black, uint8 (1, side, side): size, place and a small turn are drawn from ``generator``."""
+    """Draw white on black, uint8 (1, side, side); size, position and a small rotation come from ``generator``."""
     from PIL import Image, ImageDraw, ImageFont
 
     size, right, down, turn = torch.rand(4, generator=generator).tolist()
@@ -90,8 +90,12 @@ def draw(font: Font, character: str, side: int, generator: torch.Generator) -> T
 
 
 def glyphs(fonts: Sequence[Font], side: int, drawings: int, seed: int) -> dict[str, Tensor]:
-    """Every character in every font, ``drawings`` times: images (N, 1, side, side) uint8 and N numbers each of
-    ``font``, ``character`` (index into CHARACTERS) and ``group`` (equal for one character of one family)."""
+    """Draw every character in every font, ``drawings`` times.
+
+    Returns:
+        Images (N, 1, side, side) uint8, and N numbers each of ``font``, ``character`` (index into CHARACTERS) and
+        ``group`` (equal for one character of one family).
+    """
     generator = torch.Generator().manual_seed(seed)
     families = sorted({f.family for f in fonts})
     rows = [

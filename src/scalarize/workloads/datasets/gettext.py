@@ -1,7 +1,8 @@
 """Real parallel text that is on most machines: messages of programs and their translations, from gettext catalogues.
 
-Not WMT: short messages of software, by many hands. Training sets have the proportions of Xin et al. (2022, table 1) at
-one thousandth, smaller where fewer pairs are found. Texts stay under the licences of their packages.
+This is not WMT: the messages of software are short and by many authors. Training sets have the proportions of Xin et
+al. (2022, table 1) at one thousandth, smaller if fewer pairs are found. Texts stay under the licences of their
+packages.
 """
 
 from __future__ import annotations
@@ -29,10 +30,14 @@ Pairs = dict[str, str]
 
 
 def get(root: Path, options: Mapping[str, Any]) -> Path:
-    """Build ``root/gettext`` from the catalogues of this machine. options: ``packages``, names of Debian packages with
-    commas between, whose catalogues are fetched besides, not installed; ``locale``, in place of /usr/share/locale.
+    """Build ``root/gettext`` from the catalogues of this machine.
 
-    Raises RequestError for other options, RunError where a package cannot be had.
+    Raises RequestError for unknown options, RunError if a package cannot be fetched.
+
+    Args:
+        root: the data root.
+        options: ``packages``, names of Debian packages separated by commas, whose catalogues are fetched as well but
+            not installed; ``locale``, a folder instead of /usr/share/locale.
     """
     for name in options:
         if name not in ("packages", "locale", "accept_licence"):
@@ -46,9 +51,9 @@ def get(root: Path, options: Mapping[str, Any]) -> Path:
 
 
 def build(locales: Mapping[str, Path], folder: Path, fetched: Mapping[str, str]) -> Path:
-    """Read ``locales`` (prefix in the manifest -> folder), clean, split, and write tables and ``manifest.json``, last.
+    """Read ``locales`` (prefix in the manifest -> folder), clean, split, and write tables and, last, ``manifest.json``.
 
-    fetched: packages that are not installed -> SHA-256. Raises RequestError where a language has no pairs at all.
+    ``fetched`` maps packages that are not installed to their SHA-256. Raises RequestError if a language has no pairs.
     """
     (folder / "manifest.json").unlink(missing_ok=True)
     languages: dict[str, Any] = {}
@@ -68,7 +73,7 @@ def build(locales: Mapping[str, Path], folder: Path, fetched: Mapping[str, str])
         read |= paths
         languages[language] = {"pairs": len(pairs), **{k: len(v) for k, v in parts.items()}, "asked": SIZES[language]}
         languages[language] |= {"left out": dict(left_out.most_common()), "not read": refused}
-    content: dict[str, Any] = {"format": "scalarize-gettext/1", "said": said(languages), "files": written}
+    content: dict[str, Any] = {"format": "scalarize-gettext/1", "said": summarise(languages), "files": written}
     content |= {"languages": languages, "packages": owners(list(read.values())), "fetched": dict(fetched)}
     content |= {"catalogues": {name: manifest.sha256(path) for name, path in read.items()}}
     files.write_json(folder / "manifest.json", content)
@@ -76,13 +81,13 @@ def build(locales: Mapping[str, Path], folder: Path, fetched: Mapping[str, str])
 
 
 def catalogues_of(locales: Mapping[str, Path], name: str) -> dict[str, Path]:
-    """The catalogues of locale ``name``, by what the manifest calls them; those of proper names are left out."""
+    """Return the catalogues of locale ``name`` by their names in the manifest, without those of proper names."""
     found = ((prefix, p) for prefix, at in locales.items() for p in sorted((at / name / "LC_MESSAGES").glob("*.mo")))
     return {f"{prefix}{name}/{path.name}": path for prefix, path in found if not path.name.startswith(NAMES)}
 
 
-def said(languages: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What was found, a line a language."""
+def summarise(languages: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return what was found, one line per language."""
     lines = []
     for name, found in languages.items():
         short = "" if found["train"] == found["asked"] else f", fewer than the {found['asked']} that were wanted"
@@ -92,7 +97,7 @@ def said(languages: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def gather(paths: Iterable[Path], language: str) -> tuple[Pairs, Counter[str], list[str]]:
-    """English -> translation, the first of each English message; how many were left out and why; files not read."""
+    """Return English -> translation (the first of each message), the pairs left out by reason, and unread files."""
     pairs: Pairs = {}
     left_out: Counter[str] = Counter()
     refused = []
@@ -114,8 +119,10 @@ def gather(paths: Iterable[Path], language: str) -> tuple[Pairs, Counter[str], l
 
 
 def split(pairs: Pairs, size: int) -> dict[str, list[tuple[str, str]]]:
-    """The pairs in splits, at most ``size`` to train on. An English message is in the same split in all languages, and
-    so are those that differ in case, punctuation and placeholders only: a hash of its letters decides.
+    """Split the pairs, with at most ``size`` to train on.
+
+    A hash of the English message's letters decides, so a message is in the same split in all languages, as are those
+    that differ in case, punctuation and placeholders only.
     """
     parts: dict[str, list[tuple[str, str]]] = {name: [] for name in parallel.SPLITS}
     for source, target in sorted(pairs.items(), key=lambda pair: (_rank(pair[0]), pair[0])):
@@ -133,7 +140,7 @@ def _rank(text: str) -> int:
 
 
 def owners(paths: Sequence[Path]) -> dict[str, str]:
-    """Installed Debian package -> version, of those that the files belong to; empty where there is no dpkg."""
+    """Return the installed Debian packages (with versions) that the files belong to; empty if there is no dpkg."""
     try:
         asked = subprocess.run(["dpkg", "-S", *map(str, paths)], capture_output=True, text=True, check=False)
         names = sorted({line.partition(":")[0] for line in asked.stdout.splitlines() if ": " in line})
@@ -147,7 +154,7 @@ def owners(paths: Sequence[Path]) -> dict[str, str]:
 
 
 def fetch(package: str, place: Path) -> Path:
-    """The file of a Debian package, unpacked beside itself in a folder of ``place``; nothing is installed."""
+    """Fetch the file of a Debian package and unpack it in a folder of ``place``; nothing is installed."""
     folder = place / package
     folder.mkdir()
     try:

@@ -23,7 +23,7 @@ _UNSIGNED_BYTE = 8
 
 
 def read(path: Path) -> Tensor:
-    """The array of unsigned bytes in an IDX file. Raises RequestError naming a missing, cut or damaged file."""
+    """Read the array of unsigned bytes in an IDX file. Raises RequestError that names a missing or damaged file."""
     try:
         content = path.read_bytes()
         if path.suffix == ".gz":
@@ -40,14 +40,14 @@ def read(path: Path) -> Tensor:
 
 
 def find(folders: Sequence[Path], name: str) -> Path | None:
-    """``name`` or ``name.gz`` in the first folder that has it."""
+    """Return ``name`` or ``name.gz`` in the first folder that has it."""
     return next((f / n for f in folders for n in (name, f"{name}.gz") if (f / n).is_file()), None)
 
 
 def images_and_labels(folders: Sequence[Path], split: str, remedy: str) -> tuple[Tensor, Tensor]:
-    """Images (N, 28, 28) uint8 and labels (N,) int64 of ``split``, "train" or "test".
+    """Return images (N, 28, 28) uint8 and labels (N,) int64 of ``split``, "train" or "test".
 
-    Raises RequestError naming folder and file that are missing, or whose contents are wrong or do not belong together.
+    Raises RequestError that names folder and file if they are missing, wrong, or do not belong together.
     """
     paths = []
     for name in FILES[split]:

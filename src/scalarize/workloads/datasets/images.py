@@ -1,4 +1,4 @@
-"""Images as uint8 tensors (3, H, W): any mode of file to RGB, other sizes, channel statistics."""
+"""Images as uint8 tensors (3, H, W): conversion of any file mode to RGB, resizing, channel statistics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def rgb_on_white(image: Image.Image) -> Tensor:
-    """The image as RGB uint8 (3, H, W); what is transparent becomes white."""
+    """Convert an image to RGB uint8 (3, H, W); transparent pixels become white."""
     from PIL import Image
 
     rgba = image.convert("RGBA")
@@ -27,7 +27,7 @@ def rgb_on_white(image: Image.Image) -> Tensor:
 
 
 def decode(content: bytes, name: str | Path) -> Tensor:
-    """A PNG or JPEG file's content as RGB uint8 (3, H, W) on white. Raises RequestError naming the file."""
+    """Decode a PNG or JPEG as RGB uint8 (3, H, W) on white. Raises RequestError that names the file."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -38,10 +38,12 @@ def decode(content: bytes, name: str | Path) -> Tensor:
 
 
 def read(path: Path, side: int | None = None, crop: int | None = None) -> Tensor:
-    """An image file as RGB uint8. Raises RequestError naming the file where it is missing, cut short or damaged.
+    """Read an image file as RGB uint8. Raises RequestError that names the file if it is missing, cut short or damaged.
 
-    crop: side of a centred square cut out first, the largest one that fits for 0. side: side of the square that the
-    result is resampled to (bilinear, antialiased).
+    Args:
+        path: the file.
+        side: side of the square that the result is resampled to (bilinear, antialiased).
+        crop: side of a centred square that is cut out first; 0 for the largest one that fits.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -62,7 +64,7 @@ def read(path: Path, side: int | None = None, crop: int | None = None) -> Tensor
 
 
 def resize(images: Tensor, side: int) -> Tensor:
-    """uint8 images (N, C, H, W) at ``side`` x ``side``, bilinear with antialiasing, in chunks to spare memory."""
+    """Resize uint8 images (N, C, H, W) to ``side`` x ``side``, bilinear with antialiasing, in chunks to save memory."""
     if images.shape[-2:] == (side, side):
         return images
     parts = [
@@ -73,7 +75,7 @@ def resize(images: Tensor, side: int) -> Tensor:
 
 
 def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:
-    """Mean and deviation of each channel of uint8 images (N, C, H, W), on the scale 0 to 255."""
+    """Return mean and deviation of each channel of uint8 images (N, C, H, W), on the scale 0 to 255."""
     count = images.numel() / images.shape[1]
     total = images.sum(dim=(0, 2, 3), dtype=torch.float64)
     squares = sum(part.double().square().sum(dim=(0, 2, 3)) for part in torch.split(images, 1024))

@@ -1,4 +1,4 @@
-"""A data set that was built here: one tensor file, and beside it what it was made of."""
+"""Data sets that were built here: one tensor file, and beside it a manifest of its sources."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scalarize.utils.errors import RequestError
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's content."""
+    """Return the hexadecimal SHA-256 of a file's content."""
     digest = hashlib.sha256()
     with open(path, "rb") as handle:
         while chunk := handle.read(1 << 20):
@@ -20,9 +20,9 @@ def sha256(path: Path) -> str:
 
 
 def write(folder: Path, name: str, tensors: dict[str, Any], provenance: dict[str, Any]) -> Path:
-    """Save ``tensors`` as ``folder/name``, then ``manifest.json`` with its hash and ``provenance``, each in one step.
+    """Save ``tensors`` as ``folder/name``, then ``manifest.json`` with its hash and ``provenance``, each atomically.
 
-    The manifest comes last: a build that was interrupted is seen as missing.
+    The manifest comes last, so a build that was interrupted counts as missing.
     """
     path = files.save_tensors(folder / name, tensors)
     files.write_json(folder / "manifest.json", {"file": name, "sha256": sha256(path), **provenance})
@@ -30,12 +30,12 @@ def write(folder: Path, name: str, tensors: dict[str, Any], provenance: dict[str
 
 
 def present(folder: Path, name: str) -> bool:
-    """Whether a finished build of ``name`` lies in ``folder``; its content is looked at by ``load``."""
+    """Return True if a finished build of ``name`` is in ``folder``; ``load`` checks its content."""
     return (folder / name).is_file() and (folder / "manifest.json").is_file()
 
 
 def check(folder: Path, remedy: str) -> dict[str, Any]:
-    """The manifest of a build of several plain files. Raises RequestError where one is missing or was changed."""
+    """Return the manifest of a build of several plain files. Raises RequestError if one is missing or was changed."""
     path = folder / "manifest.json"
     if not path.is_file():
         raise RequestError(f"{path}: not there: {remedy}")
@@ -49,15 +49,15 @@ def check(folder: Path, remedy: str) -> dict[str, Any]:
     return recorded
 
 
-def said(path: Path) -> list[str]:
-    """What a build has to say of itself, by its file or folder; nothing where it has nothing to say."""
+def summary(path: Path) -> list[str]:
+    """Return what a build says about itself, by its file or folder; nothing if it says nothing."""
     place = (path if path.is_dir() else path.parent) / "manifest.json"
     content = files.read_json(place) if place.is_file() else {}
     return [str(line) for line in content.get("said", [])]
 
 
 def load(folder: Path, name: str, remedy: str) -> Any:
-    """The tensors of ``folder/name``. Raises RequestError with ``remedy`` where it is missing, damaged or changed."""
+    """Load the tensors of ``folder/name``. Raises RequestError with ``remedy`` if it is missing, damaged or changed."""
     path = folder / name
     if not present(folder, name):
         raise RequestError(f"{folder / 'manifest.json' if path.is_file() else path}: not there: {remedy}")

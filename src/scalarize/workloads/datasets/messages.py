@@ -1,4 +1,4 @@
-"""Cleaning pairs of a message and its translation: markers out, pairs that do not belong together left out."""
+"""Cleaning of pairs of a message and its translation: markup is removed, mismatched pairs are dropped."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ LATIN = (0.4, 3.0)
 
 
 def clean(message: str, translation: str, language: str) -> tuple[str, str] | str:
-    """The pair as two lines of text, or in a word why it is left out.
+    """Return the pair as two lines of text, or the reason to drop it in a word.
 
-    language: ``zh`` is to be in Han characters, others in Latin ones. Placeholders (``%s``, ``{name}``) stay, and must
-    be the same on both sides; markup is taken out where it is; marks of accelerators ("_File", "文件(_F)") go.
+    ``zh`` must be in Han characters, other languages in Latin ones. Placeholders (``%s``, ``{name}``) stay, and must be
+    the same on both sides; markup and accelerator marks ("_File", "文件(_F)") are removed.
     """
     if sorted(PLACEHOLDER.findall(message)) != sorted(PLACEHOLDER.findall(translation)):
         return "placeholders"
@@ -43,7 +43,9 @@ def clean(message: str, translation: str, language: str) -> tuple[str, str] | st
 
 
 def _in_script(text: str, language: str) -> bool:
-    """At least half of the letters Han for Chinese, nine tenths Latin for others (names stay as they are)."""
+    """Return True if at least half of the letters are Han (Chinese) or nine tenths Latin (others; names stay as they
+    are).
+    """
     scripts = [_script(c) for c in text if c.isalpha()]
     wanted, share = ("CJK", 0.5) if language == "zh" else ("LATIN", 0.9)
     return bool(scripts) and scripts.count(wanted) >= share * len(scripts)
@@ -51,12 +53,12 @@ def _in_script(text: str, language: str) -> bool:
 
 @functools.cache
 def _script(letter: str) -> str:
-    """The first word of the letter's name."""
+    """Return the first word of the letter's Unicode name."""
     return unicodedata.name(letter, "").partition(" ")[0]
 
 
 def key(source: str) -> str:
-    """What tells messages apart when they are split: letters alone, without case, placeholders and punctuation.
+    """Return the key by which messages are told apart in splits: letters without case, placeholders and punctuation.
 
     >>> key("Cannot open '%s'!") == key("cannot open %s")
     True

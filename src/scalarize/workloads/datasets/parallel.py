@@ -1,4 +1,4 @@
-"""Parallel text in plain files, one sentence a line: ``train.en`` beside ``train.fr``, or both in ``train.tsv``."""
+"""Parallel text in plain files, one sentence per line: ``train.en`` beside ``train.fr``, or both in ``train.tsv``."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ SPLITS = ("train", "validation", "test")
 
 
 def folder_of(root: Path, target: str) -> Path:
-    """Where the pairs of English and ``target`` lie."""
+    """Return the folder of the pairs of English and ``target``."""
     return root / f"{SOURCE}-{target}"
 
 
 def files_of(folder: Path, target: str, split: str) -> tuple[Path, ...]:
-    """The files that ``split`` is read from: one table where there is one, else a file a language."""
+    """Return the files of ``split``: one table if there is one, else one file per language."""
     table = folder / f"{split}.tsv"
     return (table,) if table.is_file() else (folder / f"{split}.{SOURCE}", folder / f"{split}.{target}")
 
 
 def absent(root: Path, targets: tuple[str, ...]) -> Path | None:
-    """The first file that is not there."""
+    """Return the first missing file."""
     wanted = (p for t in targets for s in SPLITS for p in files_of(folder_of(root, t), t, s))
     return next((p for p in wanted if not p.is_file()), None)
 
 
 def pairs(folder: Path, target: str, split: str) -> Iterator[tuple[str, str]]:
-    """(English, ``target``) of every line; those with an empty side are left out.
+    """Return (English, ``target``) of every line, without pairs that have an empty side.
 
-    Lines end with a line feed, nothing else (Unicode knows further ends, which would shift the lines). Raises
-    RequestError naming file and line: not UTF-8, a line without counterpart, a table without exactly two columns.
+    Lines end with a line feed, nothing else (Unicode knows further line ends, which would shift the lines). Raises
+    RequestError that names file and line: not UTF-8, a line without counterpart, a table without exactly two columns.
     """
     paths = files_of(folder, target, split)
     if len(paths) == 1:

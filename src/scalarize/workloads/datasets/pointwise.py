@@ -1,8 +1,8 @@
-"""torchvision's operations that change each value by itself, as lookup tables: one a channel of an image.
+"""torchvision's pointwise operations on images as lookup tables, one per channel of an image.
 
-What an operation does to a value depends on that value and on a few numbers of the image (its least, largest or mean
-value, its histogram). So an image's table of 256 entries holds the very bytes that the operation would compute, and
-one gather applies all operations of a batch at once.
+The effect of such an operation on a value depends on that value and on a few numbers of the image (its least, largest
+or mean value, its histogram). So a table of 256 entries per image holds the very bytes that the operation would
+compute, and one gather applies all operations of a batch at once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ADAPTIVE = ("Contrast", "AutoContrast", "Equalize")
 
 
 def table(name: str, strength: float, images: Tensor) -> Tensor:
-    """What ``name`` at ``strength`` makes of each value (B, 3, 256) uint8, for images (B, 3, H, W) uint8."""
+    """Return what ``name`` at ``strength`` makes of each value, (B, 3, 256) uint8, in images (B, 3, H, W) uint8."""
     if name in FIXED:
         return _fixed(name, strength, images.device).expand(len(images), 3, 256)
     if name == "Contrast":
@@ -27,18 +27,18 @@ def table(name: str, strength: float, images: Tensor) -> Tensor:
 
 
 def look_up(images: Tensor, tables: Tensor) -> Tensor:
-    """Images (B, 3, H, W) uint8, each value replaced by its entry in ``tables`` (B, 3, 256)."""
+    """Replace each value of images (B, 3, H, W) uint8 by its entry in ``tables`` (B, 3, 256)."""
     return tables.gather(2, images.flatten(2).long()).view_as(images)
 
 
 def gray(pixels: Tensor) -> Tensor:
-    """The brightness (B, H, W), whole numbers, of float32 pixels (B, 3, H, W): rounded down, as torchvision has it."""
+    """Return the brightness (B, H, W) of float32 pixels (B, 3, H, W), rounded down as in torchvision."""
     red, green, blue = pixels.unbind(1)
     return (0.2989 * red + 0.587 * green + 0.114 * blue).floor_()
 
 
 def blend(a: Tensor, b: Tensor, ratio: float) -> Tensor:
-    """``ratio a + (1 - ratio) b`` cut to [0, 255], uint8; both float32, ``a`` is overwritten."""
+    """Return ``ratio a + (1 - ratio) b`` cut to [0, 255], uint8; both are float32, ``a`` is overwritten."""
     return a.mul_(ratio).add_(b * (1.0 - ratio)).clamp_(0, 255).to(torch.uint8)
 
 
@@ -48,7 +48,7 @@ def _values(device: torch.device) -> Tensor:
 
 @functools.lru_cache(maxsize=64)
 def _fixed(name: str, strength: float, device: torch.device) -> Tensor:
-    """(256,): torchvision's own answer for an image that holds every value once."""
+    """Return torchvision's result (256,) for an image that holds every value once."""
     from torchvision.transforms import functional
 
     changed: Tensor
@@ -84,7 +84,7 @@ def _equalize(images: Tensor) -> Tensor:
     # All but the brightest value that occurs, spread over 255 steps.
     brightest = histogram.gather(2, pixels.amax(dim=2, keepdim=True))
     step = (pixels.shape[2] - brightest) // 255
-    below = histogram.cumsum(dim=2) - histogram  # of the values before, as torchvision's shift by one has it
+    below = histogram.cumsum(dim=2) - histogram  # count of smaller values, like torchvision's shift by one
     entries = ((below + step // 2) // step.clamp(min=1)).clamp_(0, 255)
     entries[..., 0] = 0
     return torch.where(step > 0, entries, torch.arange(256, device=images.device)).to(torch.uint8)

@@ -1,8 +1,8 @@
-"""RandAugment (Cubuk et al. 2020) on a batch of uint8 images at once: the pixels of torchvision's, a batch at a time.
+"""RandAugment (Cubuk et al. 2020) on a batch of uint8 images at once, with torchvision's pixels.
 
-Every image has its own operations and signs; the magnitude is one for all. So the images are sorted by what they drew:
-those that are moved take their pixels from a fixed rearrangement, found once for an image size, in one gather; those
-whose values change one by one take them from lookup tables, in another; only two operations look at several values.
+Every image has its own operations and signs; the magnitude is the same for all. The images are sorted by their
+operations: geometric ones take their pixels from a fixed rearrangement, found once per image size, in one gather;
+pointwise ones from lookup tables, in another; only two operations combine several pixels.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ GEOMETRIC = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
 BLENDS = ("Brightness", "Color", "Contrast", "Sharpness")
 OPERATIONS = ("Identity", *GEOMETRIC, *BLENDS, "Posterize", "Solarize", "AutoContrast", "Equalize")
 SIGNED = frozenset((*GEOMETRIC, *BLENDS))
-# The order in which images are sorted, so that each way of computing has one stretch of the batch.
+# The order in which images are sorted, so that each kind of computation has one contiguous part of the batch.
 STRETCHES = (("Identity",), GEOMETRIC, (*pointwise.FIXED, *pointwise.ADAPTIVE), ("Color",), ("Sharpness",))
 SORTED = tuple(name for stretch in STRETCHES for name in stretch)
 
 
 @dataclass(frozen=True)
 class RandAugment:
-    """``operations`` random operations an image, all at strength ``magnitude`` of ``bins`` (torchvision's defaults).
+    """Random augmentation: ``operations`` per image, all at strength ``magnitude`` of ``bins`` (torchvision's
+    defaults).
 
-    Images (B, 3, H, W) uint8 in and out; pixels that enter from outside are black; nearest-neighbour sampling.
+    Images (B, 3, H, W) uint8 in and out; pixels from outside are black; nearest-neighbour sampling.
     """
 
     operations: int = 2
@@ -39,22 +40,25 @@ class RandAugment:
     bins: int = 31
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """The augmented images, with draws from ``generator`` (on any device)."""
+        """Augment the images, with draws from ``generator`` (on any device)."""
         return self.apply(images, *self.draw(len(images), generator))
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """For each of ``count`` images its operations (count, operations), indices into ``OPERATIONS``, and whether
-        each is negated, uniformly at random."""
+        """Draw operations and signs for ``count`` images, uniformly at random.
+
+        Returns:
+            Operations (count, operations), indices into ``OPERATIONS``, and a mask of those that are negated.
+        """
         shape = (count, self.operations)
         chosen = torch.randint(len(OPERATIONS), shape, generator=generator, device=generator.device)
         negative = torch.randint(2, shape, generator=generator, device=generator.device).bool()
         return chosen, negative
 
     def apply(self, images: Tensor, chosen: Tensor, negative: Tensor) -> Tensor:
-        """The operations ``chosen`` (B, operations), each negated where ``negative`` and it takes a sign.
+        """Apply the operations ``chosen`` (B, operations), each negated if ``negative`` and if it takes a sign.
 
-        How many images drew what decides shapes, so draws made on a GPU are brought to the host, once a batch; with a
-        generator of the CPU nothing waits for the device.
+        The number of images per operation decides shapes, so draws made on a GPU are copied to the host once per batch;
+        with a generator of the CPU nothing waits for the device.
         """
         variants = torch.stack([_PLACES[chosen.cpu()], negative.cpu() & _SIGNED[chosen.cpu()]])
         for place, negated in variants.unbind(2):
@@ -66,7 +70,7 @@ class RandAugment:
         return images
 
     def _change(self, images: Tensor, counts: list[int]) -> Tensor:
-        """Sorted images, ``counts`` of each variant, operated on."""
+        """Apply each variant to its ``counts`` of the sorted images."""
         end = 0
         for names in STRETCHES:
             drawn = list(self._drawn(names, counts, images.shape))
@@ -88,7 +92,7 @@ class RandAugment:
         return images
 
     def _drawn(self, names: tuple[str, ...], counts: list[int], shape: torch.Size) -> Iterator[tuple[str, float, int]]:
-        """Name, signed strength and number of images of each variant that any image drew."""
+        """Return name, signed strength and number of images of each variant that was drawn."""
         for name in names:
             for negated in (0, 1):
                 if count := counts[2 * SORTED.index(name) + negated]:
@@ -104,7 +108,7 @@ class RandAugment:
         return images.flatten(2).gather(2, source.expand(-1, images.shape[1], -1)).mul_(inside).view_as(images)
 
     def strength(self, name: str, height: int, width: int) -> float:
-        """What ``magnitude`` means for an operation: tangent, pixels, degrees, blend, bits or threshold."""
+        """Return the strength of an operation at ``magnitude``: tangent, pixels, degrees, blend, bits or threshold."""
         return _strength(name, height, width, self.magnitude, self.bins)
 
 
@@ -133,9 +137,9 @@ def _strength(name: str, height: int, width: int, magnitude: int, bins: int) -> 
 
 @functools.lru_cache(maxsize=64)
 def _rearrangement(name: str, strength: float, height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Where each pixel of the result comes from (HW,), and whether that lies inside (HW,) uint8.
+    """Return the source of each pixel of the result (HW,), and whether it lies inside (HW,) uint8.
 
-    torchvision's own transform of an image that holds its pixels' numbers: so equal to it by construction.
+    It is torchvision's own transform of an image that holds the numbers of its pixels, and so equal by construction.
     """
     from torchvision.transforms import InterpolationMode, functional
 
@@ -155,16 +159,16 @@ def _rearrangement(name: str, strength: float, height: int, width: int, device: 
 
 
 def _colored(images: Tensor, ratio: float) -> Tensor:
-    """Nearer to (ratio < 1) or farther from their gray versions; images (B, 3, H, W)."""
+    """Move images (B, 3, H, W) towards (ratio < 1) or away from their gray versions."""
     pixels = images.float()
     return pointwise.blend(pixels, pointwise.gray(pixels)[:, None], ratio)
 
 
 def _sharpened(images: Tensor, ratio: float) -> Tensor:
-    """Farther from (ratio > 1) or nearer to their blurred versions, whose border is the images' own.
+    """Move images away from (ratio > 1) or towards their blurred versions, whose border is the images' own.
 
-    Sums of whole numbers are exact, and a thirteenth of one is never half-way between two: so the blurred values are
-    torchvision's in whatever order it adds.
+    Sums of whole numbers are exact, and a thirteenth of one is never half-way between two, so the blurred values are
+    torchvision's in any order of addition.
     """
     if min(images.shape[-2:]) <= 2:
         return images

@@ -1,7 +1,7 @@
 """Pictures, depth, classes and normals of the Sawyer scenes that the metaworld wheel ships, rendered by mujoco.
 
 Each frame has a random pose and a random camera, from one seed. Rendering needs the extra ``dense`` and EGL (or
-``MUJOCO_GL=osmesa``); what it gives is kept in one tensor file, so training needs neither.
+``MUJOCO_GL=osmesa``); the frames are kept in one tensor file, so training needs neither.
 """
 
 from __future__ import annotations
@@ -46,17 +46,23 @@ _EXCEPTIONS = {
 
 
 def class_of(body: str, ancestors: Sequence[str] = ()) -> int:
-    """The class of a body's geometry, an index into CLASSES; a body without a name belongs to its nearest ancestor."""
+    """Return the class of a body's geometry, an index into CLASSES; an unnamed body belongs to its nearest named
+    ancestor.
+    """
     named = body or next((a for a in ancestors if a), "world")
     kind = _EXCEPTIONS.get(named) or next((k for k, heads in _PREFIXES if named.startswith(heads)), "fixture")
     return CLASSES.index(kind)
 
 
 def normals(depth: NDArray[np.float32], same: NDArray[np.bool_], field_of_view: float) -> NDArray[np.float32]:
-    """Unit normals (H, W, 3) in camera coordinates (x right, y down, z away), towards the camera; 0 where unknown.
+    """Return unit normals (H, W, 3) in camera coordinates (x right, y down, z away), towards the camera; 0 if unknown.
 
-    depth (H, W): metres along the optical axis. same (H, W): the four neighbours belong to the same geometry.
-    field_of_view: vertical, in degrees. Central differences of the points seen; known for inner pixels only.
+    They are central differences of the visible points, known for inner pixels only.
+
+    Args:
+        depth: metres along the optical axis, (H, W).
+        same: True if the four neighbours belong to the same geometry, (H, W).
+        field_of_view: vertical, in degrees.
     """
     height, width = depth.shape
     focal = height / 2 / np.tan(np.deg2rad(field_of_view) / 2)
@@ -74,7 +80,7 @@ def normals(depth: NDArray[np.float32], same: NDArray[np.bool_], field_of_view: 
 
 
 def neighbours_agree(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(H, W): pixels whose four neighbours carry the same label; False along the border."""
+    """Return a mask (H, W) of pixels whose four neighbours carry the same label; False along the border."""
     agree = np.zeros(labels.shape, dtype=bool)
     inner = labels[1:-1, 1:-1]
     around = (labels[:-2, 1:-1], labels[2:, 1:-1], labels[1:-1, :-2], labels[1:-1, 2:])
@@ -83,7 +89,7 @@ def neighbours_agree(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def scene_files() -> list[Path]:
-    """The scenes of the installed metaworld, sorted. Raises RequestError where it is not installed."""
+    """Return the scenes of the installed metaworld, sorted. Raises RequestError if it is not installed."""
     spec = importlib.util.find_spec("metaworld")
     if spec is None or spec.origin is None:
         raise RequestError("metaworld is not installed: pip install 'scalarize[dense]'")
@@ -91,7 +97,7 @@ def scene_files() -> list[Path]:
 
 
 class Renderer:
-    """One scene, ready to be looked at. Raises RunError where there is no OpenGL context to be had."""
+    """A renderer of one scene. Raises RunError if no OpenGL context is available."""
 
     def __init__(self, path: Path) -> None:
         os.environ.setdefault("MUJOCO_GL", "egl")
@@ -120,7 +126,7 @@ class Renderer:
         return class_of(self.model.body(body).name, ancestors)
 
     def pose(self, rng: np.random.Generator) -> None:
-        """Joints anywhere within a quarter of their range around the initial pose; free bodies up to 20 cm away."""
+        """Draw joints within a quarter of their range around the initial pose, and move free bodies by up to 20 cm."""
         m, d = self.model, self.data
         d.qpos[:] = m.qpos0
         for joint in range(m.njnt):
@@ -134,7 +140,7 @@ class Renderer:
             step(m, d)
 
     def camera(self, rng: np.random.Generator) -> Any:
-        """Somewhere around the middle of the table, looking down at it."""
+        """Draw a camera position around the middle of the table, looking down at it."""
         camera = self.mujoco.MjvCamera()
         camera.lookat[:] = np.array([0.0, 0.6, 0.1]) + rng.uniform(-0.15, 0.15, 3)
         camera.distance, camera.azimuth = rng.uniform(0.7, 1.6), rng.uniform(0, 360)
@@ -142,8 +148,11 @@ class Renderer:
         return camera
 
     def frame(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
-        """rgb (3, H, W) uint8; depth (H, W) float16, metres, 0 where nothing is seen; classes (H, W) uint8, NOTHING
-        there; normals (3, H, W) int8, 127 times the unit vector, 0 where unknown.
+        """Render one frame.
+
+        Returns:
+            rgb (3, H, W) uint8; depth (H, W) float16, metres, 0 if nothing is visible; classes (H, W) uint8, NOTHING
+            there; normals (3, H, W) int8, 127 times the unit vector, 0 if unknown.
         """
         self.pose(rng)
         context = self.context
@@ -165,12 +174,12 @@ class Renderer:
         }
 
     def close(self) -> None:
-        """Give the OpenGL context back."""
+        """Release the OpenGL context."""
         self.context.close()
 
 
 def build(root: Path, frames: int = FRAMES, seed: int = 0, say: Callable[[str], None] | None = None) -> Path:
-    """Render ``frames`` frames, the same number of each scene, and keep them with their provenance; the folder.
+    """Render ``frames`` frames, the same number of each scene, and store them with their provenance; return the folder.
 
     Equal seeds and versions give equal poses and cameras; pixels may differ between OpenGL drivers.
     """
@@ -210,6 +219,6 @@ def _version(package: str) -> str:
 
 
 def load(root: Path) -> dict[str, Any]:
-    """What :func:`build` kept. Raises RequestError where it is missing or damaged."""
+    """Load what :func:`build` stored. Raises RequestError if it is missing or damaged."""
     content: dict[str, Any] = manifest.load(root / FOLDER, FILE, REMEDY)
     return content

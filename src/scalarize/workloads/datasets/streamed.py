@@ -1,4 +1,4 @@
-"""Samples that stay on disk: decoded when asked for, by threads, or ahead of the training by worker processes."""
+"""Samples that stay on disk: decoded on demand by threads, or ahead of the training by worker processes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,17 @@ Sample = tuple[Tensor, Mapping[str, Tensor]]
 
 @dataclass(frozen=True)
 class Streamed:
-    """decode: position -> (input, targets) of a sample of the whole set; it is called in other processes, so it must
-    be a function or object of a module. positions (N,) int64: the samples here. workers: threads, or processes of
-    ``stream`` (no more than there are cores); 0 decodes in the caller. Samples never depend on it.
-    Raises RequestError for fewer than none.
+    """A source of samples that are decoded from disk. Samples do not depend on the number of workers.
+
+    Args:
+        decode: position -> (input, targets) of a sample of the whole set; called in other processes, so it must be a
+            function or object of a module.
+        positions: the samples of this source, int64 (N,).
+        workers: number of threads, or of processes in ``stream`` (no more than there are cores); 0 decodes in the
+            caller.
+
+    Raises:
+        RequestError: the number of workers is negative.
     """
 
     decode: Callable[[int], Sample]
@@ -38,7 +45,7 @@ class Streamed:
         return len(self.positions)
 
     def batch(self, indices: Tensor) -> Batch:
-        """Decoded now, by ``workers`` threads (decoders release Python's lock)."""
+        """Decode the samples now, by ``workers`` threads (decoders release Python's lock)."""
         wanted = self.positions[indices].tolist()
         if self.workers < 2:
             return collate([self.decode(p) for p in wanted])
@@ -50,7 +57,7 @@ class Streamed:
         return replace(self, positions=self.positions[indices], groups=groups)
 
     def stream(self, index_batches: Iterable[Tensor]) -> Iterator[Batch]:
-        """In order, two batches a worker ahead; draws nothing from torch's own generator."""
+        """Yield batches in order, two per worker ahead; nothing is drawn from torch's own generator."""
         from torch.utils.data import DataLoader
 
         loader: Any = DataLoader(
@@ -62,7 +69,7 @@ class Streamed:
             pin_memory=torch.cuda.is_available(),
         )
         for batch in loader:
-            if isinstance(batch, ScalarizeError):  # handed over whole: torch would wrap it in a traceback
+            if isinstance(batch, ScalarizeError):  # passed on as a value: torch would wrap a raised one in a traceback
                 raise batch
             yield batch
 
@@ -72,14 +79,14 @@ def _cores() -> int:
 
 
 def collate(samples: list[Sample]) -> Batch:
-    """Samples of one size as a batch."""
+    """Stack samples of one size into a batch."""
     targets = {k: torch.stack([s[1][k] for s in samples]) for k in samples[0][1]}
     return Batch(torch.stack([s[0] for s in samples]), targets)
 
 
 @dataclass(frozen=True)
 class _Lists:
-    """A sampler of position lists."""
+    """A sampler of lists of positions."""
 
     positions: Tensor
     index_batches: Iterable[Tensor]
@@ -90,7 +97,7 @@ class _Lists:
 
 @dataclass(frozen=True)
 class _Positions:
-    """A data set of torch that is read a list of positions at a time."""
+    """A torch data set that is read one list of positions at a time."""
 
     decode: Callable[[int], Sample]
 

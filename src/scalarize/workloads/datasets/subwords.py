@@ -16,12 +16,14 @@ REMEDY = "pip install 'scalarize[nmt]'"
 
 
 def tag(language: str) -> str:
-    """The symbol that asks for ``language`` (Johnson et al. 2017)."""
+    """Return the symbol that asks for ``language`` (Johnson et al. 2017)."""
     return f"<2{language}>"
 
 
 class Subwords:
-    """Text to numbers and back. model: what :func:`train` made. Raises RequestError for damaged bytes."""
+    """A vocabulary: text to numbers and back. ``model`` comes from :func:`train`. Raises RequestError for damaged
+    bytes.
+    """
 
     def __init__(self, model: bytes, where: str = "the vocabulary") -> None:
         self._processor = _package().SentencePieceProcessor()
@@ -34,28 +36,28 @@ class Subwords:
         return int(self._processor.GetPieceSize())
 
     def symbol(self, language: str) -> int:
-        """The number of a language's tag. Raises RequestError where the vocabulary was made without it."""
+        """Return the number of a language's tag. Raises RequestError if the vocabulary was made without it."""
         found = int(self._processor.PieceToId(tag(language)))
         if found == UNKNOWN:
             raise RequestError(f"the vocabulary knows no language {language!r}")
         return found
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
-        """Numbers of each line, without begin and end."""
+        """Return the numbers of each line, without begin and end."""
         found: list[list[int]] = self._processor.Encode(list(lines))
         return found
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
-        """Text of each row; symbols leave nothing."""
+        """Return the text of each row; symbols are dropped."""
         found: list[str] = self._processor.Decode([[int(n) for n in row] for row in rows])
         return found
 
 
 def train(lines: Iterable[str], size: int, languages: Sequence[str]) -> bytes:
-    """A model of at most ``size`` pieces (fewer where the text has no more), the same for the same lines.
+    """Train a model of at most ``size`` pieces (fewer if the text has no more); equal lines give equal models.
 
-    Unigram pieces as SentencePiece makes them. Our choice: no normalisation, and bytes for what is rare, so that every
-    text can be had back. Raises RequestError where ``size`` is too small for the symbols.
+    Pieces are SentencePiece's unigrams. Our choices: no normalisation, and bytes for rare characters, so that every
+    text can be restored. Raises RequestError if ``size`` is too small for the symbols.
     """
     package, model = _package(), io.BytesIO()
     try:
@@ -82,7 +84,7 @@ def train(lines: Iterable[str], size: int, languages: Sequence[str]) -> bytes:
 
 
 def cached(folder: Path, lines: Sequence[str], size: int, languages: Sequence[str]) -> Subwords:
-    """The vocabulary of ``lines``, made once and then read from ``folder``; named by a hash of all it depends on."""
+    """Return the vocabulary of ``lines``, made once, then read from ``folder``; its name hashes all it depends on."""
     digest = hashlib.blake2b(f"{size} {' '.join(languages)}".encode(), digest_size=6)
     for line in lines:
         digest.update(line.encode() + b"\n")

@@ -1,4 +1,4 @@
-"""Tables of numbers: imputing and standardising by the training split."""
+"""Tables of numbers: imputation and standardisation by the training split."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
 
 def numeric_inputs(frame: pd.DataFrame, train: Tensor) -> Tensor:
-    """Columns of ``frame`` (N, C) as standardised float32 inputs (N, C + number of columns with missing values).
+    """Convert columns of ``frame`` (N, C) to standardised float32 inputs.
 
-    Missing values get the mean over the training rows ``train`` and an indicator column; then every column is
-    shifted and scaled to mean 0 and deviation 1 over the training rows. Columns that are constant there become 0.
+    Missing values get the mean over the training rows ``train`` and an indicator column; then every column is shifted
+    and scaled to mean 0 and deviation 1 over the training rows. Columns that are constant there become 0.
+
+    Returns:
+        Inputs (N, C + number of columns with missing values).
     """
     import pandas as pd
 

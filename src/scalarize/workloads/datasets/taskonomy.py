@@ -4,9 +4,9 @@ taskonomy/train_val_test_tiny.csv                             id,train,val,test
 taskonomy/rgb/BUILDING/point_0_view_0_domain_rgb.png
 taskonomy/depth_zbuffer/BUILDING/point_0_view_0_domain_depth_zbuffer.png
 
-The list and the folders are named as in the data set's description (github.com/StanfordVL/taskonomy, data/README.md
-and its splits_taskonomy.zip), the files as in its sample building (github.com/alexsax/taskonomy-sample-model-1).
-The download tool named there puts buildings one folder deeper, into rgb/taskonomy/BUILDING: that is read, too.
+The list and the folders are named as in the data set's description (github.com/StanfordVL/taskonomy, data/README.md and
+its splits_taskonomy.zip), the files as in its sample building (github.com/alexsax/taskonomy-sample-model-1). The
+download tool named there puts buildings one folder deeper, into rgb/taskonomy/BUILDING; that is read, too.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ CHANNELS = {
     "reshading": 1,
     "segment_unsup2d": 1,
 }
-LOST = ("woodbine",)  # on the list, but its files are no longer to be had (github.com/EPFL-VILAB/omnidata, issue 3)
-FARTHEST = 8000.0  # of 1/512 m: what is not seen is stored as the largest depth, and would set the scale
+LOST = ("woodbine",)  # listed, but its files are no longer available (github.com/EPFL-VILAB/omnidata, issue 3)
+FARTHEST = 8000.0  # in 1/512 m: unseen pixels are stored as the largest depth, which would set the scale
 STATISTICS_FROM = 1000
 
 Statistics = dict[str, tuple[list[float], list[float]]]
 
 
 def buildings(root: Path) -> dict[str, list[str]]:
-    """split -> buildings. Raises RequestError naming the list, and its line, where it is missing or damaged."""
+    """Return split -> buildings. Raises RequestError that names the list, and its line, if it is missing or damaged."""
     path = root / FOLDER / LIST
     try:
         with open(path, newline="") as handle:
@@ -66,7 +66,7 @@ def buildings(root: Path) -> dict[str, list[str]]:
 
 
 def views(root: Path, names: Sequence[str]) -> list[str]:
-    """Views of the buildings, as "BUILDING/point_0_view_0"; a building that is LOST may be absent.
+    """Return the views of the buildings, as "BUILDING/point_0_view_0"; a building that is LOST may be absent.
 
     Raises RequestError for a building without pictures, and for a picture or annotation that a view lacks.
     """
@@ -99,12 +99,12 @@ def _folder(root: Path, kind: str) -> Path:
 
 
 def picture(root: Path, kind: str, view: str) -> Path:
-    """The file of one kind of annotation of a view."""
+    """Return the file of one kind of annotation of a view."""
     return _folder(root, kind) / f"{view}_domain_{kind}.png"
 
 
 def annotation(path: Path, kind: str, side: int) -> Tensor:
-    """Raw values (C, side, side) float32. Raises RequestError naming a file that is missing, damaged or unlike it."""
+    """Read raw values (C, side, side) float32. Raises RequestError that names a missing, damaged or unexpected file."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -129,9 +129,9 @@ def annotation(path: Path, kind: str, side: int) -> Tensor:
 
 
 def statistics(root: Path, train: Sequence[str], side: int) -> Statistics:
-    """kind -> mean and deviation of each channel, over at most 1,000 evenly spaced training views (our choice).
+    """Return mean and deviation of each channel by kind, over at most 1,000 evenly spaced training views (our choice).
 
-    Kept beside the data in ``statistics-SIDE.json`` where that can be written, for these views only.
+    They are kept beside the data in ``statistics-SIDE.json`` if that can be written, for these views only.
     """
     chosen = [train[k] for k in torch.linspace(0, len(train) - 1, min(len(train), STATISTICS_FROM)).long().tolist()]
     digest = hashlib.sha256("\n".join(chosen).encode()).hexdigest()
@@ -159,7 +159,7 @@ def statistics(root: Path, train: Sequence[str], side: int) -> Statistics:
 
 @dataclass(frozen=True)
 class TaskonomyViews:
-    """Decodes a view: its picture (3, side, side) uint8, and annotations shifted and scaled by the statistics."""
+    """A decoder of views: the picture (3, side, side) uint8, and annotations standardised by the statistics."""
 
     root: Path
     names: tuple[str, ...]

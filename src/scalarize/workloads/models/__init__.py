@@ -1,1 +1,1 @@
-"""Models, generic first: a shared encoder and a head a task. No benchmark's name in here."""
+"""Models, generic first: a shared encoder and one head per task. No file here names a benchmark."""

@@ -1,4 +1,4 @@
-"""An image classifier by its settings: standardised uint8 images, a shared backbone, linear heads."""
+"""An image classifier from its settings: standardised uint8 images, a shared backbone, linear heads."""
 
 from __future__ import annotations
 
@@ -19,10 +19,16 @@ FULL_VIT_WIDTH = 192
 def encoder(
     settings: Mapping[str, Any], image: int, mean: Sequence[float], deviation: Sequence[float]
 ) -> tuple[nn.Module, int]:
-    """A backbone for uint8 images (B, 3, image, image), and how many features it gives.
+    """Build a backbone for uint8 images (B, 3, image, image); return it with its number of features.
 
-    settings: ``family`` "vit" or "resnet"; ``depth`` (layers, or 26, 50, 101); ``width``, a factor: of 192 for a
-    ViT, as in 0.25, 0.5, 0.75, 1. Raises RequestError for another family or depth.
+    Raises RequestError for an unknown family or depth.
+
+    Args:
+        settings: ``family`` "vit" or "resnet"; ``depth`` (layers, or 26, 50, 101); ``width``, a factor (of 192 for a
+            ViT, such as 0.25, 0.5, 0.75, 1).
+        image: side of the images in pixels.
+        mean: mean of each channel, 0 to 255.
+        deviation: deviation of each channel.
     """
     family, depth, width = settings["family"], settings["depth"], settings["width"]
     if family == "vit":
@@ -44,7 +50,7 @@ def classifier(
     deviation: Sequence[float],
     shared_head: bool = False,
 ) -> MultiHead:
-    """The encoder with one linear layer a task (name -> outputs); ``shared_head``: all of it is shared by domains."""
+    """Build the encoder with one linear layer per task (name -> outputs); ``shared_head``: domains share all of it."""
     body, features = encoder(settings, image, mean, deviation)
     kind = SharedHead if shared_head else MultiHead
     return kind(body, {name: nn.Linear(features, n) for name, n in outputs.items()})

@@ -1,4 +1,4 @@
-"""Translations from a model that scores one piece at a time: greedy, and beam search. Batched; no gradients."""
+"""Decoding of translations from a model that scores one piece at a time: greedy and beam search, without gradients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAD, BEGIN, END = 0, 2, 3
 
 @torch.no_grad()
 def greedy(model: Any, source: Tensor, limit: int) -> list[list[int]]:
-    """The likeliest next piece, again and again, until END or ``limit`` pieces. source (B, length)."""
+    """Append the likeliest next piece until END or ``limit`` pieces. ``source`` is (B, length)."""
     memory = model.remember(source)
     last = torch.full((len(source),), BEGIN, device=source.device)
     ended = torch.zeros_like(last, dtype=torch.bool)
@@ -29,16 +29,16 @@ def greedy(model: Any, source: Tensor, limit: int) -> list[list[int]]:
 
 @torch.no_grad()
 def beam(model: Any, source: Tensor, limit: int, beams: int = 4, alpha: float = 0.6) -> list[list[int]]:
-    """The best of ``beams`` hypotheses that are followed at a time. source (B, length).
+    """Return the best of ``beams`` hypotheses that are followed at a time. ``source`` is (B, length).
 
     Hypotheses are ranked by log p / ((5 + length) / 6)^alpha (Wu et al. 2016, equation 14; the length includes END).
-    Our choice: one that has ended keeps its place in the beam, and so competes with what is still written.
+    Our choice: a hypothesis that has ended keeps its place in the beam and competes with unfinished ones.
     """
     texts: list[list[int]] = [[] for _ in range(len(source))]
-    live = torch.arange(len(source), device=source.device)  # the sentences still written
+    live = torch.arange(len(source), device=source.device)  # the unfinished sentences
     memory = model.remember(source).select(live.repeat_interleave(beams))
     total = torch.full((len(source), beams), -math.inf, device=source.device)
-    total[:, 0] = 0.0  # all beams begin alike: one of them counts
+    total[:, 0] = 0.0  # all beams begin equal: only one of them counts
     length = torch.zeros_like(total)
     ended = torch.zeros_like(total, dtype=torch.bool)
     written = torch.full((len(source), beams, 1), BEGIN, device=source.device)
@@ -46,7 +46,7 @@ def beam(model: Any, source: Tensor, limit: int, beams: int = 4, alpha: float = 
         values, pieces = _likeliest(model.step(written[:, :, -1].flatten(), memory), beams)
         values, pieces = values.view(*total.shape, -1), pieces.view(*total.shape, -1)
         values = values.masked_fill(ended[:, :, None], -math.inf)
-        values[:, :, 0] = values[:, :, 0].masked_fill(ended, 0.0)  # what has ended goes on with padding, at no cost
+        values[:, :, 0] = values[:, :, 0].masked_fill(ended, 0.0)  # ended hypotheses continue with padding, at no cost
         pieces = pieces.masked_fill(ended[:, :, None], PAD)
         sums = total[:, :, None] + values
         lengths = length + (~ended).to(length)
@@ -73,19 +73,21 @@ def beam(model: Any, source: Tensor, limit: int, beams: int = 4, alpha: float = 
 
 
 def _likeliest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Log p (B, k) and pieces (B, k) of the ``count`` likeliest: of one hypothesis, no more can be among the best."""
+    """Return log p (B, k) and pieces (B, k) of the ``count`` likeliest: no more of one hypothesis can be among the
+    best.
+    """
     scores = allowed(scores).float()
     values, pieces = scores.topk(min(count, scores.shape[-1]), dim=-1)
     return values - scores.logsumexp(-1, keepdim=True), pieces
 
 
 def allowed(scores: Tensor) -> Tensor:
-    """Scores (B, V) without what no text holds: padding and the beginning."""
+    """Mask scores (B, V) of symbols that no text contains: padding and the beginning."""
     scores = scores.clone()
     scores[:, [PAD, BEGIN]] = -math.inf
     return scores
 
 
 def _texts(pieces: Tensor) -> list[list[int]]:
-    """Rows without END and PAD."""
+    """Return rows without END and PAD."""
     return [[n for n in row if n not in (PAD, END)] for row in pieces.tolist()]

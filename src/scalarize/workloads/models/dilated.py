@@ -1,4 +1,4 @@
-"""A dilated ResNet with one head a dense task: DeepLab's pyramid of dilated convolutions, or a SegNet-like decoder."""
+"""A dilated ResNet with one head per dense task: DeepLab's pyramid of dilated convolutions, or SegNet's decoder."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ CHANNELS = 256
 
 
 def deeplab_head(inputs: int, outputs: int, channels: int, rates: Sequence[int], dropout: float) -> nn.Module:
-    """A map (B, inputs, H, W) -> (B, outputs, 8 H, 8 W): DeepLab v3's pyramid (torchvision's), a convolution, 8 times
-    larger by bilinear interpolation. dropout: of the pyramid's projection.
+    """Build a DeepLab v3 head from maps (B, inputs, H, W) to (B, outputs, 8 H, 8 W).
+
+    It is the pyramid (torchvision's), a convolution, and bilinear interpolation. ``dropout`` is that of the pyramid's
+    projection.
     """
     from torchvision.models.segmentation.deeplabv3 import ASPP
 
@@ -28,9 +30,10 @@ def deeplab_head(inputs: int, outputs: int, channels: int, rates: Sequence[int],
 
 
 def segnet_head(inputs: int, outputs: int, channels: int, dropout: float) -> nn.Module:
-    """A map (B, inputs, H, W) -> (B, outputs, 8 H, 8 W): three times two convolutions and twice the size.
+    """Build a head from maps (B, inputs, H, W) to (B, outputs, 8 H, 8 W): three times two convolutions and upsampling
+    by 2.
 
-    As SegNet's decoder, but interpolating: this encoder leaves no pooling indices to go back by (our choice).
+    It follows SegNet's decoder, but interpolates: this encoder keeps no pooling indices (our choice).
     """
     layers: list[nn.Module] = []
     for number in range(3):
@@ -43,11 +46,16 @@ def segnet_head(inputs: int, outputs: int, channels: int, dropout: float) -> nn.
 def dense_model(
     settings: Mapping[str, Any], outputs: Mapping[str, int], mean: Sequence[float], deviation: Sequence[float]
 ) -> MultiHead:
-    """The encoder and a head for each task (name -> channels), for images (B, 3, H, W), H and W multiples of 32.
+    """Build the encoder and a head for each task, for images (B, 3, H, W), H and W multiples of 32.
 
-    settings: ``depth`` 26, 50 or 101; ``width``, a factor of all channels; ``head``, "deeplab" or "segnet";
-    ``rates`` of the pyramid's dilations; ``dropout``, one layer in each head. Weights are drawn at random. Raises
-    RequestError for another head or depth.
+    Weights are drawn at random. Raises RequestError for another head or depth.
+
+    Args:
+        settings: ``depth`` 26, 50 or 101; ``width``, a factor of all channels; ``head``, "deeplab" or "segnet";
+            ``rates`` of the pyramid's dilations; ``dropout``, one layer in each head.
+        outputs: task to channels.
+        mean: mean of each image channel, 0 to 255.
+        deviation: deviation of each channel.
     """
     width = settings["width"]
     encoder = resnet(settings["depth"], width, pool=False, stride=STRIDE)

@@ -1,4 +1,4 @@
-"""The LeNet of Sener and Koltun (2018) for two overlaid digits, with one small head a task."""
+"""The LeNet of Sener and Koltun (2018) for two overlaid digits, with one small head per task."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from torch import nn
 
 
 def lenet(image: int = 36, channels: tuple[int, int] = (10, 20), features: int = 50, dropout: float = 0.0) -> nn.Module:
-    """Gray images (B, 1, image, image) -> features (B, features): two 5x5 convolutions and a linear layer.
+    """Build two 5x5 convolutions and a linear layer: gray images (B, 1, image, image) to features (B, features).
 
-    36 pixels, 10 and 20 channels and 50 features are Sener and Koltun's. dropout: of the second convolution's maps.
+    36 pixels, 10 and 20 channels and 50 features are Sener and Koltun's. ``dropout`` is that of the second
+    convolution's maps.
     """
     side = ((image - 4) // 2 - 4) // 2
     return nn.Sequential(
@@ -26,5 +27,5 @@ def lenet(image: int = 36, channels: tuple[int, int] = (10, 20), features: int =
 
 
 def lenet_head(outputs: int, features: int = 50, dropout: float = 0.0) -> nn.Module:
-    """Features (B, features) -> logits (B, outputs): two linear layers."""
+    """Build two linear layers: features (B, features) to logits (B, outputs)."""
     return nn.Sequential(nn.Linear(features, features), nn.ReLU(), nn.Dropout(dropout), nn.Linear(features, outputs))

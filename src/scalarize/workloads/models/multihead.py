@@ -1,4 +1,4 @@
-"""A shared encoder with one head a task: hard parameter sharing (Caruana 1997)."""
+"""A shared encoder with one head per task: hard parameter sharing (Caruana 1997)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 
 class MultiHead(nn.Module):
-    """``encode`` gives the shared representation, ``decode`` a prediction a task from it.
+    """A model with a shared representation (``encode``) and one prediction per task from it (``decode``).
 
-    encoder: inputs -> representation. heads: task name -> module of the representation.
+    Args:
+        encoder: inputs -> representation.
+        heads: task name -> module of the representation.
     """
 
     def __init__(self, encoder: nn.Module, heads: Mapping[str, nn.Module]) -> None:
@@ -21,25 +23,25 @@ class MultiHead(nn.Module):
         self.heads = nn.ModuleList(heads.values())  # a list: task names need not be valid module names
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """What every task's gradient reaches."""
+        """Return the parameters that every task's gradient reaches."""
         return list(self.encoder.parameters())
 
     def encode(self, inputs: Any) -> Tensor:
-        """The shared representation of a batch."""
+        """Return the shared representation of a batch."""
         representation: Tensor = self.encoder(inputs)
         return representation
 
     def decode(self, representation: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
-        """One prediction for each of ``tasks``."""
+        """Return one prediction for each of ``tasks``."""
         return {t: self.heads[self.names.index(t)](representation) for t in tasks}
 
     def forward(self, inputs: Any) -> dict[str, Tensor]:
-        """All tasks' predictions."""
+        """Return all tasks' predictions."""
         return self.decode(self.encode(inputs), self.names)
 
 
 class SharedHead(MultiHead):
-    """Encoder and head both shared by all domains, as in multi-domain learning (Royer et al. 2023, section 3.3)."""
+    """A model whose encoder and head are both shared by all domains (Royer et al. 2023, section 3.3)."""
 
     def shared_parameters(self) -> list[nn.Parameter]:
         return list(self.parameters())

@@ -16,16 +16,16 @@ EXPANSION = 4
 
 
 def widths(factor: float) -> tuple[int, ...]:
-    """Channels of the stem and of the four stages' bottlenecks, times ``factor``; at least 1."""
+    """Return the channels of the stem and of the four stages' bottlenecks, times ``factor``; at least 1."""
     return tuple(max(1, round(c * factor)) for c in (64, *STAGES))
 
 
 def resnet(depth: int = 26, width: float = 1.0, pool: bool = True, stride: int = 32) -> nn.Module:
-    """timm's bottleneck ResNet without its classifier, every width times ``width``, the stem's included.
+    """Build timm's bottleneck ResNet without its classifier, every width times ``width``, the stem's included.
 
-    Images (B, 3, H, W) -> features (B, 2048 width), or with ``pool=False`` a map (B, 2048 width, H/stride, W/stride).
-    stride: 8, 16 or 32; below 32 the last stages are dilated instead of strided.
-    Raises RequestError for another depth than 26, 50, 101.
+    It maps images (B, 3, H, W) to features (B, 2048 width) or, with ``pool=False``, to a map (B, 2048 width, H/stride,
+    W/stride). ``stride`` is 8, 16 or 32; below 32 the last stages are dilated instead of strided. Raises RequestError
+    for another depth than 26, 50, 101.
     """
     from timm.models.resnet import Bottleneck, ResNet
 
@@ -41,7 +41,7 @@ def resnet(depth: int = 26, width: float = 1.0, pool: bool = True, stride: int =
         channels=tuple(stages),
         global_pool="avg" if pool else "",
     )
-    if stem != 64:  # timm's stem has 64 channels whatever the stages have
+    if stem != 64:  # timm's stem has 64 channels, whatever the width of the stages
         first = net.layer1[0]
         net.conv1 = _conv(3, stem, 7, 2)
         net.bn1 = nn.BatchNorm2d(stem)
@@ -71,10 +71,11 @@ class DecoderLayer(nn.Sequential):
 
 
 def decoder(width: float = 1.0) -> list[DecoderLayer]:
-    """Four layers that mirror the encoder's four stages, 2048 down to 64 channels times ``width``, 32 times larger.
+    """Build four layers that mirror the encoder's four stages, from 2048 to 64 channels times ``width``, 32 times
+    larger.
 
-    Upsampling and 1x1 convolutions as in Royer et al. (2023), section 3.3. The last layer undoes the stem's factor 4;
-    no skip connections (both our choice: the paper is silent).
+    Upsampling and 1x1 convolutions are as in Royer et al. (2023), section 3.3. The last layer undoes the stem's factor
+    4; there are no skip connections (both our choice: the paper is silent).
     """
     stem, *stages = widths(width)
     channels = [*(c * EXPANSION for c in reversed(stages)), stem]
@@ -82,11 +83,12 @@ def decoder(width: float = 1.0) -> list[DecoderLayer]:
 
 
 def dense(outputs: Sequence[int], shared: int = 0, width: float = 1.0) -> tuple[nn.Module, list[nn.Module]]:
-    """A shared ResNet-26 with the first ``shared`` decoder layers, and for each of ``outputs`` (channels) the rest.
+    """Build a shared ResNet-26 with the first ``shared`` decoder layers, and the rest for each of ``outputs``
+    (channels).
 
-    Encoder: images (B, 3, H, W), H and W multiples of 32. Heads end with a 1x1 convolution: (B, outputs, H, W).
-    ``shared``: 0, 2 or 4 in the paper; 4 leaves only the last convolution to the tasks. Raises RequestError outside
-    0 to 4.
+    The encoder takes images (B, 3, H, W), H and W multiples of 32. Heads end with a 1x1 convolution: (B, outputs, H,
+    W). ``shared`` is 0, 2 or 4 in the paper; 4 leaves only the last convolution to the tasks. Raises RequestError
+    outside of 0 to 4.
     """
     if not 0 <= shared <= len(STAGES):
         raise RequestError(f"model.shared_decoder={shared}: between 0 and {len(STAGES)} decoder layers can be shared")
@@ -97,5 +99,5 @@ def dense(outputs: Sequence[int], shared: int = 0, width: float = 1.0) -> tuple[
 
 
 def count(module: nn.Module) -> int:
-    """Trainable parameters."""
+    """Count the trainable parameters."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)

@@ -9,10 +9,11 @@ BLOCKS = 2
 
 
 def small_resnet(width: float = 1.0, dropout: float = 0.0) -> nn.Module:
-    """Images (B, 3, H, W) -> features (B, :func:`features`), H and W multiples of 32; basic blocks, two a stage.
+    """Build it: images (B, 3, H, W), H and W multiples of 32, to features (B, :func:`features`); two blocks per stage.
 
-    width: a factor of every stage's channels. dropout: of the features; half of it, of whole maps, after each of the
-    first three stages (Kurin et al. 2022 have several layers from 0.25 to 0.5; which ones is our choice).
+    ``width`` is a factor of every stage's channels. ``dropout`` is that of the features; half of it, of whole maps,
+    follows each of the first three stages (Kurin et al. 2022 have several layers from 0.25 to 0.5; their places are our
+    choice).
     """
     inputs, *stages = (max(1, round(c * width)) for c in (STAGES[0], *STAGES))
     layers: list[nn.Module] = [nn.Conv2d(3, inputs, 3, padding=1, bias=False), nn.BatchNorm2d(inputs), nn.ReLU()]
@@ -26,7 +27,7 @@ def small_resnet(width: float = 1.0, dropout: float = 0.0) -> nn.Module:
 
 
 def features(side: int, width: float = 1.0) -> int:
-    """How many features images of ``side`` pixels have: 2048 at 64 pixels and full width."""
+    """Return the number of features of images of ``side`` pixels: 2048 at 64 pixels and full width."""
     return max(1, round(STAGES[-1] * width)) * (side // 32) ** 2
 
 

@@ -1,4 +1,4 @@
-"""Raw images to network inputs, as the first layer of a model: so data stay uint8 until they are on the device."""
+"""Standardisation of raw images as the first layer of a model, so that data stay uint8 until they are on the device."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 
 class Standardise(nn.Module):
-    """uint8 images (B, C, H, W) to float32, shifted by ``mean`` and scaled by ``deviation`` (C numbers, 0 to 255)."""
+    """A layer from uint8 images (B, C, H, W) to float32, shifted by ``mean`` and scaled by ``deviation`` (C numbers
+    each).
+    """
 
     mean: Tensor
     deviation: Tensor

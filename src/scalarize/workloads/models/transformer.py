@@ -1,7 +1,7 @@
 """An encoder-decoder Transformer (Vaswani et al. 2017) with the norm before each part (pre-LN, Xiong et al. 2020).
 
-Many-language translation in one model: all parameters are shared, the first symbol of the source says which language
-is wanted (Johnson et al. 2017).
+It translates into many languages with one model: all parameters are shared, and the first symbol of the source names
+the target language (Johnson et al. 2017).
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ LARGEST = 16_384  # of them elsewhere
 
 
 def relu(x: Tensor) -> Tensor:
-    """A function of our own: with torch's, the layers take a fused path in evaluation whose sums differ."""
+    """Apply ReLU, as a function of our own: with torch's, layers take a fused path in evaluation whose sums differ."""
     return functional.relu(x)
 
 
 @dataclass(frozen=True)
 class Read:
-    """What scores say about the labels of N positions: log p of the label, mean log p of all pieces, 1 where right."""
+    """The scores of the labels of N positions: log p of the label, mean log p of all pieces, 1 if the label is
+    likeliest.
+    """
 
     label: Tensor
     mean: Tensor
@@ -36,9 +38,9 @@ class Read:
 
 
 class TokenScores:
-    """Scores over the vocabulary at every position, computed only where they are asked for.
+    """Scores over the vocabulary at every position, computed only when needed.
 
-    states (B, T, d), table (V, d): the score is their product. Slices of the batch as a tensor has them.
+    They are the product of ``states`` (B, T, d) and ``table`` (V, d). Slices of the batch work as on a tensor.
     """
 
     def __init__(self, states: Tensor, table: Tensor) -> None:
@@ -49,7 +51,7 @@ class TokenScores:
         return TokenScores(self.states[place], self.table)
 
     def read(self, labels: Tensor) -> Read:
-        """The labels (B, T' >= T), PAD left out, in nats, each (N,)."""
+        """Return the scores of the labels (B, T' >= T) without PAD, in nats, each (N,)."""
         if self._seen is None or self._seen[0] is not labels:
             wanted = labels[:, : self.states.shape[1]]
             known = wanted != PAD
@@ -60,7 +62,7 @@ class TokenScores:
         return self._seen[1]
 
     def _read(self, states: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        # All of the same, in autocast rounded, scores: were the label's computed apart, log p could exceed 0.
+        # All from the same scores, which autocast rounds: a label's score computed apart could make log p exceed 0.
         scores = functional.linear(states, self.table).float().log_softmax(-1)
         label = scores.gather(-1, labels[:, None])[:, 0]
         return label, scores.mean(-1), scores.detach().argmax(-1) == labels
@@ -68,9 +70,9 @@ class TokenScores:
 
 @dataclass
 class Memory:
-    """What a decoder remembers of B sentences: keys and values (B, heads, length, width) a layer, of source and past.
+    """The decoder's memory of B sentences: keys and values (B, heads, length, width) per layer, of source and past.
 
-    hidden (B, 1, 1, S): 0 where there is a source, minus infinity where it is padded.
+    ``hidden`` (B, 1, 1, S) is 0 at the source's pieces and minus infinity at its padding.
     """
 
     source: list[tuple[Tensor, Tensor]]
@@ -78,20 +80,28 @@ class Memory:
     hidden: Tensor
 
     def select(self, rows: Tensor) -> Memory:
-        """The memory of those sentences, in that order."""
+        """Return the memory of these sentences, in that order."""
         source, past = ([(k[rows], v[rows]) for k, v in pairs] for pairs in (self.source, self.past))
         return Memory(source, past, self.hidden[rows])
 
     def reorder(self, rows: Tensor) -> Memory:
-        """As ``select``, where each sentence stays in its place and only what was written of it changes."""
+        """Return as ``select``, if each sentence stays in its place and only its target changes."""
         return Memory(self.source, [(k[rows], v[rows]) for k, v in self.past], self.hidden)
 
 
 class Translator(nn.Module):
-    """``encode`` gives the decoder's states, ``decode`` the scores of the next piece at every position.
+    """A translation model: ``encode`` gives the decoder's states, ``decode`` scores the next piece at every position.
 
-    vocabulary: pieces; width, hidden, heads, layers: of encoder and decoder each. tied: one table for source, target
-    and output, else three. Positions are sinusoids.
+    Positions are sinusoids.
+
+    Args:
+        vocabulary: number of pieces.
+        width: size of the states.
+        hidden: size of the feed-forward layers.
+        heads: attention heads.
+        layers: layers of encoder and decoder each.
+        dropout: dropout rate.
+        tied: one table of vectors for source, target and output, instead of three.
     """
 
     def __init__(
@@ -109,18 +119,19 @@ class Translator(nn.Module):
         self.decoder = nn.TransformerDecoder(decoder, layers, nn.LayerNorm(width))
         for parameter in [*self.encoder.parameters(), *self.decoder.parameters()]:
             if parameter.ndim > 1:
-                nn.init.xavier_uniform_(parameter)  # torch copies one layer: all would begin alike
+                nn.init.xavier_uniform_(parameter)  # torch copies one layer: all would begin equal
         for table in tables:
             nn.init.normal_(table.weight, std=width**-0.5)
             with torch.no_grad():
                 table.weight[PAD].zero_()
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """All of them."""
+        """Return all parameters."""
         return list(self.parameters())
 
     def encode(self, inputs: Tensor) -> Tensor:
-        """inputs (B, 2, length): source and what the decoder is given -> its states (B, T, width), T the longest.
+        """Return the decoder's states (B, T, width) for inputs (B, 2, length), source and decoder input; T is the
+        longest.
 
         Sentences of about the same length are read together: in a batch drawn at random most of the work would be
         padding.
@@ -136,30 +147,32 @@ class Translator(nn.Module):
     def _states(self, source: Tensor, given: Tensor) -> Tensor:
         memory, padded = self.read(source)
         ahead = torch.triu(torch.ones(given.shape[1], given.shape[1], dtype=torch.bool, device=given.device), 1)
-        # Padding stands behind every piece of the target, where the mask hides it already.
+        # Padding follows every piece of the target, and the causal mask hides it already.
         states: Tensor = self.decoder(
             self.embed(given, -2), memory, tgt_mask=ahead, tgt_is_causal=True, memory_key_padding_mask=padded
         )
         return states
 
     def decode(self, representation: Tensor, tasks: Sequence[str]) -> dict[str, TokenScores]:
-        """The same scores for each of ``tasks``: the source says which language is meant."""
+        """Return the same scores for each of ``tasks``: the source names the language."""
         return dict.fromkeys(tasks, TokenScores(representation, self.tables[-1].weight))
 
     def read(self, source: Tensor) -> tuple[Tensor, Tensor]:
-        """The encoder's states (B, S, width) of a source (B, S), and where it is padded."""
+        """Return the encoder's states (B, S, width) of a source (B, S), and a mask of its padding."""
         padded = source == PAD
         return self.encoder(self.embed(source, 0), src_key_padding_mask=padded), padded
 
     def embed(self, pieces: Tensor, table: int, first: int = 0) -> Tensor:
-        """Vectors of pieces (B, T) that stand at ``first`` and after; table: 0 of the source, -2 of the target."""
+        """Return vectors of pieces (B, T) at positions ``first`` and after; ``table`` is 0 for the source, -2 for the
+        target.
+        """
         found = self.tables[table if len(self.tables) > 1 else 0](pieces) * math.sqrt(self.width)
         placed: Tensor = self.dropout(found + sinusoids(first + pieces.shape[1], self.width, found)[first:])
         return placed
 
     # --- one piece at a time ------------------------------------------------------------------------------------
     def remember(self, source: Tensor) -> Memory:
-        """What :meth:`step` begins with, for a source (B, length)."""
+        """Return the memory with which :meth:`step` begins, for a source (B, length)."""
         states, padded = self.read(trim(source))
         hidden = torch.zeros(padded.shape, dtype=states.dtype, device=states.device).masked_fill(padded, -math.inf)
         found, none = [], []
@@ -170,7 +183,9 @@ class Translator(nn.Module):
         return Memory(found, none, hidden[:, None, None, :])
 
     def step(self, pieces: Tensor, memory: Memory) -> Tensor:
-        """Scores (B, V) of what follows ``pieces`` (B,), which are added to ``memory``; as ``encode`` would find."""
+        """Return scores (B, V) of what follows ``pieces`` (B,), and add these to ``memory``; equal to those by
+        ``encode``.
+        """
         x: Any = self.embed(pieces[:, None], -2, first=memory.past[0][0].shape[2])
         for k, layer in enumerate(self._layers):
             query, keys, values = self._project(layer.self_attn, layer.norm1(x))
@@ -192,7 +207,7 @@ class Translator(nn.Module):
         return self.decoder.norm
 
     def _project(self, attention: nn.MultiheadAttention, x: Tensor) -> list[Tensor]:
-        """Queries, keys and values (B, heads, T, width of a head)."""
+        """Return queries, keys and values (B, heads, T, width of a head)."""
         found = functional.linear(x, attention.in_proj_weight, attention.in_proj_bias).chunk(3, -1)
         return [part.view(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in found]
 
@@ -202,20 +217,20 @@ def _joined(heads: Tensor) -> Tensor:
 
 
 def trim(pieces: Tensor) -> Tensor:
-    """Without the last columns of (B, T) that are padding in every row; one column at least."""
+    """Remove the last columns of (B, T) that are padding in every row; keep at least one column."""
     longest = int((pieces != PAD).sum(1).max()) if len(pieces) else 0
     return pieces[:, : max(1, longest)]
 
 
 def alike(source: Tensor, given: Tensor) -> list[Tensor]:
-    """The rows of both (B, length) in groups, by the longer of their two lengths: at most 8, 16, 32, ... pieces."""
+    """Yield groups of rows of both (B, length), by the longer of their two lengths: at most 8, 16, 32, ... pieces."""
     longest = torch.maximum((source != PAD).sum(1), (given != PAD).sum(1))
     size = longest.clamp_min(SHORT).sub(1).float().log2().floor()
     return [torch.nonzero(size == s).flatten() for s in torch.unique(size)]
 
 
 def sinusoids(length: int, width: int, like: Tensor) -> Tensor:
-    """Positions (length, width): sines, then cosines, of wavelengths 2 pi to 10,000 times that."""
+    """Return positions (length, width): sines, then cosines, of wavelengths 2 pi to 10,000 times that."""
     rates = torch.exp(torch.arange(width // 2, device=like.device) * (-math.log(1e4) / max(1, width // 2 - 1)))
     angles = torch.arange(length, device=like.device)[:, None] * rates
     return torch.cat([angles.sin(), angles.cos()], dim=1).to(like)

@@ -12,11 +12,11 @@ from scalarize.utils.errors import RequestError
 def small_vit(
     depth: int = 9, width: int = 192, image: int = 32, patch: int = 4, heads: int = 12, mlp_ratio: float = 2.0
 ) -> nn.Module:
-    """ViT-S/4: images (B, 3, image, image) -> the class token's features (B, width).
+    """Build ViT-S/4: images (B, 3, image, image) to the class token's features (B, width).
 
-    depth: transformer layers, 3, 6 or 9 in the paper. width: token dimension, 48, 96, 144 or 192 (factors 0.25 to 1
-    of 192), a multiple of ``heads``, else RequestError. No dropout and no stochastic depth:
-    the paper names none, our choice.
+    ``depth`` is the number of layers, 3, 6 or 9 in the paper; ``width`` the token dimension, 48, 96, 144 or 192
+    (factors 0.25 to 1 of 192), a multiple of ``heads``, or RequestError is raised. There is no dropout and no
+    stochastic depth (our choice: the paper names none).
     """
     from timm.models.vision_transformer import VisionTransformer
 

@@ -1,18 +1,12 @@
-"""results/royer2023.md by one command: claims C1 to C4 of Royer et al. 2023 on the RAND health insurance experiment.
+"""The results page of Royer et al. 2023: claims C1 to C4 on the RAND health insurance experiment.
 
-    python benchmarks/royer2023.py --out runs/royer2023 --write results/royer2023.md
-
-Runs the trials below (what is there is read, so an interrupted command goes on) and writes what they found, with the
-command of each: verdicts come from intervals by the rule of ``scalarize.analysis.claims``, none is written by hand.
+Verdicts come from intervals by the rule of ``scalarize.analysis.claims``; none is written by hand.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,70 +14,63 @@ import pandas as pd
 
 from scalarize.analysis import claims
 from scalarize.report import markdown
-from scalarize.report import study_page as page
-from scalarize.studies import registry, study
-from scalarize.utils import files
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A target on a workload. minutes: of one core, allocated before anything was run."""
-
-    target: str
-    workload: str
-    question: str
-    minutes: int
-    budget: str
-    epochs: int
-    seeds: int = 3
-    tasks: tuple[str, ...] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def data(self) -> str:
-        """What it is tried on, in a word or two."""
-        return f"{self.workload}, {' + '.join(self.tasks)}" if self.tasks else self.workload
-
+from scalarize.studies.results_page import ResultsPage, Trial
 
 # Batches of 1024 in place of 256: a quarter of the recipe's steps, at twice its learning rate.
 TASKS = {"batch_size": 1024, "optimizer.lr": 0.006}
 ONE_SIZE = {"model.widths": [32, 32]}
-PLAN = (
+TRIALS = (
     Trial(
         "table-2",
         "rand-hie",
         "C4: do searched weights beat even weights and methods? Seven tasks",
-        **{"minutes": 20, "budget": "0.5", "epochs": 12, "settings": TASKS | ONE_SIZE},
+        minutes=20,
+        budget="0.5",
+        epochs=12,
+        settings=TASKS | ONE_SIZE,
     ),
     Trial(
         "figure-5",
         "rand-hie-sites",
         "C3: what changes the share of conflicting gradients?",
-        **{"minutes": 10, "budget": "tiny", "epochs": 3},
+        minutes=10,
+        budget="tiny",
+        epochs=3,
     ),
     Trial(
         "figure-3",
         "rand-hie",
         "C1, C2: capacity and weights, two tasks whose losses lie far apart",
-        **{"minutes": 7, "budget": "tiny", "epochs": 12, "tasks": ("any-mental", "visits-other"), "settings": TASKS},
+        minutes=7,
+        budget="tiny",
+        epochs=12,
+        tasks=("any-mental", "visits-other"),
+        settings=TASKS,
     ),
     Trial(
         "figure-4",
         "rand-hie-sites",
         "C3: conflicts over training, with and without PCGrad",
-        **{"minutes": 6, "budget": "tiny", "epochs": 3},
+        minutes=6,
+        budget="tiny",
+        epochs=3,
     ),
     Trial(
         "table-1",
         "rand-hie-sites",
         "C4: do searched weights beat even weights and methods? Six domains",
-        **{"minutes": 12, "budget": "0.5", "epochs": 12, "settings": ONE_SIZE},
+        minutes=12,
+        budget="0.5",
+        epochs=12,
+        settings=ONE_SIZE,
     ),
     Trial(
         "figure-2",
         "rand-hie-sites",
         "C1, C2: capacity and weights, two pairs of domains",
-        **{"minutes": 12, "budget": "tiny", "epochs": 12},
+        minutes=12,
+        budget="tiny",
+        epochs=12,
     ),
 )
 SHOWN = {
@@ -95,13 +82,13 @@ SHOWN = {
 HEAD = f"""\
 # Royer et al. 2023: claims C1 to C4
 
-Written by `python benchmarks/royer2023.py`; every number is that of the command above it. The data are the RAND
-health insurance experiment: `rand-hie`, seven tasks whose losses lie two orders of magnitude apart, and
-`rand-hie-sites`, one of them (outpatient spending) on six sites as domains; perceptrons of one to three layers. Far
-smaller than the paper's benchmarks: see *Scaled*. Metrics on the test split: areas under ROC curves and (1 +
-Spearman) / 2, higher is better; weights, rates and epochs are chosen on validation. Intervals: 95 %, Student's t over
-seeds (Welch's between searches and methods), on one split of the data. C1 and C2 are figures in the paper, without
-numbers to set beside ours.
+Written by `scalarize reproduce royer2023 --page results/royer2023.md`; every number is that of the command above it.
+The data are the RAND health insurance experiment: `rand-hie`, seven tasks whose losses lie two orders of magnitude
+apart, and `rand-hie-sites`, one of them (outpatient spending) on six sites as domains; perceptrons of one to three
+layers. Far smaller than the paper's benchmarks: see *Scaled*. Metrics on the test split: areas under ROC curves and
+(1 + Spearman) / 2, higher is better; weights, rates and epochs are chosen on validation. Intervals: 95 %, Student's t
+over seeds (Welch's between searches and methods), on one split of the data. C1 and C2 are figures in the paper,
+without numbers to set beside ours.
 
 - **C1**: gains over single-task models grow with the model.
 - **C2**: tuning the weights matters; sizes agree on their order, so that a small model's weights serve a larger one.
@@ -112,45 +99,6 @@ numbers to set beside ours.
 
 {textwrap.fill(claims.RULE, 118)}
 Of several data sets together: the verdict that all decided ones share; for *supported* all must be decided."""
-
-
-def main(words: Sequence[str] | None = None) -> None:
-    """Run, and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", default="runs/royer2023")
-    parser.add_argument("--write", default="results/royer2023.md")
-    parser.add_argument("--only", action="append", default=[], metavar="TARGET", help="as in figure-5; repeatable")
-    parser.add_argument("--seeds", type=int, help="in place of each trial's")
-    parser.add_argument("--epochs", type=int, help="in place of each trial's")
-    asked = parser.parse_args(words)
-    found = [run(trial, asked) for trial in PLAN if not asked.only or trial.target in asked.only]
-    files.write_text(asked.write, document(found))
-    print(f"written to {asked.write}")
-
-
-def run(trial: Trial, asked: argparse.Namespace) -> dict[str, Any]:
-    """One trial; its result, with the command that makes it again."""
-    (target,) = registry.get(f"royer2023/{trial.target}")
-    sizes = {
-        "budget": trial.budget,
-        "epochs": asked.epochs or trial.epochs,
-        "seeds": asked.seeds or trial.seeds,
-    }
-    request = study.StudyRequest(
-        target=target.name,
-        workload=trial.workload,
-        tasks=trial.tasks or None,
-        settings=dict(trial.settings),
-        **sizes,
-    )
-    command = f"scalarize reproduce {target.name} --workload {trial.workload}"
-    command += f" --tasks {','.join(trial.tasks)}" if trial.tasks else ""
-    command += "".join(f" --{key} {value}" for key, value in sizes.items())
-    command += "".join(f" --set '{key}={value}'" for key, value in trial.settings.items())
-    place = Path(asked.out) / trial.workload
-    result = study.run(target, request, place, command, True, lambda line: print(line, file=sys.stderr))
-    page.build(Path(result["out"]))
-    return result | {"command": command, "question": trial.question, "data": trial.data, "minutes": trial.minutes}
 
 
 def document(found: Sequence[Mapping[str, Any]]) -> str:
@@ -172,7 +120,7 @@ def document(found: Sequence[Mapping[str, Any]]) -> str:
     total, spent = sum(r["minutes"] for r in found), sum(r["seconds_runs"] for r in found) / 60
     lines.append(f"| together | | {total} | {spent:.1f} |")
     there = {(result["target"], result["data"]) for result in found}
-    absent = [t for t in PLAN if (f"royer2023/{t.target}", t.data) not in there]
+    absent = [t for t in TRIALS if (f"royer2023/{t.target}", t.data) not in there]
     if absent:
         lines += ["", "Planned and not run: " + "; ".join(f"{t.target} on {t.data}" for t in absent) + "."]
     return markdown.document(lines, sorted(found, key=lambda result: str(result["question"])), choose)
@@ -180,7 +128,8 @@ def document(found: Sequence[Mapping[str, Any]]) -> str:
 
 def on_trial(found: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """All parts of all claims, with the data and the runs behind them."""
-    frames = [
+    frames = [pd.DataFrame(columns=["claim", "where", "units", "verdict", "data", "runs"])]
+    frames += [
         pd.read_csv(Path(result["out"]) / entry["file"]).assign(data=result["data"], runs=result["runs"])
         for result in found
         for entry in result["tables"]
@@ -204,5 +153,4 @@ def choose(kind: str, frame: pd.DataFrame) -> pd.DataFrame | None:
     return frame[[*shown, "rate", "seeds", "searches", "trainings"]].sort_values("mean", ascending=False)
 
 
-if __name__ == "__main__":
-    main()
+PAGE = ResultsPage("royer2023", TRIALS, document)

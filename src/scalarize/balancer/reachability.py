@@ -1,0 +1,123 @@
+"""Does what the Balancer was given take part in the losses? If not, it is refused before anything is trained."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scalarize.balancer import autograd
+from scalarize.balancer.distributed import Processes
+from scalarize.utils.errors import RequestError
+
+REENTRANT = (
+    "torch.utils.checkpoint with use_reentrant=True hides parameters from the gradients of single tasks: pass "
+    "use_reentrant=False, or use level='representation' where only the encoder is checkpointed"
+)
+COPIES = "give the very tensors that the heads were given, not copies made by clone(), float() or the like"
+
+
+def refuse_reentrant(found: autograd.Reach) -> None:
+    """Raises RequestError for reentrant checkpoints, through which torch has no gradients of chosen tensors."""
+    if found.reentrant:
+        raise RequestError(REENTRANT)
+
+
+class Reachability:
+    """The checks of the graph. Those that cost a walk are made until one step has passed them.
+
+    Args:
+        shared: all shared tensors.
+        processes: those that share a batch; what one of them reaches is reached.
+    """
+
+    def __init__(self, shared: Sequence[Tensor], processes: Processes) -> None:
+        self._shared = shared
+        self._processes = processes
+        self._passed = False
+        self._tasks: set[str] = set()  # those of the step that passed
+        self._heads: set[int] = set()  # leaves known to be no part of the encoder
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has other tensors: it is to look for itself."""
+        return self.__dict__ | {"_passed": False, "_heads": set()}
+
+    @property
+    def _ids(self) -> set[int]:
+        """The shared tensors as they stand in the graph."""
+        return {id(p) for p in self._processes.sharded.copies(self._shared)}
+
+    def check_graph(self, losses: Sequence[Tensor]) -> None:
+        """Raises RequestError where there is nothing to train: no loss has a graph, or all of ``shared`` is frozen."""
+        if not any(x.requires_grad for x in losses) and not self._processes.several:
+            raise RequestError(
+                "no loss has a graph: they were made under torch.no_grad(), detached, or are plain numbers"
+            )
+        if not self._passed and self._shared and not any(p.requires_grad for p in self._shared):
+            raise RequestError("no tensor of shared= requires a gradient: it is frozen, or comes from a state_dict()")
+
+    def check_sum(self, losses: Sequence[Tensor], plain: bool) -> None:
+        """For one ordinary backward, ``plain`` where it is torch's own: some loss must reach some shared tensor."""
+        if self._passed:
+            return
+        found = autograd.reach(losses)
+        if not plain:
+            refuse_reentrant(found)
+        self._require(found.opaque or not self._shared or not self._ids.isdisjoint(found.leaves()), "shared")
+        self._passed = True
+
+    def check_gradients(self, present: Sequence[str], touched: Sequence[bool], own: Sequence[Sequence[Tensor]]) -> None:
+        """For gradients of shared parameters, of which one must be ``touched``; a batch of few tasks may have none,
+        once one with more has passed. own: what the loss of each task ``present`` reaches besides them."""
+        if self._passed and (any(touched) or not self._tasks.issubset(present)):
+            return
+        self._require(any(touched), "shared")
+        missing = touched.count(False)
+        common = set.intersection(*({id(p) for p in ps} for ps in own)) if len(own) > 1 else set()
+        if missing and common:
+            warnings.warn(
+                f"{missing} tensors of shared= are reached by no loss, while {len(common)} that every loss reaches "
+                "are not in it: was the model changed (weight_norm, a wrapper, a copy) after the Balancer was made?",
+                stacklevel=2,
+            )
+        self._passed, self._tasks = True, set(present)
+
+    def check_past(self, representation: Sequence[Tensor], own: Sequence[Sequence[Tensor]]) -> None:
+        """For gradients of ``representation``: what the losses reach past it, ``own``, must be heads alone."""
+        reached = {id(p) for ps in own for p in ps}
+        past = reached & self._ids
+        new = reached - self._heads
+        if not past and (new or not self._passed):
+            encoder = autograd.reach(representation)
+            past = new & encoder.leaves().keys()
+            if not past and not self._passed and self._shared and not encoder.opaque:
+                self._require(not self._ids.isdisjoint(encoder.leaves()), "shared")
+        if past:
+            raise RequestError(
+                f"the losses reach the encoder past representation= (tensors of it: {len(past)}): it must hold all "
+                f"paths from the encoder to the losses; {COPIES}"
+            )
+        self._heads |= new
+
+    def check_representation(self, touched: bool) -> None:
+        """For gradients of a representation: some loss must depend on it."""
+        if not self._passed:
+            self._require(touched, "representation")
+            self._passed = True
+
+    def _require(self, reached: bool, name: str) -> None:
+        if self._processes.several:
+            device = self._shared[0].device if self._shared else None
+            reached = bool(self._processes.sum(torch.tensor(float(reached), device=device)) > 0)
+        if not reached:
+            hint = (
+                COPIES
+                if name == "representation"
+                else (
+                    "give the parameters of the model that made them, not those of a copy, or of before it was wrapped"
+                )
+            )
+            raise RequestError(f"no loss depends on {name}=: {hint}")

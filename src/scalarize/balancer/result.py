@@ -1,0 +1,32 @@
+"""The answer of one call of ``backward``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class BackwardResult:
+    """What one call of ``backward`` did; all tensors are detached.
+
+    Attributes:
+        tasks: their names, in the order of the losses that were given; so are weights and Gramian.
+        weights: (T,), NaN for a task without a loss in this batch; None if the method has no weights, or has not been
+            asked yet (micro-batches before the last).
+        gramian: (T, T), products of the tasks' gradients, in float32 at least; None if none was needed.
+        skipped: if something was not finite and ``.grad`` was left empty.
+
+    Example:
+        >>> import torch, scalarize
+        >>> w = torch.nn.Parameter(torch.ones(2))
+        >>> used = scalarize.Balancer("pcgrad", [w]).backward({"a": w.sum(), "b": None, "c": w[0] * 2})
+        >>> used.weights.tolist(), used.gramian[0].tolist()
+        ([1.0, nan, 1.0], [2.0, nan, 2.0])
+    """
+
+    tasks: tuple[str, ...]
+    weights: Tensor | None
+    gramian: Tensor | None = None
+    skipped: bool = False

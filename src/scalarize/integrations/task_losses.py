@@ -1,0 +1,45 @@
+"""Losses by task as a user's hook returns them, and their share in a window of micro-batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scalarize.utils.errors import RequestError
+
+TaskLosses = Mapping[str, Tensor | None]
+
+
+def split(found: Any, hook: str) -> tuple[dict[str, Tensor | None], Any]:
+    """Losses and representation from ``losses`` or ``(losses, representation)``.
+
+    Args:
+        found: what the user's ``hook`` returned.
+        hook: its name, for the error.
+
+    Returns:
+        The losses by task, and the representation (None if there is none).
+
+    Raises:
+        RequestError: if ``found`` is neither of the two.
+    """
+    losses, representation = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+    if not isinstance(losses, Mapping) or not losses:
+        raise RequestError(
+            f"{hook} must return a dict of losses by task, or a pair of it and the representation, "
+            f"got {type(losses).__name__}"
+        )
+    return dict(losses), representation
+
+
+def divided(losses: TaskLosses, parts: int) -> dict[str, Tensor | None]:
+    """``losses`` / ``parts``, so that the micro-batches of a window add up to their mean; None stays None."""
+    return {task: None if loss is None else loss / parts for task, loss in losses.items()}
+
+
+def total(losses: TaskLosses) -> Tensor:
+    """The plain sum of the losses that are there, detached: what a loop logs as its loss."""
+    return torch.stack([x.detach().float().reshape(()) for x in losses.values() if x is not None]).sum()

@@ -1,0 +1,181 @@
+"""Building what a request names: its workload, recipe, data, method and learners, each once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from scalarize import workloads
+from scalarize.learners.base import RunLearner
+from scalarize.learners.recipe import Recipe
+from scalarize.learners.rows import Row
+from scalarize.learners.supervised import SupervisedLearner
+from scalarize.methods import Method
+from scalarize.runs.request import TrainRequest, WorkloadRequest
+from scalarize.tasks.task import Data
+from scalarize.utils import optional
+from scalarize.utils.errors import RequestError, ScalarizeError
+from scalarize.workloads import Workload
+
+MOST_REPEATED = 100_000  # a batch may hold a sample several times, up to this many in all
+PRECISIONS = ("float32", "bfloat16", "float16", "float64")
+
+
+class Loader:
+    """Reads workloads and data for the runs of one command: what several of them share is read once.
+
+    kept: so many data sets are held in memory, those used last. A loader is made by a command and handed on; nothing
+    outlives it.
+    """
+
+    def __init__(self, kept: int = 2) -> None:
+        self.kept = kept
+        self._tables: dict[tuple[str, tuple[str, ...]], Workload] = {}
+        self._data: OrderedDict[str, Data] = OrderedDict()
+
+    def workload(self, request: WorkloadRequest) -> Workload:
+        """The workload of ``request``, or the one made from its table.
+
+        Raises:
+            RequestError: there is no such workload, or the table cannot be used.
+        """
+        if request.csv is None:
+            return workloads.get(request.workload)
+        key = (request.csv, request.targets)
+        if key not in self._tables:
+            from scalarize.workloads.own_table import from_csv
+
+            self._tables[key] = from_csv(Path(request.csv), request.targets)
+        return self._tables[key]
+
+    def data(self, request: WorkloadRequest, workload: Workload, recipe: Recipe) -> Data:
+        """The data of ``workload`` under the recipe's data settings, restricted to the tasks asked for.
+
+        Raises:
+            RequestError: the data are not there or damaged, a setting does not fit, or a task is unknown.
+        """
+        root = workloads.data_root(request.data)
+        source = [request.csv, request.targets] if request.csv else workload.name
+        key = json.dumps([source, str(root), dict(recipe.data)], sort_keys=True, default=str)
+        if key not in self._data:
+            self._data[key] = _load(request, workload, recipe, root)
+            while len(self._data) > self.kept:
+                self._data.popitem(last=False)
+        self._data.move_to_end(key)
+        data = self._data[key]
+        samples = sum(len(domain.splits["train"]) for domain in data.domains.values())
+        if recipe.batch_size > max(samples, MOST_REPEATED):
+            raise RequestError(f"--set batch_size={recipe.batch_size}: there are {samples} samples to train on")
+        return data.restrict(request.tasks) if request.tasks else data
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A request with all that it names. method: of a training; None for a problem without weights."""
+
+    request: WorkloadRequest
+    workload: Workload
+    recipe: Recipe
+    data: Data
+    method: Method | None = None
+
+    def model(self, recipe: Recipe | None = None) -> nn.Module:
+        """A fresh model, of the workload's kind and for these data.
+
+        Raises:
+            RequestError: settings of the model that were asked for do not fit.
+        """
+        settings = (recipe or self.recipe).model
+        with _blamed(self.request, "model"):
+            return self.workload.build(settings, self.data)
+
+    def learner(
+        self, seed: int, on_rows: Callable[[list[Row]], None] | None = None, recipe: Recipe | None = None
+    ) -> RunLearner:
+        """A fresh learner of the kind that the workload asks for.
+
+        Args:
+            seed: of everything random in its training.
+            on_rows: receives tidy rows each epoch.
+            recipe: in place of the request's, say with numbers that a search varies.
+
+        Returns:
+            The learner, at epoch 0.
+        """
+        used = recipe or self.recipe
+        make: Callable[..., RunLearner] = self.workload.learner or SupervisedLearner
+        asked = self.request
+        return make(self.data, lambda: self.model(used), used, seed, asked.device, asked.precision, on_rows)
+
+
+def prepare(request: WorkloadRequest, loader: Loader | None = None) -> PreparedRun:
+    """Find and make all that ``request`` names.
+
+    Args:
+        request: a training, or a problem alone.
+        loader: of the command, where several runs share tables and data; default a new one.
+
+    Returns:
+        The prepared run. Its data are those of one task where a training asks for ``single``.
+
+    Raises:
+        RequestError: anything in the request is wrong or missing.
+    """
+    check_device(request)
+    loader = loader or Loader()
+    workload = loader.workload(request)
+    recipe = request.recipe(workload)
+    data = loader.data(request, workload, recipe)
+    if not isinstance(request, TrainRequest):
+        return PreparedRun(request, workload, recipe, data)
+    if request.single is not None:
+        data = data.restrict([request.single])
+    return PreparedRun(request, workload, recipe, data, request.source(data.names, recipe.epochs))
+
+
+def check_device(request: WorkloadRequest) -> None:
+    """Raise RequestError for a device or precision that torch cannot serve here."""
+    if request.precision not in PRECISIONS:
+        raise RequestError(f"--precision {request.precision}: choose float32, bfloat16, float16 or float64")
+    try:
+        torch.zeros(1, device=request.device).item()  # which a device without numbers (meta) refuses
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        usable = "cpu" if there is None else f"cpu or {there.type}"
+        reason = str(error).splitlines()[0].split(". ")[0].rstrip(".")
+        raise RequestError(f"--device {request.device}: choose {usable} here; torch says: {reason}") from None
+
+
+def _load(request: WorkloadRequest, workload: Workload, recipe: Recipe, root: Path) -> Data:
+    if lacking := optional.absent(workload.packages):
+        raise RequestError(f"{workload.name} {lacking}")
+    try:
+        with _blamed(request, "data"):
+            return workload.load(recipe.data, root)
+    except RequestError as error:
+        missing = workload.missing(root) or ""
+        if missing.partition(": ")[0] != str(error).partition(": ")[0]:
+            raise
+        raise RequestError(missing) from None  # the same file, and what to put there or what fetches it
+
+
+@contextlib.contextmanager
+def _blamed(request: WorkloadRequest, part: str) -> Iterator[None]:
+    """Attribute an error inside to the settings of ``part`` that the request changed, if there are any."""
+    given = [f"--set {key}={value}" for key, value in request.settings.items() if key.startswith(f"{part}.")]
+    try:
+        yield
+    except ScalarizeError:
+        raise
+    except Exception as error:
+        if not given:
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RequestError(f"{' '.join(given)}: no {part} can be made with this: {reason}") from error

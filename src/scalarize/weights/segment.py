@@ -1,0 +1,82 @@
+"""Segments of a policy: their validity, and their form in a file."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalarize.utils.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The weights in force from one epoch until the next segment begins.
+
+    Args:
+        from_epoch: first epoch of the segment, counted from 0.
+        weights: a simplex point (T,), in the order of the policy's tasks.
+        scale: positive factor of the weighted sum of the losses. Default 1.
+
+    >>> Segment(3, (0.25, 0.75))
+    Segment(from_epoch=3, weights=(0.25, 0.75), scale=1.0)
+    """
+
+    from_epoch: int
+    weights: tuple[float, ...]
+    scale: float = 1.0
+
+
+def check(tasks: Sequence[str], epochs: int, segments: Sequence[Segment]) -> None:
+    """Raise RequestError unless the segments form a policy over these tasks and epochs."""
+    if not tasks or len(set(tasks)) != len(tasks):
+        raise RequestError(f"policy: tasks must be distinct and at least one, got {list(tasks)}")
+    if epochs < 1 or not segments or segments[0].from_epoch != 0:
+        raise RequestError("policy: needs at least one epoch and a first segment with from_epoch 0")
+    starts = [s.from_epoch for s in segments]
+    if any(b <= a for a, b in itertools.pairwise(starts)) or starts[-1] >= epochs:
+        raise RequestError(f"policy: segments must start at increasing epochs below {epochs}, got {starts}")
+    for s in segments:
+        w = np.asarray(s.weights, dtype=np.float64)
+        if w.shape != (len(tasks),):
+            raise RequestError(f"policy: epoch {s.from_epoch} has {w.size} weights for {len(tasks)} tasks")
+        if not np.isfinite(w).all() or (w < 0).any() or abs(w.sum() - 1.0) > 1e-6:
+            raise RequestError(f"policy: the weights at epoch {s.from_epoch} are no simplex point: {w.tolist()}")
+        if not (math.isfinite(s.scale) and s.scale > 0):
+            raise RequestError(f"policy: the scale at epoch {s.from_epoch} must be positive, got {s.scale}")
+
+
+def parse(content: Any) -> tuple[tuple[str, ...], int, tuple[Segment, ...]]:
+    """Return tasks, epochs and segments of a ``policy.json``.
+
+    Raises KeyError, TypeError, ValueError, AttributeError or OverflowError for damaged content.
+    """
+    segments = tuple(_segment(s) for s in content["segments"])
+    return tuple(_name(t) for t in content["tasks"]), _integer(content["epochs"]), segments
+
+
+def _segment(content: Any) -> Segment:
+    weights = tuple(_number(x) for x in content["weights"])
+    return Segment(_integer(content["from_epoch"]), weights, _number(content.get("scale", 1.0)))
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no task's name")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{value!r} is no whole number")
+    return value

@@ -1,0 +1,43 @@
+"""Docstrings open with a verb or a noun phrase, as PEP 257 asks, not with a question word."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import scalarize
+
+ROOT = Path(scalarize.__file__).parent
+PACKAGES = ("analysis", "report", "search", "tasks", "utils", "weights", "workloads")
+QUESTIONS = {"How", "What", "Whatever", "When", "Where", "Whether", "Which", "Who", "Whose", "Why"}
+
+
+def docstrings(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the place and the docstring of a module, and of each of its classes and functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text:
+                yield f"{path.relative_to(ROOT)}: {getattr(node, 'name', 'module')}", text
+
+
+def opens_with_a_question(text: str) -> bool:
+    return text.split()[0].strip(".,:;").removesuffix("'s") in QUESTIONS
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_docstring_opens_with_a_question_word(package: str) -> None:
+    paths = sorted((ROOT / package).rglob("*.py"))
+    assert paths
+    found = [place for path in paths for place, text in docstrings(path) if opens_with_a_question(text)]
+    assert not found
+
+
+def test_an_opener_is_seen() -> None:
+    assert opens_with_a_question("What a run found.")
+    assert opens_with_a_question("Whether it is there.")
+    assert not opens_with_a_question("Whereabouts of a file.")
+    assert not opens_with_a_question("Return what a run found.")
