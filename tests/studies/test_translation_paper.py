@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from reading import numbers
 from scalarize import workloads
 from scalarize.report.figures import studies as figures
 from scalarize.runs.request import WorkloadRequest
@@ -21,7 +22,6 @@ from scalarize.tasks import kinds
 from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain, Objective
 from scalarize.utils.errors import RequestError
-from wording import numbers
 
 NAME = "nmt-en-fr-zh"
 
