@@ -163,10 +163,10 @@ print(simulate(SimulatedSchedule(members=200, timing=Timing(epoch=90.0, jitter=0
 ```
 
 Base case: each member trains a ResNet-50 for {generations} generations of {ready} epochs of {epoch:.0f} s, with a
-checkpoint of {checkpoint:.0f} MB; there are {slots} slots per node, so all members train at once; times vary by 5 %,
-and one training in a hundred takes twice as long; a node fails every {failures:,.0f} hours, together with the
-trainings on it; checkpoints go to a file system that takes {write:.0f} GB/s. These are assumptions, except for the
-size of the checkpoint and the driver's times, which are processor times on the (busy) machine that made this page.
+checkpoint of {checkpoint:.0f} MB. There are {slots} slots per node, so all members train at once. Times vary by 5 %,
+and one training in a hundred takes twice as long. A node fails every {failures:,.0f} hours, with the trainings on it.
+Checkpoints go to a file system that takes {write:.0f} GB/s. These are assumptions, except for the size of the
+checkpoint and the driver's times, which are processor times on the (busy) machine that made this page.
 
 ## The driver
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from reading import numbers
 from scalarize.analysis import comparison, text_tables
 from scalarize.utils.errors import RequestError
-from wording import numbers
 
 
 def run(method, seed, average, group=None, trainings=1, **more):

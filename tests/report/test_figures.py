@@ -4,16 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reading import numbers
 from scalarize.report import images
 from scalarize.report.charts import Chart, Series
 from scalarize.report.figures import heat, results
 from scalarize.utils.errors import RequestError
-from wording import numbers
 
 
 def test_heat_map_names_its_extremes_and_keeps_gaps():
     chart = heat.heat_map("Gain", ["3", "6"], ["0.5", "1"], [[-1.0, np.nan], [0.5, 2.0]], "width", gains=True)
-    assert numbers(chart.alt) == [-1, 3, 0.5, 2, 6, 1]  # least and greatest, each with its row and column
+    assert numbers(chart.alt) == [-1, 0.5, 1, 2, 3, 6]  # least and greatest, each with its row and column
     assert chart.to_dict()["cells"] == [[-1.0, None], [0.5, 2.0]]
     assert images.files(chart)["png"].startswith(b"\x89PNG")
     assert numbers(heat.heat_map("x", ["a"], ["b"], [[np.nan]]).alt) == [1, 1]  # its size alone
@@ -55,7 +55,7 @@ def test_trade_off_marks_the_front_by_the_given_corner():
     points = {"x": [(1.0, 3.0), (3.0, 1.0)], "y": [(1.0, 1.0), (2.0, float("nan"))]}
     chart = results.trade_off(("a", "b"), points, reference=(0.0, 0.0), sizes={"x": [1.0, 4.0], "y": [1.0, 1.0]})
     assert (list(chart.series[-1].x), list(chart.series[-1].y)) == ([1.0, 3.0], [3.0, 1.0])
-    assert numbers(chart.note) == [2, 3, 5, 0, 0]  # runs on the front, of all; the volume from its corner
+    assert numbers(chart.note) == [0, 0, 2, 3, 5]  # runs on the front, of all; the volume from its corner
     lower = results.trade_off(("a", "b"), points, lower_is_better={"a", "b"})
     assert list(lower.series[-1].x) == [1.0]
     assert not numbers(results.trade_off(("a", "b"), {}).note)

@@ -6,7 +6,6 @@ from pathlib import Path
 from types import ModuleType
 
 from scalarize.utils import files
-from wording import tables
 
 
 def test_learning_is_judged_by_intervals_that_do_not_touch(benchmark: ModuleType, tmp_path: Path) -> None:
@@ -23,12 +22,10 @@ def test_learning_is_judged_by_intervals_that_do_not_touch(benchmark: ModuleType
     lost = {"seed": 2, "before": {"a": 0.1}, "result": {"diverged": "epoch 0: step 3"}, "out": tmp_path / "lost"}
     lines = benchmark.learns_section({"one": [*seeds, lost]}, 50)
     # Wilson's interval of 5 in 50 ends at 0.214
-    judged, curve, *_ = tables("\n".join(lines))
-    first, second, *_ = (list(row.values()) for row in judged)
-    assert first == ["a", "0", "0.10 [0.04, 0.21]", "0.90 [0.79, 0.96]", "yes", "1", "100", "20.0"]
-    assert (second[1], second[4]) == ("1", "no")
-    assert any("epoch 0: step 3" in line for line in lines)
-    assert list(curve[0].values()) == ["1", "0.40 (7)", "0.40 (7)", ""]
+    assert "| a | 0 | 0.10 [0.04, 0.21] | 0.90 [0.79, 0.96] | yes | 1 | 100 | 20.0 |" in lines
+    assert any(line.startswith("| a | 1 |") and "| no |" in line for line in lines)
+    assert any("diverged: epoch 0: step 3" in line for line in lines)
+    assert "| 1 | 0.40 (7) | 0.40 (7) |  |" in lines
 
 
 def test_several_tasks_are_judged_together_too(benchmark: ModuleType, tmp_path: Path) -> None:
@@ -41,9 +38,8 @@ def test_several_tasks_are_judged_together_too(benchmark: ModuleType, tmp_path: 
     }
     lines = benchmark.learns_section({"two": [one]}, 50)
     # 10 and 30 of 100 episodes: Wilson's intervals touch neither
-    rows = {row["task"]: list(row.values()) for row in tables("\n".join(lines))[0]}
-    assert rows["all"][1:5] == ["0", "0.10 [0.06, 0.17]", "0.30 [0.22, 0.40]", "yes"]
-    assert rows["a"][4] == "no"
+    assert any(line.startswith("| all | 0 | 0.10 [0.06, 0.17] | 0.30 [0.22, 0.40] | yes |") for line in lines)
+    assert any(line.startswith("| a | 0 |") and "| no |" in line for line in lines)
 
 
 def test_the_cost_is_within_rounds(benchmark: ModuleType) -> None:
@@ -56,6 +52,5 @@ def test_what_is_not_finished_is_named_and_not_run(benchmark: ModuleType, tmp_pa
     page = tmp_path / "page.md"
     benchmark.main(["--out", str(tmp_path / "runs"), "--write", str(page), "--finished", "--seeds", "1"])
     text = page.read_text()
-    for run in ("reach-v3 alone, seed 0", "three easier tasks, seed 0", "unitary on mt10", "pcgrad on mt10"):
-        assert run in text
+    assert "Not run yet: reach-v3 alone, seed 0; three easier tasks, seed 0; unitary on mt10; pcgrad on mt10" in text
     assert list((tmp_path / "runs").iterdir()) == []

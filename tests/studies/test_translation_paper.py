@@ -10,19 +10,18 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from scalarize.studies.execute import Context, StudyResults
 
+from reading import numbers
 from scalarize import workloads
 from scalarize.report.figures import studies as figures
 from scalarize.runs.request import WorkloadRequest
 from scalarize.studies import budget, registry
-from scalarize.studies.context import Context
-from scalarize.studies.gather import StudyResults
 from scalarize.studies.xin2022 import pairs, translation
 from scalarize.tasks import kinds
 from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain, Objective
 from scalarize.utils.errors import RequestError
-from wording import numbers
 
 NAME = "nmt-en-fr-zh"
 
