@@ -1,4 +1,4 @@
-"""Learned numbers: stepped by the Balancer as torch's Adam would, or given to the training's optimiser."""
+"""Learned numbers: stepped by the Balancer as torch's Adam would, or by the training's optimiser, never by nobody."""
 
 from __future__ import annotations
 

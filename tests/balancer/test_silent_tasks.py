@@ -1,4 +1,4 @@
-"""Tasks whose loss or gradient is exactly 0: they have no say, as tasks that are missing have none; counted."""
+"""Tasks whose loss or gradient is exactly 0: they have no say, like tasks that are missing; counted, told once."""
 
 from __future__ import annotations
 
@@ -72,6 +72,23 @@ def test_a_masked_loss_trains_as_a_missing_one_does(name: str) -> None:
     for a, b in zip(used, wanted, strict=True):
         if a.weights is not None and not balancer.method.learned:
             torch.testing.assert_close(a.weights, b.weights, equal_nan=True)
+
+
+def test_an_accumulated_step_leaves_them_out_too_but_not_from_rules_that_do_not_compare_gradients() -> None:
+    net = Net()
+
+    def step(name: str) -> Any:
+        z = net.encoder(net.x)
+        losses = {t: ((net.heads[t](z) - net.y[:, [k]]) ** 2).mean() for k, t in enumerate(TASKS)}
+        losses["churn"] = ((net.heads["churn"](z.detach()) - net.y[:, [2]]) ** 2).mean()
+        balancer = scalarize.Balancer(name, net.encoder.parameters(), tasks=TASKS, accumulate="full")
+        return balancer.backward(losses)
+
+    for name in ("uniform", "gls", "stch", "imtl-l"):
+        assert torch.isfinite(step(name).weights).all()
+    with pytest.warns(ScalarizeWarning, match="'churn'"):
+        used = step("mgda")
+    assert used.weights.isnan().tolist() == [False, False, True]
 
 
 def test_it_is_told_once() -> None:

@@ -14,8 +14,9 @@ import scalarize
 from scalarize import methods
 from scalarize.learners.recipe import OptimizerRecipe, Recipe
 from scalarize.learners.supervised import SupervisedLearner
+from scalarize.tasks.kinds import binary, regression
 from scalarize.tasks.samples import TensorTable
-from scalarize.tasks.task import Data, Domain, binary, regression
+from scalarize.tasks.task import Data, Domain
 from scalarize.utils.errors import RequestError
 from scalarize.workloads.models.multihead import MultiHead
 

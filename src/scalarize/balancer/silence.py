@@ -138,22 +138,23 @@ class Silence:
 
         Args:
             index: places (T',) of the present among all ``tasks``; None: all are there.
-            losses: (T',), looked at if there is no Gramian and the method takes their logarithms, inverses or rates.
+            losses: (T',), looked at if the method compares no gradients but takes their logarithms, inverses or rates.
             gramian: (T', T').
             tasks: all names.
             count: False for a look that is no step.
             any_empty: False if it is known that no gradient is 0; None: look.
         """
-        seen = gramian.diagonal() if gramian is not None else losses
+        by_rows = gramian is not None and self._method.needs >= Needs.GRAMIAN
+        seen = gramian.diagonal() if gramian is not None and by_rows else losses
         if seen is None:
             return Part(None, index)
         empty = seen == 0
-        if gramian is None and self._method.learned and count:
+        if not by_rows and self._method.learned and count:
             # Their numbers are looked after without a look at the device.
             self._count(empty, index, len(tasks))
-        if gramian is None and not self._method.ignores_zero_losses:
+        if not by_rows and not self._method.ignores_zero_losses:
             return self._watched(Part(None, index, None, len(seen)), tasks, count)
-        if any_empty is False or not bool(empty.any()):
+        if (by_rows and any_empty is False) or not bool(empty.any()):
             return self._watched(Part(None, index, None, len(seen)), tasks, count)
         acting = (~empty).nonzero().flatten()
         if count:
@@ -162,7 +163,7 @@ class Silence:
             names = ", ".join(repr(tasks[k]) for k in places.tolist())
             self._notices.once(
                 "empty",
-                f"the {'loss' if gramian is None else 'gradient'} of task {names} is exactly 0 in this batch: it "
+                f"the {'gradient' if by_rows else 'loss'} of task {names} is exactly 0 in this batch: it "
                 "has no say in the direction, as if it were missing (said once; counted in balancer.empty_rows)",
             )
         place = acting if index is None else index.to(acting.device)[acting]

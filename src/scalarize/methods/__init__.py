@@ -1,4 +1,4 @@
-"""Where the task weights come from: one small file a method, in three families.
+"""Rules that make task weights: one small file a method, in three families.
 
 A method is created by its name, which messages, files and the command line use, or by its class, whose
 hyper-parameters an editor completes:

@@ -95,7 +95,7 @@ def from_function(rule: Rule, takes: Literal["gramian", "jacobian"] = "gramian")
     """A method whose weights (T,) are ``rule(G)``, G (T, T) the Gramian; or ``rule(J)``, J (T, P).
 
     Cost: T backwards, T x P numbers, and the rule's own. Nothing is promised about conflicts or scale: that is the
-    rule's affair. Raises RequestError at the first step where the answer is no tensor of T weights.
+    rule's affair. Raises RequestError at the first step if the answer is no tensor of T weights.
 
     >>> method = from_function(lambda gramian: 1 / gramian.diagonal())
     >>> method.combine_gradients(torch.tensor([[2.0, 0.0], [0.0, 4.0]])).gradient
@@ -114,7 +114,7 @@ def from_torchjd(rule: Any, takes: Literal["gramian", "jacobian"] = "gramian") -
     the Jacobian; of any other the vector itself. takes: what a bare ``Weighting`` is a function of. ``rule`` is
     copied; what it remembers stays inside the copy and not in ``state``, so that checkpoints and clones of a
     population do not carry it. Cost: T backwards, T x P numbers, and the rule's own. Raises RequestError for anything
-    else, and where TorchJD is not installed.
+    else, and if TorchJD is not installed.
     """
     try:
         from torchjd.aggregation import Aggregator, GramianWeightedAggregator, WeightedAggregator, Weighting

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from scalarize.methods.evidence import CombinedGradient, CombinedLoss, Evidence, Needs, State
+from scalarize.methods.evidence import CombinedGradient, CombinedLoss, Evidence, Needs, State, precise
 from scalarize.utils.errors import RequestError
 
 
@@ -42,7 +42,7 @@ class Method:
     paper: ClassVar[str]
     requires: ClassVar[tuple[str, ...]] = ()  # hyper-parameters without which it cannot be created
     extra_batches: ClassVar[int] = 0
-    levels: ClassVar[tuple[str, ...]] = ("parameters", "representation")  # where its gradients may be taken
+    levels: ClassVar[tuple[str, ...]] = ("parameters", "representation")  # of the gradients that it can use
     learned: ClassVar[tuple[str, ...]] = ()  # state entries trained by gradient descent on the objective
     task_axes: ClassVar[dict[str, int]] = {}  # state entry -> how many leading axes index tasks
     observes: ClassVar[bool] = False
@@ -199,13 +199,13 @@ class Method:
             raise RequestError(f"the Jacobian must have shape (tasks, parameters), got {tuple(jacobian.shape)}")
         state = self.ensure(jacobian.shape[0])
         evidence = dataclasses.replace(
-            _evidence(jacobian),
-            losses=None if losses is None else _precise(losses),
+            Evidence.of_jacobian(jacobian),
+            losses=None if losses is None else precise(losses),
             step=self._calls if step is None else step,
             epoch=self._calls if epoch is None else epoch,
             generator=generator,
             draws=draws,
-            extra=tuple(e if isinstance(e, Evidence) else _evidence(e) for e in extra),
+            extra=tuple(e if isinstance(e, Evidence) else Evidence.of_jacobian(e) for e in extra),
         )
         gradient, weights, self._state = self.combine(evidence, state)
         self._calls += 1
@@ -247,13 +247,3 @@ class Method:
         self._state = after
         self._calls += 1
         return CombinedLoss(loss, weights)
-
-
-def _precise(tensor: Tensor) -> Tensor:
-    """Detached, and in float64 where the device has it."""
-    return tensor.detach() if tensor.device.type == "mps" else tensor.detach().double()
-
-
-def _evidence(jacobian: Tensor) -> Evidence:
-    precise = _precise(jacobian)
-    return Evidence(gramian=precise @ precise.T, jacobian=precise)

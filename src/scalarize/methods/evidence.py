@@ -43,6 +43,17 @@ class Evidence:
     width: int | None = None
     gramian64: Callable[[], Tensor] | None = None
 
+    @classmethod
+    def of_jacobian(cls, jacobian: Tensor) -> Evidence:
+        """A Jacobian (T, P) and its Gramian, in float64."""
+        rows = precise(jacobian)
+        return cls(gramian=rows @ rows.T, jacobian=rows)
+
+
+def precise(tensor: Tensor) -> Tensor:
+    """Detached, and in float64 if the device has it."""
+    return tensor.detach() if tensor.device.type == "mps" else tensor.detach().double()
+
 
 class CombinedGradient(NamedTuple):
     """gradient (P,): what goes into ``.grad``; weights (T,), or None if no weights exist."""

@@ -91,8 +91,8 @@ def create(name: str, **hyper: Unpack[Hyper]) -> Method:
         RequestError: for an unknown name, a hyper-parameter that the method does not have, a value that it refuses, or
             one left out that it requires.
 
-    >>> create("uniform").name
-    'uniform'
+    >>> create("cagrad", c=0.5).hyper
+    {'c': 0.5, 'rescale': 'none', 'times_tasks': False}
     """
     cls = get(name)
     known = [f.name for f in dataclasses.fields(cls)]

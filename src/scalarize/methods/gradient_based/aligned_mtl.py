@@ -27,11 +27,11 @@ class AlignedMTL(Method):
     Cost: T backwards, T x P numbers, and an eigenproblem of size T.
 
     Fails: with ``"min"`` two tasks that nearly agree (or nearly oppose each other) have a tiny least eigenvalue, which
-    sets the length of the whole step; where the rank is counted otherwise, the step jumps.
+    sets the length of the whole step; if the rank is counted otherwise, the step jumps.
 
-    Raises: RequestError for another scale, or a rank_eps outside [0, 1]; RunError where the Gramian is not finite.
+    Raises: RequestError for another scale, or a rank_eps outside [0, 1]; RunError if the Gramian is not finite.
 
-    Our choice: directions in which G is zero are left out; where all gradients are zero, w = p.
+    Our choice: directions in which G is zero are left out; if all gradients are zero, w = p.
     """
 
     name = "aligned-mtl"

@@ -30,9 +30,9 @@ class CAGrad(Method):
     Fails: with c >= 1 the mean loss need not converge (the paper's theorem wants c < 1); the answer for noisy gradients
     is not that for their means, so small batches bias it.
 
-    Raises: RequestError for c < 0 or another rescale; RunError where the Gramian is not finite.
+    Raises: RequestError for c < 0 or another rescale; RunError if the Gramian is not finite.
 
-    Our choice: where no d in the ball improves all tasks (a zero gradient, a Pareto-stationary point) many d are best,
+    Our choice: if no d in the ball improves all tasks (a zero gradient, a Pareto-stationary point) many d are best,
     and the one nearest to g0 is taken. Where the solver does not converge it is counted, and d = g0.
     """
 

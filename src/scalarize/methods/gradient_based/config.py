@@ -24,9 +24,9 @@ class ConFIG(Method):
     Fails: gradients that nearly cancel leave a short step in a direction that rounding and batch noise decide; with
     more tasks than parameters no direction has the same cosine with all, and what remains is least squares.
 
-    Raises: RunError where the Gramian is not finite.
+    Raises: RunError if the Gramian is not finite.
 
-    Our choice: of dependent gradients the pseudo-inverse makes the least-squares direction; where that is 0, so is the
+    Our choice: of dependent gradients the pseudo-inverse makes the least-squares direction; if that is 0, so is the
     gradient.
     """
 

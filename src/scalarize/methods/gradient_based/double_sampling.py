@@ -46,11 +46,11 @@ class SDMGrad(Method):
 
     Cost: 3 T backwards on three batches, 3 T x P numbers.
 
-    Fails: with its large lr w_s jumps between vertices of the simplex where A is noisy.
+    Fails: with its large lr w_s jumps between vertices of the simplex if A is noisy.
 
     Raises: RequestError for an lr, lambda_, momentum or n_iter out of range.
 
-    Our choice: where only one further batch is given, the first batch and it make A; where none is, A is the Gramian of
+    Our choice: if only one further batch is given, the first batch and it make A; if none is, A is the Gramian of
     the first, which is biased.
     """
 

@@ -16,7 +16,7 @@ from scalarize.methods.solvers import onto_dual_cone
 
 
 def _regularized(gramian: Tensor, regularization: float) -> Gram:
-    """``G / trace + regularization I``, with G as 0 where its trace is below 1e-4 (the published default's rule)."""
+    """``G / trace + regularization I``, with G as 0 if its trace is below 1e-4 (the published default's rule)."""
     g = gramian.detach().double().cpu().numpy()
     trace = float(g.trace())
     scaled = g / trace if trace >= 1e-4 else np.zeros_like(g)
@@ -25,7 +25,7 @@ def _regularized(gramian: Tensor, regularization: float) -> Gram:
 
 @dataclass(eq=False)
 class _DualCone(Method):
-    """What both share. A solver that does not converge is counted; that vector is then left unprojected."""
+    """Common ground of both. A solver that does not converge is counted; that vector is then left unprojected."""
 
     family = "gradient-based"
     needs = Needs.GRAMIAN
@@ -66,15 +66,15 @@ class UPGrad(_DualCone):
     """The mean of the task gradients, each projected onto the dual cone (Quinton and Rey 2024, equation 4).
 
     The dual cone holds the d with ``g_i . d >= 0`` for all i. regularization: 0 is the paper's projection; 1e-4 is the
-    default of its authors' library: ``G / trace + 1e-4 I``, with G as 0 where its trace is below 1e-4. times_tasks:
+    default of its authors' library: ``G / trace + 1e-4 I``, with G as 0 if its trace is below 1e-4. times_tasks:
     their sum instead of their mean, as other code has it; no by default.
 
     Cost: T backwards, T x P numbers, and T quadratic programmes of size T.
 
-    Fails: where gradients nearly cancel, the cone is thin and the step short: training stalls at Pareto-stationary
+    Fails: if gradients nearly cancel, the cone is thin and the step short: training stalls at Pareto-stationary
     points that are far from good; noise opens and closes the cone from batch to batch.
 
-    Raises: RequestError for a negative regularization; RunError where the Gramian is not finite.
+    Raises: RequestError for a negative regularization; RunError if the Gramian is not finite.
 
     Our choice: a projection whose solver does not converge is counted, and that gradient is left unprojected.
     """
@@ -97,9 +97,9 @@ class DualProj(_DualCone):
     Fails: the longest gradients decide the mean that is projected, so the result is not linear in any one task's scale
     (the reason its authors give for ``upgrad``); it stalls at Pareto-stationary points.
 
-    Raises: RequestError for a negative regularization; RunError where the Gramian is not finite.
+    Raises: RequestError for a negative regularization; RunError if the Gramian is not finite.
 
-    Our choice: where the solver does not converge it is counted, and the mean gradient is left unprojected.
+    Our choice: if the solver does not converge it is counted, and the mean gradient is left unprojected.
     """
 
     name = "dualproj"

@@ -28,7 +28,7 @@ class FairGrad(Method):
     shrink with them, and the learning rate has to fall at the end; near Pareto-stationary points the weights grow
     without bound.
 
-    Raises: RequestError for an alpha that is not above 0; RunError where the Gramian is not finite.
+    Raises: RequestError for an alpha that is not above 0; RunError if the Gramian is not finite.
 
     Our choice: there is no solution if a gradient is zero or the point is Pareto-stationary (in float64, to an angle
     of 179.9999 degrees): that is counted, and the direction is MGDA's, the shortest vector in the gradients' hull.

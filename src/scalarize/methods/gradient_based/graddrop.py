@@ -73,7 +73,7 @@ class SignAgnosticGradDrop(Method):
     """Every entry of every task's gradient is masked at random, whatever its sign (Kurin et al. 2022, section 5.2).
 
     p: probability that an entry is masked, in [0, 1], 0.75 as in their figure 12. ``draws`` (T, P): uniform numbers; an
-    entry is masked where its number is below p. There are no task weights.
+    entry is masked if its number is below p. There are no task weights.
 
     Cost: T backwards, T x P numbers and as many random ones.
 

@@ -93,7 +93,7 @@ class GradNorm(Method):
         return weights.to(evidence.gramian), after
 
     def _descend(self, weights: Tensor, gradient: Tensor, norms: Tensor, state: State) -> State:
-        """What descended, after one step along ``gradient`` (T,), the objective's by the weights."""
+        """The entry that descends, after one step along ``gradient`` (T,), the objective's by the weights."""
         if "weights" in state:
             moved = weights - self.lr * gradient
             moved = moved if self.floor is None else moved.clamp(min=self.floor)

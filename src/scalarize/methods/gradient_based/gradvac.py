@@ -19,9 +19,9 @@ from scalarize.methods.registry import register
 @register
 @dataclass(eq=False)
 class GradVac(Method):
-    """Where the cosine phi of ``g_i`` with another task's g_j is below its target phi_hat, add ``|g_i| (phi_hat sqrt(1
-    - phi^2) - phi sqrt(1 - phi_hat^2)) / (|g_j| sqrt(1 - phi_hat^2)) g_j`` to g_i (Wang et al. 2021, equation 2 and
-    algorithm 1); the sum over tasks is followed.
+    """The sum over tasks of ``g_i`` after, for every other task j whose cosine phi with it is below its target phi_hat,
+    adding ``|g_i| (phi_hat sqrt(1 - phi^2) - phi sqrt(1 - phi_hat^2)) / (|g_j| sqrt(1 - phi_hat^2)) g_j`` to g_i (Wang
+    et al. 2021, equation 2 and algorithm 1).
 
     beta: the targets (T, T), from 0, follow every cosine seen: ``phi_hat <- (1 - beta) phi_hat + beta phi``; in [0, 1],
     0.01 in the paper, 0.5 in public code. update: ``"always"`` (the paper), or ``"corrected"``: only cosines that were
@@ -32,7 +32,7 @@ class GradVac(Method):
     Fails: a long training in agreement sets targets near 1, and then a gradient that strays is turned by large
     multiples of others; the result depends on the order of the tasks.
 
-    Raises: RequestError for a beta outside [0, 1] or another update; RunError where the Gramian is not finite.
+    Raises: RequestError for a beta outside [0, 1] or another update; RunError if the Gramian is not finite.
 
     Our choice: all parameters form one group; zero gradients are passed over.
     """

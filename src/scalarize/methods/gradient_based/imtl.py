@@ -30,7 +30,7 @@ class IMTL(Method):
 
     Fails: as ``imtl-g`` does for what is shared and ``imtl-l`` for the heads.
 
-    Raises: RunError where the Gramian is not finite.
+    Raises: RunError if the Gramian is not finite.
     """
 
     name = "imtl"

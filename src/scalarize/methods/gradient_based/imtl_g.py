@@ -16,7 +16,7 @@ from scalarize.methods.registry import register
 def impartial_weights(gram: Gram) -> Array:
     """Weights (T,), sum 1, with ``u_i.(w @ J)`` equal for all i: ``C^-1 1 / n``, normalised.
 
-    Where gradients are dependent or zero, ``pinv(G) n`` takes its place (Quinton and Rey 2024, appendix), and where
+    If gradients are dependent or zero, ``pinv(G) n`` takes its place (Quinton and Rey 2024, appendix), and if
     that sums to 0, as at Pareto-stationary points, the weights are 0.
     """
     values, _ = gram.spectrum
@@ -45,7 +45,7 @@ class IMTLG(Method):
     Fails: as gradients become dependent the weights grow without bound and turn negative, and the step with them: the
     sum in the denominator passes through 0. Code that inverts there gives NaN or an error.
 
-    Raises: RunError where the Gramian is not finite.
+    Raises: RunError if the Gramian is not finite.
 
     Our choice: with dependent or zero gradients the pseudo-inverse gives the weights; at Pareto-stationary points they
     are 0.

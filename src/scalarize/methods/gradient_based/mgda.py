@@ -22,7 +22,7 @@ class MGDA(Method):
     """Simplex weights w that minimise ``|sum w_t g_t / d_t|`` (Sener and Koltun 2018, equation 3; Desideri 2012).
 
     normalization: d is 1 (``"none"``, the default), the gradient's norm (``"l2"``), the loss (``"loss"``) or their
-    product (``"loss+"``); where it is 0 the gradient is left as it is. applied_to: the weights act on the ``"raw"``
+    product (``"loss+"``); if it is 0 the gradient is left as it is. applied_to: the weights act on the ``"raw"``
     gradients (the authors' code, the default) or on the ``"normalized"`` ones, as in other implementations.
     times_tasks: the weights sum to T, as in one implementation; no by default.
 
@@ -31,10 +31,10 @@ class MGDA(Method):
     Fails: the shortest gradient has the largest weight, so without a normalisation it follows the task that is nearly
     done, or whose loss is in large units; at any Pareto-stationary point the gradient is 0, however poor the point.
 
-    Raises: RequestError for another choice, or without losses where they normalise; RunError where the Gramian is not
+    Raises: RequestError for another choice, or without losses if they normalise; RunError if the Gramian is not
     finite.
 
-    Our choice: where the solver does not converge it is counted, and the shortest gradient alone is followed.
+    Our choice: if the solver does not converge it is counted, and the shortest gradient alone is followed.
     """
 
     name = "mgda"

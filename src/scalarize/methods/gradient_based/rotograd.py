@@ -24,7 +24,7 @@ class RotoGrad(Method):
     ``C = sum_k alpha_k |G_k|``, ``alpha_k`` proportional to ``|G_k| / |G_k(0)|`` with sum 1: tasks that converge slowly
     set the length. The rotation descends on ``-sum_n <R_k^T h_nk, v_n>`` with ``h_nk = R_k g_nk`` held constant and ``V
     = sum_k U_k / K`` the direction in which all are to point: the leader of a Stackelberg game that the network
-    follows, converging where it learns ever more slowly than the network. ``R_k = exp(A_k - A_k^T)``, A from 0.
+    follows, converging if it learns ever more slowly than the network. ``R_k = exp(A_k - A_k^T)``, A from 0.
 
     The rotations are trained here, by Adam (betas 0.9 and 0.999), whose rate ``lr decay^step`` must lie below the
     network's. lr: 5e-4, >= 0; decay: 0.9999, in (0, 1]; size: rotate only the first so many features (the paper's
@@ -33,12 +33,12 @@ class RotoGrad(Method):
     Cost: one backward of all heads and of the encoder, and T exponentials of d x d matrices a step; four of them a task
     are kept, so wide features want ``size``. Representation level only.
 
-    Fails: where tasks do not share samples, for directions are compared sample by sample, and where the heads cannot
+    Fails: if tasks do not share samples, for directions are compared sample by sample, and if the heads cannot
     keep up with rotations that turn too fast.
 
     Raises: RequestError for an lr, decay or size out of range, or features of another width than the rotations'.
 
-    Our choice: lr and decay, which the paper tunes; where a task's gradient was zero so far, its first that is not
+    Our choice: lr and decay, which the paper tunes; if a task's gradient was zero so far, its first that is not
     serves as G_k(0).
     """
 
@@ -123,5 +123,5 @@ class RotoGrad(Method):
 
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:
-    """``a / b``, and 0 where b is 0: a task without a gradient pulls nowhere."""
+    """``a / b``, and 0 if b is 0: a task without a gradient pulls nowhere."""
     return torch.where(b > 0, a / torch.where(b > 0, b, 1.0), 0.0)

@@ -30,7 +30,8 @@ class DWA(Method):
 
     Raises: RequestError for a temperature that is not above 0, a negative window, another reduction, or without losses.
 
-    Our choice: a task that an epoch did not bring keeps its older mean; a loss of exactly 0 has the rate 1.
+    Our choice: a task that an epoch did not bring keeps its older mean; the balancer leaves out a task whose loss is
+    exactly 0, by ``combine_losses`` it has the rate 1. If nobody counts epochs, the balancer takes 25 steps for one.
     """
 
     name = "dwa"

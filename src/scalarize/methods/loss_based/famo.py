@@ -26,14 +26,14 @@ class FAMO(Method):
     lr: 0.025, >= 0; decay: 0.001, Adam's coupled weight decay on the logits (1e-5 and 0.01 in other code); min_loss: m,
     a lower bound of every loss, 0.
 
-    Cost: one ordinary backward, and a second forward of the batch where the losses after the step are shown.
+    Cost: one ordinary backward, and a second forward of the batch if the losses after the step are shown.
 
     Fails: without that forward the next batch's losses stand for them, and the noise between batches passes for
     progress; a loss that comes near its bound takes nearly all the weight.
 
     Raises: RequestError for a negative lr or decay, or without losses; RunError for a loss below min_loss.
 
-    Our choice: the next step's losses where ``observe`` was not called; 1e-8 beside the logarithms.
+    Our choice: the next step's losses if ``observe`` was not called; 1e-8 beside the logarithms.
     """
 
     name = "famo"
@@ -60,7 +60,7 @@ class FAMO(Method):
 
     def init(self, n_tasks: int) -> State:
         """logits (T,); mean and square (T,), Adam's moments, and its steps; before (T,): the losses of a step whose
-        outcome has not been seen, NaN where there is none."""
+        outcome has not been seen, NaN if there is none."""
         zeros = torch.zeros(n_tasks, dtype=torch.float64)
         unseen = torch.full((n_tasks,), float("nan"), dtype=torch.float64)
         steps = torch.zeros((), dtype=torch.int64)

@@ -24,7 +24,8 @@ class GLS(Method):
 
     Raises: RunError for a loss below 0; RequestError without losses.
 
-    Our choice: a loss of exactly 0 counts as the least normal number.
+    Our choice: the balancer leaves out a task whose loss is exactly 0; by ``combine_losses`` it counts as the least
+    normal number.
     """
 
     name = "gls"

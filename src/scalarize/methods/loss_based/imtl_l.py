@@ -19,13 +19,13 @@ class IMTLL(Method):
     """Minimise ``sum e^{s_t} L_t - s_t`` with learned ``s`` (T,), from 0 (Liu et al. 2021, section 3.3, equation 8). No
     options.
 
-    At the minimum in s every ``e^{s_t} L_t`` is 1, whatever the losses' scales. ``s`` is trained by the training's
-    optimiser, as in the paper (a = e there).
+    At the minimum in s every ``e^{s_t} L_t`` is 1, whatever the losses' scales. The balancer steps ``s`` at
+    a rate of its own, or, with ``learned="yours"``, the training's optimiser does, as in the paper (a = e there).
 
     Cost: one ordinary backward; T learned numbers.
 
-    Fails: a loss at or below 0 has no such minimum and s grows without bound; at the training's learning rate s follows
-    slowly where losses are orders of magnitude from 1, and weight decay pulls it back.
+    Fails: a loss at or below 0 has no such minimum and s grows without bound; at a small learning rate s follows
+    slowly if losses are orders of magnitude from 1, and weight decay pulls it back.
 
     Raises: RequestError without losses.
     """

@@ -22,7 +22,7 @@ class STCH(Method):
     """Smooth Tchebycheff scalarization (Lin et al. 2024, equation 5), in both published forms.
 
     form ``"paper"`` (default): ``mu logsumexp(lambda_t (L_t - z_t) / mu)`` with the preference lambda = 1/T and the
-    ideal point z (T,), ``ideal``, 0 where not given; form ``"mtl"``, of the authors' multi-task code: ``T mu
+    ideal point z (T,), ``ideal``, 0 if not given; form ``"mtl"``, of the authors' multi-task code: ``T mu
     logsumexp(log(L_t / nadir_t) / mu)``. mu: > 0, 1; the smaller, the nearer to the maximum.
 
     nadir: (T,) given, or (None) the mean losses of epoch number ``warmup`` (from 0; 4 in the authors' code), until the

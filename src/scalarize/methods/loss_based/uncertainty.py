@@ -28,12 +28,12 @@ class Uncertainty(Method):
     - ``"liebel"``: ``L / (2 sigma^2) + log(1 + sigma^2)`` (Liebel and Koerner 2018, equation 2), never negative;
     - ``"logvar-unit"``: ``exp(-s) L + s / 2``, the paper's form for classification (its equation 10).
 
-    start: s, that is log sigma^2, before the first step: 0 (-0.5 in some code). They are trained by the training's
-    optimiser, as in the paper.
+    start: s, that is log sigma^2, before the first step: 0 (-0.5 in some code). The balancer
+    steps them at a rate of their own, or, with ``learned="yours"``, the training's optimiser does, as in the paper.
 
     Cost: one ordinary backward; T learned numbers.
 
-    Fails: a negative loss has no minimum in s; where a model overfits, L goes to 0 and its weight without bound; at a
+    Fails: a negative loss has no minimum in s; if a model overfits, L goes to 0 and its weight without bound; at a
     small learning rate the weights stay near their start, and weight decay pulls them to sigma = 1.
 
     Raises: RequestError for another form, a start that is no number, or without losses.

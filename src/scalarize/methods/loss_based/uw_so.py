@@ -27,7 +27,8 @@ class UWSO(Method):
 
     Raises: RequestError for a temperature that is not above 0, or without losses; RunError for a loss below 0.
 
-    Our choice: temperature 1; a loss of exactly 0 counts as the least normal number.
+    Our choice: temperature 1; the balancer leaves out a task whose loss is exactly 0; by ``combine_losses`` it counts
+    as the least normal number.
     """
 
     name = "uw-so"

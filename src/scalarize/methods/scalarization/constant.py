@@ -73,7 +73,7 @@ class Fixed(_Constant):
     Fails: weights that were good for one model, data set or stage of the training need not be for another; finding them
     costs a search.
 
-    Raises: RequestError where there are not T of them, one is negative or not finite, all are 0, or the scale is not >
+    Raises: RequestError if there are not T of them, one is negative or not finite, all are 0, or the scale is not >
     0.
     """
 

@@ -18,7 +18,7 @@ from scalarize.methods.registry import register
 class RGD(Method):
     """The sum of the losses with weights ``u_t ~ Bernoulli(p)`` (Kurin et al. 2022, proposition 4).
 
-    p: probability that a task counts, in (0, 1]. ``draws`` (T,) are the uniform numbers: task t counts where its number
+    p: probability that a task counts, in (0, 1]. ``draws`` (T,) are the uniform numbers: task t counts if its number
     is below p.
 
     Cost: one ordinary backward.
