@@ -1,0 +1,229 @@
+"""What ``.grad`` should hold, the slow way: one forward and one ``autograd.grad`` a task, then the method's answer.
+
+Nothing here is shared with the code that gathers gradients for a step: this is what that code is held against.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from scalarize.methods import Needs
+
+if TYPE_CHECKING:
+    from scalarize.balancer.balancer import Balancer
+
+
+@dataclass(frozen=True)
+class Call:
+    """The arguments of one call of ``Balancer.backward``."""
+
+    losses: Mapping[str, Any]
+    representation: Any
+    extra: Sequence[Mapping[str, Any]]
+    final: bool
+    scaler: Any
+    counts: Mapping[str, float] | None
+
+    @property
+    def given(self) -> list[Tensor]:
+        """The tensors of the representation that have a gradient."""
+        parts = self.representation.values() if isinstance(self.representation, Mapping) else [self.representation]
+        flat = [x for part in parts for x in tree_leaves(part)]
+        return [x for x in flat if isinstance(x, Tensor) and x.requires_grad]
+
+
+# Hands a call whose graph may be used once (or, where it is kept, again) to the function that it is given.
+Fresh = Callable[[Callable[[Call], None]], None]
+
+
+class Reference:
+    """The gradients of one step.
+
+    Args:
+        balancer: in the state in which the step finds it; it is left unchanged.
+        leaves: the parameters whose gradients are wanted.
+        fresh: see :data:`Fresh`.
+        keep: the graph is needed again.
+    """
+
+    def __init__(self, balancer: Balancer, leaves: Sequence[Tensor], fresh: Fresh, keep: bool) -> None:
+        self._balancer, self._leaves, self._fresh, self._keep = balancer, list(leaves), fresh, keep
+        self._state = copy.deepcopy(balancer._method_state)
+        self._options = balancer._step.options
+        self._several = balancer._processes.several
+
+    def gradients(self) -> list[Tensor | None]:
+        """What each leaf is to receive, in float64; None where no loss reaches it."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._read()
+            by_rows = self._balancer._by_gradients or self._balancer._step.full
+            weights = self._state.cached_weights(self._index)
+            if weights is not None or not by_rows:
+                return self._finish(self._sum_of_losses(weights))
+            if self._options.level == "representation":
+                return self._finish(self._by_representation())
+            return self._finish(self._by_parameters())
+
+    # --- one ordinary backward -----------------------------------------------------------------------------------
+    def _sum_of_losses(self, weights: Tensor | None) -> list[Tensor | None]:
+        if weights is None:
+            weights = self._state.decide(self._index, self._values).weights
+        own = self._options.heads == "own" and bool(self._options.shared)
+        rows = [self._task_gradients(t, cut=False)[0] for t in self._present]
+        return self._combined(rows, weights, torch.ones_like(weights) if own else weights)
+
+    # --- the method sees gradients -------------------------------------------------------------------------------
+    def _by_parameters(self) -> list[Tensor | None]:
+        rows = [self._task_gradients(t, cut=False)[0] for t in self._present]
+        jacobian = self._total(_flat(rows, self._places(self._options.shared), self._leaves))
+        seen = jacobian
+        if self._options.evidence_from is not None:
+            seen = self._total(_flat(rows, self._places(self._options.evidence_from), self._leaves))
+        decision = self._decide(seen, seen @ seen.T, None)
+        combined = decision.gradient
+        factors = self._factors(decision)
+        if combined is None:
+            return self._combined(rows, decision.weights, factors)
+        out = self._combined(rows, factors, factors)
+        parts = iter(torch.split(combined.double(), [p.numel() for p in self._shared()]))
+        pieces = {id(p): next(parts).view(p.shape) for p in self._shared()}
+        return [pieces.get(id(p), g) for p, g in zip(self._leaves, out, strict=True)]
+
+    def _by_representation(self) -> list[Tensor | None]:
+        pairs = [self._task_gradients(t, cut=True) for t in self._present]
+        arrived = [[torch.zeros_like(z) if g is None else g for z, g in zip(self._given, gs, strict=True)] for _, gs in pairs]
+        rows = torch.stack([torch.cat([g.reshape(-1).double() for g in gs]) for gs in arrived])
+        width = self._given[0].shape[-1] if len(self._given) == 1 else None
+        decision = self._decide(rows, self._total(rows @ rows.T), width)
+        combined = decision.gradient if decision.gradient is not None else decision.weights.double() @ rows
+        parts = torch.split(combined, [z.numel() for z in self._given])
+        through: list[Tensor | None] = []
+
+        def pass_on(call: Call) -> None:
+            by = [g.view(z.shape).to(z.dtype) for z, g in zip(call.given, parts, strict=True)]
+            through.extend(self._grad(call.given, by))
+
+        self._fresh(pass_on)
+        factors = self._factors(decision)
+        own = self._combined([gs for gs, _ in pairs], factors, factors)
+        return [b if a is None else a.double() + (0 if b is None else b) for a, b in zip(through, own, strict=True)]
+
+    # --- parts ---------------------------------------------------------------------------------------------------
+    def _read(self) -> None:
+        """The tasks, their losses and their shares of the batch; tensors alone, no graph is kept."""
+
+        def look(call: Call) -> None:
+            names = self._state.tasks or tuple(call.losses)
+            here = [call.losses.get(t) for t in names]
+            numbers = [0.0 if x is None else (call.counts or {}).get(t, 1.0) for t, x in zip(names, here, strict=True)]
+            counts = torch.tensor(numbers, dtype=torch.float64)
+            shares = counts / self._total(counts.clone())
+            self._state.tasks = names
+            self._present = [t for t, s in zip(names, shares.tolist(), strict=True) if s == s]
+            self._share = dict(zip(names, shares.tolist(), strict=True))
+            told = [0.0 if x is None else float(x) * self._share[t] for t, x in zip(names, here, strict=True)]
+            tensors = [x for x in here if isinstance(x, Tensor)]
+            device = tensors[0].device
+            double = all(x.dtype == torch.float64 for x in tensors)
+            places = [k for k, t in enumerate(names) if t in self._present]
+            total = self._total(torch.tensor(told, dtype=torch.float64))[places]
+            self._values = total.to(device, torch.float64 if double else torch.float32)
+            self._index = None if len(places) == len(names) else torch.tensor(places, device=device)
+            self._scale = 1.0 if call.scaler is None else float(call.scaler.get_scale())
+            self._given = [z.detach() for z in call.given]
+            self._state.init_state(device)
+
+        self._fresh(look)
+
+    def _task_gradients(self, task: str, cut: bool) -> tuple[list[Tensor | None], list[Tensor | None]]:
+        """Gradients of one loss by the leaves, and what arrives at the representation, if paths are cut there."""
+        out: list[Tensor | None] = []
+        arrived: dict[int, Tensor] = {}
+
+        def take(call: Call) -> None:
+            loss = call.losses.get(task)
+            if not isinstance(loss, Tensor) or not loss.requires_grad:
+                out.extend([None] * len(self._leaves))
+                return
+
+            def end(place: int) -> Callable[[Tensor], Tensor]:
+                def stop(g: Tensor) -> Tensor:
+                    arrived[place] = g.detach().clone()
+                    return torch.zeros_like(g)
+
+                return stop
+
+            handles = [z.register_hook(end(k)) for k, z in enumerate(call.given)] if cut else []
+            by = torch.full_like(loss, self._share[task])
+            out.extend(self._grad([loss], [by]))
+            for handle in handles:
+                handle.remove()
+
+        self._fresh(take)
+        return out, [arrived.get(k) for k in range(len(self._given))]
+
+    def _grad(self, roots: list[Tensor], by: list[Tensor]) -> list[Tensor | None]:
+        with _alone(roots[0].device.type):
+            grads = torch.autograd.grad(roots, self._leaves, by, retain_graph=self._keep, allow_unused=True)
+        return [g.to_dense() if g is not None and g.is_sparse else g for g in grads]
+
+    def _decide(self, jacobian: Tensor, gramian: Tensor, width: int | None) -> Any:
+        rows = jacobian if self._balancer.method.needs == Needs.JACOBIAN else None
+        return self._state.decide(self._index, self._values, gramian, rows, width=width, gramian64=lambda: gramian)
+
+    def _factors(self, decision: Any) -> Tensor:
+        ones = torch.ones_like(self._values, dtype=torch.float64)
+        return {"own": ones, "weighted": decision.weights, "objective": decision.slopes}[self._options.heads]
+
+    def _combined(self, rows: list[list[Tensor | None]], shared: Tensor, other: Tensor) -> list[Tensor | None]:
+        """Sums of the tasks' gradients by the leaves: weighted by ``shared`` for these, by ``other`` for the rest."""
+        known = {id(p) for p in self._options.shared}
+        out: list[Tensor | None] = []
+        for k, leaf in enumerate(self._leaves):
+            weights = (shared if id(leaf) in known else other).double().tolist()
+            terms = [w * row[k].double() for w, row in zip(weights, rows, strict=True) if row[k] is not None]  # type: ignore[union-attr]
+            out.append(torch.stack(terms).sum(0) if terms else None)
+        return out
+
+    def _shared(self) -> list[Tensor]:
+        return [p for p in self._options.shared if p.requires_grad]
+
+    def _places(self, params: Sequence[Tensor]) -> list[Tensor]:
+        return [p for p in params if p.requires_grad]
+
+    def _total(self, x: Tensor) -> Tensor:
+        if self._several:
+            dist.all_reduce(x, group=self._balancer._processes._group)
+        return x
+
+    def _finish(self, grads: list[Tensor | None]) -> list[Tensor | None]:
+        return [None if g is None else self._total(g.clone()) * self._scale for g in grads]
+
+
+def _flat(rows: list[list[Tensor | None]], params: list[Tensor], leaves: list[Tensor]) -> Tensor:
+    place = {id(p): k for k, p in enumerate(leaves)}
+
+    def part(row: list[Tensor | None], p: Tensor) -> Tensor:
+        g = row[place[id(p)]] if id(p) in place else None
+        g = torch.zeros_like(p) if g is None else g
+        return torch.view_as_real(g).reshape(-1).double() if g.is_complex() else g.reshape(-1).double()
+
+    return torch.stack([torch.cat([part(row, p) for p in params]) for row in rows])
+
+
+@contextmanager
+def _alone(device: str) -> Iterator[None]:
+    """Outside autocast, whatever surrounds the call."""
+    with torch.autocast(device, enabled=False), torch.autocast("cpu", enabled=False):
+        yield
