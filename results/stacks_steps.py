@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -218,8 +219,8 @@ def clamping_hook() -> Case:
 
 # --- compilers -------------------------------------------------------------------------------------------------------
 def compiled(whole: bool, backend: str) -> Callable[[], Case]:
+    @functools.cache  # compiled once, as in a training: methods meet the kernels that others left
     def build() -> Case:
-        torch._dynamo.reset()
         enc, head, (y, c), x = encoder(), heads(), targets(), inputs()
 
         class Model(nn.Module):

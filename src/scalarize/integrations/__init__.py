@@ -34,6 +34,7 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(importlib.import_module(f"scalarize.integrations.{_HOMES[name]}"), name)
     except ModuleNotFoundError as error:
-        if error.name not in _PACKAGES:
+        package = (error.name or "").split(".")[0]
+        if package not in _PACKAGES:
             raise
-        raise RequestError(f"{name} needs {error.name}: pip install 'scalarize[integrations]'") from None
+        raise RequestError(f"{name} needs {package}: pip install 'scalarize[integrations]'") from None
