@@ -121,8 +121,8 @@ def design(
         needed = outlook.of_fit(known, objective.create("mean", known.metrics)).runs_for(regret)
         runs = runs if runs is not None else needed
     tokens = [x for x in (_number(b, "--budget") for b in budgets) if x is not None]
-    columns = mixtures.design(domains, runs, _numbers(prior, "--prior"), temperature, None, None, tokens, repeats, sparse,
-                              seed, extend)  # fmt: skip
+    around = _numbers(prior, "--prior")
+    columns = mixtures.design(domains, runs, around, temperature, None, None, tokens, repeats, sparse, seed, extend)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -192,8 +192,9 @@ def choose(fitted: str, score: str, target: str | None, prior: str | None, group
     assert path is not None
     choice = mixtures.choose(
         fitted, score, target, o["keep"], _prior(prior), o["temperature"], _numbers(o["low"], "--low"),
-        _numbers(o["high"], "--high"), _numbers(o["fix"], "--fix"), o["sizes"], _number(budget, "--budget"), o["repeats"],
-        dict(map(_group, groups)), o["kl"], o["tv"], o["beyond"], o["candidates"], _number(size, "--size"),
+        _numbers(o["high"], "--high"), _numbers(o["fix"], "--fix"), o["sizes"], _number(budget, "--budget"),
+        o["repeats"], dict(map(_group, groups)), o["kl"], o["tv"], o["beyond"], o["candidates"],
+        _number(size, "--size"),
         _number(tokens, "--tokens"), o["seed"],
     )  # fmt: skip
     content = choice.to_dict()

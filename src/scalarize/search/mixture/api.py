@@ -59,8 +59,9 @@ def design(
     centre = _mixture(table.names, prior, "prior") if prior is not None else table.prior_mixture()
     centre = tempered(centre, temperature)
     budget = max(budgets) if budgets else None
-    bounds = limits.create(table.names, centre, {**table.low, **(low or {})}, {**table.high, **(high or {})},
-                           sizes=table.sizes if budget is not None else None, budget=budget, repeats=repeats)  # fmt: skip
+    sizes = table.sizes if budget is not None else None
+    lows, highs = {**table.low, **(low or {})}, {**table.high, **(high or {})}
+    bounds = limits.create(table.names, centre, lows, highs, sizes=sizes, budget=budget, repeats=repeats)
     old = None if extend is None else _trained(extend, table.names)
     count = swarm.runs_for(len(table.names)) if runs is None else runs
     found = swarm.design_mixtures(centre, count, bounds.low, bounds.high, sparse, seed, old)
@@ -132,7 +133,8 @@ def choose(
     centre = tempered(_prior(fitted, prior), temperature)
     ranges = (fitted.runs.weights.min(axis=0), fitted.runs.weights.max(axis=0))
     bounds = limits.create(
-        fitted.domains, centre, low, high, fixed, None if table is None else table.sizes, budget, repeats, groups, kl, tv,
+        fitted.domains, centre, low, high, fixed, None if table is None else table.sizes, budget, repeats, groups,
+        kl, tv,
         None if beyond or candidates is not None else ranges,
     )  # fmt: skip
     among = None if candidates is None else _trained(candidates, fitted.domains)

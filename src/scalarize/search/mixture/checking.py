@@ -55,7 +55,7 @@ class Check:
 def check_runs(fit: Fit, runs: Runs, objective: Objective, level: float = intervals.LEVEL) -> Check:
     """Compare predictions with ``runs``, whose domains are the fit's in order.
 
-    Runs of a scale that the fit knows (size, tokens) are predicted at it; others at the scale of the fit's largest runs.
+    Runs with the fit's scales (size, tokens) are predicted at them; others at those of the fit's largest runs.
 
     Raises:
         RequestError: no metric in common, or another direction of one.
@@ -66,7 +66,9 @@ def check_runs(fit: Fit, runs: Runs, objective: Objective, level: float = interv
     here, there = [fit.metrics.index(m) for m in common], [runs.metrics.index(m) for m in common]
     for k, i in zip(here, there, strict=True):
         if fit.runs.higher[k] != runs.higher[i]:
-            raise RequestError(f"metric {fit.metrics[k]!r} is better {'lower' if runs.higher[i] else 'higher'} in the fit")
+            raise RequestError(
+                f"metric {fit.metrics[k]!r} is better {'lower' if runs.higher[i] else 'higher'} in the fit"
+            )
     truth = np.full((len(runs.weights), len(fit.metrics)), np.nan)
     truth[:, here] = runs.losses[:, there]
     predicted, low, high, notes = _predict(fit, runs, level)

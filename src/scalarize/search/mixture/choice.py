@@ -9,7 +9,8 @@ import numpy as np
 
 from scalarize.search.mixture import intervals, solve
 from scalarize.search.mixture.constraints import Constraints
-from scalarize.search.mixture.fitting import Fit, predict
+from scalarize.search.mixture.doubts import build_problem, fold_optima, next_runs, spread_of, warnings_of
+from scalarize.search.mixture.fitting import Fit
 from scalarize.search.mixture.forms import registry
 from scalarize.search.mixture.forms.least_squares import Array
 from scalarize.search.mixture.intervals import Interval
@@ -18,9 +19,6 @@ from scalarize.utils.errors import RequestError
 
 STARTS = 24  # starts where a law is not convex
 SAME = 1e-4  # share of the spread of scores by which two optima count as one
-DOUBT = 0.15  # regret, by laws fitted without a fold, from which a warning is given
-GAP = 1e-3  # gap, as a share of the spread of scores, from which a warning is given
-DEAR = 5000  # domains x metrics from which only two folds are asked for their own optimum
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,8 @@ class Metric:
 
 @dataclass(frozen=True)
 class Choice:
-    """A mixture and what is predicted for it. Scores are losses, lower is better; ``gain`` is positive for the better."""
+    """A mixture and what is predicted for it. Scores are losses, lower is better; a positive ``gain`` is a
+    better score than the prior's."""
 
     domains: tuple[str, ...]
     weights: Array
@@ -94,7 +93,7 @@ def choose_mixture(
     """
     prior = constraints.prior
     limits = objective.limits(fit.predict(prior[None], scale)[0])
-    problem = _problem(fit, objective, limits, constraints, scale)
+    problem = build_problem(fit, objective, limits, constraints, scale)
     convex = _is_convex(fit, objective)
     if candidates is not None:
         w, solver = _among(problem, candidates)
@@ -102,8 +101,8 @@ def choose_mixture(
         start = feasible_start(constraints)
         best, solver = _minimise(problem, fit, start, convex, seed)
         w = best.weights
-    spread = _spread(fit, objective, scale)
-    regrets, optima = _fold_optima(fit, objective, problem, w, spread, scale, candidates)
+    spread = spread_of(fit, objective, scale)
+    regrets, optima = fold_optima(fit, objective, problem, w, spread, scale, candidates)
     gain = intervals.of_gain(fit, objective, w, prior, scale)
     score = intervals.of_score(fit, objective, w, scale)
     distinguishable = gain.low > 0 or gain.high < 0
@@ -113,29 +112,9 @@ def choose_mixture(
         repeats = int(np.ceil((half / gain.value) ** 2))
     return Choice(
         fit.domains, w, prior, score, gain, distinguishable, _metrics(fit, w, prior, scale), solver,
-        _next_runs(w, prior, regrets, optima), repeats, tuple(_warnings(fit, constraints, w, solver, regrets, spread)),
+        next_runs(w, prior, regrets, optima), repeats, tuple(warnings_of(fit, constraints, w, solver, regrets, spread)),
         objective.text,
     )  # fmt: skip
-
-
-def _problem(
-    fit: Fit, objective: Objective, limits: Array, constraints: Constraints, scale: Array | None, fold: int | None = None
-) -> solve.Problem:
-    laws = fit.laws if fold is None else fit.folds[fold]
-    z = fit.centred(scale)
-    groups = [(n, [k for k, f in enumerate(fit.forms) if f == n]) for n in dict.fromkeys(fit.forms)]
-    stacked = [(registry.get(n), where, np.stack([laws[k] for k in where])) for n, where in groups]
-
-    def losses(w: Array) -> Array:
-        return predict(fit.forms, laws, np.asarray(w)[None], z)[0]
-
-    def jacobian(w: Array) -> Array:
-        result = np.zeros((len(laws), len(w)))
-        for form, where, numbers in stacked:
-            result[where] = form.gradient(numbers, w, z)
-        return result
-
-    return solve.Problem(losses, jacobian, objective, limits, constraints)
 
 
 def _is_convex(fit: Fit, objective: Objective) -> bool:
@@ -168,7 +147,9 @@ def feasible_start(c: Constraints) -> Array:
         raise RequestError("no mixture keeps the bounds and the groups together")
     w = np.asarray(found.x[:n], dtype=np.float64)
     if c.tv is not None and 0.5 * found.fun > c.tv + 1e-9:
-        raise RequestError(f"no mixture within the bounds is as near to the prior as tv {c.tv:g}: {0.5 * found.fun:.4g}")
+        raise RequestError(
+            f"no mixture within the bounds is as near to the prior as tv {c.tv:g}: {0.5 * found.fun:.4g}"
+        )
     return w
 
 
@@ -222,31 +203,6 @@ def _among(problem: solve.Problem, candidates: Array) -> tuple[Array, dict[str, 
     return candidates[best], {"name": "enumeration", "convex": False, "candidate": best, "certificate": said}
 
 
-def _spread(fit: Fit, objective: Objective, scale: Array | None) -> float:
-    """Mean less best predicted score over the runs: the unit of regret."""
-    scores = objective(fit.predict(fit.runs.weights, scale))
-    return max(float(scores.mean() - scores.min()), 1e-12)
-
-
-def _fold_optima(
-    fit: Fit, objective: Objective, problem: solve.Problem, w: Array, spread: float, scale: Array | None,
-    candidates: Array | None,
-) -> tuple[list[float], list[Array]]:  # fmt: skip
-    """For laws fitted without each fold: the regret of ``w`` by them, and their own optimum."""
-    count = len(fit.folds) if len(w) * len(fit.forms) <= DEAR else 2
-    regrets, optima = [], []
-    for fold in range(count):
-        own = _problem(fit, objective, problem.limits, problem.constraints, scale, fold)
-        if candidates is None:
-            best = solve.minimise(own, w, False).weights
-        else:
-            best = candidates[int(np.argmin([own.score(x) for x in candidates]))]
-        better = own.score(w) - own.score(best)
-        optima.append(best if better > 0 else w)
-        regrets.append(max(better, 0.0) / spread)
-    return regrets, optima
-
-
 def _metrics(fit: Fit, w: Array, prior: Array, scale: Array | None) -> tuple[Metric, ...]:
     here, there = fit.predict(np.stack([w, prior]), scale)
     low, high = intervals.of_metrics(fit, w[None], scale)
@@ -257,31 +213,3 @@ def _metrics(fit: Fit, w: Array, prior: Array, scale: Array | None) -> tuple[Met
         predicted = Interval(sign * float(here[k]), ends[0], ends[1])
         found.append(Metric(name, predicted, sign * float(there[k]), float(there[k] - here[k])))
     return tuple(found)
-
-
-def _next_runs(
-    w: Array, prior: Array, regrets: list[float], optima: list[Array], most: int = 5
-) -> tuple[tuple[str, Array], ...]:
-    """The choice, the prior, and optima of laws that lack a part of the runs, those that doubt the choice most first."""
-    found = [("the choice itself: is its prediction right?", w), ("the prior: the gain is against it", prior)]
-    for i in np.argsort(regrets)[::-1]:
-        far = min(0.5 * float(np.abs(optima[i] - x).sum()) for _, x in found)
-        if len(found) < most and far > 0.02:
-            found.append((f"best without a part of the runs, which put the choice's regret at {regrets[i]:.2f}", optima[i]))
-    return tuple(found)
-
-
-def _warnings(
-    fit: Fit, c: Constraints, w: Array, solver: dict[str, Any], regrets: list[float], spread: float
-) -> list[str]:
-    found = []
-    if max(regrets) > DOUBT:
-        found.append(f"the choice hangs on few runs: without a part of them its regret is up to {max(regrets):.2f}")
-    low, high = fit.runs.weights.min(axis=0), fit.runs.weights.max(axis=0)
-    beyond = [d for d, x, a, b in zip(fit.domains, w, low, high, strict=True) if x < a - 1e-6 or x > b + 1e-6]
-    if beyond:
-        found.append(f"no run gave as much or as little weight to {', '.join(beyond[:5])}: predictions there are a guess")
-    gap = solver.get("gap")
-    if solver["convex"] and (gap is None or not np.isfinite(gap) or gap > GAP * spread):
-        found.append(f"the solver's certificate is weak: a score lower by up to {gap:.3g} is not excluded")
-    return found

@@ -14,7 +14,9 @@ from scalarize.utils.errors import RequestError
 
 WEIGHT_PREFIX = re.compile(r"^(?:config[./])?(?:weights?|ratios?|mixture|mix|proportions?|train)[:./_]", re.IGNORECASE)
 METRIC_PREFIX = re.compile(r"^(?:summary[./])?(?:metrics?-?|evals?|val|valid|validation|test)[:./_]", re.IGNORECASE)
-LOWER = re.compile(r"loss|bpb|bits|perplexity|ppl|nll|entropy|error|\bce\b|(?:^|[_/.:-])(?:ce|wer|mse|mae|rmse)(?:$|[_/.:-])")
+LOWER = re.compile(
+    r"loss|bpb|bits|perplexity|ppl|nll|entropy|error|\bce\b|(?:^|[_/.:-])(?:ce|wer|mse|mae|rmse)(?:$|[_/.:-])"
+)
 HIGHER = re.compile(r"acc|bleu|f1|rouge|exact_match|(?:^|[_/.:-])(?:em|score|win_rate|auc|map|r2)(?:$|[_/.:-])")
 SIZES = {"size", "params", "n_params", "parameters", "model_size", "num_parameters"}
 TOKENS = {"tokens", "n_tokens", "train_tokens", "num_tokens"}
@@ -110,7 +112,7 @@ def _matching(table: Table, names: Sequence[str], patterns: Sequence[str], optio
 
 
 def _weights(table: Table, free: list[str], numeric: list[str], first: Table | None) -> list[str]:
-    """Columns with a prefix for weights; else the numbers of the first of two tables; else those whose rows sum to 1."""
+    """Columns with a prefix for weights; else the numbers of the first of two tables; else those that sum to 1."""
     prefixed = [n for n in free if WEIGHT_PREFIX.match(n) and not (LOWER.search(n.lower()) or HIGHER.search(n.lower()))]
     if first is not None:
         own = [n for n in numeric if n in first.columns]

@@ -1,4 +1,4 @@
-"""Laws fitted to runs: one a metric, its form chosen by held-out runs, with what the held-out runs say of its errors."""
+"""Laws fitted to runs: one a metric, its form chosen by held-out runs, which also tell its errors."""
 
 from __future__ import annotations
 
@@ -185,7 +185,8 @@ def _try(
         attempt = _held_out(name, Sample(runs.weights, scales, loss), fold_of)
         error = float(np.nanmean((attempt.held_out - loss) ** 2))
         left[name] = error / variance if variance > 0 else 0.0
-        if taken is None or left[name] < BETTER * left[taken.form]:
+        useful = registry.get(name).convex or left[name] < 0.5  # a metric that nothing predicts must not cost convexity
+        if taken is None or (useful and left[name] < BETTER * left[taken.form]):
             taken = attempt
         if left[taken.form] < ENOUGH:
             break

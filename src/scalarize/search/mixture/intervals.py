@@ -74,8 +74,8 @@ def of_gain(
 
 
 def score_errors(fit: Fit, objective: Objective, scale: Array | None = None) -> tuple[Array, Array, NDArray[np.int64]]:
-    """Held-out errors (r,) of the score, the predictions (r,) they belong to, and their folds (r,), over the r runs near
-    ``scale`` in which every metric that counts was measured."""
+    """Held-out errors (r,) of the score, the predictions (r,) they belong to, and their folds (r,), over the r runs
+    near ``scale`` in which every metric that counts was measured."""
     used = objective.utility > 0
     seen = fit.at_scale(scale) & np.isfinite(fit.runs.losses[:, used]).all(axis=1)
     losses = np.where(used, fit.runs.losses[seen], 0.0)

@@ -1,4 +1,4 @@
-"""The question whether a swarm is large enough: the regret of choices by held-out predictions, and with half the runs."""
+"""If a swarm is large enough: the regret of choices by held-out predictions, with all and with half the runs."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from scalarize.search.mixture import columns, tables
 from scalarize.search.mixture.forms.least_squares import Array
@@ -34,13 +35,18 @@ class Runs:
     steps: Array | None = None
     notes: tuple[str, ...] = ()
 
-    def take(self, rows: Array | Sequence[int]) -> Runs:
+    def take(self, rows: ArrayLike) -> Runs:
         """The runs at ``rows``, a mask or indices."""
         where = np.arange(len(self.weights))[np.asarray(rows)]
         steps = None if self.steps is None else self.steps[where]
         ids = tuple(self.ids[i] for i in where)
         return replace(
-            self, weights=self.weights[where], losses=self.losses[where], ids=ids, scales=self.scales[where], steps=steps
+            self,
+            weights=self.weights[where],
+            losses=self.losses[where],
+            ids=ids,
+            scales=self.scales[where],
+            steps=steps,
         )
 
 
@@ -101,7 +107,9 @@ def read_mixtures(source: Any, domains: Sequence[str]) -> Array:
     table = tables.read(source)
     found = {}
     for name in table.columns:
-        short = next((d for d in domains if name in (d, f"weight:{d}") or columns.WEIGHT_PREFIX.sub("", name) == d), None)
+        short = next(
+            (d for d in domains if name in (d, f"weight:{d}") or columns.WEIGHT_PREFIX.sub("", name) == d), None
+        )
         if short is not None:
             found[short] = name
     missing = [d for d in domains if d not in found]
@@ -152,7 +160,9 @@ def _weight_rows(
         )
     if not normalise and (np.abs(sums - 1.0) > 1e-6).any():
         n = int((np.abs(sums - 1.0) > 1e-6).sum())
-        notes.append(f"{n} rows of weights sum to 1 only after rounding ({sums.min():.4g} to {sums.max():.4g}): divided")
+        notes.append(
+            f"{n} rows of weights sum to 1 only after rounding ({sums.min():.4g} to {sums.max():.4g}): divided"
+        )
     return np.asarray(w / sums[:, None])
 
 
@@ -223,11 +233,15 @@ def _cleaned(runs: Runs, notes: list[str]) -> Runs:
         runs = runs.take(first)
     missing = int(np.isnan(runs.losses).sum())
     if missing:
-        notes.append(f"{missing} of {runs.losses.size} metrics are missing: each metric is fitted to the runs that have it")
+        notes.append(
+            f"{missing} of {runs.losses.size} metrics are missing: each metric is fitted to the runs that have it"
+        )
     for k, metric in enumerate(runs.metrics):
         values = runs.losses[:, k][np.isfinite(runs.losses[:, k])]
         if len(values) and np.ptp(values) <= 1e-12 * max(1.0, abs(float(values[0]))):
-            notes.append(f"{metric} is {(-1) ** runs.higher[k] * values[0]:g} in every run: nothing can be learnt from it")
+            notes.append(
+                f"{metric} is {(-1) ** runs.higher[k] * values[0]:g} in every run: nothing can be learnt from it"
+            )
     scale = np.column_stack([runs.weights, runs.scales, np.zeros(len(runs.ids)) if runs.steps is None else runs.steps])
     alike = len(scale) - len(np.unique(scale, axis=0))
     if alike:

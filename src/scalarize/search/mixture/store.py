@@ -92,7 +92,7 @@ def _checked(content: dict[str, Any]) -> Fit:
         and fold_of.shape == (n,)
         and len(folds) >= 2
         and set(fold_of.tolist()) <= set(range(len(folds)))
-        and all(len(fold) == len(laws) and all(a.shape == b.shape for a, b in zip(fold, laws, strict=True)) for fold in folds)
+        and all([x.shape for x in fold] == [x.shape for x in laws] for fold in folds)
         and len(set(domains)) == len(domains)
         and bool(np.isfinite(weights).all())
         and all(bool(np.isfinite(x).all()) for x in (*laws, *(x for fold in folds for x in fold)))

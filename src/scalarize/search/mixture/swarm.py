@@ -53,7 +53,9 @@ def design_mixtures(
     low = np.zeros(n_domains) if low is None else low
     high = np.ones(n_domains) if high is None else high
     if low.sum() > 1 + 1e-9 or high.sum() < 1 - 1e-9 or (low > high + 1e-12).any():
-        raise RequestError(f"bounds: least weights sum to {low.sum():g}, greatest to {high.sum():g}; 1 must lie between")
+        raise RequestError(
+            f"bounds: least weights sum to {low.sum():g}, greatest to {high.sum():g}; 1 must lie between"
+        )
     rng = np.random.default_rng(seed)
     centre = within(prior, low, high)
     taken = [np.asarray(x, dtype=np.float64) for x in (existing if existing is not None else [])]

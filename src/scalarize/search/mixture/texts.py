@@ -77,7 +77,11 @@ def choice_lines(choice: Choice, most: int = 40) -> list[str]:
 def check_lines(check: Check) -> list[str]:
     """A row for the score and for every metric."""
     body = [
-        [r.name, str(r.runs), *(_cell(x) for x in (r.rank, r.regret, r.bias, r.explained, r.explained_shifted, r.coverage))]
+        [
+            r.name,
+            str(r.runs),
+            *(_cell(x) for x in (r.rank, r.regret, r.bias, r.explained, r.explained_shifted, r.coverage)),
+        ]
         for r in check.rows
     ]
     header = ["", "runs", "rank", "regret", "bias", "explained", "less bias", f"in {check.level:.0%} interval"]
@@ -92,6 +96,8 @@ def _cell(x: float) -> str:
 def _table(header: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[i]) for row in [header, *body]) for i in range(len(header))]
     return [
-        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+        "  ".join(
+            c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
         for row in [header, *body]
     ]

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scalarize.search.mixture.forms.least_squares import Array, Model, Solution, minimise
 
+Rows = NDArray[np.bool_] | NDArray[np.int64]
 
 MANY = 20  # runs a number from which a fit starts from a part of them, with the weakest penalty
 
@@ -21,8 +23,8 @@ class Sample(NamedTuple):
     scales: Array
     loss: Array
 
-    def take(self, rows: Array) -> Sample:
-        """The rows for which the mask ``rows`` (n,) is true."""
+    def take(self, rows: Rows) -> Sample:
+        """The runs at ``rows``, a mask or indices."""
         return Sample(self.weights[rows], self.scales[rows], self.loss[rows])
 
 
@@ -100,7 +102,9 @@ def fit_along_path(
     if many:  # penalties hardly matter then, and every fit is dear: begin with a part of the runs
         part = np.linspace(0, n - 1, MANY * len(task.start) // 4).astype(np.int64)
         few = problem(sample.take(part), scaled[part])
-        x = minimise(few.model, scaled[part], few.start, len(part) * strengths[-1] * few.penalty, few.centre, 60, 1e-3).x
+        x = minimise(
+            few.model, scaled[part], few.start, len(part) * strengths[-1] * few.penalty, few.centre, 60, 1e-3
+        ).x
         found = at(strengths[-1], x, 1e-5)
         return Law(found.x, strengths[-1], found.error, found.x), shift, spread
     x, best = task.start, Law(task.start, strengths[0], np.inf)

@@ -89,9 +89,7 @@ def _objective(
     return float(huber(residual).sum() + 0.5 * away @ penalty @ away), residual, jacobian
 
 
-def _curvature(
-    residual: Array, jacobian: Array, x: Array, penalty: Array, centre: Array
-) -> tuple[Array, Array, Array]:
+def _curvature(residual: Array, jacobian: Array, x: Array, penalty: Array, centre: Array) -> tuple[Array, Array, Array]:
     """The weighted Jacobian, the gradient, and Gauss and Newton's Hessian."""
     root = np.sqrt(HUBER / np.maximum(np.abs(residual), HUBER))
     scaled = jacobian * root[:, None]
