@@ -22,6 +22,7 @@ SIZES = {"size", "params", "n_params", "parameters", "model_size", "num_paramete
 TOKENS = {"tokens", "n_tokens", "train_tokens", "num_tokens"}
 STEPS = {"step", "_step", "steps", "global_step"}
 STATES = {"state", "status"}
+EMPTY = {"", "nan", "none", "null", "inf", "-inf", "infinity", "-infinity", "n/a"}
 # Columns of W&B exports and of other tools that are neither weights nor metrics.
 OTHER = {
     "created", "runtime", "_runtime", "_timestamp", "timestamp", "notes", "user", "tags", "sweep", "group", "job type",
@@ -82,7 +83,7 @@ def understand(
     left = [n for n in free if n not in chosen]
     measured = _matching(table, left, metrics, "metrics")
     if not measured:
-        left = [n for n in left if _numeric(table.columns[n], blank=True)]
+        left = [n for n in left if n.startswith(("metric:", "metric-:")) or _numeric(table.columns[n], blank=True)]
         measured = [n for n in left if METRIC_PREFIX.match(n)] if first is None else left
         measured = measured or left
     if not measured:
@@ -161,12 +162,15 @@ def _short(names: Sequence[str], prefix: re.Pattern[str]) -> list[str]:
 
 
 def _numeric(cells: Sequence[object], blank: bool = False) -> bool:
-    """True where every cell is a number; with ``blank``, where at least one is and none is a word."""
+    """True if every cell is a number; with ``blank``, if most of those that are not empty are.
+
+    A column of numbers in which a word stands is still taken, so that the word is refused by line and column.
+    """
     values = _floats(cells)
     if not blank:
         return bool(np.isfinite(values).all())
-    empty = [str(c).strip().lower() in ("", "nan", "none", "null", "infinity", "inf", "-inf", "n/a") for c in cells]
-    return bool(np.isfinite(values).any()) and all(e or np.isfinite(v) for e, v in zip(empty, values, strict=True))
+    full = [str(c).strip().lower() not in EMPTY for c in cells]
+    return int(np.isfinite(values).sum()) > sum(full) / 2 if any(full) else False
 
 
 def _floats(cells: Sequence[object]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
