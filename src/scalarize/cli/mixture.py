@@ -1,0 +1,229 @@
+"""``mixture``: what to train, laws, the choice, and how right it was, from runs made anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scalarize.cli import command_line, emit
+from scalarize.cli.options import json_option, seed_option
+from scalarize.utils.errors import RequestError
+
+F = Any
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def mixture() -> None:
+    """Choose a data mixture, or loss weights, from runs made anywhere: design, fit, choose, check, report."""
+
+
+def _options(*options: Any) -> Any:
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+runs_options = _options(
+    click.option("--runs", "tables", multiple=True, required=True, metavar="FILE",
+                 help="CSV of weights and metrics; given twice, weights and metrics, joined by run or index."),
+    click.option("--weights", metavar="A,B,*", help="Columns of weights, or patterns (default: found by name or sum)."),
+    click.option("--metrics", metavar="A,B,*", help="Columns of metrics, or patterns."),
+    click.option("--higher", metavar="A,B,*", help="Metrics that are better higher (default: told by name)."),
+    click.option("--lower", metavar="A,B,*", help="Metrics that are better lower."),
+    click.option("--size", metavar="COLUMN", help="Column of the model's size (60M, 1.3B)."),
+    click.option("--tokens", metavar="COLUMN", help="Column of the tokens trained on."),
+    click.option("--step", metavar="COLUMN", help="Column of the step at which metrics were taken."),
+    click.option("--normalise", is_flag=True, help="Divide weights by their sum, whatever it is."),
+)  # fmt: skip
+score_options = _options(
+    click.option("--score", default="mean", show_default=True, metavar="S", help="mean, worst, or a=2,b=1."),
+    click.option("--target", metavar="METRIC", help="Minimise one metric in place of a score."),
+)
+
+
+def _reading(o: dict[str, Any]) -> dict[str, Any]:
+    return {k: o.pop(k) for k in ("weights", "metrics", "higher", "lower", "size", "tokens", "step", "normalise")}
+
+
+def _free(out: str | None) -> Path | None:
+    if out is not None and Path(out).exists():
+        raise RequestError(f"{out}: exists already; choose another --out")
+    return Path(out) if out is not None else None
+
+
+def _number(text: str | None, option: str) -> float | None:
+    """A number, with a unit as in 6T or 60M."""
+    if text is None:
+        return None
+    import math
+
+    from scalarize.search.mixture.runs import parse_number
+
+    value = parse_number(text)
+    if not (math.isfinite(value) and value > 0):
+        raise RequestError(f"{option}: {text!r} is no number above 0 (units k, M, B, T may follow it)")
+    return value
+
+
+def _numbers(text: str | None, option: str) -> dict[str, float] | None:
+    if text is None:
+        return None
+    from scalarize.search.mixture.objective import parse_numbers
+
+    return parse_numbers(text, option)
+
+
+def _prior(text: str | None) -> Any:
+    """A file, or A=1,B=2."""
+    if text is None or Path(text).exists() or "=" not in text:
+        return text
+    return _numbers(text, "--prior")
+
+
+@mixture.command()
+@click.option("--domains", required=True, metavar="FILE", help="CSV: domain, size (tokens), prior, low, high.")
+@click.option("--runs", type=int, help="How many new runs (default: 4 for every number of the default law).")
+@click.option("--prior", metavar="A=1,B=2", help="Mixture to draw around (default: the table's prior, else sizes).")
+@click.option("--temperature", default=1.0, show_default=True, help="Flattens the prior: weights ** (1 / temperature).")
+@click.option("--budget", "budgets", multiple=True, metavar="TOKENS",
+              help="Tokens of a proxy, or of the target (6T): caps hold at each; may be repeated.")  # fmt: skip
+@click.option("--repeats", default=4.0, show_default=True, help="Most times that a domain is seen.")
+@click.option("--sparse", default=0.25, show_default=True, help="Share of candidates that leave out many domains.")
+@click.option("--extend", metavar="FILE", help="CSV of mixtures trained already, which new ones keep away from.")
+@click.option("--from", "fitted", metavar="FIT", help="An earlier fit: how many runs does --regret need?")
+@click.option("--regret", default=0.05, show_default=True, help="With --from: the regret to reach.")
+@click.option("--out", metavar="FILE", default="swarm.csv", show_default=True)
+@seed_option
+@json_option
+def design(
+    domains: str, runs: int | None, prior: str | None, temperature: float, budgets: tuple[str, ...], repeats: float,
+    sparse: float, extend: str | None, fitted: str | None, regret: float, out: str, seed: int, as_json: bool,
+) -> None:  # fmt: skip
+    """What to train: mixtures around a prior that fill the space and keep bounds and repetition caps."""
+    import csv
+    import io
+
+    from scalarize.search import mixture as mixtures
+    from scalarize.utils import files
+
+    target = _free(out)
+    assert target is not None
+    needed = None
+    if fitted is not None:
+        from scalarize.search.mixture import objective, outlook
+
+        known = mixtures.load(fitted)
+        needed = outlook.of_fit(known, objective.create("mean", known.metrics)).runs_for(regret)
+        runs = runs if runs is not None else needed
+    tokens = [x for x in (_number(b, "--budget") for b in budgets) if x is not None]
+    around = _numbers(prior, "--prior")
+    columns = mixtures.design(domains, runs, around, temperature, None, None, tokens, repeats, sparse, seed, extend)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in zip(*columns.values(), strict=True):
+        writer.writerow([row[0], *(f"{x:.6f}" for x in row[1:])])
+    files.write_text(target, text.getvalue())
+    count = len(columns["run"])
+    said = f"{target}: {count} mixtures of {len(columns) - 1} domains"
+    if needed is not None:
+        said += f"; by {fitted}, {needed} runs reach a regret of {regret:g}"
+    emit({"out": str(target), "runs": count, "domains": len(columns) - 1, "needed": needed}, as_json, said)
+
+
+@mixture.command()
+@runs_options
+@score_options
+@click.option("--forms", metavar="A,B", help="Forms of a law, the preferred first (power, log-linear, ridge).")
+@click.option("--out", metavar="FILE", default="fit.json", show_default=True)
+@json_option
+def fit(tables: tuple[str, ...], score: str, target: str | None, forms: str | None, out: str, as_json: bool,
+        **options: Any) -> None:  # fmt: skip
+    """Laws from mixtures to metrics, with honest errors, as plain JSON."""
+    from scalarize.search import mixture as mixtures
+    from scalarize.search.mixture import objective, outlook, texts
+    from scalarize.search.mixture.tables import parse_names
+
+    path = _free(out)
+    assert path is not None
+    fitted = mixtures.fit(*tables, forms=parse_names(forms) or None, **_reading(options))
+    goal = objective.create(score, fitted.metrics, target)
+    ahead = outlook.of_fit(fitted, goal)
+    mixtures.save(fitted, path)
+    result = {"out": str(path), **texts.fit_summary(fitted), "outlook": ahead.to_dict()}
+    emit(result, as_json, "\n".join([*texts.fit_lines(fitted, ahead), str(path)]))
+
+
+@mixture.command()
+@click.argument("fitted", metavar="FIT")
+@score_options
+@click.option("--keep", type=float, help="With --target: how much every other metric may get worse.")
+@click.option("--prior", metavar="FILE|A=1,B=2", help="What gains are measured against (default: the runs' mean).")
+@click.option("--temperature", default=1.0, show_default=True, help="Flattens the prior.")
+@click.option("--low", metavar="A=0.1", help="Least weights.")
+@click.option("--high", metavar="A=0.4", help="Greatest weights.")
+@click.option("--fix", metavar="A=0.2", help="Given weights.")
+@click.option("--group", "groups", multiple=True, metavar="A+B=LOW..HIGH", help="Bounds of a sum; may be repeated.")
+@click.option("--sizes", metavar="FILE", help="CSV: domain, size (tokens), for repetition caps.")
+@click.option("--budget", metavar="TOKENS", help="Tokens of the large run (6T).")
+@click.option("--repeats", default=4.0, show_default=True, help="Most times that a domain is seen.")
+@click.option("--kl", type=float, help="Greatest KL(mixture || prior), in nats.")
+@click.option("--tv", type=float, help="Greatest total variation from the prior.")
+@click.option("--beyond", is_flag=True, help="Allow weights that no run had.")
+@click.option("--candidates", metavar="FILE", help="CSV of mixtures to choose among.")
+@click.option("--size", metavar="N", help="Size of the large run, for fits with several.")
+@click.option("--tokens", metavar="N", help="Tokens of the large run, for fits with several.")
+@click.option("--out", metavar="FILE", default="policy.json", show_default=True)
+@seed_option
+@json_option
+def choose(fitted: str, score: str, target: str | None, prior: str | None, groups: tuple[str, ...], budget: str | None,
+           size: str | None, tokens: str | None, out: str, as_json: bool, **o: Any) -> None:  # fmt: skip
+    """The best mixture under constraints, as policy.json, with predictions, intervals and doubts."""
+    from scalarize.search import mixture as mixtures
+    from scalarize.search.mixture import texts
+    from scalarize.weights.policy import Policy
+
+    path = _free(out)
+    assert path is not None
+    choice = mixtures.choose(
+        fitted, score, target, o["keep"], _prior(prior), o["temperature"], _numbers(o["low"], "--low"),
+        _numbers(o["high"], "--high"), _numbers(o["fix"], "--fix"), o["sizes"], _number(budget, "--budget"),
+        o["repeats"], dict(map(_group, groups)), o["kl"], o["tv"], o["beyond"], o["candidates"],
+        _number(size, "--size"),
+        _number(tokens, "--tokens"), o["seed"],
+    )  # fmt: skip
+    content = choice.to_dict()
+    provenance = {"command": command_line(), "found": {k: content[k] for k in ("objective", "score", "gain", "solver")}}
+    Policy.constant(content["weights"], 1, provenance).save(path)
+    emit({"policy": str(path), **content}, as_json, "\n".join([*texts.choice_lines(choice), str(path)]))
+
+
+def _group(text: str) -> tuple[str, tuple[float, float]]:
+    names, _, ends = text.rpartition("=")
+    low, dots, high = ends.partition("..")
+    try:
+        bounds = (float(low or 0.0), float(high or 1.0))
+    except ValueError:
+        dots = ""
+    if not names or not dots:
+        raise RequestError(f"--group: {text!r} is not A+B=LOW..HIGH, as in --group code+math=0.1..0.4")
+    return names, bounds
+
+
+@mixture.command()
+@click.argument("fitted", metavar="FIT")
+@runs_options
+@score_options
+@json_option
+def check(fitted: str, tables: tuple[str, ...], score: str, target: str | None, as_json: bool, **options: Any) -> None:
+    """How right a fit was, by runs that it did not see."""
+    from scalarize.search import mixture as mixtures
+    from scalarize.search.mixture import texts
+
+    found = mixtures.check(fitted, *tables, score=score, target=target, **_reading(options))
+    emit(found.to_dict(), as_json, "\n".join(texts.check_lines(found)))

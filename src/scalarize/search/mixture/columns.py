@@ -1,0 +1,188 @@
+"""The meaning of columns: which are weights, which metrics, which of those are better higher, which tell the run."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scalarize.search.mixture.tables import KEYS, Table
+from scalarize.utils.errors import RequestError
+
+WEIGHT_PREFIX = re.compile(r"^(?:config[./])?(?:weights?|ratios?|mixture|mix|proportions?|train)[:./_]", re.IGNORECASE)
+METRIC_PREFIX = re.compile(r"^(?:summary[./])?(?:metrics?-?|evals?|val|valid|validation|test)[:./_]", re.IGNORECASE)
+LOWER = re.compile(
+    r"loss|bpb|bits|perplexity|ppl|nll|entropy|error|\bce\b|(?:^|[_/.:-])(?:ce|wer|mse|mae|rmse)(?:$|[_/.:-])"
+)
+HIGHER = re.compile(r"acc|bleu|f1|rouge|exact_match|(?:^|[_/.:-])(?:em|score|win_rate|auc|map|r2)(?:$|[_/.:-])")
+SIZES = {"size", "params", "n_params", "parameters", "model_size", "num_parameters"}
+TOKENS = {"tokens", "n_tokens", "train_tokens", "num_tokens"}
+STEPS = {"step", "_step", "steps", "global_step"}
+STATES = {"state", "status"}
+EMPTY = {"", "nan", "none", "null", "inf", "-inf", "infinity", "-infinity", "n/a"}
+# Columns of W&B exports and of other tools that are neither weights nor metrics.
+OTHER = {
+    "created", "runtime", "_runtime", "_timestamp", "timestamp", "notes", "user", "tags", "sweep", "group", "job type",
+    "seed", "epoch", "hostname", "gpu type", "gpu count", "lr", "learning_rate", "batch_size", "display_name",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """Columns by their use; names of domains and metrics are shortened by their common prefix and suffix."""
+
+    weights: dict[str, str]  # domain -> column
+    metrics: dict[str, str]  # metric -> column
+    higher: frozenset[str]  # metrics, by their name, that are better higher
+    size: str | None
+    tokens: str | None
+    step: str | None
+    state: str | None
+    key: str | None
+
+
+def understand(
+    table: Table,
+    weights: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    higher: Sequence[str] = (),
+    lower: Sequence[str] = (),
+    first: Table | None = None,
+    size: str | None = None,
+    tokens: str | None = None,
+    step: str | None = None,
+) -> Meaning:
+    """Decide what the columns are.
+
+    Args:
+        table: the runs; ``first`` is the table of weights where two were joined.
+        weights: patterns (``train_*``) or names of the columns of weights; found by prefix, table or sum if none.
+        metrics: the same for metrics.
+        higher: patterns of metrics that are better higher; ``lower`` of those that are better lower. By their names
+            (loss, bpb, acc) otherwise, or by ``metric:`` and ``metric-:``.
+        size, tokens, step: columns of the model's size, of the tokens trained on, of the step; by name otherwise.
+
+    Raises:
+        RequestError: no weights or metrics found; a pattern matches nothing; a direction cannot be told.
+    """
+    names = [n for n in table.columns if n.lower() not in OTHER and not n.startswith("Unnamed")]
+    key = next((k for k in KEYS if k in names), None) if "Name" not in names else "Name"
+    special = {kind: _special(table, given, known) for kind, given, known in (
+        ("size", size, SIZES), ("tokens", tokens, TOKENS), ("step", step, STEPS), ("state", None, STATES))}  # fmt: skip
+    free = [n for n in names if n not in special.values() and n.lower() not in KEYS and n != key]
+    numeric = [n for n in free if _numeric(table.columns[n])]
+    chosen = _matching(table, free, weights, "weights") or _weights(table, free, numeric, first)
+    if not chosen:
+        raise RequestError(
+            f"{table.name}: finds no columns of weights; name them weight:NAME, or say --weights 'PATTERN' "
+            f"(columns: {_some(table.columns)})"
+        )
+    left = [n for n in free if n not in chosen]
+    measured = _matching(table, left, metrics, "metrics")
+    if not measured:
+        left = [n for n in left if n.startswith(("metric:", "metric-:")) or _numeric(table.columns[n], blank=True)]
+        measured = [n for n in left if METRIC_PREFIX.match(n)] if first is None else left
+        measured = measured or left
+    if not measured:
+        raise RequestError(f"{table.name}: finds no columns of metrics beside {_some(chosen)}; say --metrics 'PATTERN'")
+    named = dict(zip(_short(measured, METRIC_PREFIX), measured, strict=True))
+    better = frozenset(m for m, c in named.items() if _is_higher(table, m, c, higher, lower))
+    domains = dict(zip(_short(chosen, WEIGHT_PREFIX), chosen, strict=True))
+    return Meaning(domains, named, better, special["size"], special["tokens"], special["step"], special["state"], key)
+
+
+def _special(table: Table, given: str | None, known: set[str]) -> str | None:
+    if given is not None:
+        if given not in table.columns:
+            raise RequestError(f"{table.name}: has no column {given!r} (columns: {_some(table.columns)})")
+        return given
+    return next((n for n in table.columns if n.lower() in known), None)
+
+
+def _matching(table: Table, names: Sequence[str], patterns: Sequence[str], option: str) -> list[str]:
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        hits = [n for n in names if n == pattern or fnmatch.fnmatchcase(n, pattern)]
+        if not hits:
+            raise RequestError(f"{table.name}: no column matches --{option} {pattern!r} (columns: {_some(names)})")
+        found.update(dict.fromkeys(hits))
+    return list(found)
+
+
+def _weights(table: Table, free: list[str], numeric: list[str], first: Table | None) -> list[str]:
+    """Columns with a prefix for weights; else the numbers of the first of two tables; else those that sum to 1."""
+    prefixed = [n for n in free if WEIGHT_PREFIX.match(n) and not (LOWER.search(n.lower()) or HIGHER.search(n.lower()))]
+    if first is not None:
+        own = [n for n in numeric if n in first.columns]
+        return [n for n in prefixed if n in first.columns] or own
+    if prefixed:
+        return prefixed
+    # A run of neighbouring columns within [0, 1] whose rows all sum to about 1: the longest one.
+    values = {n: _floats(table.columns[n]) for n in numeric}
+    best: list[str] = []
+    for begin in range(len(numeric)):
+        total = np.zeros(table.n_rows)
+        for end in range(begin, len(numeric)):
+            column = values[numeric[end]]
+            if not (np.isfinite(column).all() and (column >= 0).all() and (column <= 1.02).all()):
+                break
+            total = total + column
+            if (np.abs(total - 1) <= 0.02).all() and end - begin + 1 > max(len(best), 1):
+                best = numeric[begin : end + 1]
+    return best
+
+
+def _is_higher(table: Table, metric: str, column: str, higher: Sequence[str], lower: Sequence[str]) -> bool:
+    def says(patterns: Sequence[str]) -> bool:
+        return any(fnmatch.fnmatchcase(n, p) for p in patterns for n in (metric, column))
+
+    up, down = says(higher), says(lower)
+    if not up and not down:
+        if column.startswith(("metric:", "metric-:")):
+            return column.startswith("metric:")
+        up, down = bool(HIGHER.search(column.lower())), bool(LOWER.search(column.lower()))
+    if up == down:
+        raise RequestError(
+            f"{table.name}: cannot tell if {column!r} is better higher or lower: say --higher or --lower with its name "
+            "or a pattern such as '*'"
+        )
+    return up
+
+
+def _short(names: Sequence[str], prefix: re.Pattern[str]) -> list[str]:
+    """Names without a prefix for their kind, ``metric:`` and the like, as long as they stay distinct."""
+    if all(n.startswith(("weight:", "metric:", "metric-:")) for n in names):
+        short = [n.split(":", 1)[1] for n in names]
+    else:
+        short = [prefix.sub("", n) for n in names]
+    return short if len(set(short)) == len(short) and all(short) else list(names)
+
+
+def _numeric(cells: Sequence[object], blank: bool = False) -> bool:
+    """True if every cell is a number; with ``blank``, if most of those that are not empty are.
+
+    A column of numbers in which a word stands is still taken, so that the word is refused by line and column.
+    """
+    values = _floats(cells)
+    if not blank:
+        return bool(np.isfinite(values).all())
+    full = [str(c).strip().lower() not in EMPTY for c in cells]
+    return int(np.isfinite(values).sum()) > sum(full) / 2 if any(full) else False
+
+
+def _floats(cells: Sequence[object]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def number(cell: object) -> float:
+        try:
+            return float(cell)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            return float("nan")
+
+    return np.array([number(c) for c in cells])
+
+
+def _some(names: Sequence[str] | dict[str, list[object]], most: int = 8) -> str:
+    shown = list(names)
+    return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")

@@ -1,0 +1,130 @@
+"""Tables as they come: CSV files and pandas frames to named columns of cells. No column has a meaning here."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scalarize.utils.errors import RequestError
+
+KEYS = ("run", "run_id", "id", "index", "name", "")  # columns by which tables are joined, the first in common
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of cells, strings or numbers, and the words that an error names the table by."""
+
+    name: str
+    columns: dict[str, list[Any]]
+    lines: list[int]  # the line of the file that each row comes from
+
+    @property
+    def n_rows(self) -> int:
+        """The number of rows."""
+        return len(self.lines)
+
+    def at(self, row: int) -> str:
+        """The words for a row in an error."""
+        return f"{self.name}: line {self.lines[row]}"
+
+
+def read(source: Any) -> Table:
+    """Read a CSV file, or take a pandas frame (or any mapping of columns).
+
+    Raises:
+        RequestError: the file cannot be read as CSV; a name stands twice in its header; a line has too many or too
+            few cells; it has no rows.
+    """
+    if isinstance(source, str | Path):
+        return _read_csv(Path(source))
+    columns = {str(name): _cells(source[name]) for name in source}
+    lengths = {len(cells) for cells in columns.values()}
+    if len(lengths) != 1 or 0 in lengths:
+        raise RequestError("frame: needs columns of the same length and at least one row")
+    index = getattr(source, "index", None)
+    named = getattr(index, "name", None)
+    if named is not None and str(named) in KEYS and str(named) not in columns:
+        columns[str(named)] = _cells(index)
+    return Table("frame", columns, list(range(1, lengths.pop() + 1)))
+
+
+def _cells(column: Any) -> list[Any]:
+    return column.tolist() if hasattr(column, "tolist") else list(column)
+
+
+def _read_csv(path: Path) -> Table:
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as handle:
+            reader = csv.reader(handle)
+            rows = [(reader.line_num, row) for row in reader]
+    except FileNotFoundError:
+        raise RequestError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RequestError(f"{path}: cannot be read as CSV: {error}") from None
+    rows = [(line, row) for line, row in rows if any(cell.strip() for cell in row)]
+    if len(rows) < 2:
+        raise RequestError(f"{path}: needs a header and at least one row")
+    header = [name.strip() for name in rows[0][1]]
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise RequestError(f"{path}: two columns are named {twice[0]!r}")
+    for line, row in rows[1:]:
+        if len(row) != len(header):
+            raise RequestError(f"{path}: line {line} has {len(row)} cells for {len(header)} columns")
+    columns = {name: [row[i].strip() for _, row in rows[1:]] for i, name in enumerate(header)}
+    return Table(str(path), columns, [line for line, _ in rows[1:]])
+
+
+def join(first: Table, second: Table) -> tuple[Table, list[str]]:
+    """Join two tables by the first of ``KEYS`` that both have.
+
+    Returns:
+        The table of rows that both have, in the order of the first, and notes on what was left out.
+
+    Raises:
+        RequestError: no key in common, a key twice in one table, no row in common, or the same column in both with
+            different cells.
+    """
+    key = next((k for k in KEYS if k in first.columns and k in second.columns), None)
+    if key is None:
+        known = ", ".join(k for k in KEYS if k)
+        raise RequestError(f"{first.name} and {second.name} have none of the columns {known} in common to join by")
+    places = [_places(table, key) for table in (first, second)]
+    common = [k for k in places[0] if k in places[1]]
+    if not common:
+        raise RequestError(f"{first.name} and {second.name} have no {key or 'first column'} in common")
+    rows = [[place[k] for k in common] for place in places]
+    columns = {name: [cells[i] for i in rows[0]] for name, cells in first.columns.items()}
+    for name, cells in second.columns.items():
+        taken = [cells[i] for i in rows[1]]
+        if name not in columns:
+            columns[name] = taken
+        elif columns[name] != taken and name not in KEYS:
+            raise RequestError(f"{first.name} and {second.name} both have a column {name!r}, with different cells")
+    notes = [f"joined by {key or 'the first column'}: {len(common)} runs"]
+    for table, place in zip((first, second), places, strict=True):
+        if len(place) > len(common):
+            notes.append(f"{len(place) - len(common)} runs of {table.name} are left out: the other table has none")
+    return Table(f"{first.name} with {second.name}", columns, [first.lines[i] for i in rows[0]]), notes
+
+
+def _places(table: Table, key: str) -> dict[str, int]:
+    """The row of every key. A row repeated whole counts once."""
+    found: dict[str, int] = {}
+    for i, cell in enumerate(table.columns[key]):
+        name = str(cell)
+        if name in found and any(c[i] != c[found[name]] for n, c in table.columns.items() if n not in KEYS):
+            raise RequestError(f"{table.at(i)}: {key or 'the first column'} {name!r} stands twice, with other cells")
+        found.setdefault(name, i)
+    return found
+
+
+def parse_names(text: str | Sequence[str] | None) -> tuple[str, ...]:
+    """``"a, b"`` or a sequence as a tuple of names."""
+    if text is None:
+        return ()
+    parts = text.split(",") if isinstance(text, str) else text
+    return tuple(str(p).strip() for p in parts if str(p).strip())
