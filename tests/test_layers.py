@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib.machinery
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from scalarize import methods
@@ -104,15 +106,21 @@ def test_only_learners_step_an_optimiser() -> None:
     assert all(f.startswith(STEPPERS) for f in found), found
 
 
-def strings(tree: ast.AST) -> Iterator[str]:
-    documentation = set()
+def documentation(tree: ast.AST) -> set[int]:
+    """The docstrings of a file, by identity."""
+    found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and node.body:
             first = node.body[0]
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                documentation.add(id(first.value))
+                found.add(id(first.value))
+    return found
+
+
+def strings(tree: ast.AST) -> Iterator[str]:
+    own = documentation(tree)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in own:
             yield node.value
 
 
@@ -152,3 +160,42 @@ def test_no_script_hides_a_package(script: Path) -> None:
     own = {script.parent, project, project / "tests", project / "src"}
     elsewhere = [place for place in sys.path if Path(place).resolve() not in own]
     assert importlib.machinery.PathFinder.find_spec(script.stem, elsewhere) is None
+
+
+# Strings with an option's name outside the command line: pages that name the command that writes them, what builds
+# such a command, and npm's own option.
+OPTION = r"(?<![\w-])--[a-z]"
+COMMANDS = ("studies/results_page.py", "/results_page.py", "workloads/datasets/emoji.py")
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_the_command_line_names_its_options(path: Path) -> None:
+    relative = path.relative_to(ROOT).as_posix()
+    tree = ast.parse(path.read_text())
+    if part(path) == "cli":
+        return
+    raised = [n for raising in ast.walk(tree) if isinstance(raising, ast.Raise) for n in ast.walk(raising)]
+    inside = {id(n) for n in raised}
+    own = documentation(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search(OPTION, node.value):
+            free = relative.endswith(COMMANDS) and id(node) not in inside
+            assert free or id(node) in own, f"{relative}:{node.lineno}: {node.value}"
+
+
+def test_every_parameter_that_a_message_names_has_its_option() -> None:
+    from scalarize.cli import COMMANDS as known
+    from scalarize.cli import app, parameters
+
+    context = click.Context(app)
+    commands = [app.get_command(context, name) for name in known]
+    commands += [c for group in commands if isinstance(group, click.Group) for c in group.commands.values()]
+    options = {opt for command in commands if command for p in command.params for opt in p.opts}
+    assert set(parameters.OPTIONS.values()) <= options
+    named = set()
+    for path in sources():
+        if part(path) == "cli":
+            continue
+        tree = ast.parse(path.read_text())
+        named |= {m for text in strings(tree) for m in re.findall(r"`(\w+)`", text)}
+    assert named <= set(parameters.OPTIONS), named - set(parameters.OPTIONS)

@@ -48,3 +48,16 @@ def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "search" in done.stdout
+
+
+def test_messages_of_the_library_name_options_here_and_parameters_there(command: Any) -> None:
+    from scalarize.runs.build import prepare
+    from scalarize.runs.request import WorkloadRequest
+    from scalarize.utils.errors import RequestError
+
+    answer = command("train", "rand-hie", "--set", "batch_size=1000000", "--json")
+    assert answer.status == 2
+    with pytest.raises(RequestError) as there:
+        prepare(WorkloadRequest(workload="rand-hie", settings={"batch_size": 1000000}))
+    assert "--" not in str(there.value)
+    assert answer.json["error"] == str(there.value).replace("`settings`", "--set")

@@ -195,7 +195,7 @@ def test_max_time_before_anything_is_trained(tmp_path, monkeypatch):
     monkeypatch.setattr("time.monotonic", lambda: float(next(now)))
     with pytest.raises(RunError, match="not one training"):
         scalarize.search(Noisy, epochs=12, out=tmp_path, max_time=1)
-    with pytest.raises(RequestError, match="max-time"):
+    with pytest.raises(RequestError, match="max_time"):
         scalarize.search(Noisy, epochs=12, out=tmp_path / "x", max_time=0)
 
 

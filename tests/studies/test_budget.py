@@ -54,7 +54,7 @@ def test_a_setting_that_fixes_the_size_is_not_swept_over() -> None:
     fixed = context(**{"model.widths": [32, 32]})
     assert [s.name for s in fixed.sizes] == ["depth 2, width 32"]
     assert [s.name for s in context(**{"model.widths": [5]}).sizes] == ["depth as set, width 1"]
-    with pytest.raises(RequestError, match="--set fixes the size"):
+    with pytest.raises(RequestError, match="`settings` fixes the size"):
         axes.several_sizes(fixed)
 
 

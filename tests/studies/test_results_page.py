@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from reading import commands, tables
 from scalarize.studies import registry, results_page
 from scalarize.studies.results_page import Changes, ResultsPage, Trial
 from scalarize.utils.errors import RequestError
-from wording import commands, tables
 
 PAPERS = ("kurin2022", "royer2023", "xin2022")
 RESULTS = Path(__file__).parents[2] / "results"

@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from reading import tables
 from scalarize.analysis import claims
 from scalarize.analysis.statistics import t_interval
 from scalarize.studies import study
 from scalarize.studies.royer2023 import results_page
 from scalarize.studies.royer2023.results_page import PAGE
-from wording import tables
 
 
 def found(place: Path, data: str, values: list[float]) -> dict[str, Any]:

@@ -200,7 +200,7 @@ def test_missing_data_and_wrong_settings_are_named(fixtures: ModuleType, tmp_pat
     fixtures.write_cityscapes_arrays(tmp_path, counts=(5, 1))
     with pytest.raises(RequestError, match=r"data\.classes"):
         load(tmp_path, classes=8)
-    with pytest.raises(RequestError, match=r"^--set data\.workers=-1: .* 0 or more$"):
+    with pytest.raises(RequestError, match=r"^`settings` data\.workers=-1: .* 0 or more$"):
         load(tmp_path, workers=-1)
     with pytest.raises(RequestError, match=r"model\.head"):
         WORKLOAD.build({**WORKLOAD.recipe.model, "head": "unet", "width": 0.05}, load(tmp_path))

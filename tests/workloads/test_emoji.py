@@ -87,7 +87,7 @@ def test_labels_and_sizes(root: Path) -> None:
 def test_wrong_requests_are_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="did you mean 'category'"):
         load("emoji", root, label="categry")
-    with pytest.raises(RequestError, match=r"holds no apple emoji.*--accept-licence"):
+    with pytest.raises(RequestError, match=r"holds no apple emoji.*`accept_licence`"):
         load("emoji", root, vendors=["google", "apple"])
     with pytest.raises(RequestError, match="did you mean 'google'"):
         load("emoji", root, vendors=["gogle"])

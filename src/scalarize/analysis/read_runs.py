@@ -124,7 +124,7 @@ def kind_of(path: Path, names: Sequence[str]) -> str | None:
 
 def read_run(path: Path, method: str | None = None) -> Run:
     """Read a training run. Raises RequestError that names what is missing (``result.json`` of an unfinished run)."""
-    result = readers.read_mapping(path / "result.json", "is the run finished? go on with --resume")
+    result = readers.read_mapping(path / "result.json", "is the run finished? go on with `resume`")
     for key in ("method", "seed", "test"):
         if key not in result:
             raise RequestError(f"{path / 'result.json'}: no result of a training: {key!r} is missing")
@@ -157,7 +157,7 @@ def read_search(path: Path) -> Search:
 def read_comparison(path: Path) -> Comparison:
     """Read a comparison and its runs (``runs`` of its result: directories, or mappings with ``out`` and ``method``)."""
     where = path / "result.json"
-    result = readers.read_mapping(where, "is the comparison finished? go on with --resume")
+    result = readers.read_mapping(where, "is the comparison finished? go on with `resume`")
     rows = readers.check_rows(where, result.get("rows"))
     readers.check_sentences(where, result.get("verdicts", []))
     methods = [str(row["method"]) for row in rows]

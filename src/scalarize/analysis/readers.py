@@ -23,7 +23,7 @@ def search_policy(directory: Path) -> Policy:
     """Return the policy that the search in ``directory`` found. Raises RequestError if it is missing or damaged."""
     path = directory / "policy.json"
     if not path.is_file():
-        raise RequestError(f"{path}: missing (is the search finished? go on with --resume)")
+        raise RequestError(f"{path}: missing (is the search finished? go on with `resume`)")
     return Policy.load(path)
 
 

@@ -102,7 +102,9 @@ class Reference:
 
     def _by_representation(self) -> list[Tensor | None]:
         pairs = [self._task_gradients(t, cut=True) for t in self._present]
-        arrived = [[torch.zeros_like(z) if g is None else g for z, g in zip(self._given, gs, strict=True)] for _, gs in pairs]
+        arrived = [
+            [torch.zeros_like(z) if g is None else g for z, g in zip(self._given, gs, strict=True)] for _, gs in pairs
+        ]
         rows = torch.stack([torch.cat([g.reshape(-1).double() for g in gs]) for gs in arrived])
         width = self._given[0].shape[-1] if len(self._given) == 1 else None
         decision = self._decide(rows, self._total(rows @ rows.T), width)

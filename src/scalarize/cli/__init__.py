@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from scalarize import __version__
+from scalarize.cli.parameters import as_options
 
 COMMANDS = {
     "workloads": ("scalarize.cli.listings", "workloads"),
@@ -131,7 +132,7 @@ def main(arguments: list[str] | None = None) -> None:
     except click.ClickException as error:
         _fail(error.format_message(), 2, given)
     except ScalarizeError as error:
-        _fail(str(error), error.status, given)
+        _fail(as_options(str(error)), error.status, given)
     except KeyboardInterrupt:
         _fail("interrupted", 1, given)
     except BrokenPipeError:

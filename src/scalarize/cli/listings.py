@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from scalarize.cli import emit, say
-from scalarize.cli.options import json_option
+from scalarize.cli.options import json_option, parse_settings
 from scalarize.utils.errors import RequestError
 
 
@@ -67,7 +67,6 @@ def data() -> None:
 def get(name: str, root: str | None, accept_licence: bool, settings: tuple[str, ...], as_json: bool) -> None:
     """Fetch, build, verify and cache the data set of a workload."""
     from scalarize import workloads as known
-    from scalarize.learners.recipe import parse_settings
     from scalarize.utils import files
     from scalarize.workloads.datasets import manifest
 
@@ -79,9 +78,9 @@ def get(name: str, root: str | None, accept_licence: bool, settings: tuple[str, 
             raise RequestError(f"{name} cannot be fetched: {missing}")
         emit({"workload": name, "path": None}, as_json, f"{name}: its data is present, nothing to get")
         return
-    files.check_directory(folder, "--data")
+    files.check_directory(folder, "data")
     say(f"getting {name} into {folder}")
-    path = Path(workload.get(folder, {**parse_settings(list(settings)), "accept_licence": accept_licence}))
+    path = Path(workload.get(folder, {**parse_settings(settings), "accept_licence": accept_licence}))
     for line in manifest.summary(path):
         say(line)
     emit({"workload": name, "path": str(path)}, as_json, f"{name}: {path}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from scalarize.cli.parameters import as_options
 from scalarize.utils.errors import RequestError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -60,7 +61,9 @@ def logged(logs: tuple[str, ...]) -> Iterator[None]:
     from scalarize.runs.directory import observed, read_config
 
     open_ones = [
-        loggers.create(name, lambda run: read_config(run)["request"], lambda line: click.echo(line, err=True))
+        loggers.create(
+            name, lambda run: read_config(run)["request"], lambda line: click.echo(as_options(line), err=True)
+        )
         for name in dict.fromkeys(logs)
     ]
     try:
@@ -74,6 +77,32 @@ def logged(logs: tuple[str, ...]) -> Iterator[None]:
 def words(text: str | None) -> tuple[str, ...]:
     """``"a, b"`` as ("a", "b")."""
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def parse_settings(items: Sequence[str], option: str = "--set") -> dict[str, Any]:
+    """``["optimizer.lr=1e-4"]`` as a dict; values are read as YAML scalars.
+
+    Raises RequestError, naming the ``option`` that they were given by, without ``=``.
+    """
+    import yaml
+
+    settings = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip():
+            example = "optimizer.lr=0.001" if option == "--set" else "c=0.4"
+            raise RequestError(f"{option} {item}: write key=value, as in {option} {example}")
+        try:
+            value = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none is a ValueError
+            value = text
+        if isinstance(value, str):  # YAML 1.1 reads 1e-4 as a word
+            try:
+                value = float(value)
+            except ValueError:
+                value = text
+        settings[key.strip()] = value
+    return settings
 
 
 def problem_fields(
@@ -91,8 +120,6 @@ def problem_fields(
 
     Raises RequestError if neither workload nor table is given.
     """
-    from scalarize.learners.recipe import parse_settings
-
     if workload and csv:
         raise RequestError(f"{workload} and --csv {csv} exclude each other: name a workload or a table")
     if not workload and not csv:
@@ -107,7 +134,7 @@ def problem_fields(
         "targets": words(targets),
         "tasks": words(tasks),
         "epochs": epochs,
-        "settings": parse_settings(list(settings)),
+        "settings": parse_settings(settings),
         "data": data,
         "device": device,
         "precision": precision,

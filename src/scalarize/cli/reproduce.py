@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from scalarize.cli import command_line, emit, say
-from scalarize.cli.options import out_options, words
+from scalarize.cli.options import out_options, parse_settings, words
 
 
 @click.command()
@@ -50,7 +50,6 @@ def reproduce(
 
     --page runs what results/PAPER.md reports, with the options given in place of its sizes, and writes that page.
     """
-    from scalarize.learners.recipe import parse_settings
     from scalarize.report import study_page
     from scalarize.runs.directory import digest
     from scalarize.studies import registry, study
@@ -70,7 +69,7 @@ def reproduce(
     if page is not None:
         if tasks or methods:
             raise RequestError("--tasks and --methods are the results page's own: leave them out beside --page")
-        changed = {"budget": budget, "epochs": epochs, "seeds": seeds, "settings": parse_settings(list(settings))}
+        changed = {"budget": budget, "epochs": epochs, "seeds": seeds, "settings": parse_settings(settings)}
         return _page(name, workload, changed | {"data": data, "device": device}, Path(page), out, resume, as_json)
     chosen = registry.get(name)
     asked: dict[str, Any] = {
@@ -81,7 +80,7 @@ def reproduce(
         "methods": words(methods),
     }
     asked |= {"tasks": words(tasks)} if tasks else {}
-    asked |= {"settings": parse_settings(list(settings)), "data": data, "device": device}
+    asked |= {"settings": parse_settings(settings), "data": data, "device": device}
     paper = chosen[0].name.partition("/")[0]
     place = Path(out or f"runs/reproduce-{workload or paper}-{digest({'paper': paper, **asked})}")
     results = []

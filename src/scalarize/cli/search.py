@@ -13,6 +13,7 @@ from scalarize.cli.options import (
     log_option,
     logged,
     out_options,
+    parse_settings,
     problem_options,
     seed_option,
     take_problem,
@@ -76,7 +77,6 @@ def search(
 ) -> None:
     """Search task weights; writes policy.json and lineage.jsonl."""
     from scalarize.cli.options import weights_of
-    from scalarize.learners.recipe import parse_settings
     from scalarize.runs.directory import digest
     from scalarize.runs.search import SearchRequest, cluster, reporter
     from scalarize.runs.search import search as run
@@ -100,7 +100,7 @@ def search(
     request = SearchRequest(
         **take_problem(options),
         algorithm=algorithm,
-        hyper=parse_settings(list(hyper), "--hyper"),
+        hyper=parse_settings(hyper, "--hyper"),
         population=population,
         ready=ready,
         quantile=quantile,
@@ -163,7 +163,6 @@ def retrain(
     as_json: bool,
 ) -> None:
     """Retrain with the policy of a search, on the whole training set."""
-    from scalarize.learners.recipe import parse_settings
     from scalarize.runs.retrain import retrain as run
     from scalarize.runs.retrain import summary
 
@@ -175,7 +174,7 @@ def retrain(
             seeds,
             seed,
             {k: v for k, v in changes.items() if v is not None},
-            parse_settings(list(settings)),
+            parse_settings(settings),
             Path(out) if out else None,
             command_line(),
             resume,

@@ -13,6 +13,7 @@ from scalarize.cli.options import (
     log_option,
     logged,
     out_options,
+    parse_settings,
     problem_options,
     seed_option,
     take_problem,
@@ -54,7 +55,6 @@ def train(
     ]
     if len(given) > 1:
         raise RequestError(f"{' and '.join(given)} exclude each other: name one source of weights")
-    from scalarize.learners.recipe import parse_settings
     from scalarize.runs.build import Loader
     from scalarize.runs.comparison_rows import SPECIAL
     from scalarize.runs.directory import digest
@@ -72,7 +72,7 @@ def train(
         **take_problem(options),
         method=DEFAULT_METHOD if method is weights is policy is None else method,
         weights=None if weights is None else weights_of(weights),
-        hyper=parse_settings(list(hyper), "--hyper"),
+        hyper=parse_settings(hyper, "--hyper"),
         policy=None if policy is None else Policy.load(policy),
         single=single,
         seed=seed,

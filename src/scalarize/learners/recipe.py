@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from scalarize.utils.errors import RequestError, unknown_name_error
@@ -84,7 +83,7 @@ class Recipe(_Frozen):
         content: Any = self.model_dump()
         known = _keys(content)
         if key not in known:
-            raise unknown_name_error("setting", key, known, where=" in --set")
+            raise unknown_name_error("setting", key, known, where=" in `settings`")
         for part in key.split("."):
             content = content[part]
         return content
@@ -98,7 +97,7 @@ class Recipe(_Frozen):
         known = _keys(content)
         for key, value in changes.items():
             if key not in known:
-                raise unknown_name_error("setting", key, known, where=" in --set")
+                raise unknown_name_error("setting", key, known, where=" in `settings`")
             *path, last = key.split(".")
             holder = content
             for part in path:
@@ -111,34 +110,11 @@ class Recipe(_Frozen):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(p) for p in first["loc"])
-            raise RequestError(f"--set {where}={first['input']}: {first['msg']}") from None
+            raise RequestError(f"`settings` {where}={first['input']}: {first['msg']}") from None
 
     def with_numbers(self, numbers: Mapping[str, float]) -> Recipe:
         """:meth:`override` by numbers, rounded where the recipe's own is whole."""
         return self.override({k: round(x) if type(self.value(k)) is int else x for k, x in numbers.items()})
-
-
-def parse_settings(items: list[str], option: str = "--set") -> dict[str, Any]:
-    """``["optimizer.lr=1e-4"]`` as a dict; values are read as YAML scalars. Raises RequestError, naming the ``option``
-    that they were given by, without ``=``.
-    """
-    settings = {}
-    for item in items:
-        key, equals, text = item.partition("=")
-        if not equals or not key.strip():
-            example = "optimizer.lr=0.001" if option == "--set" else "c=0.4"
-            raise RequestError(f"{option} {item}: write key=value, as in {option} {example}")
-        try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none is a ValueError
-            value = text
-        if isinstance(value, str):  # YAML 1.1 reads 1e-4 as a word
-            try:
-                value = float(value)
-            except ValueError:
-                value = text
-        settings[key.strip()] = value
-    return settings
 
 
 def _keys(content: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -154,7 +130,7 @@ def _keys(content: Mapping[str, Any], prefix: str = "") -> list[str]:
 def _like(key: str, value: Any, default: Any) -> Any:
     """``value`` as the kind of ``default``; a whole number may stand for a real one, nothing else is converted."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise RequestError(f"--set {key}={value}: expected a finite number")
+        raise RequestError(f"`settings` {key}={value}: expected a finite number")
     if default is None:
         return value
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
@@ -164,5 +140,5 @@ def _like(key: str, value: Any, default: Any) -> Any:
     if isinstance(default, list | tuple) and isinstance(value, list | tuple):
         return list(value)
     if type(value) is not type(default):
-        raise RequestError(f"--set {key}={value}: expected a value like {default!r}")
+        raise RequestError(f"`settings` {key}={value}: expected a value like {default!r}")
     return value

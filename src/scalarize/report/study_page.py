@@ -24,7 +24,7 @@ def build(directory: Path) -> Path:
 
     Raises RequestError that names what is missing or damaged.
     """
-    result = readers.read_mapping(directory / "result.json", "is the study finished? go on with --resume")
+    result = readers.read_mapping(directory / "result.json", "is the study finished? go on with `resume`")
     parts, charts = [_head(result)], list[Chart]()
     for entry in result["tables"]:
         table = study_tables.read(directory, entry)

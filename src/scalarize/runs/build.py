@@ -72,7 +72,7 @@ class Loader:
         data = self._data[key]
         samples = sum(len(domain.splits["train"]) for domain in data.domains.values())
         if recipe.batch_size > max(samples, MOST_REPEATED):
-            raise RequestError(f"--set batch_size={recipe.batch_size}: there are {samples} samples to train on")
+            raise RequestError(f"`settings` batch_size={recipe.batch_size}: there are {samples} samples to train on")
         return data.restrict(request.tasks) if request.tasks else data
 
 
@@ -143,14 +143,14 @@ def prepare(request: WorkloadRequest, loader: Loader | None = None) -> PreparedR
 def check_device(request: WorkloadRequest) -> None:
     """Raise RequestError for a device or precision that torch cannot serve here."""
     if request.precision not in PRECISIONS:
-        raise RequestError(f"--precision {request.precision}: choose float32, bfloat16, float16 or float64")
+        raise RequestError(f"`precision` {request.precision}: choose float32, bfloat16, float16 or float64")
     try:
         torch.zeros(1, device=request.device).item()  # which a device without numbers (meta) refuses
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         usable = "cpu" if there is None else f"cpu or {there.type}"
         reason = str(error).splitlines()[0].split(". ")[0].rstrip(".")
-        raise RequestError(f"--device {request.device}: choose {usable} here; torch says: {reason}") from None
+        raise RequestError(f"`device` {request.device}: choose {usable} here; torch says: {reason}") from None
 
 
 def _load(request: WorkloadRequest, workload: Workload, recipe: Recipe, root: Path) -> Data:
@@ -169,7 +169,7 @@ def _load(request: WorkloadRequest, workload: Workload, recipe: Recipe, root: Pa
 @contextlib.contextmanager
 def _blamed(request: WorkloadRequest, part: str) -> Iterator[None]:
     """Attribute an error inside to the settings of ``part`` that the request changed, if there are any."""
-    given = [f"--set {key}={value}" for key, value in request.settings.items() if key.startswith(f"{part}.")]
+    given = [f"`settings` {key}={value}" for key, value in request.settings.items() if key.startswith(f"{part}.")]
     try:
         yield
     except ScalarizeError:

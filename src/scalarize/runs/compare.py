@@ -49,21 +49,21 @@ class CompareRequest(WorkloadRequest):
             RequestError: a row is unknown, named twice, lacks its policy, or cannot weigh domains.
         """
         if not self.rows:
-            raise RequestError("--methods: name at least one of `scalarize methods` or " + ", ".join(SPECIAL))
+            raise RequestError("`rows`: name at least one of `scalarize methods` or " + ", ".join(SPECIAL))
         for row in self.rows:
             if row not in SPECIAL and row not in all_methods():
                 raise unknown_name_error("method", row, [*all_methods(), *SPECIAL])
             if row in OF_POLICIES and not self.policies:
-                raise RequestError(f"the row {row!r} needs --policy FILE (several are one row over searches)")
+                raise RequestError(f"the row {row!r} needs `policies` (several are one row over searches)")
         if self.policies and not set(self.rows) & set(OF_POLICIES):
-            raise RequestError(f"--policy is for the rows {', '.join(OF_POLICIES)}: add one of them to --methods")
+            raise RequestError(f"`policies` is for the rows {', '.join(OF_POLICIES)}: add one of them to `rows`")
         for row in all_methods():
             if row in self.rows and row not in all_methods(kind):
                 raise RequestError(f"{row} compares tasks sample by sample: it cannot weigh domains")
         if len(set(self.rows)) != len(self.rows):
-            raise RequestError(f"--methods names a row twice: {', '.join(self.rows)}")
+            raise RequestError(f"`rows` names a row twice: {', '.join(self.rows)}")
         if any(not rate > 0 for rate in self.learning_rates):
-            raise RequestError(f"--learning-rates must be positive, got {list(self.learning_rates)}")
+            raise RequestError(f"`learning_rates` must be positive, got {list(self.learning_rates)}")
 
 
 def all_methods(kind: str = "multi-task") -> list[str]:
@@ -128,7 +128,7 @@ def _context(request: CompareRequest, loader: Loader) -> ComparisonContext:
     if not prepared.data.has_average:
         raise RequestError(
             f"{request.label}: higher is better for some of its tasks and worse for others, so they have no average to "
-            "compare by; restrict it with --tasks, or see `reproduce --list` for studies by metric"
+            "compare by; restrict it with `tasks`, or see `scalarize reproduce` for studies by metric"
         )
     policies = [p.reorder(prepared.data.names) for p in request.policies]
     searched = [(p, float(p.provenance.get("found", {}).get("trainings", 0))) for p in policies]
@@ -173,7 +173,7 @@ def choose_rates(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         own = [r for r in found if r["method"] == row]
         rates = list(dict.fromkeys(r["rate"] for r in own))
         if len(rates) > 1 and any(r["validation"] is None for r in own):
-            raise RequestError("--learning-rates are chosen on a validation split, which this workload does not have")
+            raise RequestError("`learning_rates` are chosen on a validation split, which this workload does not have")
         means = {}
         for rate in rates:
             values = [r["validation"] for r in own if r["rate"] == rate]

@@ -42,11 +42,11 @@ def claim(out: Path, kind: str, request: Mapping[str, Any], resume: bool, comman
     files.check_directory(out)
     if config.exists():
         if not resume:
-            raise RequestError(f"{out}: already holds a run; go on with --resume or choose another --out")
+            raise RequestError(f"{out}: already holds a run; go on with `resume` or choose another `out`")
         held = read_config(out)
         wanted = json.loads(json.dumps({"kind": kind, **request}, default=str))
         if (there := held.get("kind")) != kind:
-            raise RequestError(f"{out}: holds {kind_in_words(there)}, not {kind_in_words(kind)}; choose another --out")
+            raise RequestError(f"{out}: holds {kind_in_words(there)}, not {kind_in_words(kind)}; choose another `out`")
         found = {"kind": there, **held["request"]}
         for key in sorted(set(wanted) | set(found)):
             if wanted.get(key) != found.get(key):
@@ -56,7 +56,7 @@ def claim(out: Path, kind: str, request: Mapping[str, Any], resume: bool, comman
         return True
     left = [name for name in PRODUCTS if (out / name).exists()]
     if left:
-        raise RequestError(f"{out}: holds {left[0]} of a run whose config.yaml is missing; choose another --out")
+        raise RequestError(f"{out}: holds {left[0]} of a run whose config.yaml is missing; choose another `out`")
     content: dict[str, Any] = {"format": FORMAT, "kind": kind, "command": command}
     content |= {"request": json.loads(json.dumps(request, default=str)), **more, "versions": versions()}
     files.write_text(config, yaml.safe_dump(content, sort_keys=False))

@@ -121,7 +121,7 @@ class TrainRequest(WorkloadRequest):
         try:
             return asked.with_numbers(found)
         except RequestError as error:
-            raise RequestError(f"the policy's recipe numbers: {str(error).removeprefix('--set ')}") from None
+            raise RequestError(f"the policy's recipe numbers: {str(error).removeprefix('`settings` ')}") from None
 
     def source(self, names: Sequence[str], epochs: int) -> Method:
         """Make the method that weighs ``names``.
@@ -142,7 +142,7 @@ class TrainRequest(WorkloadRequest):
             for name in [*self.weights, *names]:
                 if name not in names or name not in self.weights:
                     what = "is no task of this run" if name not in names else "is not named"
-                    raise RequestError(f"--weights: {name!r} {what}; name all of {', '.join(names)}")
+                    raise RequestError(f"`weights`: {name!r} {what}; name all of {', '.join(names)}")
             return methods.constant([self.weights[n] for n in names])
         if self.method is None:
             raise RequestError("no weights were asked for: name a method, weights or a policy")

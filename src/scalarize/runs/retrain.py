@@ -50,7 +50,7 @@ def retrain(
         RunError: a run failed.
     """
     if seeds < 1:
-        raise RequestError(f"--seeds must be at least 1, got {seeds}")
+        raise RequestError(f"`seeds` must be at least 1, got {seeds}")
     config = read_config(directory)
     if config.get("kind") != "search":
         raise RequestError(f"{directory}: holds {kind_in_words(config.get('kind'))}, not a search")

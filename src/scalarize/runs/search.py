@@ -131,7 +131,7 @@ def _ranges(also: tuple[str, ...], recipe: Recipe) -> dict[str, Range]:
         try:
             recipe.with_numbers({key: getattr(wanted, end) for key, wanted in ranges.items()})
         except RequestError as error:
-            raise RequestError(f"--also: {str(error).removeprefix('--set ')}") from None
+            raise RequestError(f"`also`: {str(error).removeprefix('`settings` ')}") from None
     own = {key: recipe.value(key) for key in ranges}
     inside = {key for key, w in ranges.items() if isinstance(own[key], int | float) and w.low <= own[key] <= w.high}
     return {key: replace(w, start=float(own[key])) if key in inside else w for key, w in ranges.items()}
@@ -174,13 +174,13 @@ def search(
 
     files.check_directory(out)
     if max_time is not None and not max_time > 0:
-        raise RequestError(f"--max-time must be a positive number of seconds, got {max_time}")
+        raise RequestError(f"`max_time` must be a positive number of seconds, got {max_time}")
     factory = HoldoutFactory(request.problem(), request.split, threads, loader)
     algorithm = algorithm_of(request, factory.prepared)
     if request.asynchronous and not algorithm.asynchronous:
         able = [name for name in registry.names() if registry.get(name).asynchronous]
         raise RequestError(
-            f"--asynchronous: {algorithm.name} decides for whole generations; choose {' or '.join(able)}"
+            f"`asynchronous`: {algorithm.name} decides for whole generations; choose {' or '.join(able)}"
         )
     asked = request.model_dump(mode="json")
     held = claim(out, "search", asked, resume, command)
@@ -253,7 +253,7 @@ def cluster(
     if workers is None and address is None:
         return None
     if workers is not None and workers < 1:
-        raise RequestError(f"--workers must be at least 1, got {workers}")
+        raise RequestError(f"`workers` must be at least 1, got {workers}")
     from scalarize.search.executors.ray_executor import RayExecutor  # type: ignore[import-not-found,unused-ignore]
 
     return lambda factory: RayExecutor(

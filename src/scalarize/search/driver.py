@@ -98,7 +98,7 @@ def run_search(
     tasks = algorithm.setting.space.tasks
     judge = create_score(score, tasks, reference)
     if max_time is not None and not max_time > 0:
-        raise RequestError(f"--max-time must be a positive number of seconds, got {max_time}")
+        raise RequestError(f"`max_time` must be a positive number of seconds, got {max_time}")
     full = {**(request or {}), **describe(algorithm), "score": score, "split": split, "share": share}
     if asynchronous:
         if not algorithm.asynchronous:
@@ -120,7 +120,7 @@ def run_search(
         partial = go(algorithm, executor, journal, rounds.Scoring(judge, split), clock, progress)
         history = [*algorithm.history, *_countable(algorithm.history, partial)]
         if not history:
-            raise RunError(f"--max-time {max_time}: not one training finished in time, so nothing was found")
+            raise RunError(f"`max_time` {max_time}: not one training finished in time, so nothing was found")
         result = summarise(algorithm, history, full, share, finished=partial is None)
         for path, policy in result.files():
             policy.save(journal.out / path)

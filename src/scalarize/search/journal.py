@@ -47,11 +47,11 @@ class Journal:
         held = [name for name in own if (self.out / name).exists()]
         if held:
             raise RequestError(
-                f"{self.out}: already holds a search ({held[0]}): continue it with --resume, or choose another --out"
+                f"{self.out}: already holds a search ({held[0]}): continue it with `resume`, or choose another `out`"
             )
         if (self.out / "checkpoints").exists():  # the search would take them for its own and delete them
             raise RequestError(
-                f"{self.out}: already holds checkpoints that are not this search's: choose another --out"
+                f"{self.out}: already holds checkpoints that are not this search's: choose another `out`"
             )
 
     def open(self, request: Mapping[str, Any], decided: bool = True) -> None:
@@ -69,7 +69,7 @@ class Journal:
             held = files.read_json(path)
             difference = _difference(held, wanted)
             if difference:
-                raise RequestError(f"{self.out}: holds another search: {difference}; choose another --out")
+                raise RequestError(f"{self.out}: holds another search: {difference}; choose another `out`")
             self._settle(begun=True)
             if decided:
                 self._read()
@@ -83,7 +83,7 @@ class Journal:
         path = self.out / "checkpoints.json"
         held = files.read_json(path) if path.exists() else None
         if begun and held is None and self._given is not None:
-            raise RequestError(f"{self.out}: its checkpoints lie in it, not at {self._given}: leave --checkpoints out")
+            raise RequestError(f"{self.out}: its checkpoints lie in it, not at {self._given}: leave `checkpoints` out")
         if held is not None and self._given is not None and held["place"] != self._given:
             raise RequestError(f"{self.out}: its checkpoints lie at {held['place']}, not at {self._given}")
         if held is None and self._given is not None:

@@ -101,13 +101,13 @@ def parse_also(specs: list[str] | tuple[str, ...]) -> dict[str, Range]:
     for spec in specs:
         key, equals, text = spec.partition("=")
         if not key or not equals:
-            raise RequestError(f"--also {spec!r}: write key=log:LOW:HIGH or key=lin:LOW:HIGH")
+            raise RequestError(f"`also` {spec!r}: write key=log:LOW:HIGH or key=lin:LOW:HIGH")
         if key in ranges:
-            raise RequestError(f"--also names {key!r} twice")
+            raise RequestError(f"`also` names {key!r} twice")
         try:
             ranges[key] = Range.parse(text)
         except RequestError as error:
-            raise RequestError(f"--also {key}: {error}") from None
+            raise RequestError(f"`also` {key}: {error}") from None
     return ranges
 
 

@@ -17,9 +17,9 @@ V = TypeVar("V")
 def several_sizes(context: Context) -> Sequence[Size]:
     """Return the sizes to sweep. Raises RequestError if there is only one."""
     if len(context.workload.sizes) < 2:
-        raise RequestError(f"--workload {context.workload.name}: its model has no setting for depth or width to sweep")
+        raise RequestError(f"`workload` {context.workload.name}: its model has no setting for depth or width to sweep")
     if len(context.sizes) < 2:
-        raise RequestError("--set fixes the size of the model, and this target sweeps it")
+        raise RequestError("`settings` fixes the size of the model, and this target sweeps it")
     return context.sizes
 
 
@@ -27,8 +27,8 @@ def averaged(context: Context) -> Context:
     """Return the context itself. Raises RequestError if its metrics have no average, which this target is about."""
     if not context.data.has_average:
         raise RequestError(
-            f"--workload {context.workload.name}: higher is better for some of its tasks and worse for others, so they "
-            "have no average; restrict it with --tasks, or see `reproduce --list` for studies by metric"
+            f"`workload` {context.workload.name}: higher is better for some of its tasks and worse for others, so they "
+            "have no average; restrict it with `tasks`, or see `scalarize reproduce` for studies by metric"
         )
     return context
 
@@ -36,7 +36,7 @@ def averaged(context: Context) -> Context:
 def pairs(workload: Workload, names: list[str]) -> list[tuple[str, str]]:
     """Return the reference domain (or the first task) with each of the others. Raises RequestError for too few."""
     if len(names) < 2:
-        raise RequestError(f"--workload {workload.name}: a pair needs two tasks or domains, it has {', '.join(names)}")
+        raise RequestError(f"`workload` {workload.name}: a pair needs two tasks or domains, it has {', '.join(names)}")
     first = workload.reference if workload.reference in names else names[0]
     return [(str(first), name) for name in names if name != first]
 

@@ -66,7 +66,7 @@ def parse(text: str) -> Budget:
     except ValueError:
         share = math.nan
     if not 0 < share <= 1:
-        raise RequestError(f"--budget {text}: choose {', '.join(BUDGETS)}, or a share of the paper's in (0, 1]")
+        raise RequestError(f"`budget` {text}: choose {', '.join(BUDGETS)}, or a share of the paper's in (0, 1]")
     return Budget(text, fraction=share)
 
 

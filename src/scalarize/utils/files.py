@@ -115,14 +115,14 @@ def cut_torn_line(path: str | Path) -> None:
             os.truncate(path, whole)
 
 
-def check_directory(path: Path, option: str = "--out") -> None:
-    """Raise RequestError if ``path``, given as ``option``, is not a directory and cannot become one."""
+def check_directory(path: Path, parameter: str = "out") -> None:
+    """Raise RequestError if ``path``, given as ``parameter``, is not a directory and cannot become one."""
     try:
         there = next(p for p in (path, *path.parents) if p.exists())
     except OSError as error:
-        raise RequestError(f"{option} {path}: {error.strerror}") from None
+        raise RequestError(f"`{parameter}` {path}: {error.strerror}") from None
     if not there.is_dir():
-        raise RequestError(f"{there}: is a file; choose another {option}")
+        raise RequestError(f"{there}: is a file; choose another `{parameter}`")
 
 
 @contextlib.contextmanager
@@ -133,13 +133,13 @@ def lock(directory: str | Path) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
         handle = open(directory / ".lock", "a")  # noqa: SIM115
     except OSError as error:
-        raise RequestError(f"{directory}: cannot be written: {error.strerror}; choose another --out") from None
+        raise RequestError(f"{directory}: cannot be written: {error.strerror}; choose another `out`") from None
     with handle:
         try:
             file_lock.acquire(handle)
         except OSError:
             raise RequestError(
-                f"{directory}: another process is working on it: wait, or choose another --out"
+                f"{directory}: another process is working on it: wait, or choose another `out`"
             ) from None
         yield
 

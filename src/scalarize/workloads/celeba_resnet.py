@@ -33,7 +33,7 @@ def load(settings: Mapping[str, Any], root: Path) -> Data:
     side = settings["side"]
     if side < 32 or side % 32:
         raise RequestError(
-            f"--set data.side={side}: the side of a face in pixels, a positive multiple of 32 "
+            f"`settings` data.side={side}: the side of a face in pixels, a positive multiple of 32 "
             "(the network halves it three times and pools 4 x 4)"
         )
     pictures, values, names, sides = read(root, side)

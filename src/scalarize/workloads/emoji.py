@@ -91,7 +91,7 @@ def _domains(settings: Mapping[str, Any], root: Path, labels: tuple[str, ...]) -
     for vendor in settings["vendors"]:
         if vendor in emoji.RESTRICTED and vendor not in tables:
             raise RequestError(
-                f"{root / 'emoji' / emoji.FILE}: holds no {vendor} emoji: {emoji.REMEDY} --accept-licence"
+                f"{root / 'emoji' / emoji.FILE}: holds no {vendor} emoji: {emoji.REMEDY} with `accept_licence`"
             )
         if vendor not in tables:
             raise unknown_name_error("vendor", vendor, (*emoji.FREE, *emoji.RESTRICTED), where=" in data.vendors")

@@ -93,11 +93,13 @@ def _load(settings: Mapping[str, Any], root: Path, names: tuple[str, ...]) -> Da
     if lacking := missing(root):
         raise RequestError(lacking)
     if not 1 <= settings["horizon"] <= 500:
-        raise RequestError(f"--set data.horizon={settings['horizon']}: an episode has 1 to 500 steps")
+        raise RequestError(f"`settings` data.horizon={settings['horizon']}: an episode has 1 to 500 steps")
     counts = {"train": settings["goals"], "validation": settings["validation"], "test": settings["test"]}
     for split, count in counts.items():
         if count < 1:
-            raise RequestError(f"--set data.{'goals' if split == 'train' else split}={count}: at least 1 is needed")
+            raise RequestError(
+                f"`settings` data.{'goals' if split == 'train' else split}={count}: at least 1 is needed"
+            )
     parts = torch.split(torch.arange(sum(counts.values())), list(counts.values()))
     splits = {split: Goals(part) for split, part in zip(counts, parts, strict=True)}
     make = functools.partial(

@@ -69,7 +69,7 @@ def loader(folders: Callable[[Path], list[Path]], remedy: str) -> Callable[[Mapp
     def load(settings: Mapping[str, Any], root: Path) -> Data:
         share = settings["share"]
         if not 0.001 <= share <= 1:
-            raise RequestError(f"--set data.share={share}: the share of the pictures that is used, 0.001 to 1")
+            raise RequestError(f"`settings` data.share={share}: the share of the pictures that is used, 0.001 to 1")
         splits = _splits(tuple(folders(root)), remedy, settings["split_seed"], share)
         mean, deviation = images.channel_statistics(splits["train"].inputs)
         return Data.multi_task(TASKS, Domain("pairs", splits), mean=mean, deviation=deviation)

@@ -92,12 +92,12 @@ def from_csv(path: Path, targets: Sequence[str]) -> Workload:
     except ValueError as error:
         raise RequestError(f"{path}: cannot be read as CSV: {str(error).splitlines()[0]}") from None
     if not targets:
-        raise RequestError(f"--csv {path} needs --targets: name columns of {', '.join(map(str, frame.columns))}")
+        raise RequestError(f"`csv` {path} needs `targets`: name columns of {', '.join(map(str, frame.columns))}")
     for name in targets:
         if name not in frame.columns:
             raise unknown_name_error("target", name, map(str, frame.columns), where=f" in {path}")
     if len(set(targets)) != len(targets):
-        raise RequestError(f"--targets names a column twice: {', '.join(targets)}")
+        raise RequestError(f"`targets` names a column twice: {', '.join(targets)}")
     if len(frame) < SMALLEST:
         raise RequestError(f"{path}: {len(frame)} rows are too few to train, validate and test on; {SMALLEST} at least")
     posed = {name: infer(name, frame[name]) for name in targets}

@@ -89,9 +89,9 @@ def get(root: Path, options: Mapping[str, Any]) -> Path:
     known = {"frames": rendered.FRAMES, "seed": 0}
     for key, value in options.items():
         if key != "accept_licence" and key not in known:
-            raise unknown_name_error("setting", key, known, where=" in --set")
+            raise unknown_name_error("setting", key, known, where=" in `settings`")
         if key in known and (not isinstance(value, int) or value < (key == "frames")):
-            raise RequestError(f"--set {key}={value}: a whole number from {int(key == 'frames')}")
+            raise RequestError(f"`settings` {key}={value}: a whole number from {int(key == 'frames')}")
     return rendered.build(root, options.get("frames", rendered.FRAMES), options.get("seed", 0))
 
 

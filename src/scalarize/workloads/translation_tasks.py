@@ -106,7 +106,7 @@ class Bleu:
         try:
             import sacrebleu
         except ImportError:
-            raise RequestError(f"BLEU needs sacrebleu: {REMEDY}, or --set data.beams=0 to leave it out") from None
+            raise RequestError(f"BLEU needs sacrebleu: {REMEDY}, or `settings` data.beams=0 to leave it out") from None
         if not self.found:
             return math.nan
         return float(sacrebleu.corpus_bleu(self.found, [self.wanted], tokenize=self.cut).score)

@@ -102,7 +102,9 @@ def test_a_place_that_fails_does_not_end_the_training(tmp_path: Path) -> None:
     logger.close()
     assert len(log.read()) == 3
     assert len(opened) == 1
-    assert said == ["--log wandb stopped: no route to host; the run goes on, its records are complete"]
+    assert len(said) == 1
+    assert "wandb" in said[0]
+    assert "no route to host" in said[0]
 
 
 def test_numbers_that_are_none_are_left_out() -> None:

@@ -47,14 +47,14 @@ class Settings(BaseModel):
             first = error.errors()[0]
             where = str(first["loc"][0])
             prefix = "model" if where in model else "data"
-            raise RequestError(f"--set {prefix}.{where}={first['input']}: {first['msg']}") from None
+            raise RequestError(f"`settings` {prefix}.{where}={first['input']}: {first['msg']}") from None
 
 
 def check(recipe: Recipe, precision: str) -> None:
     """Raise RequestError for what a recipe can ask of supervised training only."""
     if recipe.level not in (None, "parameters"):
-        raise RequestError(f"--set level={recipe.level}: actor and critics are balanced at level=parameters")
+        raise RequestError(f"`settings` level={recipe.level}: actor and critics are balanced at level=parameters")
     if recipe.accumulate != 1:
-        raise RequestError(f"--set accumulate={recipe.accumulate}: a batch of transitions is drawn whole; use 1")
+        raise RequestError(f"`settings` accumulate={recipe.accumulate}: a batch of transitions is drawn whole; use 1")
     if precision not in ("float32", "float64"):
-        raise RequestError(f"--precision {precision}: soft actor-critic is trained in float32 or float64")
+        raise RequestError(f"`precision` {precision}: soft actor-critic is trained in float32 or float64")

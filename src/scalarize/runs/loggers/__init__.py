@@ -1,6 +1,6 @@
 """Where a run's scalars may be shown besides its own records: TensorBoard, Weights & Biases, MLflow.
 
-One file a place, which defines ``open_run(directory, config) -> Writer``; ``--log NAME`` finds it by its name.
+One file a place, which defines ``open_run(directory, config) -> Writer``; it is found by its name.
 Writers see tidy rows and nothing else (:func:`scalarize.runs.directory.observed`); no training knows that they exist.
 """
 
@@ -30,12 +30,12 @@ def create(name: str, config_of: Callable[[Path], Mapping[str, Any]], say: Calla
     Raises RequestError for an unknown name, naming the nearest, and where its package is not installed.
     """
     if name not in names():
-        raise unknown_name_error("logger", name, names(), where=" in --log")
+        raise unknown_name_error("logger", name, names())
     module = importlib.import_module(f"{__name__}.to_{name}")
     try:
         importlib.import_module(module.PACKAGE)
     except ImportError:
-        raise RequestError(f"--log {name} needs a package: pip install {module.INSTALL}") from None
+        raise RequestError(f"`logger` {name} needs a package: pip install {module.INSTALL}") from None
     return Logger(name, module.open_run, config_of, say)
 
 
@@ -79,7 +79,7 @@ class Logger:
         except Exception as error:  # another project's code and somebody's network: whatever comes
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             self._left = True
-            self.say(f"--log {self.name} stopped: {reason}; the run goes on, its records are complete")
+            self.say(f"`logger` {self.name} stopped: {reason}; the run goes on, its records are complete")
 
 
 __all__ = ["Logger", "Scalar", "Writer", "create", "names", "scalars"]

@@ -31,7 +31,7 @@ class GridSearch(Algorithm):
         if dimension not in (2, 3):
             raise RequestError(f"grid searches 2 or 3 weights, not {dimension}: choose another algorithm, or groups")
         if self.setting.space.also:
-            raise RequestError("grid searches weights alone: drop --also, or choose another algorithm")
+            raise RequestError("grid searches weights alone: drop `also`, or choose another algorithm")
 
     @property
     def points(self) -> Array:

@@ -58,7 +58,7 @@ class TrainingProtocol:
             own = self.l2.get(row.name if row in (*ROWS, AGNOSTIC) else UNITARY.name, 0.0)
             return found | {"optimizer.weight_decay": own}
         if "dropout" not in recipe.model:
-            raise RequestError(f"--workload {context.workload.name}: its model has no dropout to leave out")
+            raise RequestError(f"`workload` {context.workload.name}: its model has no dropout to leave out")
         return found | {"optimizer.weight_decay": ONLY_L2.get(kind, 0.0), "model.dropout": 0.0}
 
 

@@ -47,7 +47,7 @@ def _planned(
 ) -> list[PlannedRun]:
     """List ``row`` at every seed. Raises RequestError for a workload that is not reinforcement learning."""
     if context.workload.learner is None:
-        raise RequestError(f"--workload {context.workload.name}: this figure is of tasks that are learned by acting")
+        raise RequestError(f"`workload` {context.workload.name}: this figure is of tasks that are learned by acting")
     decay = {"optimizer.weight_decay": L2.get(row.name, 0.0)}
     name = label or row.name
     return [

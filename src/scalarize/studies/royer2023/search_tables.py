@@ -118,7 +118,7 @@ def _method_rows(context: Context, problem: Any, size: str, row: str, accumulate
     if row == BALANCED:
         source = {"policy": inverse_policy(context.data.constant_losses())}
     elif row not in methods.names():
-        raise unknown_name_error("method", row, methods.names(), where=" in --methods")
+        raise unknown_name_error("method", row, methods.names(), where=" in `methods`")
     elif methods.create(row).needs > Needs.LOSSES and accumulate > 1:
         settings = {"accumulate": accumulate}
     planned = []

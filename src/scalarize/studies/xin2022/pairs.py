@@ -40,7 +40,7 @@ def pair(context: Context, wanted: str) -> tuple[MetricOfTask, MetricOfTask]:
     """Return (task, metric) of the second and the first task, for x and y. Raises RequestError for a single task."""
     objectives = context.data.objectives
     if len(objectives) < 2:
-        raise RequestError(f"--workload {context.workload.name}: a trade-off needs two tasks or domains")
+        raise RequestError(f"`workload` {context.workload.name}: a trade-off needs two tasks or domains")
     x, y = ((o.name, metric_of(o, wanted)) for o in (objectives[1], objectives[0]))
     return x, y
 

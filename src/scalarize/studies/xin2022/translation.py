@@ -133,7 +133,7 @@ def sparse(context: Context) -> list[PlannedRun]:
     The best learning rate is the paper's, 0.5, not this data's own. Raises RequestError if ``--set`` fixes it.
     """
     if fixed_rate(context) is not None:
-        raise RequestError(f"--set fixes {LR}, and this target sweeps it")
+        raise RequestError(f"`settings` fixes {LR}, and this target sweeps it")
     planned = [run_of(context, None, EQUAL, r, 0, label=f"k = {k}") for k, rates in tunings(context) for r in rates]
     return planned + [run_of(context, None, EQUAL, BEST, s, label="seeds") for s in context.seeds_of(REPEATS)]
 

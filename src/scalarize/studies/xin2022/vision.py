@@ -26,7 +26,7 @@ def pair(context: Context, further: int | None = None) -> tuple[MetricOfTask, Me
     """
     objectives = context.data.objectives
     if len(objectives) < 2:
-        raise RequestError(f"--workload {context.workload.name}: a trade-off needs two tasks or domains")
+        raise RequestError(f"`workload` {context.workload.name}: a trade-off needs two tasks or domains")
 
     def metric(position: int) -> MetricOfTask:
         known = list(objectives[position].task.measures)

@@ -41,7 +41,7 @@ def get(root: Path, options: Mapping[str, Any]) -> Path:
     """
     for name in options:
         if name not in ("packages", "locale", "accept_licence"):
-            raise unknown_name_error("setting", name, ("packages", "locale"), where=" in --set")
+            raise unknown_name_error("setting", name, ("packages", "locale"), where=" in `settings`")
     asked = [p.strip() for p in str(options.get("packages", "")).split(",") if p.strip()]
     with tempfile.TemporaryDirectory() as place:
         fetched = {package: fetch(package, Path(place)) for package in asked}
@@ -64,7 +64,9 @@ def build(locales: Mapping[str, Path], folder: Path, fetched: Mapping[str, str])
         pairs, left_out, refused = gather(paths.values(), language)
         if not pairs:
             where = next(iter(locales.values())) / name
-            raise RequestError(f"{where}: no messages in its catalogues: name packages, as in --set packages=inkscape")
+            raise RequestError(
+                f"{where}: no messages in its catalogues: name packages, as in `settings` packages=inkscape"
+            )
         parts = split(pairs, SIZES[language])
         for part, kept in parts.items():
             path = parallel.folder_of(folder, language) / f"{part}.tsv"
@@ -165,5 +167,5 @@ def fetch(package: str, place: Path) -> Path:
                 reason = (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
                 raise RunError(f"{' '.join(given)} failed: {reason}")
     except FileNotFoundError:
-        raise RequestError(f"--set packages={package} runs `apt-get download`: there is no apt-get here") from None
+        raise RequestError(f"`settings` packages={package} runs `apt-get download`: there is no apt-get here") from None
     return next(folder.glob("*.deb"))

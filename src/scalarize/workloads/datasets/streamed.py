@@ -39,7 +39,7 @@ class Streamed:
 
     def __post_init__(self) -> None:
         if self.workers < 0:
-            raise RequestError(f"--set data.workers={self.workers}: how many processes read ahead, 0 or more")
+            raise RequestError(f"`settings` data.workers={self.workers}: how many processes read ahead, 0 or more")
 
     def __len__(self) -> int:
         return len(self.positions)

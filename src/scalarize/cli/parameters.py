@@ -1,0 +1,47 @@
+"""Translation of the library's parameters into the command line's options, in messages.
+
+The library names its parameters in backquotes, as in "choose another `out`"; here they become what was typed.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Parameter -> option. Two names for one option: `policies` of a comparison are what each --policy adds.
+OPTIONS = {
+    "accept_licence": "--accept-licence",
+    "also": "--also",
+    "asynchronous": "--asynchronous",
+    "budget": "--budget",
+    "checkpoints": "--checkpoints",
+    "csv": "--csv",
+    "data": "--data",
+    "device": "--device",
+    "learning_rates": "--learning-rates",
+    "logger": "--log",
+    "max_time": "--max-time",
+    "methods": "--methods",
+    "out": "--out",
+    "policies": "--policy",
+    "precision": "--precision",
+    "resume": "--resume",
+    "rows": "--methods",
+    "seeds": "--seeds",
+    "settings": "--set",
+    "targets": "--targets",
+    "tasks": "--tasks",
+    "weights": "--weights",
+    "workers": "--workers",
+    "workload": "--workload",
+}
+
+
+def as_options(message: str) -> str:
+    """The message with every parameter in backquotes as its option.
+
+    >>> as_options("runs/a: already holds a run; go on with `resume` or choose another `out`")
+    'runs/a: already holds a run; go on with --resume or choose another --out'
+    >>> as_options("see `scalarize methods`")
+    'see `scalarize methods`'
+    """
+    return re.sub(r"`(\w+)`", lambda found: OPTIONS.get(found[1], found[0]), message)
