@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reading import numbers
 from scalarize.studies.royer2023 import reported, search_tables
 from scalarize.weights.policy import Policy
 
@@ -19,8 +20,7 @@ def test_our_sizes_stand_beside_the_papers() -> None:
 def test_rows_at_the_edge_of_the_rates_are_counted() -> None:
     everything = [{"method": m, "rate": rate} for m in "abc" for rate in (0.1, 0.3, 1.0)]
     kept = [{"method": "a", "rate": 1.0}, {"method": "b", "rate": 1.0}, {"method": "c", "rate": 0.3}]
-    said = search_tables.edges(kept, everything)
-    assert said == "Of 3 rows, 2 chose the largest learning rate tried, 0 the smallest."
+    assert numbers(search_tables.edges(kept, everything)) == [0, 2, 3]  # at the smallest, at the largest, of all
 
 
 def test_policies_that_never_change_are_counted() -> None:
@@ -29,5 +29,4 @@ def test_policies_that_never_change_are_counted() -> None:
     known = [("pbt", "small", still), ("pbt", "small", moving), ("pbt", "large", still), ("pb2", "small", still)]
     searches = pd.DataFrame([{"row": row, "size": size, "run": f"{k}"} for k, (row, size, _) in enumerate(known)])
     policies = {f"{k}": policy for k, (_, _, policy) in enumerate(known)}
-    said = search_tables.steady(searches, policies, "pbt", "small")
-    assert said == "Of 2 policies of pbt, 1 keep their first weights to the end."
+    assert numbers(search_tables.steady(searches, policies, "pbt", "small")) == [1, 2]  # that stay, of all

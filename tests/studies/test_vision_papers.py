@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,12 +14,13 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from scalarize.studies.execute import Context
 
+from reading import numbers
 from scalarize import workloads
 from scalarize.analysis import fronts, outcomes, overfitting
 from scalarize.runs.request import WorkloadRequest
 from scalarize.studies import budget, registry, step_cost
+from scalarize.studies.context import Context
 from scalarize.studies.kurin2022 import protocol
 from scalarize.studies.kurin2022.protocol import AGNOSTIC
 from scalarize.studies.xin2022 import grids
@@ -88,9 +90,8 @@ def test_the_grids_are_those_of_appendix_c() -> None:
     assert len(grids.plan(context("multi-mnist"), grids.MULTI_MNIST)) == 720
     assert len(grids.CITYSCAPES.rates) * len(grids.CITYSCAPES.values) * (19 + 9) == 1960
     assert len(grids.CELEBA.rates) * len(grids.CELEBA.values) == 63
-    points = {
-        p.request.recipe(p.request.resolve()).optimizer.lr for p in grids.plan(context("celeba-resnet"), grids.CELEBA)
-    }
+    faces = context("celeba-resnet")
+    points = {p.request.recipe(faces.workload).optimizer.lr for p in grids.plan(faces, grids.CELEBA)}
     assert points == set(grids.CELEBA.rates)
     small = grids.plan(context("multi-mnist", "small"), grids.MULTI_MNIST)
     assert len(small) == 3 * 3 * (3 + 9)
@@ -149,8 +150,9 @@ def test_tasks_that_have_no_average_are_followed_one_by_one(
     answer = reproduce(command, "kurin2022/figure-17", *scenes)
     assert answer.status == 0, answer.err
     titles = [t["title"] for t in answer.json["tables"]]
-    assert "Validation depth absolute-error (negated) over epochs" in titles
-    assert len([t for t in titles if t.startswith("Onset of overfitting, ")]) == 3
+    kinds = Counter(t["kind"] for t in answer.json["tables"])
+    assert kinds["onset"] == 3  # a table for each of the tasks
+    assert any("depth" in title and "absolute-error" in title for title in titles)
     assert len({t["file"] for t in answer.json["tables"]}) == len(titles)
     assert not [line for line in answer.json["findings"] if "average" in line]
 
@@ -163,10 +165,8 @@ def test_heterogeneous_tasks_are_compared_by_metric_and_with_single_task_models(
         command, "kurin2022/figure-3", *scenes, "--tasks", "segmentation,depth", "--set", f"selection={selection}"
     )
     assert answer.status == 0, answer.err
-    titles = [t["title"] for t in answer.json["tables"]]
-    assert "Delta_m, test split" in titles
-    notes = {t["note"] for t in answer.json["tables"] if t["title"].startswith("Test split")}
-    (note,) = notes
+    assert any("Delta_m" in t["title"] for t in answer.json["tables"])
+    (note,) = {t["note"] for t in answer.json["tables"] if t["kind"] == "comparison" and "Delta_m" not in t["title"]}
     assert ("Delta_m" in note) == (selection == "delta")
 
 
@@ -241,7 +241,8 @@ def test_delta_m_and_the_verdicts_against_plain_training() -> None:
     values = {"plain": [0.1, 0.2, 0.3, 0.4], "better": [0.2, 0.31, 0.4, 0.52], "same": [0.1, 0.21, 0.29, 0.4]}
     frame = pd.DataFrame([row(n, s, "acc", 1, v) for n, vs in values.items() for s, v in enumerate(vs)])
     summary = outcomes.verdicts(outcomes.records(frame), "plain")[0]
-    assert summary == "Better than plain on the average: better; worse: none; not distinguishable: 1 of 2."
+    assert numbers(summary) == [1, 2]  # not distinguishable, of all
+    assert "better" in summary.partition(": ")[2].partition(";")[0]
 
 
 def test_fronts_and_averages_of_known_models() -> None:
@@ -252,7 +253,7 @@ def test_fronts_and_averages_of_known_models() -> None:
         rows.append({**place, "task": "depth", "metric": "err", "sign": -1, "test": depth, "validation": depth})
     frame = fronts.plane(pd.DataFrame(rows), ("depth", "err"), ("seg", "acc"))
     assert frame["front"].tolist() == [True, True, False]
-    assert fronts.front_in_words(frame, "s").startswith("2 of 2 models that no other dominates are s; others: none")
+    assert numbers(fronts.front_in_words(frame, "s")) == [2, 2, 2, 3]  # of the front's 2 models both, of all 3 models 2
     models = fronts.averages(pd.DataFrame(rows))
     assert models["test"].tolist() == pytest.approx([30.0, 30.0, 60.0])
     assert fronts.best(models, ["row"])["run"].tolist() == ["r0", "r2"]
