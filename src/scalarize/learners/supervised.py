@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +13,13 @@ from scalarize import methods
 from scalarize.balancer.balancer import BackwardResult, Balancer
 from scalarize.learners import rows
 from scalarize.learners.base import Learner, RunLearner
-from scalarize.learners.evaluation import View, decode, measure
+from scalarize.learners.evaluation import View, measure
+from scalarize.learners.forward import Precision, autocast, forward
 from scalarize.learners.optimizer import make_optimizer
 from scalarize.learners.probes import Probe
 from scalarize.learners.recipe import Recipe
 from scalarize.learners.rows import Row
+from scalarize.learners.state import copy_state
 from scalarize.methods import Method, Needs
 from scalarize.tasks.sampler import Reader, Streams, equal_counts, multinomial_counts
 from scalarize.tasks.task import Data
@@ -26,8 +28,6 @@ from scalarize.utils.seeds import derive, fork_rng
 from scalarize.weights.policy import Policy
 
 __all__ = ["Learner", "RunLearner", "SupervisedLearner"]
-
-Precision = Literal["float32", "bfloat16", "float16", "float64"]
 
 
 class SupervisedLearner:
@@ -53,7 +53,7 @@ class SupervisedLearner:
         self.epoch = 0
         self.device, self.precision, self.on_rows = torch.device(device), precision, on_rows
         torch.set_num_threads(recipe.threads)
-        with self._noise("init"):
+        with fork_rng(derive(seed, "init"), [self.device]):
             self.model: Any = build().to(self.device)
         if precision == "float64":
             self.model = self.model.double()
@@ -86,7 +86,7 @@ class SupervisedLearner:
     def measure(self, split: str, losses_too: bool = True) -> dict[str, dict[str, float]]:
         """Task -> {"metric", "loss", "score"} on ``split``; score is the metric, negated where lower is better."""
         size = 4 * self.recipe.batch_size  # no gradients are kept, so more fits
-        with self._autocast():
+        with autocast(self.device, self.precision):
             return measure(self.model, self.data, split, size, self.device, losses_too, self._view())
 
     def state_dict(self) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class SupervisedLearner:
         if self.optimizer is not None and self.balancer is not None:
             state |= {"optimizer": self.optimizer.state_dict(), "method": self.balancer.state_dict()}
             state |= {"scaler": self.scaler.state_dict()} | ({"view": True} if self.balancer.method.has_view else {})
-        copied: dict[str, Any] = _copy(state)
+        copied: dict[str, Any] = copy_state(state)
         return copied
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -104,7 +104,7 @@ class SupervisedLearner:
         self.epoch = int(state["epoch"])
         self.streams.go_to(state["position"])
         self.reader.close()
-        self._restored = _copy(state) if "method" in state else None
+        self._restored = copy_state(state) if "method" in state else None
         self._blind = bool(state.get("view"))
         chosen, self.balancer, self.optimizer, self._chosen = self._chosen, None, None, None
         if self._blind and isinstance(chosen, Method):
@@ -148,7 +148,8 @@ class SupervisedLearner:
         self.balancer.reseed(derive(self.seed, "method", epoch))
         mixing = torch.Generator().manual_seed(derive(self.seed, "mixing", epoch))
         augment = torch.Generator(self.device).manual_seed(derive(self.seed, "augment", epoch))
-        with self._noise("epoch", epoch), contextlib.closing(self.reader):
+        noise = fork_rng(derive(self.seed, "epoch", epoch), [self.device])  # dropout, say
+        with noise, contextlib.closing(self.reader):
             for step in range(self.steps_per_epoch):
                 seen, used = self._step(step, mixing, augment)
                 losses.append(seen)
@@ -221,45 +222,22 @@ class SupervisedLearner:
 
     def _losses(self, counts: Mapping[str, int], augment: torch.Generator) -> tuple[dict[str, Tensor], Any]:
         """The loss of each objective on its own samples, from one forward pass; and the shared representation."""
-        parts = []
+        parts = {}
         for name, count in counts.items():
             domain = self.data.domains[name]
             batch = self.reader.take(name, count).to(self.device)
-            parts.append(domain.augment(batch, augment) if domain.augment else batch)
-        batch = type(parts[0]).concat(parts)
-        batch = batch.to_float64() if self.precision == "float64" else batch
-        ends = torch.tensor(list(counts.values())).cumsum(0).tolist()
-        places = {name: slice(end - counts[name], end) for name, end in zip(counts, ends, strict=True)}
-        here = [o for o in self.data.objectives if o.domain in places]
-        losses = {}
-        with self._autocast():
-            representation = self.model.encode(batch.inputs)
-            names = list(dict.fromkeys(o.task.name for o in here))
-            predictions = decode(self.model, representation, names, self._view())
-            for o in here:
-                at = places[o.domain] if len(places) > 1 else slice(None)
-                target = batch.targets[o.task.name][at]
-                losses[o.name] = o.task.loss(predictions[o.task.name][at], target)
-                if o.task.units is not None:
-                    self._units[o.name] = self._units.get(o.name, 0) + o.task.units(target)
-        return losses, representation
+            parts[name] = domain.augment(batch, augment) if domain.augment else batch
+        with autocast(self.device, self.precision):
+            found = forward(self.model, self.data, parts, self.precision == "float64", self._view())
+        for name, units in found.units.items():
+            self._units[name] = self._units.get(name, 0) + units
+        return found.losses, found.representation
 
     def _view(self) -> View | None:
         """What the method puts between representation and heads. Raises RequestError where it is not known."""
         if self._blind:
             raise RequestError("this state's heads see the representation through its method: call use(method) first")
         return self.balancer.view if self.balancer is not None and self.balancer.method.has_view else None
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.precision in ("float32", "float64"):
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16 if self.precision == "bfloat16" else torch.float16)
-
-    @contextlib.contextmanager
-    def _noise(self, *key: int | str) -> Iterator[None]:
-        """Torch's own random stream (initial values, dropout), set from the seed inside and restored after."""
-        with fork_rng(derive(self.seed, *key), [self.device]):
-            yield
 
     @property
     def step(self) -> int:
@@ -271,14 +249,3 @@ class SupervisedLearner:
         if self.balancer is None:
             return {"skipped_steps": 0, "solver_failures": 0}
         return {"skipped_steps": self.balancer.skipped_steps, "solver_failures": self.balancer.solver_failures}
-
-
-def _copy(state: Any) -> Any:
-    """A deep copy whose tensors share nothing with the original."""
-    if isinstance(state, Tensor):
-        return state.detach().clone()
-    if isinstance(state, Mapping):
-        return {k: _copy(v) for k, v in state.items()}
-    if isinstance(state, list | tuple):
-        return type(state)(_copy(v) for v in state)
-    return state

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,16 +13,16 @@ from torch import Tensor, nn
 from scalarize import methods
 from scalarize.learners.probes import Probe
 from scalarize.learners.recipe import Recipe
-from scalarize.learners.rl import sac, settings
+from scalarize.learners.rl import acting, sac, settings
 from scalarize.learners.rl.balanced_optimizer import BalancedOptimizer
-from scalarize.learners.rl.environments import Array, Environments, play
+from scalarize.learners.rl.environments import Array, Environments
 from scalarize.learners.rl.epoch_statistics import EpochStatistics
 from scalarize.learners.rl.networks import ActorCritic
 from scalarize.learners.rl.replay import Replay, Transitions
 from scalarize.learners.rows import Row
 from scalarize.methods import Method, Needs
 from scalarize.tasks.task import Data
-from scalarize.utils.errors import DivergedError, RequestError
+from scalarize.utils.errors import RequestError
 from scalarize.utils.seeds import derive, fork_rng
 from scalarize.weights.policy import Policy
 
@@ -73,7 +72,6 @@ class ActorCriticLearner:
         self._restored: dict[str, Any] = {}
         self._counts = {"environment_steps": 0, "updates": 0}
 
-    # --- the protocol -------------------------------------------------------------------------------------------
     def train(self, policy: Policy | Method, until_epoch: int) -> None:
         """Train until ``until_epoch`` epochs are finished, with the weights of a policy or of a method."""
         torch.set_num_threads(self.recipe.threads)
@@ -90,11 +88,7 @@ class ActorCriticLearner:
 
         One episode from each goal of ``split`` with the policy's mean action.
         """
-        returns, success = play(self.environments, lambda seen: self._act(seen, None), self._goals(split))
-        found = {}
-        for name, own, solved in zip(self.tasks, returns.mean(axis=1), success.mean(axis=1), strict=True):
-            found[name] = {"metric": float(solved), "score": float(solved), "return": float(own), "loss": -float(own)}
-        return found
+        return acting.measured(self.environments, lambda seen: self._act(seen, None), self._goals(split), self.tasks)
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that training depends on, and the times so far; loads with ``weights_only=True``."""
@@ -144,7 +138,6 @@ class ActorCriticLearner:
             self._temperature.load_state_dict({"state": before["temperature"]["state"], "param_groups": own})
         self._restored, self._chosen = {}, policy
 
-    # --- one epoch, one step, one update ------------------------------------------------------------------------
     def _train_epoch(self) -> None:
         epoch, own = self.epoch, self.settings
         draws = {key: torch.Generator().manual_seed(derive(self.seed, key, epoch)) for key in ("act", "update")}
@@ -192,58 +185,35 @@ class ActorCriticLearner:
         for _ in range(steps):
             observations = self._interact(observations, draw, at_random, None)
 
-    @torch.no_grad()
     def _act(self, observations: Array, draw: torch.Generator | None) -> Array:
         """Actions (T, A) of the policy; its mean where nothing is drawn. Raises DivergedError naming the task."""
-        inputs = self.model.told(torch.from_numpy(observations).to(self.device, self.dtype).unsqueeze(1))
-        if draw is None:
-            found = self.model.actor(inputs)[0].tanh()
-        else:
-            found = self.model.actor.sample(inputs, self._noise(1, draw))[0]
-        fine = found.isfinite().all(-1).all(-1)
-        if not bool(fine.all()):
-            names = " or ".join(repr(t) for t, ok in zip(self.tasks, fine.tolist(), strict=True) if not ok)
-            raise DivergedError(f"epoch {self.epoch}: the action of task {names} is not finite")
-        actions: Array = found.squeeze(1).float().cpu().numpy()
-        return actions
+        inputs = torch.from_numpy(observations).to(self.device, self.dtype)
+        noise = None if draw is None else self._noise(1, draw)
+        return acting.actions(self.model, inputs, noise, self.tasks, self.epoch)
 
     def update(self, draw: torch.Generator, seen: EpochStatistics | None = None) -> None:
         """One update of critics, actor, temperature and targets, on batches drawn from the replay."""
         critic, actor = self.halves["critic"], self.halves["actor"]
         # T gradients of T small graphs cost about one backward; of one large graph T.
         apart = critic.balancer.method.needs > Needs.LOSSES
-        batches = [self._batch(draw) for _ in range(1 + critic.balancer.method.extra_batches)]
-        losses = [self._critic_losses(batch, draw, apart) for batch in batches]
+        size, count = self.recipe.batch_size, 1 + critic.balancer.method.extra_batches
+        batches = [self.replay.sample(size, draw).to(self.device, self.dtype) for _ in range(count)]
+        own = self.settings
+        losses = [sac.critic_losses_by_task(self.model, b, self._noise(size, draw), own, apart) for b in batches]
         for probe in self.probes:
             probe.look(dict(zip(self.tasks, losses[0], strict=True)), list(self.model.shared_parameters()))
         first = critic.update(losses)
-        with _frozen(self.model.critics):
-            pairs = [self._actor_losses(batch, draw, apart) for batch in batches]
-            second = actor.update([own for own, _ in pairs])
+        with sac.frozen(self.model.critics):
+            pairs = [sac.actor_losses_by_task(self.model, b, self._noise(size, draw), apart) for b in batches]
+            second = actor.update([of_tasks for of_tasks, _ in pairs])
         if not (first.skipped or second.skipped):
             self._temperature.zero_grad()
             sac.temperature_loss(self.model.temperature(), pairs[0][1], -float(self.model.actions)).backward()  # type: ignore[no-untyped-call]
             self._temperature.step()
-            self.model.follow(self.settings.target_rate)
+            self.model.follow(own.target_rate)
         if seen is not None:
             seen.update(losses[0], pairs[0][0], first, second)
 
-    def _critic_losses(self, batch: Transitions, draw: torch.Generator, apart: bool) -> list[Tensor]:
-        own = self.settings
-        noise = self._noise(self.recipe.batch_size, draw)
-        wanted = sac.critic_targets(self.model, batch, noise, own.discount, own.target_clip)
-        inputs = (self.model.told(batch.observations), batch.actions, wanted)
-        parts = [torch.split(x, 1 if apart else len(x)) for x in inputs]
-        return [x for part in zip(*parts, strict=True) for x in sac.critic_losses(self.model, *part).unbind()]
-
-    def _actor_losses(self, batch: Transitions, draw: torch.Generator, apart: bool) -> tuple[list[Tensor], Tensor]:
-        temperature = self.model.temperature().detach()
-        inputs = (self.model.told(batch.observations), self._noise(self.recipe.batch_size, draw), temperature)
-        parts = [torch.split(x, 1 if apart else len(x)) for x in inputs]
-        found = [sac.actor_losses(self.model, *part) for part in zip(*parts, strict=True)]
-        return [x for losses, _ in found for x in losses.unbind()], torch.cat([density for _, density in found])
-
-    # --- small things -------------------------------------------------------------------------------------------
     @property
     def environments(self) -> Environments:
         """One a task, made at their first use."""
@@ -271,24 +241,8 @@ class ActorCriticLearner:
         shape = (len(self.tasks), number, self.model.actions)
         return torch.randn(shape, generator=draw).to(self.device, self.dtype)
 
-    def _batch(self, draw: torch.Generator) -> Transitions:
-        seen = self.replay.sample(self.recipe.batch_size, draw)
-        kept = (seen.observations, seen.actions, seen.rewards, seen.successors)
-        observations, actions, rewards, successors = (x.to(self.device, self.dtype) for x in kept)
-        return Transitions(observations, actions, rewards, successors, seen.terminated.to(self.device))
-
     def _empty(self) -> Replay:
         own, info = self.settings, self.data.info
         return Replay(
             len(self.tasks), own.replay, info["observation"], self.model.actions, own.rewards, own.reward_rate
         )
-
-
-@contextlib.contextmanager
-def _frozen(module: nn.Module) -> Iterator[None]:
-    """No gradient reaches ``module`` inside."""
-    module.requires_grad_(False)
-    try:
-        yield
-    finally:
-        module.requires_grad_(True)

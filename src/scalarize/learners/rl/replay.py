@@ -26,6 +26,12 @@ class Transitions:
     successors: Tensor
     terminated: Tensor
 
+    def to(self, device: torch.device, dtype: torch.dtype) -> Transitions:
+        """The same on another device, numbers as ``dtype``."""
+        numbers = (self.observations, self.actions, self.rewards, self.successors)
+        observations, actions, rewards, successors = (x.to(device, dtype) for x in numbers)
+        return Transitions(observations, actions, rewards, successors, self.terminated.to(device))
+
 
 class Replay:
     """The last ``capacity`` transitions of each of ``n_tasks`` tasks. Memory is taken as it fills.

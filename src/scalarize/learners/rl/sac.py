@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from scalarize.learners.rl.networks import ActorCritic
 from scalarize.learners.rl.replay import Transitions
+from scalarize.learners.rl.settings import Settings
 
 
 @torch.no_grad()
@@ -41,3 +45,35 @@ def actor_losses(model: ActorCritic, inputs: Tensor, noise: Tensor, temperature:
 def temperature_loss(temperature: Tensor, log_density: Tensor, wanted: float) -> Tensor:
     """Raises the temperature of tasks (T,) whose entropy, minus ``log_density``, lies below ``wanted``."""
     return -(temperature * (log_density + wanted)).mean()
+
+
+def critic_losses_by_task(
+    model: ActorCritic, batch: Transitions, noise: Tensor, settings: Settings, apart: bool
+) -> list[Tensor]:
+    """Each task's loss of the critics, from a graph of its own if ``apart``, else from one graph of all."""
+    wanted = critic_targets(model, batch, noise, settings.discount, settings.target_clip)
+    parts = _parts((model.told(batch.observations), batch.actions, wanted), apart)
+    return [loss for part in parts for loss in critic_losses(model, *part).unbind()]
+
+
+def actor_losses_by_task(
+    model: ActorCritic, batch: Transitions, noise: Tensor, apart: bool
+) -> tuple[list[Tensor], Tensor]:
+    """Each task's loss of the actor, graphs as above, and the log-densities (T,)."""
+    parts = _parts((model.told(batch.observations), noise, model.temperature().detach()), apart)
+    found = [actor_losses(model, *part) for part in parts]
+    return [loss for losses, _ in found for loss in losses.unbind()], torch.cat([density for _, density in found])
+
+
+def _parts(inputs: tuple[Tensor, ...], apart: bool) -> list[tuple[Tensor, ...]]:
+    return list(zip(*(torch.split(x, 1 if apart else len(x)) for x in inputs), strict=True))
+
+
+@contextlib.contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """No gradient reaches ``module`` inside."""
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)

@@ -9,7 +9,7 @@ import pandas as pd
 from scalarize.analysis import curves
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes
-from scalarize.studies.royer2023.search_tables import CELEBA, search_rows
+from scalarize.studies.royer2023.search_plan import CELEBA, search_rows
 from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.utils.errors import RequestError
 

@@ -1,0 +1,66 @@
+"""The forward pass of a batch: each objective's loss on its own samples."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from scalarize.learners.evaluation import View, decode
+from scalarize.tasks.samples import Batch
+from scalarize.tasks.task import Data
+
+Precision = Literal["float32", "bfloat16", "float16", "float64"]
+
+
+class Forward(NamedTuple):
+    """losses: by objective, with their graphs. representation: shared, (B, ...). units: of objectives whose task counts
+    something else than samples (tokens, say), so many of them.
+    """
+
+    losses: dict[str, Tensor]
+    representation: Any
+    units: dict[str, Any]
+
+
+def forward(
+    model: Any, data: Data, parts: Mapping[str, Batch], double: bool = False, view: View | None = None
+) -> Forward:
+    """One forward pass of a model on samples of several domains.
+
+    Args:
+        model: with ``encode`` and ``decode``.
+        data: its objectives say which task is posed on which domain.
+        parts: domain -> its samples, already on the model's device.
+        double: convert the samples to float64.
+        view: what each head is given in place of the representation.
+
+    Returns:
+        The losses of all objectives whose domain is among ``parts``.
+    """
+    own = list(parts.values())
+    batch = type(own[0]).concat(own)
+    batch = batch.to_float64() if double else batch
+    ends = torch.tensor([len(part) for part in parts.values()]).cumsum(0).tolist()
+    places = {name: slice(end - len(parts[name]), end) for name, end in zip(parts, ends, strict=True)}
+    here = [o for o in data.objectives if o.domain in places]
+    representation = model.encode(batch.inputs)
+    predictions = decode(model, representation, list(dict.fromkeys(o.task.name for o in here)), view)
+    losses, units = {}, {}
+    for o in here:
+        at = places[o.domain] if len(places) > 1 else slice(None)
+        target = batch.targets[o.task.name][at]
+        losses[o.name] = o.task.loss(predictions[o.task.name][at], target)
+        if o.task.units is not None:
+            units[o.name] = o.task.units(target)
+    return Forward(losses, representation, units)
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
+    """Lower precision inside, where one was asked for."""
+    if precision in ("float32", "float64"):
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, torch.bfloat16 if precision == "bfloat16" else torch.float16)
