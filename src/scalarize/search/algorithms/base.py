@@ -36,7 +36,6 @@ class Generation:
         extras: recipe numbers (M,) by recipe key. Default: none.
         keep: False if no later generation continues from these members, so that their states need not be stored.
             Default True.
-
     """
 
     index: int
@@ -150,8 +149,6 @@ class Algorithm:
     >>> algorithm.ask().weights.shape
     (3, 2)
     >>> result = algorithm.tell(metrics=[[0.5, 0.5], [0.6, 0.5], [0.4, 0.7]], score=[0.5, 0.55, 0.55])
-    >>> algorithm.ask() is None
-    True
     """
 
     name: ClassVar[str]
