@@ -36,9 +36,6 @@ class Generation:
         extras: recipe numbers (M,) by recipe key. Default: none.
         keep: False if no later generation continues from these members, so that their states need not be stored.
             Default True.
-
-    >>> Generation(0, 3, np.array([0]), np.array([NO_PARENT]), np.array([[0.5, 0.5]])).size
-    1
     """
 
     index: int
@@ -64,7 +61,12 @@ class Generation:
 
 @dataclass(frozen=True)
 class GenerationResult:
-    """A finished generation: metrics (M, T) and score (M,), higher is better; NaN if not finite."""
+    """A finished generation: metrics (M, T) and score (M,), higher is better; NaN if not finite.
+
+    >>> fresh = Generation(0, 3, np.array([0]), np.array([NO_PARENT]), np.array([[0.5, 0.5]]))
+    >>> GenerationResult(fresh, np.array([[0.6, 0.8]]), np.array([0.7])).score.tolist()
+    [0.7]
+    """
 
     generation: Generation
     metrics: Array
@@ -144,12 +146,9 @@ class Algorithm:
 
     >>> from scalarize.search.algorithms.registry import create
     >>> algorithm = create("random", Setting(Space(("a", "b")), epochs=4, population=3))
-    >>> generation = algorithm.ask()
-    >>> generation.weights.shape
+    >>> algorithm.ask().weights.shape
     (3, 2)
     >>> result = algorithm.tell(metrics=[[0.5, 0.5], [0.6, 0.5], [0.4, 0.7]], score=[0.5, 0.55, 0.55])
-    >>> algorithm.ask() is None
-    True
     """
 
     name: ClassVar[str]

@@ -16,7 +16,7 @@ A = TypeVar("A", bound=type[Algorithm])
 
 
 def register(cls: A) -> A:
-    """Register a search algorithm under its name (a class decorator).
+    """Register a search algorithm under its name; use it as a decorator of the class.
 
     Args:
         cls: a subclass of :class:`~scalarize.search.algorithms.base.Algorithm` with a ``name``.
@@ -27,12 +27,10 @@ def register(cls: A) -> A:
     Raises:
         RequestError: the name is taken.
 
-    >>> from dataclasses import dataclass
-    >>> from scalarize.search.algorithms.random import RandomSearch
-    >>> @register  # doctest: +SKIP
-    ... @dataclass(eq=False, kw_only=True)
-    ... class Mine(RandomSearch):
-    ...     name = "mine"
+    >>> register(get("pbt"))
+    Traceback (most recent call last):
+        ...
+    scalarize.utils.errors.RequestError: two search algorithms are named 'pbt'
     """
     if cls.name in _ALGORITHMS:
         raise RequestError(f"two search algorithms are named {cls.name!r}")

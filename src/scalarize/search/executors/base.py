@@ -81,6 +81,9 @@ class Outcome:
         seconds_training: seconds in ``train``.
         handle: place of the state, for the executor that made it. Default None.
         generation: number of the generation. Default 0.
+
+    >>> Outcome(3, {"a": 0.5}, seconds_training=60.0).metrics
+    {'a': 0.5}
     """
 
     member: int
