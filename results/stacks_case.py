@@ -119,7 +119,7 @@ def run(make: Callable[[], Case], method: str, level: str) -> float:
         return reference.error(it.parameters, want)
     optimizer.step()
     assert it.optimizer is not None
-    copies = [nn.Parameter(p.contiguous()) for p in start]
+    copies = [nn.Parameter(p.clone(memory_format=torch.contiguous_format)) for p in start]
     for q, p in zip(copies, it.parameters, strict=True):
         g = want[id(p)]
         q.grad = None if g is None else g.to(q.dtype).contiguous()

@@ -48,8 +48,26 @@ def _shaped(flat: Tensor, like: Tensor) -> Tensor:
 def _gradients(loss: Tensor, inputs: list[Tensor]) -> list[Tensor | None]:
     if not loss.requires_grad:
         return [None] * len(inputs)
-    found = torch.autograd.grad(loss, inputs, allow_unused=True)
+    found = torch.autograd.grad(loss, inputs, allow_unused=True, retain_graph=True)
     return [None if g is None else _real(g) for g in found]
+
+
+def _past_the_others(loss: Tensor, z: list[Tensor]) -> list[Tensor | None]:
+    """The gradient of ``loss`` by each of ``z``, not counting what goes through a later one of them.
+
+    A later part may be made of an earlier one (a feature pyramid): what reaches the earlier one through it follows from
+    the later one's own gradient, and must not be counted twice.
+    """
+    found = _gradients(loss, z)
+    for j in reversed(range(len(z))):
+        for i in range(j):
+            if found[j] is None or found[i] is None:
+                continue
+            through = torch.autograd.grad(z[j], z[i], _shaped(found[j], z[j]).to(z[j].dtype), retain_graph=True,
+                                          allow_unused=True)[0]  # fmt: skip
+            if through is not None:
+                found[i] = found[i] - _real(through)
+    return found
 
 
 def _size(tensor: Tensor) -> int:
@@ -113,7 +131,7 @@ def expected(
         by_task = []
         for task in tasks:
             losses, representation = forward()
-            by_task.append(_gradients(losses[task], tensors(representation)))
+            by_task.append(_past_the_others(losses[task], tensors(representation)))
         _, representation = forward()
         z = tensors(representation)
         combined = method.combine_gradients(_rows(by_task, z), losses=told, generator=generator)

@@ -150,7 +150,8 @@ def sparse_adam() -> Case:
             else:
                 rows = first.grad.abs().sum(1, keepdim=True) > 0
                 before = first.detach().clone()
-                torch.optim.Adam([first], 0.1, eps=1e-2).step()
+                # SparseAdam adds eps before it corrects the second moment
+                torch.optim.Adam([first], 0.1, eps=1e-2 / (1 - 0.999) ** 0.5).step()
                 first.data.copy_(torch.where(rows, first, before))
             first.grad = None
             super().step()
