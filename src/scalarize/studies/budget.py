@@ -1,4 +1,4 @@
-"""How much of a study is run: the paper's size, or less of it, with what was left out said in words."""
+"""Budgets of studies: the size of the paper's or less, with a statement in words of what was left out."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class Budget:
-    """At most so many seeds, epochs, values on an axis, and members of a population; None: as the paper.
+    """Upper bounds of the seeds, epochs, values on an axis and members of a population; None: as in the paper.
 
-    fraction: in place of these bounds, the share of each number.
+    ``fraction`` replaces these bounds by a share of each number.
     """
 
     name: str
@@ -27,13 +27,13 @@ class Budget:
     fraction: float = 1.0
 
     def count(self, wanted: int, bound: int | None) -> int:
-        """``wanted``, bounded and scaled, at least 1."""
+        """Return ``wanted``, bounded and scaled, at least 1."""
         return max(1, round(min(wanted, bound or wanted) * self.fraction))
 
     def thin(self, values: Sequence[V], finer: int = 1) -> list[V]:
-        """Evenly spread values of an axis, its first and last among them where at least 2 are left.
+        """Return evenly spread values of an axis, with its first and last if at least 2 are left.
 
-        finer: this many times the intervals that the budget leaves.
+        ``finer`` multiplies the intervals that the budget leaves.
         """
         kept = self.count(len(values), finer * (self.levels - 1) + 1 if self.levels else None)
         kept = min(len(values), max(kept, 2))
@@ -42,11 +42,11 @@ class Budget:
         return [values[round(k * (len(values) - 1) / (kept - 1))] for k in range(kept)]
 
     def first(self, values: Sequence[V]) -> list[V]:
-        """The first values of a list that is no axis (pairs of tasks), at least one."""
+        """Return the first values of a list that is no axis (pairs of tasks), at least one."""
         return list(values[: self.count(len(values), self.levels)])
 
     def members(self, wanted: int) -> int:
-        """The size of a population, at least 2."""
+        """Return the size of a population, at least 2."""
         return max(2, self.count(wanted, self.population))
 
 
@@ -58,7 +58,7 @@ BUDGETS = {
 
 
 def parse(text: str) -> Budget:
-    """``tiny``, ``small``, ``full`` or a number in (0, 1]. Raises RequestError for anything else."""
+    """Parse ``tiny``, ``small``, ``full`` or a number in (0, 1]. Raises RequestError for anything else."""
     if text in BUDGETS:
         return BUDGETS[text]
     try:
@@ -71,8 +71,9 @@ def parse(text: str) -> Budget:
 
 
 def scaled(full: Sequence[Mapping[str, Any]], here: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What differs between the labels of two lists of runs, one sentence each; empty where nothing does. A label that a
-    run does not have, or has empty, counts for nothing.
+    """Say in one sentence each how the labels of two lists of runs differ; empty if they do not.
+
+    A label that a run lacks, or has empty, is ignored.
 
     >>> scaled([{"seed": 0, "width": 8}, {"seed": 1, "width": 16}], [{"seed": 0, "width": 8}])
     ['runs: 2 -> 1', 'seed: 2 values -> 1', 'width: 2 values (8, 16) -> 1 (8)']

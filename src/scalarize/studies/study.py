@@ -33,8 +33,15 @@ FEWEST_SEEDS = 3  # below this a study is an illustration
 
 
 class StudyRequest(BaseModel):
-    """What is asked of a target. workload: in place of the paper's; tasks: only these, None for all; seeds, epochs,
-    settings: in place of the budget's and the recipe's; methods: further rows of tables of methods.
+    """A request for a target.
+
+    Args:
+        workload: workload instead of the paper's.
+        tasks: names of the tasks to keep; None: all.
+        seeds: number of seeds instead of the budget's.
+        epochs: epochs instead of the recipe's.
+        settings: settings instead of the recipe's.
+        methods: further rows of tables of methods.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,7 +60,7 @@ class StudyRequest(BaseModel):
 
 @dataclass(frozen=True)
 class Target:
-    """One table or figure. workloads: the paper's; plan: its runs on one workload; tabulate: its tables."""
+    """A table or figure. ``workloads``: the paper's; ``plan``: its runs on one workload; ``tabulate``: its tables."""
 
     name: str
     title: str
@@ -164,7 +171,7 @@ def _tell(say: Say, workload: str, line: str) -> None:
 
 
 def detectable(results: pd.DataFrame) -> list[str]:
-    """The difference between two settings that these seeds would find 4 times in 5, as a sentence."""
+    """Say in a sentence which difference between two settings these seeds would find 4 times in 5."""
     if results.empty or "seed" not in results or results["sign"].nunique() > 1:
         return []
     averages = results.groupby(["run", "seed"])["test"].mean().reset_index()
@@ -183,7 +190,7 @@ def detectable(results: pd.DataFrame) -> list[str]:
 
 
 def _scaled(target: Target, full: Context, here: Context, plan: Sequence[PlannedRun]) -> list[str]:
-    """What was scaled down, and what else is not the paper's: its data, and settings that were asked for."""
+    """List what was scaled down, and what else differs from the paper: data, and settings of the request."""
     lines = budget.scaled([_sizes(full, p) for p in target.plan(full)], [_sizes(here, p) for p in plan])
     if here.workload.name not in target.workloads:
         lines.append(f"data: {', '.join(target.workloads)} -> {here.workload.name}")
@@ -193,7 +200,7 @@ def _scaled(target: Target, full: Context, here: Context, plan: Sequence[Planned
 
 
 def _sizes(context: Context, planned: PlannedRun) -> dict[str, Any]:
-    """A run's labels that can be scaled, with the sizes that its request states."""
+    """Return the labels of a run that can be scaled, with the sizes that its request states."""
     labels = {k: v for k, v in planned.labels.items() if k not in ("size", "first", "second", "group")}
     request = planned.request
     labels["epochs"] = request.recipe(context.workload).epochs
@@ -203,7 +210,7 @@ def _sizes(context: Context, planned: PlannedRun) -> dict[str, Any]:
 
 
 def summary(result: Mapping[str, Any]) -> list[str]:
-    """A target's result for people."""
+    """Return a target's result as text for people."""
     lines = [f"{result['target']}: {result['title']} ({result['runs']} runs)"]
     lines += [f"  scaled: {line}" for line in result["scaled"]]
     lines += [f"  {line}" for line in result["findings"]]

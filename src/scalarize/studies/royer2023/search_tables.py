@@ -1,7 +1,9 @@
-"""Search against the others: tables 1, 2, B, C and D.
+"""Searches against methods: tables 1, 2, B, C and D.
 
-The learning rate of each row is chosen on validation (the paper: "the best metric is reported"); the unit of a search's
-row is the search.
+Every row is trained at three learning rates; the rate is chosen on validation (the paper: "the best metric is
+reported"). For rows of searches, each search's policy is retrained on the whole training set; the unit is the search.
+Rows beyond the paper's are ``random-search`` with as many trainings as the first search, and ``inverse-constant``, the
+weights around which searches begin.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from scalarize.weights.policy import Policy
 
 
 def run_records(found: StudyResults) -> list[dict[str, Any]]:
-    """The runs as ``analysis.comparison`` reads them."""
+    """Return the runs as ``analysis.comparison`` reads them."""
     costs = {(r["row"], r["size"], r["group"]): r["result"]["trainings"] for r in found.searches.to_dict("records")}
     table = []
     for _, own in found.results.groupby("run", sort=False):
@@ -56,7 +58,7 @@ def run_records(found: StudyResults) -> list[dict[str, Any]]:
 
 
 def tabulate(found: StudyResults, protocol: TableProtocol) -> list[StudyTable]:
-    """One table a size: mean and interval of every row beside the paper's average, its trials and trainings."""
+    """Return one table per size: mean and interval of every row, the paper's average, its trials and trainings."""
     everything = run_records(found)
     lower = bool((found.results["sign"] < 0).all())
     tables: list[StudyTable] = []
@@ -81,14 +83,14 @@ def tabulate(found: StudyResults, protocol: TableProtocol) -> list[StudyTable]:
 
 
 def steady(searches: pd.DataFrame, policies: Mapping[str, Policy], row: str, size: str) -> str:
-    """How many of the policies that ``row``'s searches found never change: these were drawn, no more."""
+    """Count the policies found by ``row``'s searches that never change: these were drawn and not developed."""
     own = [policies[run] for run in searches.loc[(searches["row"] == row) & (searches["size"] == size), "run"]]
     kept = sum(len(policy.segments) == 1 for policy in own)
     return f"Of {len(own)} policies of {row}, {kept} keep their first weights to the end."
 
 
 def edges(kept: Sequence[dict[str, Any]], everything: Sequence[dict[str, Any]]) -> str:
-    """How many rows chose the largest or the smallest rate tried: these may want others."""
+    """Count the rows that chose the largest or the smallest rate tried: these may need others."""
     chosen = {r["method"]: r["rate"] for r in kept}
     tried = [r["rate"] for r in everything]
     most, least = (sum(rate == edge for rate in chosen.values()) for edge in (max(tried), min(tried)))
@@ -96,8 +98,10 @@ def edges(kept: Sequence[dict[str, Any]], everything: Sequence[dict[str, Any]]) 
 
 
 def paper_beside(table: str, size: str, sizes: Sequence[str]) -> tuple[str, dict[str, float]]:
-    """The paper's size to stand beside ours, and its averages: the same one, else the smallest beside the smallest of
-    several, and the largest beside the others.
+    """Return the paper's size to set beside ours, and its averages.
+
+    It is the same size if the paper has it, else the smallest beside the smallest of several, and the largest beside
+    the others.
     """
     known = reported.AVERAGES[table]
     first, *_, last = known
@@ -108,8 +112,9 @@ def paper_beside(table: str, size: str, sizes: Sequence[str]) -> tuple[str, dict
 def _trials(
     kept: Sequence[dict[str, Any]], searches: Sequence[str], size: str, lower: bool
 ) -> dict[tuple[str, str], dict[str, claims.IntervalAt]]:
-    """C4 for each search: over even weights and each of the paper's methods; and, beyond the paper, over as many
-    trainings at random and over the weights that searches begin around.
+    """Test C4 for each search: over even weights and each of the paper's methods.
+
+    Beyond the paper, also over as many trainings at random and over the weights that searches begin around.
     """
     values = {row: comparison.units(kept, row) for row in comparison.methods_of(kept)}
 
@@ -128,7 +133,9 @@ def _trials(
 def comparison_frame(
     kept: Sequence[dict[str, Any]], everything: Sequence[dict[str, Any]], beside: dict[str, float]
 ) -> pd.DataFrame:
-    """Long: method, task (``average`` first), mean, low, high, seeds, searches, rate, trials, trainings, paper."""
+    """Return rows of method, task (``average`` first), mean, low, high, seeds, searches, rate, trials, trainings,
+    paper.
+    """
     rows = []
     for row in comparison.rows(kept):
         method = row["method"]
