@@ -37,9 +37,11 @@ def weighted_sum(step: Losses, weights: Tensor, shared: Sequence[Tensor], heads:
     if same:
         processes.backward(*by_weight, [*outer, *inner])
         return
+    pending: tuple[list[Tensor], autograd.Grads] = ([], [])
     if heads == "own":
-        processes.backward(*autograd.weighted(step.losses, ones), outer, keep=True)
+        pending = processes.backward(*autograd.weighted(step.losses, ones), outer, keep=True, write=False)
     processes.backward(*by_weight, inner)
+    autograd.accumulate(*pending)
 
 
 def is_plain(shared: Sequence[Tensor], heads: str, processes: Processes) -> bool:

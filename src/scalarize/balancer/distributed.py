@@ -77,7 +77,9 @@ class Processes:
         """What part of each task's samples (T,) lies in this process, from their numbers here; NaN: nowhere any."""
         return counts / self.sum(counts.clone())
 
-    def backward(self, roots: list[Tensor], by: list[Tensor], leaves: Sequence[Tensor], keep: bool = False) -> None:
+    def backward(
+        self, roots: list[Tensor], by: list[Tensor], leaves: Sequence[Tensor], keep: bool = False, write: bool = True
+    ) -> tuple[list[Tensor], Grads]:
         """Add to ``.grad`` of ``leaves`` their gradients, summed over processes; no hook of a wrapper sees them twice.
 
         Args:
@@ -85,6 +87,11 @@ class Processes:
             by: a gradient for each of them.
             leaves: parameters in these graphs, all others are left alone.
             keep: keep the graph for another backward.
+            write: if not, the caller is to write what is returned, when no backward is to come any more: hooks may
+                step an optimiser then.
+
+        Returns:
+            Leaves and gradients that were not written.
 
         Raises:
             RunError: the processes reached different parameters.
@@ -97,11 +104,15 @@ class Processes:
             more = keep or bool(shared_out)
             with hooks.silenced(plain):  # they fire when the sum over processes is written
                 grads = list(torch.autograd.grad(roots, plain, by, retain_graph=more, allow_unused=True))
-        accumulate(plain, self.sum_gradients(plain, grads))
+        grads = self.sum_gradients(plain, grads)
         if self.sharded:
             self._check_same(shared_out)
         if shared_out:
             self.sharded.backward(roots, by, shared_out, keep)
+        if not write:
+            return plain, grads
+        accumulate(plain, grads)
+        return [], []
 
     def sum_gradients(self, params: Sequence[Tensor], grads: Sequence[Tensor | None]) -> Grads:
         """Gradients summed over processes in one message; None where no process has one.
@@ -114,12 +125,15 @@ class Processes:
         self._check_same(params)
         if not params:
             return []
-        dtype = torch.float64 if any(p.dtype == torch.float64 for p in params) else torch.float32
+        reals = [_real(p.detach()) for p in params]
+        dtype = torch.float64 if any(p.dtype == torch.float64 for p in reals) else torch.float32
         touched = torch.tensor([g is not None for g in grads], dtype=dtype, device=params[0].device)
-        parts = [torch.zeros_like(p) if g is None else g for p, g in zip(params, grads, strict=True)]
+        parts = [torch.zeros_like(p) if g is None else _real(g) for p, g in zip(reals, grads, strict=True)]
         flat = self.sum(torch.cat([touched, *(g.reshape(-1).to(dtype) for g in parts)]))
         hit = (flat[: len(params)] > 0).tolist()
-        return [g if h else None for g, h in zip(split(flat[len(params) :], params), hit, strict=True)]
+        whole = split(flat[len(params) :], reals)
+        back = [torch.view_as_complex(g) if p.is_complex() else g for p, g in zip(params, whole, strict=True)]
+        return [g if h else None for g, h in zip(back, hit, strict=True)]
 
     def norms(self, params: Sequence[Tensor]) -> Tensor | None:
         """Norms that are finite if ``.grad`` of all ``params`` is, in every process; None if there is no ``.grad``."""
@@ -191,3 +205,9 @@ def _check_sink(losses: Sequence[Tensor], representation: Sequence[Tensor]) -> N
             "DistributedDataParallel(find_unused_parameters=True) hands out a representation that its losses do not "
             "pass: use find_unused_parameters=False, which the Balancer never needs, or level='parameters'"
         )
+
+
+def _real(x: Tensor) -> Tensor:
+    """Dense, and both parts of complex numbers as numbers of their own."""
+    dense = x.to_dense() if x.is_sparse else x
+    return torch.view_as_real(dense.resolve_conj()) if dense.is_complex() else dense
