@@ -154,6 +154,7 @@ def test_a_model_that_is_replaced_later_is_noticed():
     assert fresh.untouched()
 
 
+@pytest.mark.filterwarnings("ignore::scalarize.utils.errors.ScalarizeWarning")  # free of the encoder
 @pytest.mark.parametrize("method", METHODS)
 def test_a_batch_whose_tasks_do_without_the_encoder_is_fine_later(method):
     net, own = Net(), nn.Parameter(torch.ones(2))
@@ -194,6 +195,7 @@ def test_losses_without_any_graph_are_refused(how, method):
 CONSTANTS = [0, 0.0, 1.5, True, np.float32(0.25), np.int64(2), np.array(0.5), np.array([3]), torch.tensor(2)]
 
 
+@pytest.mark.filterwarnings("ignore::scalarize.utils.errors.ScalarizeWarning")  # a constant has no gradient
 @pytest.mark.parametrize("constant", CONSTANTS, ids=repr)
 @pytest.mark.parametrize("method", ["mgda", "pcgrad", "uniform", "dwa"])
 def test_a_plain_number_is_a_constant(method, constant):
@@ -205,6 +207,7 @@ def test_a_plain_number_is_a_constant(method, constant):
     assert all(torch.equal(p.grad, q.grad) for p, q in zip(net.parameters(), plain.parameters(), strict=True))
 
 
+@pytest.mark.filterwarnings("ignore::scalarize.utils.errors.ScalarizeWarning")  # a constant has no gradient
 def test_numbers_before_tensors_and_with_none():
     net = Net()
     losses = net.losses()
