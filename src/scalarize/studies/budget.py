@@ -1,4 +1,4 @@
-"""How much of a study is run: the paper's size, or less of it, with what was left out said in words."""
+"""Budgets: the paper's size of a study or less of it, and sentences about what was left out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Budget:
         return max(1, round(min(wanted, bound or wanted) * self.fraction))
 
     def thin(self, values: Sequence[V], finer: int = 1) -> list[V]:
-        """Evenly spread values of an axis, its first and last among them where at least 2 are left.
+        """Evenly spread values of an axis, its first and last among them if at least 2 are left.
 
         finer: this many times the intervals that the budget leaves.
         """
@@ -58,7 +58,11 @@ BUDGETS = {
 
 
 def parse(text: str) -> Budget:
-    """``tiny``, ``small``, ``full`` or a number in (0, 1]. Raises RequestError for anything else."""
+    """The budget ``tiny``, ``small`` or ``full``, or a share in (0, 1] of the paper's numbers.
+
+    Raises:
+        RequestError: the text is anything else.
+    """
     if text in BUDGETS:
         return BUDGETS[text]
     try:
@@ -71,7 +75,7 @@ def parse(text: str) -> Budget:
 
 
 def scaled(full: Sequence[Mapping[str, Any]], here: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What differs between the labels of two lists of runs, one sentence each; empty where nothing does. A label that a
+    """Differences between the labels of two lists of runs, one sentence each; empty if there are none. A label that a
     run does not have, or has empty, counts for nothing.
 
     >>> scaled([{"seed": 0, "width": 8}, {"seed": 1, "width": 16}], [{"seed": 0, "width": 8}])

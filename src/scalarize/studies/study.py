@@ -33,7 +33,7 @@ FEWEST_SEEDS = 3  # below this a study is an illustration
 
 
 class StudyRequest(BaseModel):
-    """What is asked of a target. workload: in place of the paper's; tasks: only these, None for all; seeds, epochs,
+    """A request for a target. workload: in place of the paper's; tasks: only these, None for all; seeds, epochs,
     settings: in place of the budget's and the recipe's; methods: further rows of tables of methods.
     """
 
@@ -183,7 +183,7 @@ def detectable(results: pd.DataFrame) -> list[str]:
 
 
 def _scaled(target: Target, full: Context, here: Context, plan: Sequence[PlannedRun]) -> list[str]:
-    """What was scaled down, and what else is not the paper's: its data, and settings that were asked for."""
+    """Sentences about what was scaled down, and what else is not the paper's: its data, settings asked for."""
     lines = budget.scaled([_sizes(full, p) for p in target.plan(full)], [_sizes(here, p) for p in plan])
     if here.workload.name not in target.workloads:
         lines.append(f"data: {', '.join(target.workloads)} -> {here.workload.name}")
