@@ -45,7 +45,7 @@ SUMMARIES = {
     "demo": "The main job on real data: search, retrain, compare, report.",
     "cost": "Seconds and memory a step of every method, beside a bare loop.",
     "report": "One self-contained page of what the given directories hold.",
-    "watch": "How far the runs and searches of a directory are, until all are finished. It only reads.",
+    "watch": "Show how far the runs and searches of a directory are, until all are finished. It only reads.",
 }
 
 
@@ -85,7 +85,7 @@ def app() -> None:
 
 
 def command_line() -> str:
-    """How this command was called, as one line that can be typed again."""
+    """This command as it was typed, in one line that can be typed again."""
     return shlex.join(["scalarize", *click.get_current_context().find_root().obj])
 
 
@@ -101,7 +101,7 @@ def say(line: str) -> None:
 
 
 def show(line: str) -> None:
-    """Progress, on stderr: one line that changes on a terminal, a line each where it is written to a file."""
+    """Progress, on stderr: one line that changes on a terminal, a line each if it is written to a file."""
     if not sys.stderr.isatty():
         return say(line)
     width = shutil.get_terminal_size().columns

@@ -1,4 +1,4 @@
-"""What there is: workloads, methods, data sets."""
+"""Lists of workloads and methods, and the fetching of data sets."""
 
 from __future__ import annotations
 

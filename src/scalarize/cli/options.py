@@ -56,7 +56,7 @@ seed_option = click.option("--seed", default=0, show_default=True, type=int)
 
 @contextlib.contextmanager
 def logged(logs: tuple[str, ...]) -> Iterator[None]:
-    """What runs inside is shown in the places that ``--log`` names."""
+    """Show what runs inside in the places that ``--log`` names."""
     from scalarize.runs import loggers
     from scalarize.runs.directory import observed, read_config
 
@@ -80,9 +80,17 @@ def words(text: str | None) -> tuple[str, ...]:
 
 
 def parse_settings(items: Sequence[str], option: str = "--set") -> dict[str, Any]:
-    """``["optimizer.lr=1e-4"]`` as a dict; values are read as YAML scalars.
+    """Read ``["optimizer.lr=1e-4"]`` as a dict.
 
-    Raises RequestError, naming the ``option`` that they were given by, without ``=``.
+    Args:
+        items: KEY=VALUE each; values are YAML scalars.
+        option: by which they were given, for messages.
+
+    Returns:
+        Values by key.
+
+    Raises:
+        RequestError: an item has no key or no ``=``.
     """
     import yaml
 

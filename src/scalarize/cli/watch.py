@@ -22,7 +22,7 @@ FINISHED_SHOWN = 10
 @click.option("--once", is_flag=True, help="Look once.")
 @json_option
 def watch(directory: str, every: float, once: bool, as_json: bool) -> None:
-    """How far the runs and searches of a directory are, until all are finished. It only reads."""
+    """Show how far the runs and searches of a directory are, until all are finished. It only reads."""
     from scalarize.analysis import progress
 
     if every <= 0:

@@ -1,4 +1,4 @@
-"""What a training is to those that drive it: a search needs a Learner, a run directory somewhat more."""
+"""The interfaces of a training: a search drives a Learner, a run directory needs somewhat more."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def measure(
 
     Measures for the test alone are there for the split ``test``. The loss is the mean over samples, or over what the
     task counts (``units``), NaN unless ``losses_too``. The model is in evaluation mode meanwhile. Raises
-    RequestError where the split is empty.
+    RequestError if the split is empty.
     """
     found: Measurements = {}
     double = next(model.parameters()).dtype == torch.float64

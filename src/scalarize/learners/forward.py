@@ -60,7 +60,7 @@ def forward(
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
-    """Lower precision inside, where one was asked for."""
+    """A context in which torch computes at a lower precision, if one was asked for."""
     if precision in ("float32", "float64"):
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16 if precision == "bfloat16" else torch.float16)

@@ -16,7 +16,7 @@ PAIR = "|"  # joins the two names of a pair in the column ``task``
 
 
 class Probe(Protocol):
-    """What a learner shows its losses to before each update."""
+    """An observer to which a learner shows its losses before each update."""
 
     def look(self, losses: Mapping[str, Tensor], shared: Sequence[nn.Parameter]) -> None:
         """See one batch: the loss of each task, with its graph, and the parameters that tasks share."""
@@ -45,7 +45,7 @@ class SummedGradient:
         self._batches += 1
 
     def rows(self, step: int, epoch: int) -> list[Row]:
-        """One row; none where no batch was looked at."""
+        """One row; none if no batch was looked at."""
         row = {"step": step, "epoch": epoch, "split": "train", "domain": "all", "task": "all"}
         norms, self._norms, self._batches = self._norms, [], 0
         return [row | {"metric": "gradient-norm", "value": sum(norms) / len(norms)}] if norms else []
@@ -60,7 +60,7 @@ class Conflicts:
     parameters, in order, for rows of single layers (matrices only; our choice).
 
     Rows: metric ``conflict`` for each pair (``task`` is ``a|b``), and ``conflict:NAME`` over all pairs for a layer;
-    values are shares in [0, 1]. A pair counts only where both tasks were in the batch and neither gradient is zero.
+    values are shares in [0, 1]. A pair counts only if both tasks were in the batch and neither gradient is zero.
     """
 
     def __init__(self, tasks: Sequence[str], every: int = 1, layers: Sequence[str] = ()) -> None:

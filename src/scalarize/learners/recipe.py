@@ -59,8 +59,8 @@ class Recipe(_Frozen):
     batch_size: samples a step; accumulate: micro-batches it is made of. selection: the epoch whose weights are
     tested: the best average on validation (early stopping), the best for each metric on its own, the best average
     gain over given baselines (Delta_m), or the last. mixing: what weights mean over domains, sampling rates or
-    loss weights. level: where gradients are compared, None for the first that the method declares. threads: of torch,
-    since the last bits of a sum depend on it.
+    loss weights. level: at which gradients are compared, None for the first that the method declares. threads: of
+    torch, since the last bits of a sum depend on it.
     """
 
     optimizer: OptimizerRecipe = OptimizerRecipe()
@@ -79,7 +79,11 @@ class Recipe(_Frozen):
     data: Mapping[str, Any] = Field(default_factory=dict)
 
     def value(self, key: str) -> Any:
-        """What stands under a dotted key. Raises RequestError for an unknown one, naming the nearest."""
+        """The value under a dotted key.
+
+        Raises:
+            RequestError: the key is unknown; the nearest is named.
+        """
         content: Any = self.model_dump()
         known = _keys(content)
         if key not in known:
@@ -89,9 +93,19 @@ class Recipe(_Frozen):
         return content
 
     def override(self, changes: Mapping[str, Any]) -> Recipe:
-        """The recipe with dotted keys replaced, as in ``{"optimizer.lr": 1e-4, "model.width": 128}``.
+        """The recipe with some values replaced.
 
-        Raises RequestError for an unknown key (naming the nearest) or a value of the wrong kind.
+        Args:
+            changes: values by dotted key, as in ``{"optimizer.lr": 1e-4, "model.width": 128}``.
+
+        Returns:
+            A new recipe.
+
+        Raises:
+            RequestError: a key is unknown (the nearest is named), or a value has the wrong kind or is out of range.
+
+        >>> Recipe().override({"optimizer.lr": 0.01}).optimizer.lr
+        0.01
         """
         content: dict[str, Any] = self.model_dump()
         known = _keys(content)
@@ -113,7 +127,7 @@ class Recipe(_Frozen):
             raise RequestError(f"`settings` {where}={first['input']}: {first['msg']}") from None
 
     def with_numbers(self, numbers: Mapping[str, float]) -> Recipe:
-        """:meth:`override` by numbers, rounded where the recipe's own is whole."""
+        """:meth:`override` by numbers, rounded if the recipe's own is whole."""
         return self.override({k: round(x) if type(self.value(k)) is int else x for k, x in numbers.items()})
 
 

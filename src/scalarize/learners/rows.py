@@ -1,4 +1,4 @@
-"""What a training saw, as tidy rows: {step, epoch, split, domain, task, metric, value}. Pure functions."""
+"""Tidy rows of what a training saw: {step, epoch, split, domain, task, metric, value}. Pure functions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Row = dict[str, Any]
 def tidy(
     objectives: Sequence[Objective], step: int, epoch: int, split: str, metric: str, values: Sequence[float]
 ) -> list[Row]:
-    """One row an objective; none where the value is NaN (a domain that was not drawn)."""
+    """One row an objective; none if the value is NaN (a domain that was not drawn)."""
     return [
         {"step": step, "epoch": epoch, "split": split, "domain": o.domain, "task": o.name}
         | {"metric": metric, "value": value}
@@ -48,7 +48,7 @@ def epoch_rows(
 ) -> list[Row]:
     """An epoch's mean training losses, and its weights wherever they changed: a row holds until the next.
 
-    first: number of the epoch's first step; losses and weights: a tensor (T,) a step, None where a method combines
+    first: number of the epoch's first step; losses and weights: a tensor (T,) a step, None if a method combines
     gradients without weights.
     """
     rows, held = [], None

@@ -234,7 +234,7 @@ class SupervisedLearner:
         return found.losses, found.representation
 
     def _view(self) -> View | None:
-        """What the method puts between representation and heads. Raises RequestError where it is not known."""
+        """The method's transform between representation and heads. Raises RequestError if it is not known."""
         if self._blind:
             raise RequestError("this state's heads see the representation through its method: call use(method) first")
         return self.balancer.view if self.balancer is not None and self.balancer.method.has_view else None

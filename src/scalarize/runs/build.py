@@ -120,10 +120,10 @@ def prepare(request: WorkloadRequest, loader: Loader | None = None) -> PreparedR
 
     Args:
         request: a training, or a problem alone.
-        loader: of the command, where several runs share tables and data; default a new one.
+        loader: of the command, if several runs share tables and data; default a new one.
 
     Returns:
-        The prepared run. Its data are those of one task where a training asks for ``single``.
+        The prepared run. Its data are those of one task if a training asks for ``single``.
 
     Raises:
         RequestError: anything in the request is wrong or missing.

@@ -88,7 +88,7 @@ def compare(
         command: how it is made again, for ``config.yaml``.
         resume: go on with what ``out`` holds.
         say: receives lines of progress.
-        loader: of the command, where it reads tables and data besides; default a new one.
+        loader: of the command, if it reads tables and data besides; default a new one.
 
     Returns:
         The JSON of ``compare``, and ``found``: a record of every value of every row.
@@ -164,9 +164,16 @@ def diverged(found: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def choose_rates(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of runs at several learning rates, those at each row's best mean validation average; their cost counts all.
+    """Choose each row's learning rate by its mean validation average.
 
-    Raises RequestError where there is no validation split to choose on.
+    Args:
+        found: records of values, as :meth:`RowValue.record` makes them, at one or several rates.
+
+    Returns:
+        The records at each row's best rate; their ``trainings`` count those at all rates.
+
+    Raises:
+        RequestError: there are several rates, and no validation split to choose on.
     """
     kept = []
     for row in dict.fromkeys(r["method"] for r in found):

@@ -22,8 +22,8 @@ class RowValue:
     """One value of a row, and the trainings behind it (several if each trains one task alone).
 
     row: the table's row. group: the number of the search whose policy is retrained, or None. search: that search,
-    where it is part of the plan. search_trainings: what it cost, where it is not. rate: the learning rate tried, None
-    for the recipe's own.
+    if it is part of the plan. search_trainings: the trainings that it cost, if it is not. rate: the learning rate
+    tried, None for the recipe's own.
     """
 
     row: str
@@ -87,11 +87,11 @@ def value_of(
     """One value of a row.
 
     Args:
-        problem: what is trained.
+        problem: the workload and its settings.
         row, seed, group, rate, search, search_trainings: see :class:`RowValue`.
         history: which part of the policy that ``search`` finds.
         singles: tasks of which each is trained on alone; empty for one training of all.
-        source: where the weights come from, fields of :class:`TrainRequest`.
+        source: of the weights, fields of :class:`TrainRequest`.
 
     Returns:
         The value, whose trainings lie below ``runs/``.
@@ -137,7 +137,7 @@ class ComparisonContext:
 
     @property
     def problem(self) -> WorkloadRequest:
-        """What is trained."""
+        """The problem, without weights."""
         return self.prepared.request
 
     def at(self, rate: float | None) -> ComparisonContext:

@@ -33,10 +33,22 @@ def digest(request: Mapping[str, Any]) -> str:
 
 
 def claim(out: Path, kind: str, request: Mapping[str, Any], resume: bool, command: str, **more: Any) -> bool:
-    """Make ``out`` the directory of this request; True where it held the same request already.
+    """Make ``out`` the directory of this request.
 
-    Raises RequestError, with nothing touched, where ``out`` holds a run and ``resume`` is not set, where it holds a
-    different request (naming the difference), where what it holds lost its config.yaml, or where it is no directory.
+    Args:
+        out: the directory; it is made if it is not there.
+        kind: ``train``, ``search``, ``compare`` or ``study``.
+        request: plain data that names what is run.
+        resume: whether it may hold this request already.
+        command: how it is run again.
+        more: further content of ``config.yaml``.
+
+    Returns:
+        True if it held the same request already.
+
+    Raises:
+        RequestError: with nothing touched, if ``out`` holds a run and ``resume`` is not set, holds a different request
+            (the difference is named), holds a run without its config.yaml, or is no directory.
     """
     config = out / "config.yaml"
     files.check_directory(out)
@@ -69,7 +81,11 @@ def kind_in_words(kind: Any) -> str:
 
 
 def read_config(directory: str | Path) -> dict[str, Any]:
-    """The content of ``config.yaml``. Raises RequestError where there is none or it is damaged."""
+    """The content of ``config.yaml``.
+
+    Raises:
+        RequestError: there is none, or it is damaged.
+    """
     path = Path(directory) / "config.yaml"
     try:
         content = yaml.safe_load(path.read_text())

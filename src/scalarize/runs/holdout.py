@@ -23,7 +23,7 @@ class HoldoutFactory:
         problem: what is trained.
         share: of the training set, in (0, 1).
         threads: of torch, None for the recipe's number.
-        loader: of the command, where several runs share tables and data; default a new one.
+        loader: of the command, if several runs share tables and data; default a new one.
     """
 
     def __init__(

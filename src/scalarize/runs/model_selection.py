@@ -1,4 +1,4 @@
-"""Which epoch's weights are tested, decided on validation alone (early stopping); pure but for what it remembers."""
+"""The choice of the epoch whose weights are tested, on validation alone (early stopping)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEPT = ("epoch", "model", "position", "view", "method")  # of a learner's state:
 
 
 def measures(data: Data, every_epoch: bool = False) -> dict[str, tuple[str, str, int]]:
-    """``TASK/METRIC`` -> the objective, the key under which evaluation finds the metric, and 1 or -1 where lower is
+    """``TASK/METRIC`` -> the objective, the key under which evaluation finds the metric, and 1, or -1 if lower is
     better; each objective's loss among them. every_epoch: without those that the test split alone is read for.
     """
     found = {}
@@ -49,9 +49,18 @@ def delta(seen: Measurements, data: Data, baselines: Mapping[str, float]) -> flo
 
 
 def criteria(kind: str, data: Data, baselines: Mapping[str, float] | None) -> dict[str, Criterion]:
-    """The criteria of a recipe's ``selection``, the one whose weights are kept first.
+    """The criteria of a recipe's ``selection``.
 
-    Raises RequestError where ``delta`` has no baselines, or one of an unknown metric or of value 0.
+    Args:
+        kind: ``best``, ``per-metric``, ``delta`` or ``last``.
+        data: whose objectives are measured.
+        baselines: ``TASK/METRIC`` -> value of a single-task model, for ``delta``.
+
+    Returns:
+        Criteria by name, the one whose weights are kept first; higher is better.
+
+    Raises:
+        RequestError: ``delta`` has no baselines, or one of an unknown metric or of value 0.
     """
     if kind == "delta":
         known = measures(data, every_epoch=True)
@@ -95,7 +104,7 @@ class Selection:
                 self.scores[name], self.states[name] = score, kept
 
     def state_of(self, name: str) -> dict[str, Any]:
-        """The weights that ``name`` prefers; the primary's where there is no such criterion."""
+        """The weights that ``name`` prefers; the primary's if there is no such criterion."""
         return self.states.get(name, self.states[self.primary])
 
     def epochs(self) -> dict[str, int]:
@@ -103,7 +112,7 @@ class Selection:
         return {name: int(state["epoch"]) for name, state in self.states.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
+        """The content of a checkpoint."""
         return {"scores": dict(self.scores), "states": dict(self.states)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

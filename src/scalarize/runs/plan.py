@@ -58,7 +58,7 @@ class PlannedRun:
 class FinishedRun:
     """A run of a plan that is over.
 
-    request: as it was run, with what other runs gave it. directory: where it lies. result: the content of its
+    request: as it was run, with what other runs gave it. directory: its own. result: the content of its
     ``result.json``; of a training that diverged in its first epoch, which leaves none, only ``diverged``.
     """
 
@@ -88,7 +88,7 @@ def execute(
         root: the directory below which each has its own.
         command: how the plan is run again, for each ``config.yaml``.
         say: receives a line for each run, and a search's progress.
-        loader: of the command, where it reads tables and data besides; default a new one.
+        loader: of the command, if it reads tables and data besides; default a new one.
         keep_diverged: a training that diverges in its first epoch is part of what was found, not the end of the plan.
 
     Returns:

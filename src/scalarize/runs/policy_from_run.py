@@ -18,11 +18,19 @@ MOST_STEPS = 10**8  # beyond it the records are taken for damaged
 
 
 def policy_of_run(directory: str | Path) -> tuple[Policy, float]:
-    """The policy of a run's recorded weights, averaged over each epoch, and the share that had to be clipped.
+    """Make a policy of a run's recorded weights, averaged over each epoch.
 
-    Weights of a method need not sum to 1: the sum becomes the policy's scale. Negative ones are clipped to 0; the
-    clipped share is their part of all weights' absolute sum. Raises RequestError where the run's method has no
-    weights, or where more than 10 % would be clipped, since the policy would misrepresent the run.
+    Weights of a method need not sum to 1: the sum becomes the policy's scale. Negative ones are clipped to 0.
+
+    Args:
+        directory: the run's.
+
+    Returns:
+        The policy, and the share that had to be clipped: the negative weights' part of all weights' absolute sum.
+
+    Raises:
+        RequestError: the run's method has no weights, or more than 10 % would be clipped, since the policy would
+            misrepresent the run.
     """
     config = read_config(directory)
     if config.get("kind") == "search":
@@ -68,7 +76,7 @@ def epoch_means(rows: Sequence[dict[str, Any]], where: str) -> tuple[list[str], 
 
 
 def _is_whole(row: Mapping[str, Any], where: str) -> bool:
-    """True, or RequestError where a number of ``row`` is none."""
+    """True, or RequestError if a number of ``row`` is none."""
     whole = all(type(row.get(key)) is int for key in ("step", "epoch"))
     value = row.get("value") if row["metric"] == "weight" else 0.0
     if not whole or "task" not in row or not isinstance(value, int | float) or not abs(value) < 1e300:

@@ -31,7 +31,7 @@ def search(
     """Read ``table`` (see :func:`scalarize.search.runs_table.read`), fit, and write the proposal to ``out``.
 
     score, reference: over the table's metrics, as in any search. epochs: length of the constant policy (default 1).
-    The result's ``score`` and ``metrics`` are predictions (negated where lower is better); ``interval`` holds 90 % of
+    The result's ``score`` and ``metrics`` are predictions (negated if lower is better); ``interval`` holds 90 % of
     new runs; ``forms`` what each form says; ``warnings`` why not to trust it. ``lineage.jsonl`` holds the table's runs.
     """
     begun = time.monotonic()

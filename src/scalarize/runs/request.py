@@ -88,7 +88,7 @@ class WorkloadRequest(BaseModel):
 
 
 class TrainRequest(WorkloadRequest):
-    """A problem and where its task weights come from: one of a method, fixed weights or a policy.
+    """A problem and the source of its task weights: one of a method, fixed weights or a policy.
 
     hyper: hyper-parameters of ``method``. single: train on that task or domain alone. probe_every: count conflicting
     gradients at each k-th batch (None: never). norm_every: the norm of the summed gradient at each k-th batch.

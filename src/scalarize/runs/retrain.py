@@ -37,7 +37,7 @@ def retrain(
         seed: of the first of them; the others count on from it.
         changes: other fields of the search's problem (epochs, data root, device).
         settings: other recipe values, so that a large model can be trained with a policy found on a small one.
-        out: where to write; None for a directory below the search's.
+        out: the directory to write to; None for a directory below the search's.
         command: how it is run again, for ``config.yaml``.
         resume: go on with what ``out`` holds.
         say: receives lines of progress.
@@ -85,6 +85,6 @@ def retrain(
 
 
 def summary(result: dict[str, Any]) -> str:
-    """The rows as text, and where the runs are."""
+    """The rows as text, and the directory of the runs."""
     scale = comparison.display_scale(result["found"])
     return text_tables.comparison_table(result["rows"], scale) + f"\nwritten to {result['out']}"

@@ -34,8 +34,8 @@ class SearchRequest(WorkloadRequest):
 
     split: share of the training set that members train on; they are scored on the rest of it. start: the content of
     a policy around whose mean weights the search begins, in place of the weights that equalise the losses of the
-    best constant predictor (uniform where tasks have none), and half as wide unless ``spread`` says how wide. also:
-    recipe numbers searched beside the weights; one member begins with the recipe's own where they lie in their ranges.
+    best constant predictor (uniform if tasks have none), and half as wide unless ``spread`` says how wide. also:
+    recipe numbers searched beside the weights; one member begins with the recipe's own if they lie in their ranges.
     groups: tasks that share a weight. reference: single-task metrics, for the score ``gain``. asynchronous: without
     a barrier between generations.
     """
@@ -81,7 +81,7 @@ def algorithm_of(request: SearchRequest, prepared: PreparedRun) -> Algorithm:
 
 
 def _balanced(data: Data) -> tuple[float, ...]:
-    """Weights that equalise the losses of the best constant predictor; equal ones where a task knows none."""
+    """Weights that equalise the losses of the best constant predictor; equal ones if a task knows none."""
     if any(o.task.constant_loss is None for o in data.objectives):
         return tuple(simplex.uniform(len(data.names)).tolist())
     losses = data.constant_losses()
@@ -89,7 +89,7 @@ def _balanced(data: Data) -> tuple[float, ...]:
 
 
 def _ranges(also: tuple[str, ...], recipe: Recipe) -> dict[str, Range]:
-    """The ranges by key; each begins at the recipe's own value where that lies inside."""
+    """The ranges by key; each begins at the recipe's own value if that lies inside."""
     ranges = parse_also(also)
     for end in ("low", "middle", "high"):
         try:
@@ -125,7 +125,7 @@ def search(
         max_time: seconds after which the search stops with the best policy so far.
         checkpoints: a folder or URL for members' states, seen by all nodes; default below ``out``.
         progress: receives the state of the search after each member.
-        loader: of the command, where several runs share tables and data; default a new one.
+        loader: of the command, if several runs share tables and data; default a new one.
 
     Returns:
         The JSON of ``search``: the path of the policy, its score on the hold-out, counts and seconds.
@@ -173,7 +173,7 @@ def search(
 
 
 def _content(request: SearchRequest) -> dict[str, Any]:
-    """What of the problem decides the numbers: no paths, no device."""
+    """The part of the problem that decides the numbers: no paths, no device."""
     content = request.problem().model_dump(mode="json", exclude={"data", "device"})
     if content["csv"]:
         content["csv"] = Path(content["csv"]).name
@@ -210,7 +210,7 @@ def reporter(say: Callable[[str], None] | None, label: str) -> Callable[[Progres
 def cluster(
     workers: int | None, address: str | None, threads: int | None, gpus: float, shared_directory: bool = False
 ) -> Callable[[HoldoutFactory], Executor] | None:
-    """The executor for ``--workers`` and ``--ray-address``; None where neither is given (this process).
+    """The executor for so many workers, on a cluster at ``address``; None if neither is given (this process).
 
     shared_directory: workers write and read members' states themselves, where all nodes see them.
     """

@@ -45,7 +45,7 @@ def train(
         command: how the run is made again, for its ``config.yaml``.
         resume: go on with what ``out`` holds.
         say: receives a line of progress an epoch.
-        loader: of the command, where several runs share tables and data; default a new one.
+        loader: of the command, if several runs share tables and data; default a new one.
 
     Returns:
         The content of ``result.json``: metrics by task of each split read, the epoch selected, seconds, counts.
@@ -132,7 +132,7 @@ def _go_on(
 ) -> tuple[float, float, int]:
     """Load a checkpoint: seconds spent until then, those of training alone, and bytes of records.
 
-    Raises RequestError where it is damaged.
+    Raises RequestError if it is damaged.
     """
     held = files.load_tensors(checkpoint)
     try:
@@ -173,7 +173,7 @@ def _finish(learner: RunLearner, splits: Mapping[str, str], last: Measurements, 
 
 
 def _measured(learner: RunLearner, split: str, chosen: Selection) -> Measurements:
-    """Every metric on ``split`` with the weights that its own criterion prefers; nothing where there is no split."""
+    """Every metric on ``split`` with the weights that its own criterion prefers; nothing if there is no split."""
     if not learner.data.has(split):
         return {}
     at: dict[int, Measurements] = {}
@@ -194,7 +194,7 @@ def _measured(learner: RunLearner, split: str, chosen: Selection) -> Measurement
 
 
 def _by_task(data: Data, seen: Measurements) -> dict[str, dict[str, float | None]]:
-    """Task -> metric by its own name -> value, None where it is no number; the loss among them."""
+    """Task -> metric by its own name -> value, None if it is no number; the loss among them."""
     found: dict[str, dict[str, float | None]] = {}
     for name, (objective, key, _) in model_selection.measures(data).items():
         value = seen[objective].get(key, math.nan)

@@ -186,7 +186,7 @@ class ActorCriticLearner:
             observations = self._interact(observations, draw, at_random, None)
 
     def _act(self, observations: Array, draw: torch.Generator | None) -> Array:
-        """Actions (T, A) of the policy; its mean where nothing is drawn. Raises DivergedError naming the task."""
+        """Actions (T, A) of the policy; its mean if nothing is drawn. Raises DivergedError naming the task."""
         inputs = torch.from_numpy(observations).to(self.device, self.dtype)
         noise = None if draw is None else self._noise(1, draw)
         return acting.actions(self.model, inputs, noise, self.tasks, self.epoch)

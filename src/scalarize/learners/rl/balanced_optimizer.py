@@ -48,7 +48,7 @@ class BalancedOptimizer:
         return {"optimizer": self.optimizer.state_dict(), "method": self.balancer.state_dict()}
 
     def restore(self, state: dict[str, Any], method_too: bool) -> None:
-        """Take over an optimiser's memory, but not its numbers, and the method's state where it is the same one."""
+        """Take over an optimiser's memory, but not its numbers, and the method's state if it is the same one."""
         own = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": own})
         if method_too:

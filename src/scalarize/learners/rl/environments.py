@@ -1,4 +1,4 @@
-"""What a reinforcement learner acts in: environments stepped together, one a task; goals that episodes begin from."""
+"""The world of a reinforcement learner: environments stepped together, one a task; goals that episodes begin from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Array = NDArray[Any]
 
 
 class Step(NamedTuple):
-    """What one action a task led to, task by task.
+    """The outcome of one action a task, task by task.
 
     observations (T, D): to act on next; successors (T, D): what followed the action, which is another one where an
     episode ended and the next began; rewards (T,); terminated (T,): the episode has no future; ended (T,): it is

@@ -1,4 +1,4 @@
-"""What an epoch of acting and updating saw: sums on the way, tidy rows at its end."""
+"""Statistics of an epoch of acting and updating: sums on the way, tidy rows at its end."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class ActorCritic(nn.Module):
 
     @staticmethod
     def values(critics: nn.ModuleList, inputs: Tensor, actions: Tensor) -> Tensor:
-        """What each critic says (2, T, B) to actions (T, B, A) after ``inputs`` (T, B, D + T)."""
+        """The value (2, T, B) that each critic gives to actions (T, B, A) after ``inputs`` (T, B, D + T)."""
         joined = torch.cat([inputs, actions], dim=-1)
         return torch.stack([critic(joined).squeeze(-1) for critic in critics])
 

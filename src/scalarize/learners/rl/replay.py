@@ -77,7 +77,7 @@ class Replay:
         self._next, self.size = (at + 1) % self.capacity, min(self.size + 1, self.capacity)
 
     def deviations(self) -> Tensor:
-        """Standard deviation (T,) of the rewards held; 1 where they are all alike."""
+        """Standard deviation (T,) of the rewards held; 1 if they are all alike."""
         mean, square = self._sums / max(self.size, 1)
         variance = square - mean.square()
         return torch.where(variance > TINY * square.clamp_min(TINY), variance.clamp_min(0).sqrt(), 1.0)

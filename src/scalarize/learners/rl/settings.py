@@ -40,7 +40,7 @@ class Settings(BaseModel):
 
     @classmethod
     def of(cls, model: Mapping[str, Any], data: Mapping[str, Any]) -> Settings:
-        """What a recipe's ``model`` and ``data`` say. Raises RequestError naming what is out of range."""
+        """The settings in a recipe's ``model`` and ``data``. Raises RequestError naming what is out of range."""
         try:
             return cls.model_validate({**model, **data})
         except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Where a run's scalars may be shown besides its own records: TensorBoard, Weights & Biases, MLflow.
+"""Loggers, which show a run's scalars besides its own records: TensorBoard, Weights & Biases, MLflow.
 
 One file a place, which defines ``open_run(directory, config) -> Writer``; it is found by its name.
 Writers see tidy rows and nothing else (:func:`scalarize.runs.directory.observed`); no training knows that they exist.
@@ -25,9 +25,18 @@ def names() -> list[str]:
 
 
 def create(name: str, config_of: Callable[[Path], Mapping[str, Any]], say: Callable[[str], None]) -> Logger:
-    """The logger called ``name``. config_of: what was asked of the run in a directory; say: tells people.
+    """Make a logger.
 
-    Raises RequestError for an unknown name, naming the nearest, and where its package is not installed.
+    Args:
+        name: one of :func:`names`.
+        config_of: gives what was asked of the run in a directory.
+        say: receives what people should know.
+
+    Returns:
+        The logger, an observer of :func:`scalarize.runs.directory.observed`.
+
+    Raises:
+        RequestError: the name is unknown (the nearest is named), or its package is not installed.
     """
     if name not in names():
         raise unknown_name_error("logger", name, names())

@@ -26,7 +26,7 @@ class Writer(Protocol):
 
 
 def scalars(rows: Iterable[Mapping[str, Any]]) -> list[Scalar]:
-    """One a row, in order; none where the value is not finite.
+    """One a row, in order; none if the value is not finite.
 
     >>> row = {"step": 40, "epoch": 1, "split": "validation", "domain": "all", "task": "a", "metric": "loss"}
     >>> scalars([row | {"value": 0.5}, row | {"value": float("nan")}])

@@ -52,10 +52,10 @@ def _searched(context: Context, problem: Any, labels: dict[str, Any], text: str)
         **problem.fields(), algorithm=SEARCH, population=n, ready=ready, quantile=QUANTILE, split=0.7, seed=seed
     )
     name = f"search population {text} seed {seed}"
-    spent = train_request(problem, seed=seed, method="uniform")
+    retrain = train_request(problem, seed=seed, method="uniform")
     return [
         PlannedRun(name, request, labels),
-        PlannedRun(f"retrain population {text} seed {seed}", spent, labels, policy_of=name),
+        PlannedRun(f"retrain population {text} seed {seed}", retrain, labels, policy_of=name),
     ]
 
 

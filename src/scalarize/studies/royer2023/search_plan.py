@@ -83,15 +83,17 @@ def search_rows(
     settings = settings | {"population": context.budget.members(settings["population"])}
     settings |= {"ready": min(settings["ready"], context.epochs)}
     for seed in context.seeds_of(SEEDS):
-        request = SearchRequest(**problem.fields(), **settings, split=SHARE, seed=seed)
+        asked = SearchRequest(**problem.fields(), **settings, split=SHARE, seed=seed)
         name = f"search {row} {size.replace(',', '')} {_settings_name(settings)} seed {seed}"
         labels: dict[str, Any] = {"row": row, "size": size, "seed": seed, "group": seed}
-        planned.append(PlannedRun(name, request, labels))
+        planned.append(PlannedRun(name, asked, labels))
         for rate in _rates(context) if retrain else ():
             tuned = axes.with_settings(problem, {"optimizer.lr": rate})
             more = labels | {"rate": rate}
-            spent = f"retrain {name.removeprefix('search ').removesuffix(f' seed {seed}')} lr {rate:g} seed {seed}"
-            planned.append(PlannedRun(spent, train_request(tuned, seed=seed, method="uniform"), more, policy_of=name))
+            retrained = f"retrain {name.removeprefix('search ').removesuffix(f' seed {seed}')} lr {rate:g} seed {seed}"
+            planned.append(
+                PlannedRun(retrained, train_request(tuned, seed=seed, method="uniform"), more, policy_of=name)
+            )
     return planned
 
 
