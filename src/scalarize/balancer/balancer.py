@@ -9,7 +9,7 @@ No method is named here: what a method declares (needs, heads rule, hooks) decid
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Unpack
 
 import torch
@@ -17,10 +17,12 @@ from torch import Tensor
 
 from scalarize.balancer.arguments import Loss, Parameters, read_losses, read_parameters, read_representation
 from scalarize.balancer.balancer_state import BalancerState
+from scalarize.balancer.check import CheckReport, check, check_first
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.losses import Losses, read
 from scalarize.balancer.method_state import MethodState
 from scalarize.balancer.options import Options
+from scalarize.balancer.reference import Call
 from scalarize.balancer.result import BackwardResult
 from scalarize.balancer.surroundings import undisturbed
 from scalarize.balancer.training_step import TrainingStep
@@ -64,6 +66,8 @@ class Balancer(BalancerState):
             ``"yours"`` by your optimiser, which is given ``balancer.parameters()``.
         learned_rate: learning rate of that Adam, 0.025 if not given.
         steps_per_epoch: number of steps in an epoch, for methods that count epochs; or set ``balancer.epoch``.
+        check_first: hold the first so many steps against gradients that are taken of the same graph one task at a
+            time, and raise a RunError before the optimiser's step if they differ; see also :meth:`check`.
         hyper: hyper-parameters of the method that is given by name.
 
     Raises:
@@ -97,6 +101,7 @@ class Balancer(BalancerState):
         learned: str = "own",
         learned_rate: float | None = None,
         steps_per_epoch: int | None = None,
+        check_first: int = 0,
         **hyper: Unpack[Hyper],
     ) -> None:
         if isinstance(method, Method) and hyper:
@@ -119,6 +124,8 @@ class Balancer(BalancerState):
         self._by_gradients = method.needs >= Needs.GRAMIAN
         method_state = MethodState(method, every, tasks, seed, learned, learned_rate, steps_per_epoch)
         super().__init__(method_state, TrainingStep(method_state, options, self._processes), list(options.shared))
+        self._check_first = check_first
+        self._intercept: Callable[[Call], BackwardResult] | None = None  # while check() is at work
 
     def view(self, representation: Tensor, task: str) -> Tensor:
         """What ``task``'s head is to be given in place of the shared representation, in training and after: the
@@ -180,8 +187,55 @@ class Balancer(BalancerState):
             RequestError: the losses do not fit ``shared=`` or ``representation=``; nothing was written.
             RunError: something is not finite (see ``on_nonfinite``).
         """
+        call = Call(losses, representation, extra, final, scaler, counts)
+        if self._intercept is not None:
+            return self._intercept(call)
+        if self.step < self._check_first:
+            return check_first(self, call)
+        return self._backward(call)
+
+    def check(
+        self, step_function: Callable[[], Any], optimizer: torch.optim.Optimizer | None = None, strict: bool = False
+    ) -> CheckReport:
+        """Hold one step against a slow reference: a fresh forward and one ``autograd.grad`` a task, then the method's
+        own combination. Run it once in every new training loop; it costs about 2 T + 2 forwards.
+
+        Random streams (torch, Python, NumPy), parameters, buffers, ``.grad``, the method and the optimiser are as
+        before afterwards. What else ``step_function`` changes, such as the place in a data loader or a recurrent
+        state kept in Python, is its own affair: it must meet the same batch in every call. Hooks on parameters do not
+        fire within. A model whose forward is not repeatable shows differences.
+
+        Args:
+            step_function: makes one forward and calls ``backward`` once, without a step of the optimiser.
+            optimizer: its step with the gradients written is compared with that of a copy that is not fused and
+                works on contiguous tensors.
+            strict: raise instead of reporting.
+
+        Returns:
+            A line for each parameter that differs.
+
+        Raises:
+            RequestError: ``step_function`` is not such a function, or parameters are sharded.
+            RunError: something differs, if ``strict``.
+
+        Example:
+            >>> import torch, scalarize
+            >>> x, encoder = torch.ones(8, 3), torch.nn.Linear(3, 4)
+            >>> balancer = scalarize.Balancer("mgda", shared=encoder)
+            >>> def step():
+            ...     z = encoder(x).tanh()
+            ...     balancer.backward({"a": z.square().mean(), "b": (z - 1).square().mean()})
+            >>> balancer.check(step, torch.optim.Adam(encoder.parameters())).ok
+            True
+        """
+        return check(self, step_function, optimizer, strict)
+
+    def _backward(self, call: Call) -> BackwardResult:
+        """:meth:`backward`, once more as it is."""
+        representation, extra, final = call.representation, call.extra, call.final
+        scaler, counts = call.scaler, call.counts
         method_state = self._method_state
-        losses = read_losses(losses, self._device())
+        losses = read_losses(call.losses, self._device())
         method_state.closes_step = final
         tasks = method_state.register_tasks(list(losses))
         scale = None if scaler is None else scaler.scale(torch.ones((), device=self._device(losses)))

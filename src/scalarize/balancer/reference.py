@@ -86,18 +86,20 @@ class Reference:
     # --- the method sees gradients -------------------------------------------------------------------------------
     def _by_parameters(self) -> list[Tensor | None]:
         rows = [self._task_gradients(t, cut=False)[0] for t in self._present]
-        jacobian = self._total(_flat(rows, self._places(self._options.shared), self._leaves))
+        shared = _trained(self._options.shared)
+        jacobian = self._total(_flat(rows, shared, self._leaves))
         seen = jacobian
         if self._options.evidence_from is not None:
-            seen = self._total(_flat(rows, self._places(self._options.evidence_from), self._leaves))
+            seen = self._total(_flat(rows, _trained(self._options.evidence_from), self._leaves))
         decision = self._decide(seen, seen @ seen.T, None)
         combined = decision.gradient
         factors = self._factors(decision)
         if combined is None:
             return self._combined(rows, decision.weights, factors)
         out = self._combined(rows, factors, factors)
-        parts = iter(torch.split(combined.double(), [p.numel() for p in self._shared()]))
-        pieces = {id(p): next(parts).view(p.shape) for p in self._shared()}
+        # It is that of all processes, and what is returned is summed over them.
+        combined = combined.double() / (dist.get_world_size(self._balancer._processes._group) if self._several else 1)
+        pieces = {id(p): piece for p, piece in zip(shared, _pieces(combined, shared), strict=True)}
         return [pieces.get(id(p), g) for p, g in zip(self._leaves, out, strict=True)]
 
     def _by_representation(self) -> list[Tensor | None]:
@@ -105,21 +107,21 @@ class Reference:
         arrived = [
             [torch.zeros_like(z) if g is None else g for z, g in zip(self._given, gs, strict=True)] for _, gs in pairs
         ]
-        rows = torch.stack([torch.cat([g.reshape(-1).double() for g in gs]) for gs in arrived])
+        rows = torch.stack([torch.cat([_real(g) for g in gs]) for gs in arrived])
         width = self._given[0].shape[-1] if len(self._given) == 1 else None
         decision = self._decide(rows, self._total(rows @ rows.T), width)
         combined = decision.gradient if decision.gradient is not None else decision.weights.double() @ rows
-        parts = torch.split(combined, [z.numel() for z in self._given])
+        parts = _pieces(combined.double(), self._given)
         through: list[Tensor | None] = []
 
         def pass_on(call: Call) -> None:
-            by = [g.view(z.shape).to(z.dtype) for z, g in zip(call.given, parts, strict=True)]
+            by = [g.to(z.dtype) for z, g in zip(call.given, parts, strict=True)]
             through.extend(self._grad(call.given, by))
 
         self._fresh(pass_on)
         factors = self._factors(decision)
         own = self._combined([gs for gs, _ in pairs], factors, factors)
-        return [b if a is None else a.double() + (0 if b is None else b) for a, b in zip(through, own, strict=True)]
+        return [b if a is None else _wide(a) + (0 if b is None else b) for a, b in zip(through, own, strict=True)]
 
     # --- parts ---------------------------------------------------------------------------------------------------
     def _read(self) -> None:
@@ -194,15 +196,9 @@ class Reference:
         out: list[Tensor | None] = []
         for k, leaf in enumerate(self._leaves):
             weights = (shared if id(leaf) in known else other).double().tolist()
-            terms = [w * row[k].double() for w, row in zip(weights, rows, strict=True) if row[k] is not None]  # type: ignore[union-attr]
+            terms = [w * _wide(g) for w, g in zip(weights, (row[k] for row in rows), strict=True) if g is not None]
             out.append(torch.stack(terms).sum(0) if terms else None)
         return out
-
-    def _shared(self) -> list[Tensor]:
-        return [p for p in self._options.shared if p.requires_grad]
-
-    def _places(self, params: Sequence[Tensor]) -> list[Tensor]:
-        return [p for p in params if p.requires_grad]
 
     def _total(self, x: Tensor) -> Tensor:
         if self._several:
@@ -213,15 +209,37 @@ class Reference:
         return [None if g is None else self._total(g.clone()) * self._scale for g in grads]
 
 
+def _trained(params: Sequence[Tensor]) -> list[Tensor]:
+    return [p for p in params if p.requires_grad]
+
+
+def _wide(g: Tensor) -> Tensor:
+    return g.to(torch.complex128 if g.is_complex() else torch.float64)
+
+
+def _real(g: Tensor) -> Tensor:
+    """All numbers of ``g`` in a row, a complex one as two."""
+    return (torch.view_as_real(g) if g.is_complex() else g).reshape(-1).double()
+
+
 def _flat(rows: list[list[Tensor | None]], params: list[Tensor], leaves: list[Tensor]) -> Tensor:
+    """The tasks' gradients by ``params`` as rows (T', P)."""
     place = {id(p): k for k, p in enumerate(leaves)}
 
     def part(row: list[Tensor | None], p: Tensor) -> Tensor:
         g = row[place[id(p)]] if id(p) in place else None
-        g = torch.zeros_like(p) if g is None else g
-        return torch.view_as_real(g).reshape(-1).double() if g.is_complex() else g.reshape(-1).double()
+        return _real(torch.zeros_like(p) if g is None else g)
 
     return torch.stack([torch.cat([part(row, p) for p in params]) for row in rows])
+
+
+def _pieces(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """A row (P,) in the shapes of ``like``."""
+    parts = torch.split(flat, [p.numel() * (2 if p.is_complex() else 1) for p in like])
+    return [
+        torch.view_as_complex(x.view(*p.shape, 2)) if p.is_complex() else x.view(p.shape)
+        for x, p in zip(parts, like, strict=True)
+    ]
 
 
 @contextmanager

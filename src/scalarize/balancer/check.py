@@ -1,0 +1,342 @@
+"""The probe: what a step wrote to ``.grad``, and what the optimiser makes of it, against a slow reference."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import random
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from scalarize.balancer.reference import Call, Reference
+from scalarize.balancer.result import BackwardResult
+from scalarize.utils.errors import RequestError, RunError
+
+if TYPE_CHECKING:
+    from scalarize.balancer.balancer import Balancer
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """lines: one for each difference, with the parameter's name or shape; checked: number of parameters compared;
+    largest: the largest relative error that was met, differences included."""
+
+    lines: tuple[str, ...]
+    checked: int
+    largest: float
+
+    @property
+    def ok(self) -> bool:
+        """True if nothing differs."""
+        return not self.lines
+
+    def require(self) -> None:
+        """Raise RunError with the differences, if there are any."""
+        if self.lines:
+            raise RunError("the step is not what the method asks for: " + "; ".join(self.lines))
+
+    def __str__(self) -> str:
+        fine = f"{self.checked} parameters are as the method asks (largest relative error {self.largest:.1e})"
+        return fine if self.ok else "\n".join(self.lines)
+
+
+def check(balancer: Balancer, step_function: Callable[[], Any], optimizer: Any, strict: bool) -> CheckReport:
+    """See :meth:`Balancer.check`."""
+    with _world(balancer, optimizer) as again:
+        modules, calls = _modules(), 0
+        leaves: list[Tensor] = []
+        written: list[Tensor | None] = []
+        result: list[BackwardResult] = []
+        tolerance = [0.0]
+
+        def real(call: Call) -> BackwardResult:
+            nonlocal calls
+            calls += 1
+            if calls > 1 or call.extra or not call.final:
+                raise RequestError("check: step_function must call backward once, for a whole step and without extra=")
+            leaves.extend(_leaves(call, balancer._step.options.shared))
+            tolerance[0] = _tolerance(call, leaves)
+            with _silent(leaves):
+                result.append(balancer._backward(call))
+            written.extend(None if p.grad is None else p.grad.detach() for p in leaves)
+            return result[0]
+
+        def fresh(use: Callable[[Call], None]) -> None:
+            def look(call: Call) -> BackwardResult:
+                with _silent(leaves):
+                    use(call)
+                return result[0]
+
+            again()
+            _run(balancer, look, step_function)
+
+        before = [p.detach().clone() for p in _held(optimizer)]
+        _run(balancer, real, step_function)
+        if not result:
+            raise RequestError("check: step_function did not call this Balancer's backward")
+        if any(not torch.equal(p, q) for p, q in zip(_held(optimizer), before, strict=True)):
+            raise RequestError("check: step_function must leave out the optimizer's step")
+        if balancer._processes.sharded:
+            raise RequestError("check: parameters are sharded (fully_shard): check the unsharded model in one process")
+        kept = [None if g is None else g.clone() for g in written]  # clone keeps strides
+        again()
+        wanted = Reference(balancer, leaves, fresh, keep=False).gradients()
+        names = _names(leaves, modules)
+        report = _compare(names, leaves, kept, wanted, tolerance[0])
+        if optimizer is not None:
+            again()
+            report = _with_lines(report, _compare_steps(names, leaves, kept, optimizer, tolerance[0]))
+    if strict:
+        report.require()
+    return report
+
+
+def check_first(balancer: Balancer, call: Call) -> BackwardResult:
+    """One step of ``balancer``, held against gradients of the same graph. Raises RunError where they differ."""
+    if call.extra or balancer._processes.sharded or balancer._step.full:
+        return balancer._backward(call)
+    leaves = _leaves(call, balancer._step.options.shared)
+    held = [p.grad for p in leaves]
+    for p in leaves:
+        p.grad = None
+    with _silent(leaves):
+        wanted = Reference(balancer, leaves, lambda use: use(call), keep=True).gradients()
+    result = balancer._backward(call)
+    if not result.skipped:
+        names = _names(leaves, _modules())
+        _compare(names, leaves, [p.grad for p in leaves], wanted, _tolerance(call, leaves)).require()
+    for p, g in zip(leaves, held, strict=True):
+        if g is not None:
+            p.grad = g if p.grad is None else g.add_(p.grad)
+    return result
+
+
+# --- comparing ---------------------------------------------------------------------------------------------------
+def _compare(
+    names: Sequence[str],
+    leaves: Sequence[Tensor],
+    written: Sequence[Tensor | None],
+    wanted: Sequence[Tensor | None],
+    tolerance: float,
+) -> CheckReport:
+    top = max([float(g.abs().max()) for g in wanted if g is not None and g.numel()] or [0.0])
+    lines, largest = [], 0.0
+    for name, p, g, w in zip(names, leaves, written, wanted, strict=True):
+        size = 0.0 if w is None or not w.numel() else float(w.abs().max())
+        if g is None:
+            if size > tolerance * top:
+                lines.append(f"{name}: .grad is None, and should be up to {size:.2e}")
+                largest = max(largest, 1.0)
+            continue
+        dense = g.to_dense() if g.is_sparse else g
+        wide = dense.to(torch.complex128 if dense.is_complex() else torch.float64)
+        gap = float((wide if w is None else wide - w.to(wide.device)).abs().max()) if g.numel() else 0.0
+        error = gap / max(size, 1e-3 * top, 1e-30)
+        if not error <= tolerance:
+            lines.append(f"{name}: .grad is off by {gap:.2e} where {size:.2e} is right (relative error {error:.1e})")
+        elif not g.is_sparse and _layout(g) != _layout(p):
+            lines.append(f"{name}: .grad has strides {g.stride()}, the parameter {p.stride()}")
+        largest = max(largest, error if error == error else float("inf"))
+    return CheckReport(tuple(lines), len(leaves), largest)
+
+
+def _layout(x: Tensor) -> list[tuple[int, int]]:
+    return [(n, s) for n, s in zip(x.shape, x.stride(), strict=True) if n > 1]
+
+
+def _tolerance(call: Call, leaves: Sequence[Tensor]) -> float:
+    """The relative error that rounding may make: 0.05 where anything is in half precision, 2e-3 in float32."""
+    tensors = [*leaves, *call.given, *(x for x in call.losses.values() if isinstance(x, Tensor))]
+    half = any(x.element_size() < 4 for x in tensors if not x.is_complex())
+    if half or any(type(node).__name__.startswith("ToCopyBackward") for node in _nodes(call)):
+        return 0.05
+    return 1e-6 if all(x.dtype in (torch.float64, torch.complex128) for x in tensors) else 2e-3
+
+
+def _with_lines(report: CheckReport, lines: list[str]) -> CheckReport:
+    return CheckReport((*report.lines, *lines), report.checked, report.largest)
+
+
+# --- the optimiser's step ----------------------------------------------------------------------------------------
+def _compare_steps(
+    names: Sequence[str], leaves: Sequence[Tensor], grads: Sequence[Tensor | None], optimizer: Any, tolerance: float
+) -> list[str]:
+    """Differences between a step of ``optimizer`` and that of a copy which is not fused and whose tensors are
+    contiguous. Parameters and state are put back by the caller."""
+    while hasattr(optimizer, "optimizer"):  # accelerate and the like wrap it
+        optimizer = optimizer.optimizer
+    params = _held(optimizer)
+    by_id = {id(p): g for p, g in zip(leaves, grads, strict=True)}
+    plain = copy.deepcopy({"groups": optimizer.param_groups, "state": dict(optimizer.state)})
+    twin = copy.copy(optimizer)
+    twin.param_groups = plain["groups"]
+    twin.state = defaultdict(dict, plain["state"])
+    copies = _held(twin)
+    for group in twin.param_groups:
+        for key in ("fused", "foreach"):
+            if key in group:
+                group[key] = False
+    for p, q in zip(params, copies, strict=True):
+        q.data = p.detach().clone(memory_format=torch.contiguous_format)
+        for key, value in twin.state.get(q, {}).items():
+            if isinstance(value, Tensor) and value.shape == q.shape:
+                twin.state[q][key] = value.contiguous()
+        g = by_id.get(id(p))
+        p.grad = g
+        q.grad = None if g is None else g.clone() if g.is_sparse else g.clone(memory_format=torch.contiguous_format)
+    before = [p.detach().clone() for p in params]
+    twin.defaults = dict(twin.defaults)
+    type(optimizer).step(twin)
+    type(optimizer).step(optimizer)
+    lines = []
+    name_of = {id(p): name for p, name in zip(leaves, names, strict=True)}
+    for k, (p, q, old) in enumerate(zip(params, copies, before, strict=True)):
+        moved = float((q - old).abs().max()) if p.numel() else 0.0
+        gap = float((p.detach() - q).abs().max()) if p.numel() else 0.0
+        rounding = 4 * torch.finfo(p.dtype).eps * float(old.abs().max()) if p.numel() else 0.0
+        if not gap <= max(tolerance * moved, rounding):
+            name = name_of.get(id(p), f"parameter {k} {tuple(p.shape)}")
+            lines.append(
+                f"{name}: the optimizer moves it otherwise than a plain copy does, by {gap:.2e} of {moved:.2e}"
+            )
+    return lines
+
+
+def _held(optimizer: Any) -> list[Tensor]:
+    return [] if optimizer is None else [p for group in optimizer.param_groups for p in group["params"]]
+
+
+# --- what the losses reach, and its names ------------------------------------------------------------------------
+def _nodes(call: Call) -> Iterator[Any]:
+    losses = [x for x in call.losses.values() if isinstance(x, Tensor) and x.requires_grad]
+    stack: list[Any] = [torch.autograd.graph.get_gradient_edge(x).node for x in (*losses, *call.given)]
+    seen = set()
+    while stack:
+        node = stack.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            yield node
+            stack += [child for child, _ in node.next_functions]
+
+
+def _leaves(call: Call, shared: Sequence[Tensor]) -> list[Tensor]:
+    """Parameters in the graph, the shared ones first and in their order."""
+    met = {id(node.variable): node.variable for node in _nodes(call) if hasattr(node, "variable")}
+    known = {id(p) for p in shared}
+    first = [p for p in shared if p.requires_grad]
+    return first + [p for p in met.values() if id(p) not in known and isinstance(p, nn.Parameter)]
+
+
+def _modules() -> list[nn.Module]:
+    return [x for x in gc.get_objects() if issubclass(type(x), nn.Module)]
+
+
+def _names(leaves: Sequence[Tensor], modules: Sequence[nn.Module]) -> list[str]:
+    wanted = {id(p) for p in leaves}
+    names: dict[int, str] = {}
+    count = {id(m): sum(id(p) in wanted for p in m.parameters()) for m in modules}
+    for module in sorted(modules, key=lambda m: -count[id(m)]):
+        if count[id(module)]:
+            for name, p in module.named_parameters():
+                names.setdefault(id(p), name)
+    return [names.get(id(p), f"parameter {k} {tuple(p.shape)}") for k, p in enumerate(leaves)]
+
+
+# --- leaving everything as it was --------------------------------------------------------------------------------
+def _run(balancer: Balancer, intercept: Callable[[Call], BackwardResult], step_function: Callable[[], Any]) -> None:
+    balancer._intercept = intercept
+    try:
+        step_function()
+    finally:
+        balancer._intercept = None
+
+
+@contextmanager
+def _silent(leaves: Sequence[Tensor]) -> Iterator[None]:
+    """Without the hooks of the parameters, which may step an optimiser or change a gradient."""
+    held = []
+    for p in leaves:
+        for hooks in (p._backward_hooks, getattr(p, "_post_accumulate_grad_hooks", None)):
+            if hooks:
+                held.append((hooks, dict(hooks)))
+                hooks.clear()
+    try:
+        yield
+    finally:
+        for hooks, saved in held:
+            hooks.update(saved)
+
+
+@contextmanager
+def _world(balancer: Balancer, optimizer: Any) -> Iterator[Callable[[], None]]:
+    """Hands out a function that puts random streams, modules, ``.grad``, the Balancer and the optimiser back."""
+    tensors: dict[int, Tensor] = {id(p): p for p in [*balancer.shared, *_held(optimizer)]}
+    for module in _modules():
+        tensors |= {id(x): x for x in [*module.parameters(), *module.buffers()] if _is_plain(x)}
+    values = {key: x.detach().clone() for key, x in tensors.items()}
+    grads = {key: x.grad for key, x in tensors.items()}
+    method_state, training_step, method = balancer._method_state, balancer._step, balancer.method
+    skipped = training_step.skipped
+    streams = _streams()
+    inner = optimizer
+    while hasattr(inner, "optimizer"):
+        inner = inner.optimizer
+    opt_state = None if inner is None else inner.state
+    groups = [] if inner is None else [dict(g) for g in inner.param_groups]
+
+    def again() -> None:
+        with torch.no_grad():
+            for key, x in tensors.items():
+                if not torch.equal(x, values[key]) or x.dtype != values[key].dtype:
+                    x.copy_(values[key])
+                x.grad = None
+        balancer._method_state = training_step.method_state = copy.deepcopy(method_state)
+        balancer.method = balancer._method_state.method
+        training_step.skipped = skipped
+        training_step.accumulator.clear()
+        if inner is not None:
+            inner.state = copy.copy(opt_state)
+            for p, held in opt_state.items():
+                inner.state[p] = {k: v.clone() if isinstance(v, Tensor) else v for k, v in held.items()}
+            for group, held in zip(inner.param_groups, groups, strict=True):
+                group.update(held)
+        _set_streams(streams)
+
+    try:
+        again()
+        yield again
+    finally:
+        again()
+        balancer._method_state = training_step.method_state = method_state
+        balancer.method = method
+        for key, x in tensors.items():
+            x.grad = grads[key]
+        if inner is not None:
+            inner.state = opt_state
+
+
+def _is_plain(x: Tensor) -> bool:
+    return type(x) in (Tensor, nn.Parameter, nn.Buffer) and not x.is_meta
+
+
+def _streams() -> tuple[Any, ...]:
+    numpy = sys.modules.get("numpy")
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else None
+    return torch.get_rng_state(), cuda, random.getstate(), None if numpy is None else numpy.random.get_state()
+
+
+def _set_streams(streams: tuple[Any, ...]) -> None:
+    cpu, cuda, python, numpy = streams
+    torch.set_rng_state(cpu)
+    if cuda is not None:
+        torch.cuda.set_rng_state_all(cuda)
+    random.setstate(python)
+    if numpy is not None:
+        sys.modules["numpy"].random.set_state(numpy)
