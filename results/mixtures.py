@@ -157,8 +157,8 @@ def capped(data: Path, resamplings: int, n: int = 128) -> list[str]:
         lines.append(f"| {name} | {mean:.4f} ({worst:.4f}) | {feasible[k]} of {resamplings} |")
     above = table[:, 0] - np.nanmin(table[:, 1:], axis=1)
     said = (
-        f"The referee's mean error on proxies that it did not see is {error:.4f}; ours is higher than the better peer by "
-        f"more than that in {int((above > error).sum())} of {resamplings} resamplings, at most {above.max():+.4f}."
+        f"The referee's mean error on proxies that it did not see is {error:.4f}; ours is higher than the better peer "
+        f"by more than that in {int((above > error).sum())} of {resamplings} resamplings, at most {above.max():+.4f}."
     )
     return [*lines, "", said, ""]
 
