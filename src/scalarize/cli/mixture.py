@@ -139,11 +139,18 @@ def design(
 @mixture.command()
 @runs_options
 @score_options
+@click.option("--stages", is_flag=True, help="A law for every step of the table: choose then gives a schedule.")
+@click.option("--reuse", multiple=True, metavar="FILE", help="Older runs in another set of domains (one or two CSV).")
+@click.option("--split", multiple=True, metavar="A=B:0.3+C:0.7", help="A domain of the older runs that was split.")
+@click.option("--merge", multiple=True, metavar="A=B+C", help="Domains of the older runs that were merged.")
+@click.option("--add", metavar="A,B", help="Domains that the older runs lack.")
 @click.option("--forms", metavar="A,B", help="Forms of a law, the preferred first (power, log-linear, ridge).")
 @click.option("--out", metavar="FILE", default="fit.json", show_default=True)
 @json_option
-def fit(tables: tuple[str, ...], score: str, target: str | None, forms: str | None, out: str, as_json: bool,
-        **options: Any) -> None:  # fmt: skip
+def fit(
+    tables: tuple[str, ...], score: str, target: str | None, forms: str | None, stages: bool, reuse: tuple[str, ...],
+    split: tuple[str, ...], merge: tuple[str, ...], add: str | None, out: str, as_json: bool, **options: Any,
+) -> None:  # fmt: skip
     """Laws from mixtures to metrics, with honest errors, as plain JSON."""
     from scalarize.search import mixture as mixtures
     from scalarize.search.mixture import objective, outlook, texts
@@ -151,12 +158,39 @@ def fit(tables: tuple[str, ...], score: str, target: str | None, forms: str | No
 
     path = _free(out)
     assert path is not None
-    fitted = mixtures.fit(*tables, forms=parse_names(forms) or None, **_reading(options))
-    goal = objective.create(score, fitted.metrics, target)
-    ahead = outlook.of_fit(fitted, goal)
-    mixtures.save(fitted, path)
-    result = {"out": str(path), **texts.fit_summary(fitted), "outlook": ahead.to_dict()}
-    emit(result, as_json, "\n".join([*texts.fit_lines(fitted, ahead), str(path)]))
+    named, reading = parse_names(forms) or None, _reading(options)
+    if stages:
+        if reuse:
+            raise RequestError("--stages and --reuse exclude each other")
+        several = mixtures.fit_steps(*tables, forms=named, **reading)
+        several.save(path)
+        last = several.fits[-1]
+        steps = ", ".join(f"{s:g}" for s in several.steps)
+        head = [f"{len(several.steps)} stages, ending at steps {steps}; of the last:"]
+    else:
+        changes = {"split": dict(map(_split, split)), "merge": dict(map(_merge, merge)), "add": parse_names(add)}
+        last = mixtures.fit(*tables, forms=named, reuse=reuse, **changes, **reading)
+        mixtures.save(last, path)
+        head = []
+    ahead = outlook.of_fit(last, objective.create(score, last.metrics, target))
+    result = {"out": str(path), **texts.fit_summary(last), "outlook": ahead.to_dict()}
+    emit(result, as_json, "\n".join([*head, *texts.fit_lines(last, ahead), str(path)]))
+
+
+def _split(text: str) -> tuple[str, dict[str, float]]:
+    from scalarize.search.mixture.objective import parse_numbers
+
+    name, equals, parts = text.partition("=")
+    if not equals:
+        raise RequestError(f"--split: {text!r} is not A=B:0.3+C:0.7")
+    return name, parse_numbers(parts.replace(":", "=").replace("+", ","), "--split")
+
+
+def _merge(text: str) -> tuple[str, list[str]]:
+    name, equals, parts = text.partition("=")
+    if not equals or "+" not in parts:
+        raise RequestError(f"--merge: {text!r} is not A=B+C")
+    return name, [p.strip() for p in parts.split("+")]
 
 
 @mixture.command()
@@ -185,22 +219,32 @@ def choose(fitted: str, score: str, target: str | None, prior: str | None, group
            size: str | None, tokens: str | None, out: str, as_json: bool, **o: Any) -> None:  # fmt: skip
     """The best mixture under constraints, as policy.json, with predictions, intervals and doubts."""
     from scalarize.search import mixture as mixtures
-    from scalarize.search.mixture import texts
-    from scalarize.weights.policy import Policy
+    from scalarize.search.mixture import stages, texts
 
     path = _free(out)
     assert path is not None
-    choice = mixtures.choose(
-        fitted, score, target, o["keep"], _prior(prior), o["temperature"], _numbers(o["low"], "--low"),
-        _numbers(o["high"], "--high"), _numbers(o["fix"], "--fix"), o["sizes"], _number(budget, "--budget"),
-        o["repeats"], dict(map(_group, groups)), o["kl"], o["tv"], o["beyond"], o["candidates"],
-        _number(size, "--size"),
-        _number(tokens, "--tokens"), o["seed"],
-    )  # fmt: skip
-    content = choice.to_dict()
-    provenance = {"command": command_line(), "found": {k: content[k] for k in ("objective", "score", "gain", "solver")}}
-    Policy.constant(content["weights"], 1, provenance).save(path)
-    emit({"policy": str(path), **content}, as_json, "\n".join([*texts.choice_lines(choice), str(path)]))
+    limits = {
+        "score": score, "target": target, "keep": o["keep"], "prior": _prior(prior), "temperature": o["temperature"],
+        "low": _numbers(o["low"], "--low"), "high": _numbers(o["high"], "--high"), "fixed": _numbers(o["fix"], "--fix"),
+        "sizes": o["sizes"], "budget": _number(budget, "--budget"), "repeats": o["repeats"],
+        "groups": dict(map(_group, groups)), "kl": o["kl"], "tv": o["tv"], "beyond": o["beyond"],
+        "candidates": o["candidates"], "size": _number(size, "--size"), "tokens": _number(tokens, "--tokens"),
+        "seed": o["seed"],
+    }  # fmt: skip
+    held = stages.load(fitted)
+    choices = [mixtures.choose(f, **limits) for f in (held.fits if isinstance(held, stages.Stages) else [held])]
+    contents = [c.to_dict() for c in choices]
+    found = [{k: c[k] for k in ("objective", "score", "gain", "solver")} for c in contents]
+    provenance = {"command": command_line(), "found": found[0] if len(found) == 1 else found}
+    policy = stages.schedule(choices, provenance)
+    policy.save(path)
+    content = contents[0] if len(contents) == 1 else {"stages": contents}
+    lines = texts.choice_lines(choices[-1])
+    if isinstance(held, stages.Stages):
+        ends = zip(held.steps, choices, strict=True)
+        lines = [f"stage {k}, to step {s:g}: {texts.mixture_line(c)}" for k, (s, c) in enumerate(ends, 1)]
+        lines.append("no run changed its mixture: a schedule is a proposal to test, not a prediction")
+    emit({"policy": str(path), **content}, as_json, "\n".join([*lines, str(path)]))
 
 
 def _group(text: str) -> tuple[str, tuple[float, float]]:
@@ -227,3 +271,17 @@ def check(fitted: str, tables: tuple[str, ...], score: str, target: str | None, 
 
     found = mixtures.check(fitted, *tables, score=score, target=target, **_reading(options))
     emit(found.to_dict(), as_json, "\n".join(texts.check_lines(found)))
+
+
+@mixture.command()
+@click.argument("fitted", metavar="FIT")
+@click.option("--out", metavar="FILE", default="mixture.html", show_default=True)
+@json_option
+def report(fitted: str, out: str, as_json: bool) -> None:
+    """The page of a fit: the choice, held-out predictions, and if the swarm is large enough."""
+    from scalarize.search import mixture as mixtures
+
+    path = _free(out)
+    assert path is not None
+    mixtures.report(fitted, path)
+    emit({"out": str(path)}, as_json, str(path))
