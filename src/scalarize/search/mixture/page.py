@@ -23,7 +23,8 @@ body { font: 15px/1.45 system-ui, sans-serif; max-width: 70rem; margin: 2rem aut
   background: #fff }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 table { border-collapse: collapse; margin: .5rem 0 } th, td { padding: .2rem .7rem; text-align: right }
-th:first-child, td:first-child { text-align: left } th { border-bottom: 2px solid #888 } td { border-bottom: 1px solid #ddd }
+th:first-child, td:first-child { text-align: left } th { border-bottom: 2px solid #888 }
+td { border-bottom: 1px solid #ddd }
 .soft { color: #555 } .grid { display: flex; flex-wrap: wrap; gap: 1rem } figure { margin: 0 }
 figcaption { font-size: 12px; max-width: 220px; overflow-wrap: anywhere } li { margin: .2rem 0 }
 svg text { font: 11px system-ui, sans-serif; fill: #333 }
@@ -67,9 +68,9 @@ def _outlook(ahead: Outlook) -> str:
     )
     half = f"{ahead.regret_half:.2f}" if np.isfinite(ahead.regret_half) else "unknown"
     return (
-        f"<h2>Is the swarm large enough?</h2><p>A choice among {ahead.field} runs by held-out predictions has a regret of "
-        f"<b>{ahead.regret:.2f}</b> on average (0: the best of them, 1: their average), {ahead.regret_high:.2f} at the "
-        f"90 % quantile; with half the runs {half}. {verdict}</p>"
+        f"<h2>Is the swarm large enough?</h2><p>A choice among {ahead.field} runs by held-out predictions has a "
+        f"regret of <b>{ahead.regret:.2f}</b> on average (0: the best of them, 1: their average), "
+        f"{ahead.regret_high:.2f} at the 90 % quantile; with half the runs {half}. {verdict}</p>"
     )
 
 
@@ -84,8 +85,9 @@ def _choice(choice: Choice) -> str:
     gap = choice.solver.get("gap")
     proof = f" Gap: {gap:.2g}." if gap is not None else ""
     return (
-        f"<h2>The choice</h2><p>Score ({escape(choice.objective)}): <b>{s.value:.4f}</b> ({s.low:.4f} to {s.high:.4f}); "
-        f"gain over the prior: <b>{g.value:.4f}</b> ({g.low:.4f} to {g.high:.4f}).{said}</p>{_bars(choice)}"
+        f"<h2>The choice</h2><p>Score ({escape(choice.objective)}): <b>{s.value:.4f}</b> ({s.low:.4f} to "
+        f"{s.high:.4f}); gain over the prior: <b>{g.value:.4f}</b> ({g.low:.4f} to {g.high:.4f}).{said}</p>"
+        f"{_bars(choice)}"
         f"{_table(['metric', 'predicted', '90 % of new runs', 'at the prior', 'gain'], rows)}"
         f"<p class=soft>{escape(str(choice.solver['name']))}: {escape(str(choice.solver['certificate']))}.{proof}</p>"
         f"{_list('Doubts', choice.warnings)}{_list('Runs that would decide', [why for why, _ in choice.next_runs])}"
@@ -102,13 +104,15 @@ def _bars(choice: Choice) -> str:
         rows.append(
             f'<text x="{label - 6}" y="{y + 12}" text-anchor="end">{escape(choice.domains[i][-34:])}</text>'
             f'<rect x="{label}" y="{y}" width="{w:.1f}" height="14" fill="#2166ac"/>'
-            f'<line x1="{label + p:.1f}" x2="{label + p:.1f}" y1="{y - 2}" y2="{y + 16}" stroke="#d6604d" stroke-width="3"/>'
+            f'<line x1="{label + p:.1f}" x2="{label + p:.1f}" y1="{y - 2}" y2="{y + 16}" stroke="#d6604d" '
+            'stroke-width="3"/>'
             f'<text x="{label + max(w, p) + 6:.1f}" y="{y + 12}">{choice.weights[i]:.3f}</text>'
         )
     height = 12 + step * len(order)
     alt = "Weights of the choice as bars, the prior as marks"
     return (
-        f'<figure><svg role="img" aria-label="{alt}" width="{label + width + 60}" height="{height}">{"".join(rows)}</svg>'
+        f'<figure><svg role="img" aria-label="{alt}" width="{label + width + 60}" height="{height}">'
+        f"{''.join(rows)}</svg>"
         "<figcaption style='max-width:none'>Bars: the choice. Red marks: the prior.</figcaption></figure>"
     )
 
@@ -135,7 +139,8 @@ def _scatter(fit: Fit, k: int) -> str:
         f'<figure><svg role="img" aria-label="{escape(name)}: measured over predicted" width="{side:.0f}" '
         f'height="{side:.0f}"><rect x=".5" y=".5" width="{side - 1}" height="{side - 1}" fill="none" stroke="#bbb"/>'
         f'<line x1="10" y1="{side - 10}" x2="{side - 10}" y2="10" stroke="#d6604d"/>{points}'
-        f'<text x="12" y="{side - 2:.0f}">{low:.3g}</text><text x="{side - 12}" y="12" text-anchor="end">{high:.3g}</text>'
+        f'<text x="12" y="{side - 2:.0f}">{low:.3g}</text>'
+        f'<text x="{side - 12}" y="12" text-anchor="end">{high:.3g}</text>'
         f"</svg><figcaption>{escape(name)}: {explained:.0%} of the variance, {form}</figcaption></figure>"
     )
 
