@@ -2,87 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from scalarize.cli import command_line, emit
+from scalarize.cli import mixture_words as words
 from scalarize.cli.options import json_option, seed_option
 from scalarize.utils.errors import RequestError
-
-F = Any
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def mixture() -> None:
     """Choose a data mixture, or loss weights, from runs made anywhere: design, fit, choose, check, report."""
-
-
-def _options(*options: Any) -> Any:
-    def decorate(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-runs_options = _options(
-    click.option("--runs", "tables", multiple=True, required=True, metavar="FILE",
-                 help="CSV of weights and metrics; given twice, weights and metrics, joined by run or index."),
-    click.option("--weights", metavar="A,B,*", help="Columns of weights, or patterns (default: found by name or sum)."),
-    click.option("--metrics", metavar="A,B,*", help="Columns of metrics, or patterns."),
-    click.option("--higher", metavar="A,B,*", help="Metrics that are better higher (default: told by name)."),
-    click.option("--lower", metavar="A,B,*", help="Metrics that are better lower."),
-    click.option("--size", metavar="COLUMN", help="Column of the model's size (60M, 1.3B)."),
-    click.option("--tokens", metavar="COLUMN", help="Column of the tokens trained on."),
-    click.option("--step", metavar="COLUMN", help="Column of the step at which metrics were taken."),
-    click.option("--normalise", is_flag=True, help="Divide weights by their sum, whatever it is."),
-)  # fmt: skip
-score_options = _options(
-    click.option("--score", default="mean", show_default=True, metavar="S", help="mean, worst, or a=2,b=1."),
-    click.option("--target", metavar="METRIC", help="Minimise one metric in place of a score."),
-)
-
-
-def _reading(o: dict[str, Any]) -> dict[str, Any]:
-    return {k: o.pop(k) for k in ("weights", "metrics", "higher", "lower", "size", "tokens", "step", "normalise")}
-
-
-def _free(out: str | None) -> Path | None:
-    if out is not None and Path(out).exists():
-        raise RequestError(f"{out}: exists already; choose another --out")
-    return Path(out) if out is not None else None
-
-
-def _number(text: str | None, option: str) -> float | None:
-    """A number, with a unit as in 6T or 60M."""
-    if text is None:
-        return None
-    import math
-
-    from scalarize.search.mixture.runs import parse_number
-
-    value = parse_number(text)
-    if not (math.isfinite(value) and value > 0):
-        raise RequestError(f"{option}: {text!r} is no number above 0 (units k, M, B, T may follow it)")
-    return value
-
-
-def _numbers(text: str | None, option: str) -> dict[str, float] | None:
-    if text is None:
-        return None
-    from scalarize.search.mixture.objective import parse_numbers
-
-    return parse_numbers(text, option)
-
-
-def _prior(text: str | None) -> Any:
-    """A file, or A=1,B=2."""
-    if text is None or Path(text).exists() or "=" not in text:
-        return text
-    return _numbers(text, "--prior")
 
 
 @mixture.command()
@@ -111,7 +43,7 @@ def design(
     from scalarize.search import mixture as mixtures
     from scalarize.utils import files
 
-    target = _free(out)
+    target = words.free(out)
     assert target is not None
     needed = None
     if fitted is not None:
@@ -120,8 +52,8 @@ def design(
         known = mixtures.load(fitted)
         needed = outlook.of_fit(known, objective.create("mean", known.metrics)).runs_for(regret)
         runs = runs if runs is not None else needed
-    tokens = [x for x in (_number(b, "--budget") for b in budgets) if x is not None]
-    around = _numbers(prior, "--prior")
+    tokens = [x for x in (words.number(b, "--budget") for b in budgets) if x is not None]
+    around = words.numbers(prior, "--prior")
     columns = mixtures.design(domains, runs, around, temperature, None, None, tokens, repeats, sparse, seed, extend)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -137,31 +69,53 @@ def design(
 
 
 @mixture.command()
-@runs_options
-@score_options
+@words.runs_options
+@words.score_options
+@click.option("--stages", is_flag=True, help="A law for every step of the table: choose then gives a schedule.")
+@click.option("--reuse", multiple=True, metavar="FILE", help="Older runs in another set of domains (one or two CSV).")
+@click.option("--split", multiple=True, metavar="A=B:0.3+C:0.7", help="A domain of the older runs that was split.")
+@click.option("--merge", multiple=True, metavar="A=B+C", help="Domains of the older runs that were merged.")
+@click.option("--add", metavar="A,B", help="Domains that the older runs lack.")
 @click.option("--forms", metavar="A,B", help="Forms of a law, the preferred first (power, log-linear, ridge).")
 @click.option("--out", metavar="FILE", default="fit.json", show_default=True)
 @json_option
-def fit(tables: tuple[str, ...], score: str, target: str | None, forms: str | None, out: str, as_json: bool,
-        **options: Any) -> None:  # fmt: skip
+def fit(
+    tables: tuple[str, ...], score: str, target: str | None, forms: str | None, stages: bool, reuse: tuple[str, ...],
+    split: tuple[str, ...], merge: tuple[str, ...], add: str | None, out: str, as_json: bool, **options: Any,
+) -> None:  # fmt: skip
     """Laws from mixtures to metrics, with honest errors, as plain JSON."""
     from scalarize.search import mixture as mixtures
     from scalarize.search.mixture import objective, outlook, texts
     from scalarize.search.mixture.tables import parse_names
 
-    path = _free(out)
+    path = words.free(out)
     assert path is not None
-    fitted = mixtures.fit(*tables, forms=parse_names(forms) or None, **_reading(options))
-    goal = objective.create(score, fitted.metrics, target)
-    ahead = outlook.of_fit(fitted, goal)
-    mixtures.save(fitted, path)
-    result = {"out": str(path), **texts.fit_summary(fitted), "outlook": ahead.to_dict()}
-    emit(result, as_json, "\n".join([*texts.fit_lines(fitted, ahead), str(path)]))
+    named, reading = parse_names(forms) or None, words.reading_of(options)
+    if stages:
+        if reuse:
+            raise RequestError("--stages and --reuse exclude each other")
+        several = mixtures.fit_steps(*tables, forms=named, **reading)
+        several.save(path)
+        last = several.fits[-1]
+        steps = ", ".join(f"{s:g}" for s in several.steps)
+        head = [f"{len(several.steps)} stages, ending at steps {steps}; of the last:"]
+    else:
+        changes = {
+            "split": dict(map(words.split_of, split)),
+            "merge": dict(map(words.merge_of, merge)),
+            "add": parse_names(add),
+        }
+        last = mixtures.fit(*tables, forms=named, reuse=reuse, **changes, **reading)
+        mixtures.save(last, path)
+        head = []
+    ahead = outlook.of_fit(last, objective.create(score, last.metrics, target))
+    result = {"out": str(path), **texts.fit_summary(last), "outlook": ahead.to_dict()}
+    emit(result, as_json, "\n".join([*head, *texts.fit_lines(last, ahead), str(path)]))
 
 
 @mixture.command()
 @click.argument("fitted", metavar="FIT")
-@score_options
+@words.score_options
 @click.option("--keep", type=float, help="With --target: how much every other metric may get worse.")
 @click.option("--prior", metavar="FILE|A=1,B=2", help="What gains are measured against (default: the runs' mean).")
 @click.option("--temperature", default=1.0, show_default=True, help="Flattens the prior.")
@@ -185,45 +139,58 @@ def choose(fitted: str, score: str, target: str | None, prior: str | None, group
            size: str | None, tokens: str | None, out: str, as_json: bool, **o: Any) -> None:  # fmt: skip
     """The best mixture under constraints, as policy.json, with predictions, intervals and doubts."""
     from scalarize.search import mixture as mixtures
-    from scalarize.search.mixture import texts
-    from scalarize.weights.policy import Policy
+    from scalarize.search.mixture import stages, texts
 
-    path = _free(out)
+    path = words.free(out)
     assert path is not None
-    choice = mixtures.choose(
-        fitted, score, target, o["keep"], _prior(prior), o["temperature"], _numbers(o["low"], "--low"),
-        _numbers(o["high"], "--high"), _numbers(o["fix"], "--fix"), o["sizes"], _number(budget, "--budget"),
-        o["repeats"], dict(map(_group, groups)), o["kl"], o["tv"], o["beyond"], o["candidates"],
-        _number(size, "--size"),
-        _number(tokens, "--tokens"), o["seed"],
-    )  # fmt: skip
-    content = choice.to_dict()
-    provenance = {"command": command_line(), "found": {k: content[k] for k in ("objective", "score", "gain", "solver")}}
-    Policy.constant(content["weights"], 1, provenance).save(path)
-    emit({"policy": str(path), **content}, as_json, "\n".join([*texts.choice_lines(choice), str(path)]))
-
-
-def _group(text: str) -> tuple[str, tuple[float, float]]:
-    names, _, ends = text.rpartition("=")
-    low, dots, high = ends.partition("..")
-    try:
-        bounds = (float(low or 0.0), float(high or 1.0))
-    except ValueError:
-        dots = ""
-    if not names or not dots:
-        raise RequestError(f"--group: {text!r} is not A+B=LOW..HIGH, as in --group code+math=0.1..0.4")
-    return names, bounds
+    limits = {
+        "score": score, "target": target, "keep": o["keep"], "prior": words.prior_of(prior),
+        "temperature": o["temperature"], "low": words.numbers(o["low"], "--low"),
+        "high": words.numbers(o["high"], "--high"), "fixed": words.numbers(o["fix"], "--fix"), "sizes": o["sizes"],
+        "budget": words.number(budget, "--budget"), "repeats": o["repeats"],
+        "groups": dict(map(words.group_of, groups)), "kl": o["kl"], "tv": o["tv"], "beyond": o["beyond"],
+        "candidates": o["candidates"], "size": words.number(size, "--size"),
+        "tokens": words.number(tokens, "--tokens"), "seed": o["seed"],
+    }  # fmt: skip
+    held = stages.load(fitted)
+    choices = [mixtures.choose(f, **limits) for f in (held.fits if isinstance(held, stages.Stages) else [held])]
+    contents = [c.to_dict() for c in choices]
+    found = [{k: c[k] for k in ("objective", "score", "gain", "solver")} for c in contents]
+    provenance = {"command": command_line(), "found": found[0] if len(found) == 1 else found}
+    policy = stages.schedule(choices, provenance)
+    policy.save(path)
+    content = contents[0] if len(contents) == 1 else {"stages": contents}
+    lines = texts.choice_lines(choices[-1])
+    if isinstance(held, stages.Stages):
+        ends = zip(held.steps, choices, strict=True)
+        lines = [f"stage {k}, to step {s:g}: {texts.mixture_line(c)}" for k, (s, c) in enumerate(ends, 1)]
+        lines.append("no run changed its mixture: a schedule is a proposal to test, not a prediction")
+    emit({"policy": str(path), **content}, as_json, "\n".join([*lines, str(path)]))
 
 
 @mixture.command()
 @click.argument("fitted", metavar="FIT")
-@runs_options
-@score_options
+@words.runs_options
+@words.score_options
 @json_option
 def check(fitted: str, tables: tuple[str, ...], score: str, target: str | None, as_json: bool, **options: Any) -> None:
     """How right a fit was, by runs that it did not see."""
     from scalarize.search import mixture as mixtures
     from scalarize.search.mixture import texts
 
-    found = mixtures.check(fitted, *tables, score=score, target=target, **_reading(options))
+    found = mixtures.check(fitted, *tables, score=score, target=target, **words.reading_of(options))
     emit(found.to_dict(), as_json, "\n".join(texts.check_lines(found)))
+
+
+@mixture.command()
+@click.argument("fitted", metavar="FIT")
+@click.option("--out", metavar="FILE", default="mixture.html", show_default=True)
+@json_option
+def report(fitted: str, out: str, as_json: bool) -> None:
+    """The page of a fit: the choice, held-out predictions, and if the swarm is large enough."""
+    from scalarize.search import mixture as mixtures
+
+    path = words.free(out)
+    assert path is not None
+    mixtures.report(fitted, path)
+    emit({"out": str(path)}, as_json, str(path))

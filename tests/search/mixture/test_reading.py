@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-import swarms
 
+import fake_swarms as swarms
 from scalarize.search.mixture.runs import read_mixtures, read_runs
 from scalarize.utils.errors import RequestError
 

@@ -1,4 +1,4 @@
-"""The verbs, on pandas frames or CSV files: design, fit, choose, check."""
+"""The verbs, on pandas frames or CSV files: design, fit, choose, check, report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from scalarize.search.mixture.choice import Choice, choose_mixture
 from scalarize.search.mixture.domains import Domains, read_domains, tempered
 from scalarize.search.mixture.fitting import Fit, fit_runs
 from scalarize.search.mixture.forms.least_squares import Array
-from scalarize.search.mixture.runs import Runs, read_runs
+from scalarize.search.mixture.reuse import carry_over, together
+from scalarize.search.mixture.runs import Runs, read_mixtures, read_runs
+from scalarize.search.mixture.stages import Stages, fit_stages
 from scalarize.utils.errors import RequestError, unknown_name_error
 
 Prior = str | Path | Mapping[str, float] | None
@@ -62,7 +64,7 @@ def design(
     sizes = table.sizes if budget is not None else None
     lows, highs = {**table.low, **(low or {})}, {**table.high, **(high or {})}
     bounds = limits.create(table.names, centre, lows, highs, sizes=sizes, budget=budget, repeats=repeats)
-    old = None if extend is None else _trained(extend, table.names)
+    old = None if extend is None else read_mixtures(extend, table.names)
     count = swarm.runs_for(len(table.names)) if runs is None else runs
     found = swarm.design_mixtures(centre, count, bounds.low, bounds.high, sparse, seed, old)
     begin = 0 if old is None else len(old)
@@ -71,19 +73,68 @@ def design(
     return columns
 
 
-def fit(*runs: Any, forms: Sequence[str] | None = None, folds: int = 5, **reading: Any) -> Fit:
+def fit(
+    *runs: Any,
+    forms: Sequence[str] | None = None,
+    folds: int = 5,
+    reuse: Sequence[Any] = (),
+    split: Mapping[str, Mapping[str, float]] | None = None,
+    merge: Mapping[str, Sequence[str]] | None = None,
+    add: Sequence[str] = (),
+    **reading: Any,
+) -> Fit:
     """Fit laws to runs.
 
     Args:
         runs: one CSV file or frame of weights and metrics, or two (weights, metrics), joined by run or index.
         forms: names of forms, the preferred one first (default: power, log-linear, ridge).
         folds: parts for held-out predictions.
+        reuse: tables of older runs, in another set of domains (one, or weights and metrics).
+        split, merge, add: how their domains become those of ``runs`` (see
+            :func:`~scalarize.search.mixture.reuse.carry_over`).
         reading: see :func:`~scalarize.search.mixture.runs.read_runs`.
 
     Returns:
         Fit: ``fit.notes`` hold what was left out or unusual; :func:`save` writes it as JSON.
     """
-    return fit_runs(read_runs(*runs, **reading), forms, folds)
+    return fit_runs(gather(runs, reuse, split, merge, add, **reading), forms, folds)
+
+
+def fit_steps(*runs: Any, forms: Sequence[str] | None = None, folds: int = 5, **reading: Any) -> Stages:
+    """Fit laws to the metrics of every step of the runs; the arguments are those of :func:`fit`."""
+    return fit_stages(gather(runs, **reading), forms, folds)
+
+
+def gather(
+    runs: Sequence[Any],
+    reuse: Sequence[Any] = (),
+    split: Mapping[str, Mapping[str, float]] | None = None,
+    merge: Mapping[str, Sequence[str]] | None = None,
+    add: Sequence[str] = (),
+    **reading: Any,
+) -> Runs:
+    """Read runs, and older ones beside them."""
+    new = read_runs(*runs, **reading)
+    if not reuse:
+        if split or merge or add:
+            raise RequestError("split, merge and add say how older runs change: give them with reuse")
+        return new
+    return together(carry_over(read_runs(*reuse, **reading), split, merge, add), new)
+
+
+def report(fitted: Fit | str | Path, path: str | Path, choice: Choice | None = None) -> Path:
+    """Write the page of a fit, one self-contained HTML file.
+
+    Args:
+        fitted: a fit or its file.
+        path: where to write.
+        choice: the choice to show (default: the one of :func:`choose` without constraints).
+    """
+    from scalarize.search.mixture import outlook, page
+
+    fitted = fitted if isinstance(fitted, Fit) else store.load(fitted)
+    chosen = choose(fitted) if choice is None else choice
+    return page.write(fitted, outlook.of_fit(fitted, objectives.create("mean", fitted.metrics)), chosen, path)
 
 
 def choose(
@@ -137,7 +188,7 @@ def choose(
         kl, tv,
         None if beyond or candidates is not None else ranges,
     )  # fmt: skip
-    among = None if candidates is None else _trained(candidates, fitted.domains)
+    among = None if candidates is None else read_mixtures(candidates, fitted.domains)
     return choose_mixture(fitted, objective, bounds, scale_of(fitted, size, tokens), seed, among)
 
 
@@ -198,10 +249,3 @@ def _mixture(domains: Sequence[str], weights: Mapping[str, float], option: str) 
     if not np.isfinite(values).all() or (values < 0).any() or values.sum() <= 0:
         raise RequestError(f"{option}: weights must be finite, >= 0 and not all 0")
     return np.asarray(values / values.sum())
-
-
-def _trained(source: Any, domains: Sequence[str]) -> Array:
-    """Mixtures (m, T) of a table, whose metrics, if any, do not matter."""
-    from scalarize.search.mixture.runs import read_mixtures
-
-    return read_mixtures(source, domains)

@@ -85,8 +85,8 @@ def create(
             target[_place(place, name, option)] = _share(value, option, name)
             said[row, place[name]] = True
     for name, value in (fixed or {}).items():
-        i = _place(place, name, "fixed")
-        lowest[i] = highest[i] = _share(value, "fixed", name)
+        i = _place(place, name, "fix")
+        lowest[i] = highest[i] = _share(value, "fix", name)
         said[:, i] = True
     if sizes is not None:
         highest = np.minimum(highest, _caps(domains, sizes, budget, repeats))

@@ -74,6 +74,12 @@ def choice_lines(choice: Choice, most: int = 40) -> list[str]:
     return [*lines, *(f"warning: {w}" for w in choice.warnings)]
 
 
+def mixture_line(choice: Choice, most: int = 8) -> str:
+    """The greatest weights on one line."""
+    order = np.argsort(-choice.weights)[:most]
+    return ", ".join(f"{choice.domains[i]} {choice.weights[i]:.3f}" for i in order)
+
+
 def check_lines(check: Check) -> list[str]:
     """A row for the score and for every metric."""
     body = [

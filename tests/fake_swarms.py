@@ -69,8 +69,8 @@ def olmix(place: Path, n: int = 24) -> tuple[Path, Path]:
     }
     ratios = {**head, **{d: r.weights[:, i].tolist() for i, d in enumerate(DOMAINS)}}
     order = list(reversed(range(n)))
-    metrics = {**{k: [list(v)[i] for i in order] for k, v in head.items()},
-               **{f"{m}:rc::olmes": r.losses[order, k].tolist() for k, m in enumerate(("arc", "hellaswag"))}}  # fmt: skip
+    metrics = {k: [list(v)[i] for i in order] for k, v in head.items()}
+    metrics |= {f"{m}:rc::olmes": r.losses[order, k].tolist() for k, m in enumerate(("arc", "hellaswag"))}
     return write(place / "ratios.csv", ratios), write(place / "metrics.csv", metrics)
 
 
