@@ -95,7 +95,9 @@ def test_a_tied_table_that_is_listed_twice_counts_once(options):
 
 
 @pytest.mark.parametrize(
-    "wrong", ["encoder", b"x", 3, [1.0], {"w": None, "v": 2}, [["a", "b"]], np.ones(3), object()], ids=repr
+    "wrong",
+    ["encoder", b"x", 3, [1.0], {"w": None, "v": 2}, [["a", "b"]], np.ones(3), object()],
+    ids=lambda x: type(x).__name__,
 )
 @pytest.mark.parametrize("name", ["shared", "evidence_from"])
 def test_what_is_no_parameter_is_refused_by_the_constructor(name, wrong):

@@ -267,7 +267,7 @@ def test_a_packed_sequence_is_understood():
         (torch.ones(3), "needs representation="),
         (lambda: 1, "must be a tensor"),
     ],
-    ids=str,
+    ids=lambda x: x if isinstance(x, str) else type(x).__name__,
 )
 def test_what_is_no_representation_is_refused(wrong, message):
     w = nn.Parameter(torch.ones(2))
