@@ -35,7 +35,7 @@ IMPORTS: dict[str, set[str]] = {
 }
 NO_TORCH = ("analysis/", "report/", "weights/")
 ONLY = {"ray": ("search/executors/ray_",), "matplotlib": ("report/",), "plotly": ("report/",)}
-STEPPERS = ("integrations/", "learners/")
+STEPPERS = ("balancer/check.py", "integrations/", "learners/")
 
 
 def sources() -> list[Path]:
