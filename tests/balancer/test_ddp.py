@@ -50,7 +50,9 @@ def losses(net, at):
 def train(net, bare, method, level, at, forward=losses, **more):
     """Steps of the Balancer with one of plain backward between; all parameters at the end, flat."""
     hyper = {"weights": [1, 2, 3], "heads": "own"} if method == "fixed" else {}
-    b = scalarize.Balancer(method, bare.encoder.parameters(), level=level, tasks=TASKS, **hyper, **more)
+    b = scalarize.Balancer(
+        method, bare.encoder.parameters(), level=level, tasks=TASKS, learned="yours", **hyper, **more
+    )
     learned = b.parameters() if b.method.learned else []
     optimizer = torch.optim.SGD([*bare.parameters(), *learned], lr=0.1)
     for k in range(4):
