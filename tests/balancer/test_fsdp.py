@@ -73,7 +73,13 @@ def train(b, net, at, counts=None):
 
 def make(method, options, net, level, shared, **more):
     return scalarize.Balancer(
-        method, net.encoder.parameters() if shared else None, level=level, tasks=TASKS, **options, **more
+        method,
+        net.encoder.parameters() if shared else None,
+        level=level,
+        tasks=TASKS,
+        learned="yours",
+        **options,
+        **more,
     )
 
 
@@ -103,10 +109,14 @@ def work() -> None:
     print("fine", flush=True)
 
 
-def refused(match, b, net, rows, call=None) -> None:
-    with pytest.raises(RequestError, match=match) as caught:
-        by_task, z = (call or losses)(net, rows)
+def refused(match, b, net, rows) -> None:
+    by_task, z = losses(net, rows)
+
+    def go() -> None:
         b().backward(by_task, representation=z)
+
+    with pytest.raises(RequestError, match=match) as caught:
+        go()
     assert "\n" not in str(caught.value)
     assert all(p.grad is None for p in net.parameters())
 
@@ -125,11 +135,10 @@ def refusals(rank, rows, mesh) -> None:
         shard(late, "all", mesh)
         refused("before it was wrapped", lambda b=early: b, late, rows)
     net = shard(Net(), "all", mesh)
+    by_task, z = losses(net, rows)
+    here = by_task if rank == 0 else by_task | {"b": None}
     with pytest.raises(RunError, match="every process"):
-        by_task, z = losses(net, rows)
-        make("mgda", {}, net, "representation", False).backward(
-            by_task if rank == 0 else {"a": by_task["a"], "b": None, "c": by_task["c"]}, representation=z
-        )
+        make("mgda", {}, net, "representation", False).backward(here, representation=z)
     first_fsdp(rows)
     tensor_parallel(mesh)
 
@@ -141,8 +150,8 @@ def first_fsdp(rows) -> None:
         net = FullyShardedDataParallel(Net(), use_orig_params=original, device_id=torch.device("cpu"))
         for method, level in (("uniform", "parameters"), ("mgda", "representation")):
             b = scalarize.Balancer(method, level=level)
+            by_task, z = losses(net, rows)
             with pytest.raises(RequestError, match="FSDP1"):
-                by_task, z = losses(net, rows)
                 b.backward(by_task, representation=z)
 
 

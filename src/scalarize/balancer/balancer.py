@@ -9,20 +9,20 @@ No method is named here: what a method declares (needs, heads rule, hooks) decid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
 from scalarize.balancer.arguments import Loss, Parameters, read_losses, read_parameters, read_representation
-from scalarize.balancer.balancer_state import BalancerState
-from scalarize.balancer.check import CheckReport, check, check_first
+from scalarize.balancer.call import Call
+from scalarize.balancer.check import check_first
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.losses import Losses, read
 from scalarize.balancer.method_state import MethodState
 from scalarize.balancer.options import Options
-from scalarize.balancer.reference import Call
+from scalarize.balancer.probed import Probed
 from scalarize.balancer.result import BackwardResult
 from scalarize.balancer.surroundings import undisturbed
 from scalarize.balancer.training_step import TrainingStep
@@ -32,7 +32,7 @@ from scalarize.utils.errors import RequestError, unknown_name_error
 __all__ = ["BackwardResult", "Balancer"]
 
 
-class Balancer(BalancerState):
+class Balancer(Probed):
     """Fills ``.grad`` as a method says.
 
     A method that needs no gradients costs one ordinary backward, the others one a task. T tasks and P shared numbers
@@ -125,7 +125,6 @@ class Balancer(BalancerState):
         method_state = MethodState(method, every, tasks, seed, learned, learned_rate, steps_per_epoch)
         super().__init__(method_state, TrainingStep(method_state, options, self._processes), list(options.shared))
         self._check_first = check_first
-        self._intercept: Callable[[Call], BackwardResult] | None = None  # while check() is at work
 
     def view(self, representation: Tensor, task: str) -> Tensor:
         """What ``task``'s head is to be given in place of the shared representation, in training and after: the
@@ -194,70 +193,34 @@ class Balancer(BalancerState):
             return check_first(self, call)
         return self._backward(call)
 
-    def check(
-        self, step_function: Callable[[], Any], optimizer: torch.optim.Optimizer | None = None, strict: bool = False
-    ) -> CheckReport:
-        """Hold one step against a slow reference: a fresh forward and one ``autograd.grad`` a task, then the method's
-        own combination. Run it once in every new training loop; it costs about 2 T + 2 forwards.
-
-        Random streams (torch, Python, NumPy), parameters, buffers, ``.grad``, the method and the optimiser are as
-        before afterwards. What else ``step_function`` changes, such as the place in a data loader or a recurrent
-        state kept in Python, is its own affair: it must meet the same batch in every call. Hooks on parameters do not
-        fire within. A model whose forward is not repeatable shows differences.
-
-        Args:
-            step_function: makes one forward and calls ``backward`` once, without a step of the optimiser.
-            optimizer: its step with the gradients written is compared with that of a copy that is not fused and
-                works on contiguous tensors.
-            strict: raise instead of reporting.
-
-        Returns:
-            A line for each parameter that differs.
-
-        Raises:
-            RequestError: ``step_function`` is not such a function, or parameters are sharded.
-            RunError: something differs, if ``strict``.
-
-        Example:
-            >>> import torch, scalarize
-            >>> x, encoder = torch.ones(8, 3), torch.nn.Linear(3, 4)
-            >>> balancer = scalarize.Balancer("mgda", shared=encoder)
-            >>> def step():
-            ...     z = encoder(x).tanh()
-            ...     balancer.backward({"a": z.square().mean(), "b": (z - 1).square().mean()})
-            >>> balancer.check(step, torch.optim.Adam(encoder.parameters())).ok
-            True
-        """
-        return check(self, step_function, optimizer, strict)
-
     def _backward(self, call: Call) -> BackwardResult:
         """:meth:`backward`, once more as it is."""
-        representation, extra, final = call.representation, call.extra, call.final
-        scaler, counts = call.scaler, call.counts
         method_state = self._method_state
         losses = read_losses(call.losses, self._device())
-        method_state.closes_step = final
+        method_state.closes_step = call.final
         tasks = method_state.register_tasks(list(losses))
-        scale = None if scaler is None else scaler.scale(torch.ones((), device=self._device(losses)))
-        step = read(losses, tasks, self._processes, counts, scale)
+        scale = None if call.scaler is None else call.scaler.scale(torch.ones((), device=self._device(losses)))
+        step = read(losses, tasks, self._processes, call.counts, scale)
         method_state.init_state(step.values.device)
         if self._step.full and self.method.needs == Needs.NOTHING:
             method_state.weights_before_batch(tasks, step.values.device)  # the same for all micro-batches of the step
         weights = method_state.cached_weights(step.index)
         if weights is not None or not (self._by_gradients or self._step.full):
-            return self._step.ordinary(step, weights, scale, final or not self._step.full)
-        given = read_representation(representation)
+            return self._step.ordinary(step, weights, scale, call.final or not self._step.full)
+        given = read_representation(call.representation)
         if self.level == "representation" and not given:
             raise RequestError("level='representation': backward needs representation=, a tensor with a gradient")
         if self.method.has_view and len(given) != 1:
             raise RequestError(f"{self.method.name} views one representation, got {len(given)}")
-        if len(extra) > self.method.extra_batches:
+        if len(call.extra) > self.method.extra_batches:
             raise RequestError(
                 f"{self.method.name} takes {self.method.extra_batches} further batches in backward(extra=), "
-                f"got {len(extra)}"
+                f"got {len(call.extra)}"
             )
-        further = [read(read_losses(x, step.values.device), tasks, self._processes, counts, scale) for x in extra]
-        return self._step.from_rows(step, given, further, scale, final or not self._step.full)
+        further = [
+            read(read_losses(x, step.values.device), tasks, self._processes, call.counts, scale) for x in call.extra
+        ]
+        return self._step.from_rows(step, given, further, scale, call.final or not self._step.full)
 
     @undisturbed
     def weights_ahead(self, tasks: Sequence[str]) -> Tensor:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import copy
-import gc
-import random
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from scalarize.balancer.reference import Call, Reference
+from scalarize.balancer.call import Call, nodes
+from scalarize.balancer.reference import Reference
 from scalarize.balancer.result import BackwardResult
+from scalarize.balancer.snapshot import held_by, live_modules, restored, silent, unwrapped
 from scalarize.utils.errors import RequestError, RunError
 
 if TYPE_CHECKING:
@@ -49,8 +47,8 @@ class CheckReport:
 
 def check(balancer: Balancer, step_function: Callable[[], Any], optimizer: Any, strict: bool) -> CheckReport:
     """See :meth:`Balancer.check`."""
-    with _world(balancer, optimizer) as again:
-        modules, calls = _modules(), 0
+    with restored(balancer, optimizer) as again:
+        modules, calls = live_modules(), 0
         leaves: list[Tensor] = []
         written: list[Tensor | None] = []
         result: list[BackwardResult] = []
@@ -63,25 +61,25 @@ def check(balancer: Balancer, step_function: Callable[[], Any], optimizer: Any, 
                 raise RequestError("check: step_function must call backward once, for a whole step and without extra=")
             leaves.extend(_leaves(call, balancer._step.options.shared))
             tolerance[0] = _tolerance(call, leaves)
-            with _silent(leaves):
+            with silent(leaves):
                 result.append(balancer._backward(call))
             written.extend(None if p.grad is None else p.grad.detach() for p in leaves)
             return result[0]
 
         def fresh(use: Callable[[Call], None]) -> None:
             def look(call: Call) -> BackwardResult:
-                with _silent(leaves):
+                with silent(leaves):
                     use(call)
                 return result[0]
 
             again()
             _run(balancer, look, step_function)
 
-        before = [p.detach().clone() for p in _held(optimizer)]
+        before = [p.detach().clone() for p in held_by(optimizer)]
         _run(balancer, real, step_function)
         if not result:
             raise RequestError("check: step_function did not call this Balancer's backward")
-        if any(not torch.equal(p, q) for p, q in zip(_held(optimizer), before, strict=True)):
+        if any(not torch.equal(p, q) for p, q in zip(held_by(optimizer), before, strict=True)):
             raise RequestError("check: step_function must leave out the optimizer's step")
         if balancer._processes.sharded:
             raise RequestError("check: parameters are sharded (fully_shard): check the unsharded model in one process")
@@ -90,6 +88,9 @@ def check(balancer: Balancer, step_function: Callable[[], Any], optimizer: Any, 
         wanted = Reference(balancer, leaves, fresh, keep=False).gradients()
         names = _names(leaves, modules)
         report = _compare(names, leaves, kept, wanted, tolerance[0])
+        shared = {id(p) for p in balancer.shared}
+        if shared and all(g is None for p, g in zip(leaves, wanted, strict=True) if id(p) in shared):
+            report = _with_lines(report, ["no loss depends on any tensor of shared="])
         if optimizer is not None:
             again()
             report = _with_lines(report, _compare_steps(names, leaves, kept, optimizer, tolerance[0]))
@@ -106,11 +107,11 @@ def check_first(balancer: Balancer, call: Call) -> BackwardResult:
     held = [p.grad for p in leaves]
     for p in leaves:
         p.grad = None
-    with _silent(leaves):
+    with silent(leaves):
         wanted = Reference(balancer, leaves, lambda use: use(call), keep=True).gradients()
     result = balancer._backward(call)
     if not result.skipped:
-        names = _names(leaves, _modules())
+        names = _names(leaves, live_modules())
         _compare(names, leaves, [p.grad for p in leaves], wanted, _tolerance(call, leaves)).require()
     for p, g in zip(leaves, held, strict=True):
         if g is not None:
@@ -170,15 +171,14 @@ def _compare_steps(
 ) -> list[str]:
     """Differences between a step of ``optimizer`` and that of a copy which is not fused and whose tensors are
     contiguous. Parameters and state are put back by the caller."""
-    while hasattr(optimizer, "optimizer"):  # accelerate and the like wrap it
-        optimizer = optimizer.optimizer
-    params = _held(optimizer)
+    optimizer = unwrapped(optimizer)
+    params = held_by(optimizer)
     by_id = {id(p): g for p, g in zip(leaves, grads, strict=True)}
     plain = copy.deepcopy({"groups": optimizer.param_groups, "state": dict(optimizer.state)})
     twin = copy.copy(optimizer)
     twin.param_groups = plain["groups"]
     twin.state = defaultdict(dict, plain["state"])
-    copies = _held(twin)
+    copies = held_by(twin)
     for group in twin.param_groups:
         for key in ("fused", "foreach"):
             if key in group:
@@ -209,21 +209,9 @@ def _compare_steps(
     return lines
 
 
-def _held(optimizer: Any) -> list[Tensor]:
-    return [] if optimizer is None else [p for group in optimizer.param_groups for p in group["params"]]
-
-
 # --- what the losses reach, and its names ------------------------------------------------------------------------
 def _nodes(call: Call) -> Iterator[Any]:
-    losses = [x for x in call.losses.values() if isinstance(x, Tensor) and x.requires_grad]
-    stack: list[Any] = [torch.autograd.graph.get_gradient_edge(x).node for x in (*losses, *call.given)]
-    seen = set()
-    while stack:
-        node = stack.pop()
-        if node is not None and node not in seen:
-            seen.add(node)
-            yield node
-            stack += [child for child, _ in node.next_functions]
+    return nodes([*(x for x in call.losses.values() if isinstance(x, Tensor)), *call.given])
 
 
 def _leaves(call: Call, shared: Sequence[Tensor]) -> list[Tensor]:
@@ -232,10 +220,6 @@ def _leaves(call: Call, shared: Sequence[Tensor]) -> list[Tensor]:
     known = {id(p) for p in shared}
     first = [p for p in shared if p.requires_grad]
     return first + [p for p in met.values() if id(p) not in known and isinstance(p, nn.Parameter)]
-
-
-def _modules() -> list[nn.Module]:
-    return [x for x in gc.get_objects() if issubclass(type(x), nn.Module)]
 
 
 def _names(leaves: Sequence[Tensor], modules: Sequence[nn.Module]) -> list[str]:
@@ -249,94 +233,9 @@ def _names(leaves: Sequence[Tensor], modules: Sequence[nn.Module]) -> list[str]:
     return [names.get(id(p), f"parameter {k} {tuple(p.shape)}") for k, p in enumerate(leaves)]
 
 
-# --- leaving everything as it was --------------------------------------------------------------------------------
 def _run(balancer: Balancer, intercept: Callable[[Call], BackwardResult], step_function: Callable[[], Any]) -> None:
     balancer._intercept = intercept
     try:
         step_function()
     finally:
         balancer._intercept = None
-
-
-@contextmanager
-def _silent(leaves: Sequence[Tensor]) -> Iterator[None]:
-    """Without the hooks of the parameters, which may step an optimiser or change a gradient."""
-    held = []
-    for p in leaves:
-        for hooks in (p._backward_hooks, getattr(p, "_post_accumulate_grad_hooks", None)):
-            if hooks:
-                held.append((hooks, dict(hooks)))
-                hooks.clear()
-    try:
-        yield
-    finally:
-        for hooks, saved in held:
-            hooks.update(saved)
-
-
-@contextmanager
-def _world(balancer: Balancer, optimizer: Any) -> Iterator[Callable[[], None]]:
-    """Hands out a function that puts random streams, modules, ``.grad``, the Balancer and the optimiser back."""
-    tensors: dict[int, Tensor] = {id(p): p for p in [*balancer.shared, *_held(optimizer)]}
-    for module in _modules():
-        tensors |= {id(x): x for x in [*module.parameters(), *module.buffers()] if _is_plain(x)}
-    values = {key: x.detach().clone() for key, x in tensors.items()}
-    grads = {key: x.grad for key, x in tensors.items()}
-    method_state, training_step, method = balancer._method_state, balancer._step, balancer.method
-    skipped = training_step.skipped
-    streams = _streams()
-    inner = optimizer
-    while hasattr(inner, "optimizer"):
-        inner = inner.optimizer
-    opt_state = None if inner is None else inner.state
-    groups = [] if inner is None else [dict(g) for g in inner.param_groups]
-
-    def again() -> None:
-        with torch.no_grad():
-            for key, x in tensors.items():
-                if not torch.equal(x, values[key]) or x.dtype != values[key].dtype:
-                    x.copy_(values[key])
-                x.grad = None
-        balancer._method_state = training_step.method_state = copy.deepcopy(method_state)
-        balancer.method = balancer._method_state.method
-        training_step.skipped = skipped
-        training_step.accumulator.clear()
-        if inner is not None:
-            inner.state = copy.copy(opt_state)
-            for p, held in opt_state.items():
-                inner.state[p] = {k: v.clone() if isinstance(v, Tensor) else v for k, v in held.items()}
-            for group, held in zip(inner.param_groups, groups, strict=True):
-                group.update(held)
-        _set_streams(streams)
-
-    try:
-        again()
-        yield again
-    finally:
-        again()
-        balancer._method_state = training_step.method_state = method_state
-        balancer.method = method
-        for key, x in tensors.items():
-            x.grad = grads[key]
-        if inner is not None:
-            inner.state = opt_state
-
-
-def _is_plain(x: Tensor) -> bool:
-    return type(x) in (Tensor, nn.Parameter, nn.Buffer) and not x.is_meta
-
-
-def _streams() -> tuple[Any, ...]:
-    numpy = sys.modules.get("numpy")
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else None
-    return torch.get_rng_state(), cuda, random.getstate(), None if numpy is None else numpy.random.get_state()
-
-
-def _set_streams(streams: tuple[Any, ...]) -> None:
-    cpu, cuda, python, numpy = streams
-    torch.set_rng_state(cpu)
-    if cuda is not None:
-        torch.cuda.set_rng_state_all(cuda)
-    random.setstate(python)
-    if numpy is not None:
-        sys.modules["numpy"].random.set_state(numpy)

@@ -7,39 +7,19 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
+from scalarize.balancer.call import Call, nodes
 from scalarize.methods import Needs
 
 if TYPE_CHECKING:
     from scalarize.balancer.balancer import Balancer
-
-
-@dataclass(frozen=True)
-class Call:
-    """The arguments of one call of ``Balancer.backward``."""
-
-    losses: Mapping[str, Any]
-    representation: Any
-    extra: Sequence[Mapping[str, Any]]
-    final: bool
-    scaler: Any
-    counts: Mapping[str, float] | None
-
-    @property
-    def given(self) -> list[Tensor]:
-        """The tensors of the representation that have a gradient."""
-        parts = self.representation.values() if isinstance(self.representation, Mapping) else [self.representation]
-        flat = [x for part in parts for x in tree_leaves(part)]
-        return [x for x in flat if isinstance(x, Tensor) and x.requires_grad]
 
 
 # Hands a call whose graph may be used once (or, where it is kept, again) to the function that it is given.
@@ -79,6 +59,7 @@ class Reference:
     def _sum_of_losses(self, weights: Tensor | None) -> list[Tensor | None]:
         if weights is None:
             weights = self._state.decide(self._index, self._values).weights
+            assert weights is not None
         own = self._options.heads == "own" and bool(self._options.shared)
         rows = [self._task_gradients(t, cut=False)[0] for t in self._present]
         return self._combined(rows, weights, torch.ones_like(weights) if own else weights)
@@ -168,7 +149,7 @@ class Reference:
 
                 return stop
 
-            handles = [z.register_hook(end(k)) for k, z in enumerate(call.given)] if cut else []
+            handles = [z.register_hook(end(k)) for k, z in enumerate(call.given) if cut]  # type: ignore[no-untyped-call]
             by = torch.full_like(loss, self._share[task])
             out.extend(self._grad([loss], [by]))
             for handle in handles:
@@ -179,8 +160,21 @@ class Reference:
 
     def _grad(self, roots: list[Tensor], by: list[Tensor]) -> list[Tensor | None]:
         with _alone(roots[0].device.type):
+            if any(type(node).__name__ == "CheckpointFunctionBackward" for node in nodes(roots)):
+                return self._by_backward(roots, by)
             grads = torch.autograd.grad(roots, self._leaves, by, retain_graph=self._keep, allow_unused=True)
         return [g.to_dense() if g is not None and g.is_sparse else g for g in grads]
+
+    def _by_backward(self, roots: list[Tensor], by: list[Tensor]) -> list[Tensor | None]:
+        """The same by an ordinary backward, the only one that reentrant checkpoints let through."""
+        held = [p.grad for p in self._leaves]
+        for p in self._leaves:
+            p.grad = None
+        torch.autograd.backward(roots, by, retain_graph=self._keep)
+        grads = [p.grad for p in self._leaves]
+        for p, g in zip(self._leaves, held, strict=True):
+            p.grad = g
+        return grads
 
     def _decide(self, jacobian: Tensor, gramian: Tensor, width: int | None) -> Any:
         rows = jacobian if self._balancer.method.needs == Needs.JACOBIAN else None
@@ -188,7 +182,8 @@ class Reference:
 
     def _factors(self, decision: Any) -> Tensor:
         ones = torch.ones_like(self._values, dtype=torch.float64)
-        return {"own": ones, "weighted": decision.weights, "objective": decision.slopes}[self._options.heads]
+        factors: Tensor = {"own": ones, "weighted": decision.weights, "objective": decision.slopes}[self._options.heads]
+        return factors
 
     def _combined(self, rows: list[list[Tensor | None]], shared: Tensor, other: Tensor) -> list[Tensor | None]:
         """Sums of the tasks' gradients by the leaves: weighted by ``shared`` for these, by ``other`` for the rest."""
