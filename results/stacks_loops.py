@@ -160,6 +160,18 @@ LOOPS["Lightning, 32-true, clip"] = lightning(clip=1.0), 2e-3
 LOOPS["Lightning, accumulate 2 over 5 batches, clip"] = lightning(5, 2, clip=1.0), 2e-3
 LOOPS["Lightning, accumulate 2, accumulate='full'"] = lightning(4, 2, full=True), 2e-3
 LOOPS["Lightning, bf16-mixed"] = lightning(precision="bf16-mixed", hand=BF16), HALF
+
+
+def lightning_scaled(method: str, level: str) -> float:
+    """float16 with the gradient scaler that Lightning has on GPUs; clipping comes after unscaling."""
+    from lightning.pytorch.plugins.precision import MixedPrecision
+
+    plugin = MixedPrecision("16-mixed", device="cpu", scaler=torch.amp.GradScaler("cpu", init_scale=64.0))
+    hand = {"context": lambda: torch.autocast("cpu", torch.float16)}
+    return lightning(clip=1.0, plugins=[plugin], hand=hand)(method, level)
+
+
+LOOPS["Lightning, 16-mixed with a GradScaler, clip"] = lightning_scaled, HALF
 LOOPS["Lightning, bf16-true"] = lightning(1, precision="bf16-true", hand={"dtype": torch.bfloat16}), HALF
 LOOPS["Lightning, 64-true"] = lightning(precision="64-true", hand={"dtype": torch.float64}), 2e-3
 

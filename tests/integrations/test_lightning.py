@@ -28,6 +28,7 @@ CHECKED = [
     ("Lightning, accumulate 2, accumulate='full'", "pcgrad", "parameters"),
     ("Lightning, bf16-mixed", "imtl-g", "parameters"),
     ("Lightning, bf16-mixed", "nash-mtl", "representation"),
+    ("Lightning, 16-mixed with a GradScaler, clip", "mgda", "parameters"),
     ("Lightning, bf16-true", "cagrad", "parameters"),
     ("Lightning, 64-true", "graddrop", "parameters"),
 ]
