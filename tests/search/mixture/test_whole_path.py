@@ -3,47 +3,52 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
+from pathlib import Path
 
 import pytest
 
-SITES = ("rand-hie-sites", "--device", "cpu")
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "mixtures.md"
 
 
-def test_design_train_fit_choose_train_check(command, tmp_path):
-    listed = command("workloads", "--json").json
-    rows = listed if isinstance(listed, list) else next(v for v in listed.values() if isinstance(v, list))
-    domains = next(r for r in rows if r["name"] == "rand-hie-sites")["tasks"]
-    (tmp_path / "domains.csv").write_text("domain\n" + "".join(f"{d}\n" for d in domains))
-    template = "scalarize train rand-hie-sites --epochs 1 --weights {weights} --out runs/{run}"
-    made = command("mixture", "design", "--domains", "domains.csv", "--runs", 12, "--template", template)
-    assert made.status == 0
-    lines = (tmp_path / "swarm.sh").read_text().splitlines()
-    assert lines[0] == "set -e"
-    assert len(lines) == 13
-    for line in lines[1:]:
+def blocks(kind):
+    return re.findall(rf"^```{kind}\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_every_command_of_the_page_runs_in_order(command, tmp_path):
+    (tmp_path / "domains.csv").write_text(blocks("csv")[0])
+    answers = {}
+    for line in "".join(blocks("sh")).splitlines():
         program, *words = shlex.split(line)
+        if program == "sh":
+            script = (tmp_path / words[0]).read_text().splitlines()
+            assert script[0] == "set -e"
+            assert len(script) == 17
+            for run in script[1:]:
+                assert command(*shlex.split(run)[1:]).status == 0
+            continue
         assert program == "scalarize"
-        assert command(*words).status == 0
-    fitted = command("mixture", "fit", "--runs", "runs", "--json")
-    assert fitted.status == 0, fitted.err
-    assert fitted.json["runs"] == 12
-    assert set(fitted.json["domains"]) == set(domains)
-    assert command("mixture", "choose", "fit.json", "--kl", 0.5).status == 0
-    assert (
-        command("train", "rand-hie-sites", "--epochs", 2, "--policy", "policy.json", "--out", "large/chosen").status
-        == 0
-    )
-    checked = command("mixture", "check", "fit.json", "--runs", "large", "--json")
-    assert checked.status == 0, checked.err
-    assert checked.json["rows"][0]["runs"] == 1
-    trained = json.loads((tmp_path / "large/chosen/result.json").read_text())
-    losses = [m["loss"] for m in trained["measures"]["validation"].values()]
-    bias = checked.json["rows"][0]["bias"]
-    predicted = bias + sum(losses) / len(losses)
-    assert predicted == pytest.approx(
-        json.loads((tmp_path / "policy.json").read_text())["provenance"]["found"]["score"]["value"]
-    )
+        answer = command(*words)
+        assert answer.status == 0, answer.err
+        answers[" ".join(words[:2])] = answer.out
+    assert "16 runs, 6 domains, 6 metrics" in answers["mixture fit"]
+    assert "gain over the prior" in answers["mixture choose"]
+    assert "the fit would have chosen run chosen" in answers["mixture check"]
+    assert (tmp_path / "mixture.html").exists()
+    predicted = json.loads((tmp_path / "policy.json").read_text())["provenance"]["found"]["score"]["value"]
+    trained = json.loads((tmp_path / "large/chosen/result.json").read_text())["measures"]["validation"]
+    measured = sum(m["loss"] for m in trained.values()) / 6
+    row = command("mixture", "check", "fit.json", "--runs", "large", "--json").json["rows"][0]
+    assert row["runs"] == 1
+    assert row["bias"] == pytest.approx(predicted - measured, abs=1e-6)
+
+
+def test_the_python_of_the_page_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(blocks("python")[0], str(PAGE), "exec"), {})
+    assert "Interval(value=" in capsys.readouterr().out
+    assert (tmp_path / "python.html").exists()
 
 
 def test_directories_that_are_no_swarm_are_refused(command, tmp_path):

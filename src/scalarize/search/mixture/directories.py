@@ -11,8 +11,8 @@ from scalarize.utils.errors import RequestError
 
 
 def columns_of(directory: Path) -> dict[str, list[Any]]:
-    """Columns ``run``, ``weight:DOMAIN`` and ``metric-:DOMAIN`` (the validation losses) of the runs in ``directory``, or
-    of the one that it is. A run that is not finished, or diverged, is there with empty metrics.
+    """Columns ``run``, ``weight:DOMAIN`` and ``metric-:DOMAIN`` (validation losses) of the runs in ``directory``, or of
+    the one that it is. A run that is not finished, or diverged, is there with empty metrics.
 
     Raises:
         RequestError: no runs, runs of different domains, or runs without constant weights.
