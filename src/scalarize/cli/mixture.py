@@ -29,12 +29,19 @@ def mixture() -> None:
 @click.option("--extend", metavar="FILE", help="CSV of mixtures trained already, which new ones keep away from.")
 @click.option("--from", "fitted", metavar="FIT", help="An earlier fit: how many runs does --regret need?")
 @click.option("--regret", default=0.05, show_default=True, help="With --from: the regret to reach.")
+@click.option(
+    "--template",
+    metavar="COMMAND",
+    help="Also write swarm.sh beside --out: this command for every run, "
+    "with {run} and {weights} (A=0.1,B=0.9) filled in.",
+)
 @click.option("--out", metavar="FILE", default="swarm.csv", show_default=True)
 @seed_option
 @json_option
 def design(
     domains: str, runs: int | None, prior: str | None, temperature: float, budgets: tuple[str, ...], repeats: float,
-    sparse: float, extend: str | None, fitted: str | None, regret: float, out: str, seed: int, as_json: bool,
+    sparse: float, extend: str | None, fitted: str | None, regret: float, template: str | None,
+    out: str, seed: int, as_json: bool,
 ) -> None:  # fmt: skip
     """What to train: mixtures around a prior that fill the space and keep bounds and repetition caps."""
     import csv
@@ -45,6 +52,8 @@ def design(
 
     target = words.free(out)
     assert target is not None
+    if template is not None:
+        words.free(str(target.with_suffix(".sh")))
     needed = None
     if fitted is not None:
         from scalarize.search.mixture import objective, outlook
@@ -61,6 +70,8 @@ def design(
     for row in zip(*columns.values(), strict=True):
         writer.writerow([row[0], *(f"{x:.6f}" for x in row[1:])])
     files.write_text(target, text.getvalue())
+    if template is not None:
+        files.write_text(words.free(str(target.with_suffix(".sh"))) or target, words.script(template, columns))
     count = len(columns["run"])
     said = f"{target}: {count} mixtures of {len(columns) - 1} domains"
     if needed is not None:

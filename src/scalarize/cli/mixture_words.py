@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +104,19 @@ def group_of(text: str) -> tuple[str, tuple[float, float]]:
     if not names or not dots:
         raise RequestError(f"--group: {text!r} is not A+B=LOW..HIGH, as in --group code+math=0.1..0.4")
     return names, bounds
+
+
+def script(template: str, columns: dict[str, list[Any]]) -> str:
+    """A shell script with ``template`` on a line for every run, its {run} and {weights} filled in.
+
+    Raises RequestError if the template lacks one of them.
+    """
+    for field in ("{run}", "{weights}"):
+        if field not in template:
+            raise RequestError(f"--template: {template!r} lacks {field}")
+    domains = [name.removeprefix("weight:") for name in columns if name != "run"]
+    lines = ["set -e"]
+    for run, *weights in zip(*columns.values(), strict=True):
+        said = ",".join(f"{d}={w:.6f}" for d, w in zip(domains, weights, strict=True))
+        lines.append(template.replace("{run}", str(run)).replace("{weights}", shlex.quote(said)))
+    return "\n".join(lines) + "\n"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scalarize.search.mixture.directories import columns_of
 from scalarize.utils.errors import RequestError
 
 KEYS = ("run", "run_id", "id", "index", "name", "")  # columns by which tables are joined, the first in common
@@ -32,14 +33,15 @@ class Table:
 
 
 def read(source: Any) -> Table:
-    """Read a CSV file, or take a pandas frame (or any mapping of columns).
+    """Read a CSV file or a directory of runs of ``scalarize train``, or take a frame (or any mapping of columns).
 
     Raises:
         RequestError: the file cannot be read as CSV; a name stands twice in its header; a line has too many or too
             few cells; it has no rows.
     """
     if isinstance(source, str | Path):
-        return _read_csv(Path(source))
+        path = Path(source)
+        return _of_columns(str(path), columns_of(path)) if path.is_dir() else _read_csv(path)
     columns = {str(name): _cells(source[name]) for name in source}
     lengths = {len(cells) for cells in columns.values()}
     if len(lengths) != 1 or 0 in lengths:
@@ -48,7 +50,11 @@ def read(source: Any) -> Table:
     named = getattr(index, "name", None)
     if named is not None and str(named) in KEYS and str(named) not in columns:
         columns[str(named)] = _cells(index)
-    return Table("frame", columns, list(range(1, lengths.pop() + 1)))
+    return _of_columns("frame", columns)
+
+
+def _of_columns(name: str, columns: dict[str, list[Any]]) -> Table:
+    return Table(name, columns, list(range(1, len(next(iter(columns.values()))) + 1)))
 
 
 def _cells(column: Any) -> list[Any]:
