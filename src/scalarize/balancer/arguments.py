@@ -30,7 +30,7 @@ def read_parameters(given: Any, name: str) -> tuple[Tensor, ...]:
     """
     found: dict[int, Tensor] = {}  # by identity: a tied tensor that is listed twice has one gradient
     for tensor in _tensors(given, name):
-        if not tensor.is_leaf:
+        if tensor.grad_fn is not None:
             raise RequestError(
                 f"{name}= holds a tensor that was computed ({tuple(tensor.shape)}, {tensor.grad_fn.name()}): give the "
                 "parameters that an optimiser steps"
