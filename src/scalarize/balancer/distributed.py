@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from scalarize.balancer import hooks
 from scalarize.balancer.autograd import Grads, accumulate, reach, split
 from scalarize.balancer.hidden_writes import HiddenWrites
 from scalarize.balancer.sharded import Sharded
+from scalarize.balancer.snapshot import live
 from scalarize.balancer.torch_errors import explained
 from scalarize.utils.errors import RequestError, RunError
 
@@ -174,9 +174,7 @@ def _check_wrapped(leaves: Sequence[Tensor], number: int) -> None:
     from torch.nn.parallel import DistributedDataParallel
 
     wanted = {id(p) for p in leaves}
-    for found in gc.get_objects():
-        if not issubclass(type(found), DistributedDataParallel):
-            continue
+    for found in live(DistributedDataParallel):
         if not any(id(p) in wanted for p in found.parameters()):
             continue
         if found.static_graph:

@@ -9,13 +9,15 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from scalarize.balancer.balancer import Balancer
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -102,7 +104,20 @@ def silent(leaves: Sequence[Tensor]) -> Iterator[None]:
 
 def live_modules() -> list[nn.Module]:
     """All modules that are alive."""
-    return [x for x in gc.get_objects() if issubclass(type(x), nn.Module)]
+    return live(nn.Module)
+
+
+def live(kind: type[T]) -> list[T]:
+    """All objects of ``kind`` that are alive. Each class is asked once: there may be millions of objects."""
+    known: dict[type, bool] = {}
+    found = []
+    for x in gc.get_objects():
+        cls = type(x)
+        if (is_kind := known.get(cls)) is None:
+            is_kind = known[cls] = issubclass(cls, kind)
+        if is_kind:
+            found.append(x)
+    return found
 
 
 def held_by(optimizer: Any) -> list[Tensor]:
