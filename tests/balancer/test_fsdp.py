@@ -21,6 +21,7 @@ TASKS = ("a", "b", "c")
 BY_LOSSES = (("uniform", {}), ("fixed", {"weights": [1, 2, 3], "heads": "own"}), ("uncertainty", {}), ("famo", {}))
 BY_GRADIENTS = (("pcgrad", {}), ("mgda", {"heads": "weighted"}), ("nash-mtl", {}), ("mgda", {}))
 SHARDED = {"all": ("encoder", "heads.a", ""), "layers": ("encoder.0", "encoder.2", ""), "encoder": ("encoder",)}
+SHARDED["root"] = ("",)
 SHARDED["heads"] = ("heads.a", "heads.b", "heads.c")
 
 
@@ -126,6 +127,11 @@ def refusals(rank, rows, mesh) -> None:
     for method, options in BY_GRADIENTS:
         by_rows = partial(make, method, options, net, "parameters", True)
         refused("fully_shard use level='representation'", by_rows, net, rows)
+    late = shard(Net(), "root", mesh)
+    losses(late, rows)  # the parameters of the outermost module stay whole until a backward
+    copies = list(late.encoder.parameters())
+    assert type(copies[0]) is nn.Parameter
+    refused("fully_shard use level='representation'", partial(scalarize.Balancer, "mgda", copies), late, rows)
     part = shard(Net(), "heads", mesh)
     refused("use 'micro'", lambda: make("uniform", {"accumulate": "full"}, part, "parameters", True), part, rows)
     refused("group=", lambda: make("mgda", {}, net, "representation", False, group=False), net, rows)

@@ -171,9 +171,8 @@ def _check_wrapped(leaves: Sequence[Tensor], number: int) -> None:
     from torch.nn.parallel import DistributedDataParallel
 
     wanted = {id(p) for p in leaves}
-    for found in gc.get_objects():
-        if not issubclass(type(found), DistributedDataParallel):
-            continue
+    kinds = {DistributedDataParallel, *DistributedDataParallel.__subclasses__()}
+    for found in [x for x in gc.get_objects() if type(x) in kinds]:  # torch keeps no list of them
         if not any(id(p) in wanted for p in found.parameters()):
             continue
         if found.static_graph:

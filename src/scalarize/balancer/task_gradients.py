@@ -15,6 +15,7 @@ from scalarize.balancer.jacobian import JacobianAccumulator
 from scalarize.balancer.losses import Losses
 from scalarize.balancer.options import Options
 from scalarize.balancer.reachability import refuse_reentrant
+from scalarize.balancer.sharded import refuse_sharded
 from scalarize.balancer.silence import Decision
 from scalarize.methods import Evidence
 from scalarize.utils.errors import RequestError
@@ -62,6 +63,8 @@ def plan(
         keep = [True] * len(keep)
         own = own if options.heads != "weighted" else [[] for _ in own]
     sharded = processes.sharded.parts()
+    if deep:
+        refuse_sharded([sharded.get(id(p), p) for p in targets])
     shared_out = list({id(p): p for ps in own for p in ps if id(p) in sharded}.values())
     if sharded:
         own, keep = [[p for p in ps if id(p) not in sharded] for ps in own], [True] * len(keep)
