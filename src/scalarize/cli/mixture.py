@@ -111,7 +111,7 @@ def fit(
         steps = ", ".join(f"{s:g}" for s in several.steps)
         head = [f"{len(several.steps)} stages, ending at steps {steps}; of the last:"]
     else:
-        changes = {
+        changes: dict[str, Any] = {
             "split": dict(map(words.split_of, split)),
             "merge": dict(map(words.merge_of, merge)),
             "add": parse_names(add),
