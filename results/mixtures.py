@@ -241,8 +241,12 @@ def changed(data: Path, resamplings: int, n: int = 128, quarter: int = 4) -> lis
     for name, rows in found.items():
         table = np.array(rows)
         lines.append(f"| {name} | " + " | ".join(f"{c.mean():.2f} ({c.max():.2f})" for c in table.T) + " |")
-    said_of = f"{resamplings} resamplings of {n} proxies and of {quarter} merged domains. Old runs know the sum of the "
-    return [*lines, "", said_of + "merged domains alone; in truth its parts had other shares in every run.", ""]
+    said = (
+        f"{resamplings} resamplings of {n} proxies and of {quarter} merged domains. Old runs know the sum of the merged "
+        "domains alone; in truth their parts had other shares in every run, and the old runs, taken to have had the mean "
+        "shares, mislead where they do."
+    )
+    return [*lines, "", said, ""]
 
 
 OURS = """

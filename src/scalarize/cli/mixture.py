@@ -14,7 +14,7 @@ from scalarize.utils.errors import RequestError
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def mixture() -> None:
-    """Choose a data mixture, or loss weights, from runs made anywhere: design, fit, choose, check, report."""
+    """Choose a mixture or weights from runs made anywhere: design, fit, choose, check, report."""
 
 
 @mixture.command()
