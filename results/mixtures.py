@@ -245,9 +245,9 @@ def changed(data: Path, resamplings: int, n: int = 128, quarter: int = 4) -> lis
         lines.append(f"| {name} | " + " | ".join(f"{c.mean():.2f} ({c.max():.2f})" for c in table.T) + " |")
     said = (
         f"{resamplings} resamplings of {n} proxies and of {quarter} merged domains. Old runs know the sum of the "
-        "merged domains alone; in truth their parts had other shares in every run, and the old runs, taken to have had the "
-        "mean shares, mislead. `fit --reuse` keeps them if they lower the held-out error of the new runs; that rule was "
-        "added after a first reading of this table, at 1B too, which showed them to mislead."
+        "merged domains alone; in truth their parts had other shares in every run, and the old runs, taken to have "
+        "had the mean shares, mislead. `fit --reuse` keeps them if they lower the held-out error of the new runs; that "
+        "rule was added after a first reading of this table, which showed them to mislead, at 1B too."
     )
     return [*lines, "", said, ""]
 
@@ -336,8 +336,7 @@ published with Olmix (Ai2, 2026) confirmed exponent and form; nothing was tuned 
 were read by this script at the end, with one exception: `mixture check` was run once on the whole file at 1M while the
 command line was written; coverage and rank of a few metrics were seen, and no decision was taken by them. The column
 "today's default" is what `search --algorithm regression` does: it was tuned with the regrets at 60M and 1B in view,
-ours was not, so that the comparison favours
-today's default. The published statements on other forms at 1B were known.
+ours was not, so that the comparison favours today's default. The published statements on other forms at 1B were known.
 
 "Today's default" differs from `results/regmix.md` by the order of the runs (its folds depend on it), not by the runs.
 
