@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ from scalarize.utils.errors import RequestError
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def mixture() -> None:
-    """Choose a data mixture, or loss weights, from runs made anywhere: design, fit, choose, check, report."""
+    """Choose a mixture or weights from runs made anywhere: design, fit, choose, check, report."""
 
 
 @mixture.command()
@@ -111,7 +112,7 @@ def fit(
         steps = ", ".join(f"{s:g}" for s in several.steps)
         head = [f"{len(several.steps)} stages, ending at steps {steps}; of the last:"]
     else:
-        changes = {
+        changes: dict[str, Any] = {
             "split": dict(map(words.split_of, split)),
             "merge": dict(map(words.merge_of, merge)),
             "add": parse_names(add),
@@ -154,17 +155,30 @@ def choose(fitted: str, score: str, target: str | None, prior: str | None, group
 
     path = words.free(out)
     assert path is not None
-    limits = {
-        "score": score, "target": target, "keep": o["keep"], "prior": words.prior_of(prior),
-        "temperature": o["temperature"], "low": words.numbers(o["low"], "--low"),
-        "high": words.numbers(o["high"], "--high"), "fixed": words.numbers(o["fix"], "--fix"), "sizes": o["sizes"],
-        "budget": words.number(budget, "--budget"), "repeats": o["repeats"],
-        "groups": dict(map(words.group_of, groups)), "kl": o["kl"], "tv": o["tv"], "beyond": o["beyond"],
-        "candidates": o["candidates"], "size": words.number(size, "--size"),
-        "tokens": words.number(tokens, "--tokens"), "seed": o["seed"],
-    }  # fmt: skip
+    decide = functools.partial(
+        mixtures.choose,
+        score=score,
+        target=target,
+        keep=o["keep"],
+        prior=words.prior_of(prior),
+        temperature=o["temperature"],
+        low=words.numbers(o["low"], "--low"),
+        high=words.numbers(o["high"], "--high"),
+        fixed=words.numbers(o["fix"], "--fix"),
+        sizes=o["sizes"],
+        budget=words.number(budget, "--budget"),
+        repeats=o["repeats"],
+        groups=dict(map(words.group_of, groups)),
+        kl=o["kl"],
+        tv=o["tv"],
+        beyond=o["beyond"],
+        candidates=o["candidates"],
+        size=words.number(size, "--size"),
+        tokens=words.number(tokens, "--tokens"),
+        seed=o["seed"],
+    )
     held = stages.load(fitted)
-    choices = [mixtures.choose(f, **limits) for f in (held.fits if isinstance(held, stages.Stages) else [held])]
+    choices = [decide(f) for f in (held.fits if isinstance(held, stages.Stages) else [held])]
     contents = [c.to_dict() for c in choices]
     found = [{k: c[k] for k in ("objective", "score", "gain", "solver")} for c in contents]
     provenance = {"command": command_line(), "found": found[0] if len(found) == 1 else found}

@@ -45,6 +45,15 @@ def test_a_split_needs_few_new_runs():
     assert error(fitted) < 0.5 * error(fit_runs(new))
 
 
+def test_older_runs_that_mislead_are_left_out():
+    old, new = swarms.runs(60), swarms.runs(40, seed=5)
+    wrong = replace(old, losses=old.losses[::-1])  # the losses of other mixtures
+    fitted = mixture.fit(table_of(new), reuse=[table_of(wrong)])
+    assert len(fitted.runs.ids) == 40
+    assert any("the old ones are left out" in note for note in fitted.notes)
+    assert len(mixture.fit(table_of(new), reuse=[table_of(old)]).runs.ids) == 100
+
+
 def test_an_added_and_a_merged_domain():
     old = swarms.runs(20)
     more = reuse.carry_over(old, merge={"sources": ["code", "math"]}, add=["speech"])

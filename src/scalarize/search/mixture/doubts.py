@@ -33,7 +33,7 @@ def build_problem(
     stacked = [(registry.get(n), where, np.stack([laws[k] for k in where])) for n, where in groups]
 
     def losses(w: Array) -> Array:
-        return predict(fit.forms, laws, np.asarray(w)[None], z)[0]
+        return np.asarray(predict(fit.forms, laws, np.asarray(w)[None], z)[0])
 
     def jacobian(w: Array) -> Array:
         result = np.zeros((len(laws), len(w)))
