@@ -1,4 +1,4 @@
-"""What gradient-based methods are told: the tasks' gradients as rows, over micro-batches and processes."""
+"""The Jacobian of the tasks' losses, one row per task, summed over micro-batches and processes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class JacobianAccumulator:
     def add(
         self, step: Losses, targets: Sequence[Tensor], own: Sequence[Sequence[Tensor]], keep: Sequence[bool]
     ) -> None:
-        """Backwards to ``targets`` and to the tasks' ``own`` parameters; ``keep`` the graphs of losses or not.
+        """Run the backwards to ``targets`` and to the tasks' ``own`` parameters; ``keep`` the graphs of losses or not.
 
         Targets inside the graph, and several rows at once, leave the own parameters to a backward of their own:
         autograd walks down to the deepest target in each, and leaves are deepest. Hooks of users do not fire.
@@ -109,7 +109,7 @@ class JacobianAccumulator:
             of_task[place] = of_task[place] + g if place in of_task else g
 
     def matrix(self, processes: Processes, over_processes: bool, scale: Tensor | None) -> Tensor:
-        """The rows (T', P) of the tasks that were seen: summed over processes if asked, without ``scale``."""
+        """Return the rows (T', P) of the tasks that were seen: summed over processes if asked, without ``scale``."""
         assert self.step is not None
         matrix = self.rows.matrix if self.step.index is None else self.rows.matrix[self.step.index]
         if over_processes:
@@ -118,7 +118,7 @@ class JacobianAccumulator:
         return matrix if scale is None else matrix.div_(scale.to(matrix))
 
     def norms(self, gramian: Tensor, processes: Processes) -> Tensor:
-        """(T',): finite where all gradients of the task are."""
+        """Return one number per task (T',), finite if all gradients of the task are."""
         assert self.step is not None
         own = torch.zeros(len(self.step.tasks), dtype=gramian.dtype, device=gramian.device)
         places = [(place, g) for _, of_task in self.own.values() for place, g in of_task.items()]
@@ -141,12 +141,12 @@ class JacobianAccumulator:
 
 
 def _inside(targets: Sequence[Tensor]) -> bool:
-    """Whether there are several targets inside the graph, which may depend on each other."""
+    """Return True if there are several targets inside the graph, which may depend on each other."""
     return len(targets) > 1 and not any(t.is_leaf for t in targets)
 
 
 def _together(a: Losses, b: Losses) -> Losses:
-    """Two micro-batches as one: their losses add up (each is expected to be divided by their number)."""
+    """Join two micro-batches to one: their losses add up (each is expected to be divided by their number)."""
     told = {t: x for step in (a, b) for t, x in zip(step.present, step.values, strict=True)}
     for t, x in zip(a.present, a.values, strict=True):
         if t in b.present:
@@ -164,7 +164,7 @@ def _together(a: Losses, b: Losses) -> Losses:
 
 
 def gradient(loss: Tensor, inputs: Sequence[Tensor], scale: Tensor | None = None, keep: bool = True) -> Grads:
-    """The gradient of ``loss`` (times ``scale``) by each of ``inputs``; None for those that it does not touch."""
+    """Return the gradient of ``loss`` (times ``scale``) by each of ``inputs``; None if it does not reach one."""
     if not inputs or not loss.requires_grad:
         return [None] * len(inputs)
     roots = None if scale is None else [scale.to(loss).reshape(loss.shape)]
@@ -182,7 +182,7 @@ def gradient(loss: Tensor, inputs: Sequence[Tensor], scale: Tensor | None = None
 
 
 def gradients_of(losses: Sequence[Tensor], inputs: Sequence[Tensor], by: Tensor, keep: bool) -> Grads:
-    """For each of ``inputs`` its gradients (K, ...) of the K sums ``by @ losses``, ``by`` (K, T), in one backward."""
+    """Return by each of ``inputs`` the gradients (K, ...) of the K sums ``by @ losses``, ``by`` (K, T), in one pass."""
     if not any(x.requires_grad for x in losses):
         return [None] * len(inputs)
     joined = stack(losses)

@@ -51,7 +51,7 @@ class Reachability:
         return {id(p) for p in self._processes.sharded.copies(self._shared)}
 
     def check_graph(self, losses: Sequence[Tensor]) -> None:
-        """Raises RequestError where there is nothing to train: no loss has a graph, or all of ``shared`` is frozen."""
+        """Raise RequestError if there is nothing to train: no loss has a graph, or all of ``shared`` is frozen."""
         if not any(x.requires_grad for x in losses) and not self._processes.several:
             raise RequestError(
                 "no loss has a graph: they were made under torch.no_grad(), detached, or are plain numbers"
@@ -60,7 +60,7 @@ class Reachability:
             raise RequestError("no tensor of shared= requires a gradient: it is frozen, or comes from a state_dict()")
 
     def check_sum(self, losses: Sequence[Tensor], plain: bool) -> None:
-        """For one ordinary backward, ``plain`` where it is torch's own: some loss must reach some shared tensor."""
+        """Check, for one backward (``plain`` if it is torch's own), that some loss reaches some shared tensor."""
         if self._passed:
             return
         found = autograd.reach(losses)
@@ -70,8 +70,8 @@ class Reachability:
         self._passed = True
 
     def check_gradients(self, present: Sequence[str], touched: Sequence[bool], own: Sequence[Sequence[Tensor]]) -> None:
-        """For gradients of shared parameters, of which one must be ``touched``; a batch of few tasks may have none,
-        once one with more has passed. own: what the loss of each task ``present`` reaches besides them."""
+        """Check that a shared parameter has a gradient (is ``touched``); a batch of few tasks may have none, once one
+        with more has passed. own: the parameters that the loss of each task ``present`` reaches besides them."""
         if self._passed and (any(touched) or not self._tasks.issubset(present)):
             return
         self._require(any(touched), "shared")

@@ -9,14 +9,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class BackwardResult:
-    """What one call of ``backward`` did; all tensors are detached.
+    """Summary of one call of ``backward``; all tensors are detached.
 
     Attributes:
-        tasks: their names, in the order of the losses that were given; so are weights and Gramian.
-        weights: (T,), NaN for a task without a loss in this batch; None if the method has no weights, or has not been
-            asked yet (micro-batches before the last).
-        gramian: (T, T), products of the tasks' gradients, in float32 at least; None if none was needed.
-        skipped: if something was not finite and ``.grad`` was left empty.
+        tasks: names of the T tasks in the order of the losses that were given, which weights and Gramian follow.
+        weights: weights (T,), NaN for a task without a loss in this batch; None if the method has no weights, or has
+            not been asked yet (micro-batches before the last).
+        gramian: inner products (T, T) of the tasks' gradients, in float32 at least; None if not needed.
+        skipped: True if a loss or gradient was not finite and ``.grad`` was left empty.
 
     Example:
         >>> import torch, scalarize

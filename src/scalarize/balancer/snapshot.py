@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def restored(balancer: Balancer, optimizer: Any) -> Iterator[Callable[[], None]]:
-    """Hands out a function that puts random streams, modules, ``.grad``, the Balancer and the optimiser back."""
+    """Yield a function that puts random streams, modules, ``.grad``, the Balancer and the optimiser back."""
     tensors: dict[int, Tensor] = {id(p): p for p in [*balancer.shared, *held_by(optimizer)]}
     for module in live_modules():
         tensors |= {id(x): x for x in [*module.parameters(), *module.buffers()] if _is_plain(x)}
@@ -85,7 +85,7 @@ def _set_streams(streams: tuple[Any, ...]) -> None:
 
 @contextmanager
 def silent(leaves: Sequence[Tensor]) -> Iterator[None]:
-    """Without the hooks of the parameters, which may step an optimiser or change a gradient."""
+    """Suspend the hooks of the parameters, which may step an optimiser or change a gradient."""
     held = []
     for p in leaves:
         for hooks in (p._backward_hooks, getattr(p, "_post_accumulate_grad_hooks", None)):
@@ -100,17 +100,17 @@ def silent(leaves: Sequence[Tensor]) -> Iterator[None]:
 
 
 def live_modules() -> list[nn.Module]:
-    """All modules that are alive."""
+    """Return all modules that are alive."""
     return [x for x in gc.get_objects() if issubclass(type(x), nn.Module)]
 
 
 def held_by(optimizer: Any) -> list[Tensor]:
-    """The parameters of an optimiser; none of none."""
+    """Return the parameters of an optimiser; an empty list for None."""
     return [] if optimizer is None else [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def unwrapped(optimizer: Any) -> Any:
-    """The optimiser inside of what accelerate and the like wrap around it."""
+    """Return the optimiser inside the wrappers of accelerate and the like."""
     while hasattr(optimizer, "optimizer"):
         optimizer = optimizer.optimizer
     return optimizer

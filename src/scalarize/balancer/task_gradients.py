@@ -23,7 +23,7 @@ from scalarize.utils.errors import RequestError
 
 @dataclass(frozen=True)
 class GradientPlan:
-    """What the gradients of a step are taken of.
+    """The tensors by which the gradients of a step are taken.
 
     deep: at parameter level. targets: what the combination is for, the shared parameters or the representation's
     tensors. source: what gradients are compared on, and ``parts`` of it, a turn each. own, keep: for each loss its
@@ -44,7 +44,7 @@ class GradientPlan:
 def plan(
     losses: Sequence[Tensor], representation: Sequence[Tensor], options: Options, processes: Processes
 ) -> GradientPlan:
-    """Raises RequestError where nothing is trained, or a reentrant checkpoint is on the way."""
+    """Raise RequestError if nothing is trained, or a reentrant checkpoint is on the way."""
     deep, shared = options.level == "parameters", processes.sharded.copies(options.shared)
     targets = backward_pass.trained(shared) if deep else backward_pass.trained(representation)
     source = targets if options.evidence_from is None else backward_pass.trained(options.evidence_from)
@@ -90,7 +90,7 @@ def gather(
     scale: Tensor | None,
     final: bool,
 ) -> Gathered | None:
-    """The backwards of the tasks; None where further micro-batches of the step are to come (not ``final``)."""
+    """Run the backwards of the tasks; None if further micro-batches of the step are to come (not ``final``)."""
     gramian: Tensor | None = None
     touched: list[bool] = []
     for k, part in enumerate(of.parts):
