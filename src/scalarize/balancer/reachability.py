@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,10 +77,10 @@ class Reachability:
         missing = touched.count(False)
         common = set.intersection(*({id(p) for p in ps} for ps in own)) if len(own) > 1 else set()
         if missing and common:
-            warnings.warn(
-                f"{missing} tensors of shared= are reached by no loss, while {len(common)} that every loss reaches "
-                "are not in it: was the model changed (weight_norm, a wrapper, a copy) after the Balancer was made?",
-                stacklevel=2,
+            raise RequestError(
+                f"{missing} tensors of shared= are reached by no loss, while {len(common)} that every loss reaches are "
+                "not in it: if the model was changed (weight_norm, a wrapper, a copy) after the Balancer was made, make "
+                "the Balancer after it; else leave out of shared= what no loss reaches"
             )
         self._passed, self._tasks = True, set(present)
 
