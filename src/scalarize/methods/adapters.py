@@ -135,10 +135,9 @@ def from_torchjd(rule: Any, takes: Literal["gramian", "jacobian"] = "gramian") -
     Raises:
         RequestError: ``rule`` is neither, or TorchJD is not installed.
 
-    >>> from_torchjd("mean")
-    Traceback (most recent call last):
-    ...
-    scalarize.utils.errors.RequestError: from_torchjd takes a TorchJD Weighting or Aggregator, got str
+    >>> from torchjd.aggregation import Mean
+    >>> from_torchjd(Mean()).combine_gradients(torch.tensor([[2.0, 0.0], [0.0, 4.0]])).gradient
+    tensor([1., 2.])
     """
     try:
         from torchjd.aggregation import Aggregator, GramianWeightedAggregator, WeightedAggregator, Weighting
