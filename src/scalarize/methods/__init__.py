@@ -1,4 +1,4 @@
-"""Rules that make task weights: one small file a method, in three families.
+"""Methods that make task weights, one small file per method, in three families.
 
 A method is created by its name, which messages, files and the command line use, or by its class, whose
 hyper-parameters an editor completes:
@@ -56,7 +56,7 @@ def constant(weights: Sequence[float]) -> Method:
         The method ``fixed`` with these weights.
 
     Raises:
-        RequestError: at the first step, if there are not T of them, one is negative or not finite, or all are 0.
+        RequestError: at the first step: there are not T of them, one is negative or not finite, or all are 0.
 
     >>> import torch
     >>> constant([1, 3]).combine_losses(torch.tensor([2.0, 4.0])).loss
@@ -75,7 +75,7 @@ def replay(policy: Policy) -> Method:
         The method ``policy``: weights times scale at the current epoch.
 
     Raises:
-        RequestError: at the first step, if the policy has another number of tasks.
+        RequestError: at the first step: the policy has another number of tasks.
 
     >>> import torch
     >>> policy = Policy.from_schedule(["a", "b"], [(0, [0.5, 0.5]), (1, [0.25, 0.75])], epochs=2)
