@@ -28,6 +28,7 @@ class JacobianAccumulator:
         self.chunk = chunk
         self.rows = Rows()
         self.step: Losses | None = None
+        self._places: tuple[tuple[tuple[int, ...], torch.device], Tensor] | None = None
         self.own: dict[int, tuple[Tensor, dict[int, Tensor]]] = {}  # parameter -> gradient by place of the task
 
     def clear(self) -> None:
@@ -124,9 +125,15 @@ class JacobianAccumulator:
         places = [(place, g) for _, of_task in self.own.values() for place, g in of_task.items()]
         if places:
             sizes = torch.stack(torch._foreach_norm([g for _, g in places]))
-            own.index_add_(0, torch.tensor([place for place, _ in places], device=own.device), sizes.to(own))
+            own.index_add_(0, self._on_device(tuple(place for place, _ in places), own.device), sizes.to(own))
         own = own if self.step.index is None else own[self.step.index]
         return gramian.diagonal() + processes.sum(own)
+
+    def _on_device(self, places: tuple[int, ...], device: torch.device) -> Tensor:
+        """Return ``places`` as a tensor, kept from step to step: a copy to a GPU would wait for all of its work."""
+        if self._places is None or self._places[0] != (places, device):
+            self._places = ((places, device), torch.tensor(places, device=device))
+        return self._places[1]
 
     def own_gradients(self, weights: Tensor | None) -> tuple[list[Tensor], Grads]:
         """The tasks' own parameters and their gradients, scaled by ``weights`` (T',) if given."""

@@ -97,4 +97,6 @@ class Gram:
 
 def as_weights(weights: Array, like: Tensor) -> Tensor:
     """Weights (T,) as a tensor with the dtype and on the device of ``like``."""
-    return torch.from_numpy(np.ascontiguousarray(weights)).to(like)
+    made = torch.from_numpy(np.ascontiguousarray(weights)).to(like.dtype)
+    # From pinned memory the copy does not wait for the work that the GPU has yet to do.
+    return made.pin_memory().to(like.device, non_blocking=True) if like.is_cuda else made.to(like.device)
