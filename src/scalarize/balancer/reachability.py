@@ -79,8 +79,8 @@ class Reachability:
         if missing and common:
             raise RequestError(
                 f"{missing} tensors of shared= are reached by no loss, while {len(common)} that every loss reaches are "
-                "not in it: if the model was changed (weight_norm, a wrapper, a copy) after the Balancer was made, make "
-                "the Balancer after it; else leave out of shared= what no loss reaches"
+                "not in it: if the model was changed (weight_norm, a wrapper, a copy) after the Balancer was made, "
+                "make the Balancer after it; else leave out of shared= what no loss reaches"
             )
         self._passed, self._tasks = True, set(present)
 
