@@ -57,11 +57,11 @@ def shard(net, parts, mesh):
 
 
 def train(b, net, at, counts=None):
-    """Three steps; all parameters at the end, flat."""
+    """Two steps; all parameters at the end, flat."""
     learned = b.parameters() if b.method.learned else []
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     other = torch.optim.SGD(learned, lr=0.1) if learned else None
-    for _ in range(3):
+    for _ in range(2):
         optimizer.zero_grad()
         by_task, z = losses(net, at)
         b.backward(by_task, representation=z, counts=counts)
@@ -85,10 +85,11 @@ def make(method, options, net, level, shared, **more):
 
 
 def supported() -> list[tuple]:
-    cases = [(m, "parameters", p, s) for m in BY_LOSSES for p in SHARDED for s in (True, False)]
-    cases += [(m, "representation", p, s) for m in BY_GRADIENTS for p in SHARDED for s in (True, False)]
-    cases += [(m, "parameters", "heads", True) for m in BY_GRADIENTS]
-    return [c for c in cases if c[3] or c[0][0] != "fixed"]  # own heads need to know what is shared
+    """Each method with each way of sharding, with ``shared=`` and without it in turn."""
+    cases = [(m, "parameters", p) for m in BY_LOSSES for p in SHARDED]
+    cases += [(m, "representation", p) for m in BY_GRADIENTS for p in SHARDED]
+    turns = [(*c, k % 2 == 0 or c[0][0] == "fixed") for k, c in enumerate(cases)]  # own heads need to know it
+    return turns + [(m, "parameters", "heads", True) for m in BY_GRADIENTS]
 
 
 def work() -> None:
