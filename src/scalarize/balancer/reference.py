@@ -1,4 +1,4 @@
-"""What ``.grad`` should hold, the slow way: one forward and one ``autograd.grad`` a task, then the method's answer.
+"""The slow reference for ``.grad``: one forward and one ``autograd.grad`` per task, then the method's answer.
 
 Nothing here is shared with the code that gathers gradients for a step: this is what that code is held against.
 """
@@ -43,7 +43,7 @@ class Reference:
         self._several = balancer._processes.several
 
     def gradients(self) -> list[Tensor | None]:
-        """What each leaf is to receive, in float64; None where no loss reaches it."""
+        """Return the gradient of each leaf, in float64; None if no loss reaches it."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._read()

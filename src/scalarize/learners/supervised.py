@@ -112,8 +112,7 @@ class SupervisedLearner:
 
     # --- one epoch, one step ------------------------------------------------------------------------------------
     def use(self, policy: Policy | Method) -> None:
-        """Set up balancer and optimiser, whose state outlives a change of policy; ``train`` begins with it. Raises
-        RequestError for a method that this data does not allow."""
+        """Set up balancer and optimiser, as ``train`` does; RequestError if this data does not allow the method."""
         if policy is self._chosen:
             return
         before = self.state_dict() if self.optimizer is not None else self._restored
