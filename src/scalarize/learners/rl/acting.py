@@ -45,7 +45,7 @@ def measured(
     """Return success rate and mean return by task, of one episode from each of its goals.
 
     Args:
-        environments: one a task.
+        environments: one per task.
         act: observations (T, D) -> actions (T, A).
         goals: numbers of goals, for each task.
         tasks: T names.

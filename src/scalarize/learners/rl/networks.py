@@ -43,7 +43,7 @@ class Actor(nn.Module):
 
 
 class ActorCritic(nn.Module):
-    """Actor, two critics, their targets and the temperatures (one for all tasks, or one a task).
+    """Actor, two critics, their targets and the temperatures (one for all tasks, or one per task).
 
     Everything takes a leading task axis: observations (T, B, D). scale: multiplies them before anything looks at
     them; differences of a few centimetres, told in metres, are small beside what a fresh network tells apart.

@@ -15,7 +15,7 @@ class Settings(BaseModel):
     """The settings. Counts of steps are steps of all tasks' environments together, T environment steps each.
 
     widths: of actor and critics; observation_scale: multiplies what both see. temperature: at the beginning;
-    temperatures: one for all tasks or one a task.
+    temperatures: one for all tasks or one per task.
     initial_steps: acted at random before the first update. updates: a step. replay: transitions of each task that are
     kept; save_replay: whether checkpoints hold them (else a training that goes on first fills it again, with
     ``initial_steps`` of the policy's). rewards, reward_rate: see :class:`scalarize.learners.rl.replay.Replay`.
