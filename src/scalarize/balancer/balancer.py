@@ -35,7 +35,7 @@ __all__ = ["BackwardResult", "Balancer"]
 class Balancer(MixedBatches):
     """The combination of several losses into ``.grad``, by a method of task weighting.
 
-    A method that needs no gradients costs one ordinary backward, the others one a task. T tasks and P shared numbers
+    A method that needs no gradients costs one ordinary backward, the others one per task. T tasks and P shared numbers
     hold T x P numbers in memory, in float32 at least. A step looks at the device once, to see that everything is
     finite; methods that solve a small problem look a second time, a few more often (``results/gpu.md``). The call may
     stand inside autocast or ``no_grad``: what follows the losses is made outside.

@@ -22,7 +22,7 @@ SINK = "_DDPSinkBackward"  # the one node that all outputs of some DistributedDa
 class Processes:
     """The processes of ``group`` (default: all that ``torch.distributed`` knows; False: this one alone).
 
-    Sums are the identity where this process is alone.
+    Sums are the identity if this process is alone.
     """
 
     def __init__(self, group: Any = None) -> None:
@@ -32,12 +32,12 @@ class Processes:
 
     @property
     def several(self) -> bool:
-        """Whether there are others."""
+        """True if other processes share the batch."""
         return self._number > 1
 
     @property
     def by_hand(self) -> bool:
-        """Whether ``.grad`` is written by :meth:`backward`, past the hooks of DistributedDataParallel."""
+        """True if ``.grad`` is written by :meth:`backward`, past the hooks of DistributedDataParallel."""
         return dist.is_available() and dist.is_initialized()
 
     @property
@@ -68,13 +68,14 @@ class Processes:
         self.looked = True
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum over processes, in the place of ``values``."""
+        """Sum ``values`` over processes, in place."""
         if self.several:
             dist.all_reduce(values, group=self._group)
         return values
 
     def shares(self, counts: Tensor) -> Tensor:
-        """What part of each task's samples (T,) lies in this process, from their numbers here; NaN: nowhere any."""
+        """Return the share (T,) of each task's samples in this process, from their numbers here; NaN if no process has
+        any."""
         return counts / self.sum(counts.clone())
 
     def backward(
@@ -83,7 +84,7 @@ class Processes:
         """Add to ``.grad`` of ``leaves`` their gradients, summed over processes; no hook of a wrapper sees them twice.
 
         Args:
-            roots: tensors with a graph, one at least where ``leaves`` are given.
+            roots: tensors with a graph, one at least if ``leaves`` are given.
             by: a gradient for each of them.
             leaves: parameters in these graphs, all others are left alone.
             keep: keep the graph for another backward.
@@ -115,9 +116,9 @@ class Processes:
         return [], []
 
     def sum_gradients(self, params: Sequence[Tensor], grads: Sequence[Tensor | None]) -> Grads:
-        """Gradients summed over processes in one message; None where no process has one.
+        """Sum gradients over processes in one message; None if no process has one.
 
-        Raises RunError where the processes do not hold gradients of the same parameters, as when a task with
+        Raises RunError if the processes do not hold gradients of the same parameters, as when a task with
         parameters of its own is missing in one of them.
         """
         if not self.several:
@@ -136,7 +137,8 @@ class Processes:
         return [g if h else None for g, h in zip(back, hit, strict=True)]
 
     def norms(self, params: Sequence[Tensor]) -> Tensor | None:
-        """Norms that are finite if ``.grad`` of all ``params`` is, in every process; None if there is no ``.grad``."""
+        """Return norms that are finite if ``.grad`` of all ``params`` is, in every process; None if there is no
+        ``.grad``."""
         grads = [p.grad for p in params if p.grad is not None]
         if not grads:
             return None
@@ -188,7 +190,7 @@ def _check_wrapped(leaves: Sequence[Tensor], number: int) -> None:
 
 
 def _check_sink(losses: Sequence[Tensor], representation: Sequence[Tensor]) -> None:
-    """Raise RequestError where all outputs passed one node, so that no loss comes from the representation."""
+    """Raise RequestError if all outputs passed one node, so that no loss comes from the representation."""
     sinks = [z for z in representation if z.grad_fn is not None and z.grad_fn.name() == SINK]
     if not sinks:
         return
@@ -207,6 +209,6 @@ def _check_sink(losses: Sequence[Tensor], representation: Sequence[Tensor]) -> N
 
 
 def _real(x: Tensor) -> Tensor:
-    """Dense, and both parts of complex numbers as numbers of their own."""
+    """Convert to dense, real tensors, with both parts of complex numbers side by side."""
     dense = x.to_dense() if x.is_sparse else x
     return torch.view_as_real(dense.resolve_conj()) if dense.is_complex() else dense

@@ -136,7 +136,7 @@ class JacobianAccumulator:
         return self._places[1]
 
     def own_gradients(self, weights: Tensor | None) -> tuple[list[Tensor], Grads]:
-        """The tasks' own parameters and their gradients, scaled by ``weights`` (T',) if given."""
+        """Return the tasks' own parameters and their gradients, scaled by ``weights`` (T',) if given."""
         assert self.step is not None
         at = {self.step.tasks.index(t): k for k, t in enumerate(self.step.present)}
         params, grads = [], []

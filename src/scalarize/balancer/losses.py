@@ -49,7 +49,7 @@ class Losses:
     def find_nonfinite(self, norms: Tensor | None, by_task: bool) -> tuple[str, list[str]] | None:
         """Return ("loss" or "gradient", tasks) if a loss or a gradient norm is not finite; None if all are.
 
-        norms: one a task if ``by_task``, else of the sum of all tasks, each of which may be to blame. One look at the
+        norms: one per task if ``by_task``, else of the sum of all tasks, each of which may be to blame. One look at the
         device.
         """
         seen = self.values if norms is None else torch.cat([self.values, norms.to(self.values)])

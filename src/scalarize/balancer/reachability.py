@@ -1,4 +1,4 @@
-"""Does what the Balancer was given take part in the losses? If not, it is refused before anything is trained."""
+"""Checks that the losses depend on the shared parameters or the representation, before anything is trained."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COPIES = "give the very tensors that the heads were given, not copies made by cl
 
 
 def refuse_reentrant(found: autograd.Reach) -> None:
-    """Raises RequestError for reentrant checkpoints, through which torch has no gradients of chosen tensors."""
+    """Raise RequestError for reentrant checkpoints, through which torch has no gradients of chosen tensors."""
     if found.reentrant:
         raise RequestError(REENTRANT)
 
@@ -41,7 +41,7 @@ class Reachability:
         self._heads: set[int] = set()  # leaves known to be no part of the encoder
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy has other tensors: it is to look for itself."""
+        """Return the attributes of a copy, which checks its own tensors anew."""
         return self.__dict__ | {"_passed": False, "_heads": set()}
 
     @property
@@ -85,7 +85,7 @@ class Reachability:
         self._passed, self._tasks = True, set(present)
 
     def check_past(self, representation: Sequence[Tensor], own: Sequence[Sequence[Tensor]]) -> None:
-        """For gradients of ``representation``: what the losses reach past it, ``own``, must be heads alone."""
+        """Check that the losses reach only heads (``own``) past ``representation``."""
         reached = {id(p) for ps in own for p in ps}
         past = reached & self._ids
         new = reached - self._heads
@@ -102,7 +102,7 @@ class Reachability:
         self._heads |= new
 
     def check_representation(self, touched: bool) -> None:
-        """For gradients of a representation: some loss must depend on it."""
+        """Check that some loss depends on the representation."""
         if not self._passed:
             self._require(touched, "representation")
             self._passed = True

@@ -1,4 +1,4 @@
-"""The step of a method that compares gradients: what they are taken of, gathered as rows, written to ``.grad``."""
+"""The step of a method that compares gradients: they are gathered as rows, combined, and written to ``.grad``."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def gather(
 
 
 def gramian64(of: GradientPlan, found: Gathered, processes: Processes) -> Callable[[], Tensor] | None:
-    """Makes the Gramian (T', T') anew in float64, a block of columns at a time; None if nothing can be gained."""
+    """Return a function that makes the Gramian (T', T') in float64, block by block; None if it gains nothing."""
     rows = found.rows
     if len(of.parts) > 1 or rows.dtype == torch.float64 or rows.device.type == "mps":
         return None
@@ -123,7 +123,7 @@ def gramian64(of: GradientPlan, found: Gathered, processes: Processes) -> Callab
 
 
 def evidence(step: Losses, of: GradientPlan, options: Options, processes: Processes, scale: Tensor | None) -> Evidence:
-    """Losses, Gramian and rows of a further batch."""
+    """Return losses, Gramian and rows of a further batch."""
     accumulator = JacobianAccumulator(options.chunk)
     found = autograd.reach(step.losses, without=options.shared)
     for node in found.functions:
@@ -142,7 +142,7 @@ def write(
     processes: Processes,
     scale: Tensor | None,
 ) -> None:
-    """Add to ``.grad``: the combination of the shared parameters' rows, and its share of the tasks' own gradients."""
+    """Add to ``.grad`` the combination of the shared parameters' rows, and its share of the tasks' own gradients."""
     weights = decision.weights
     by = {"own": None, "weighted": weights, "objective": decision.slopes}[options.heads]
     if processes.sharded and (of.whole or options.heads != "weighted"):
@@ -171,7 +171,7 @@ def _combine(
     processes: Processes,
     scale: Tensor | None,
 ) -> None:
-    """``weights @ rows``, or the gradient that the method itself made of them, to parameters or through the encoder."""
+    """Hand ``weights @ rows``, or the method's own gradient, to parameters or through the encoder."""
     if decision.gradient is not None:
         combined = decision.gradient.to(rows)
     else:

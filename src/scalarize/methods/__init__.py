@@ -50,7 +50,7 @@ def constant(weights: Sequence[float]) -> Method:
     """Weigh the losses alike at every step.
 
     Args:
-        weights: T numbers >= 0, one a task; normalised to sum 1.
+        weights: T numbers >= 0, one per task; normalised to sum 1.
 
     Returns:
         The method ``fixed`` with these weights.

@@ -56,7 +56,7 @@ class _DualCone(Method):
         return as_weights(total, evidence.gramian), counted(state, converged)
 
     def _projected(self, n_tasks: int) -> Array:
-        """The weights of the vectors that are projected, one a row."""
+        """The weights of the vectors that are projected, one per row."""
         raise NotImplementedError
 
 

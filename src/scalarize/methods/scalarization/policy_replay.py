@@ -62,7 +62,7 @@ class PolicyReplay(Method):
         return len(self._policy.segments) > 1
 
     def init(self, n_tasks: int) -> State:
-        """weights (T, S): one column a segment, scale included; starts (S,): the epoch each begins at."""
+        """weights (T, S): one column per segment, scale included; starts (S,): the epoch each begins at."""
         policy = self._policy
         if len(policy.tasks) != n_tasks:
             raise RequestError(f"policy: it weighs {len(policy.tasks)} tasks, not {n_tasks}")
