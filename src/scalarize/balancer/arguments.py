@@ -26,11 +26,18 @@ def read_parameters(given: Any, name: str) -> tuple[Tensor, ...]:
         name: of the argument, for the error.
 
     Raises:
-        RequestError: there is something else in it.
+        RequestError: there is something else in it, nothing at all, or a tensor that was computed from others.
     """
     found: dict[int, Tensor] = {}  # by identity: a tied tensor that is listed twice has one gradient
     for tensor in _tensors(given, name):
+        if not tensor.is_leaf:
+            raise RequestError(
+                f"{name}= holds a tensor that was computed ({tuple(tensor.shape)}, {tensor.grad_fn.name()}): give the "
+                "parameters that an optimiser steps"
+            )
         found.setdefault(id(tensor), tensor)
+    if given is not None and not found:
+        raise RequestError(f"{name}= holds no tensor: it is empty, or an iterator that was read before")
     return tuple(found.values())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from scalarize.balancer.compiled import protect
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.losses import Losses
 from scalarize.balancer.reachability import refuse_reentrant
+from scalarize.balancer.torch_errors import explained
 
 
 def weighted_sum(step: Losses, weights: Tensor, shared: Sequence[Tensor], heads: str, processes: Processes) -> None:
@@ -24,23 +26,24 @@ def weighted_sum(step: Losses, weights: Tensor, shared: Sequence[Tensor], heads:
     by_weight = autograd.weighted(step.losses, weights.to(ones) * ones)
     same = heads == "weighted" or (heads == "own" and not shared)
     if is_plain(shared, heads, processes):
-        torch.autograd.backward(*by_weight)
+        with explained(single=False):
+            torch.autograd.backward(*by_weight)
         return
     inner = trained(processes.sharded.copies(shared))
     outer: list[Tensor] = []
-    if heads != "none":
+    functions: list[Any] = []
+    if heads != "none":  # else the graph was looked at for the Gramian
         found = autograd.reach(step.losses, without=inner)
         refuse_reentrant(found)
-        outer = list(found.leaves().values())
-        for node in () if same else found.functions:
+        outer, functions = list(found.leaves().values()), found.functions
+        for node in () if same else functions:
             protect(node)
-    if same:
-        processes.backward(*by_weight, [*outer, *inner])
-        return
     pending: tuple[list[Tensor], autograd.Grads] = ([], [])
-    if heads == "own":
-        pending = processes.backward(*autograd.weighted(step.losses, ones), outer, keep=True, write=False)
-    processes.backward(*by_weight, inner)
+    with processes.hidden.refused(() if processes.sharded else functions):  # fully_shard writes within
+        if heads == "own" and not same:
+            pending = processes.backward(*autograd.weighted(step.losses, ones), outer, keep=True, write=False)
+        combined = processes.backward(*by_weight, [*outer, *inner] if same else inner, write=False)
+    autograd.accumulate(*combined)
     autograd.accumulate(*pending)
 
 
@@ -54,11 +57,14 @@ def through(representation: Sequence[Tensor], grads: autograd.Grads, processes: 
     pairs = [(z, g.to(z.dtype)) for z, g in zip(representation, grads, strict=True) if g is not None]
     roots, by = [z for z, _ in pairs], [g for _, g in pairs]
     if not processes.by_hand:
-        torch.autograd.backward(roots, by)
+        with explained(single=False):
+            torch.autograd.backward(roots, by)
         return
     found = autograd.reach(roots)
     refuse_reentrant(found)
-    processes.backward(roots, by, list(found.leaves().values()))
+    with processes.hidden.refused(() if processes.sharded else found.functions):
+        pending = processes.backward(roots, by, list(found.leaves().values()), write=False)
+    autograd.accumulate(*pending)
 
 
 def trained(params: Sequence[Tensor]) -> list[Tensor]:

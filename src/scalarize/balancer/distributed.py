@@ -13,7 +13,9 @@ from torch.autograd.graph import get_gradient_edge
 
 from scalarize.balancer import hooks
 from scalarize.balancer.autograd import Grads, accumulate, reach, split
+from scalarize.balancer.hidden_writes import HiddenWrites
 from scalarize.balancer.sharded import Sharded
+from scalarize.balancer.torch_errors import explained
 from scalarize.utils.errors import RequestError, RunError
 
 SINK = "_DDPSinkBackward"  # the one node that all outputs of some DistributedDataParallel modules share
@@ -28,6 +30,7 @@ class Processes:
     def __init__(self, group: Any = None) -> None:
         self._group = group
         self.sharded = Sharded(1)
+        self.hidden = HiddenWrites()
         self.looked = False
 
     @property
@@ -103,7 +106,7 @@ class Processes:
         grads: Grads = [None] * len(plain)
         if plain and roots:
             more = keep or bool(shared_out)
-            with hooks.silenced(plain):  # they fire when the sum over processes is written
+            with hooks.silenced(plain), explained():  # hooks fire when the sum over processes is written
                 grads = list(torch.autograd.grad(roots, plain, by, retain_graph=more, allow_unused=True))
         grads = self.sum_gradients(plain, grads)
         if self.sharded:

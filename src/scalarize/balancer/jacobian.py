@@ -12,8 +12,8 @@ from scalarize.balancer import hooks
 from scalarize.balancer.autograd import Grads, stack, weighted
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.losses import Losses
-from scalarize.balancer.reachability import REENTRANT
 from scalarize.balancer.rows import Rows
+from scalarize.balancer.torch_errors import explained
 from scalarize.utils.errors import RequestError
 
 
@@ -99,7 +99,8 @@ class JacobianAccumulator:
         ones = torch.ones_like(step.values) if step.scales is None else step.scales
         roots, by = weighted(step.losses, ones)
         leaves = [p for params in own for p in params]
-        grads = iter(torch.autograd.grad(roots, leaves, by, retain_graph=keep, allow_unused=True))
+        with explained():
+            grads = iter(torch.autograd.grad(roots, leaves, by, retain_graph=keep, allow_unused=True))
         for name, params in zip(step.present, own, strict=True):
             for p in params:
                 self._keep_own(p, step.tasks.index(name), next(grads))
@@ -175,17 +176,8 @@ def gradient(loss: Tensor, inputs: Sequence[Tensor], scale: Tensor | None = None
     if not inputs or not loss.requires_grad:
         return [None] * len(inputs)
     roots = None if scale is None else [scale.to(loss).reshape(loss.shape)]
-    try:
+    with explained():
         return list(torch.autograd.grad([loss], inputs, roots, retain_graph=keep, allow_unused=True))
-    except RuntimeError as error:
-        if "use_reentrant" in str(error):
-            raise RequestError(REENTRANT) from error
-        if "donated buffer" not in str(error):
-            raise
-        raise RequestError(
-            "torch.compile gave the model's buffers away after one backward, and one a task is needed: set "
-            "torch._functorch.config.donated_buffer = False before compiling, or use level='representation'"
-        ) from error
 
 
 def gradients_of(losses: Sequence[Tensor], inputs: Sequence[Tensor], by: Tensor, keep: bool) -> Grads:

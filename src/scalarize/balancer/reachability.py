@@ -10,12 +10,10 @@ from torch import Tensor
 
 from scalarize.balancer import autograd
 from scalarize.balancer.distributed import Processes
+from scalarize.balancer.snapshot import live_modules
+from scalarize.balancer.torch_errors import REENTRANT
 from scalarize.utils.errors import RequestError
 
-REENTRANT = (
-    "torch.utils.checkpoint with use_reentrant=True hides parameters from the gradients of single tasks: pass "
-    "use_reentrant=False, or use level='representation' where only the encoder is checkpointed"
-)
 COPIES = "give the very tensors that the heads were given, not copies made by clone(), float() or the like"
 
 
@@ -58,16 +56,28 @@ class Reachability:
         if not self._passed and self._shared and not any(p.requires_grad for p in self._shared):
             raise RequestError("no tensor of shared= requires a gradient: it is frozen, or comes from a state_dict()")
 
+<<<<<<< HEAD
     def check_sum(self, losses: Sequence[Tensor], plain: bool) -> None:
         """Check, for one backward (``plain`` if it is torch's own), that some loss reaches some shared tensor."""
+=======
+    def check_sum(self, losses: Sequence[Tensor], plain: bool, apart: bool) -> None:
+        """For one ordinary backward, ``plain`` where it is torch's own: some loss must reach some shared tensor.
+        apart: what is not shared receives something else."""
+>>>>>>> breaker
         if self._passed:
             return
         found = autograd.reach(losses)
         if not plain:
             refuse_reentrant(found)
-        self._require(found.opaque or not self._shared or not self._ids.isdisjoint(found.leaves()), "shared")
+        leaves = found.leaves()
+        self._require(found.opaque or not self._shared or not self._ids.isdisjoint(leaves), "shared")
+        if apart and not found.opaque:
+            there = self._processes.sharded.copies(self._shared)
+            missing = [p for p, q in zip(self._shared, there, strict=True) if p.requires_grad and id(q) not in leaves]
+            self._check_missing(missing, [[p for p in ps if id(p) not in self._ids] for ps in found.own])
         self._passed = True
 
+<<<<<<< HEAD
     def check_gradients(self, present: Sequence[str], touched: Sequence[bool], own: Sequence[Sequence[Tensor]]) -> None:
         """Check that a shared parameter has a gradient (is ``touched``); a batch of few tasks may have none, once one
         with more has passed. own: the parameters that the loss of each task ``present`` reaches besides them."""
@@ -82,7 +92,35 @@ class Reachability:
                 "not in it: if the model was changed (weight_norm, a wrapper, a copy) after the Balancer was made, "
                 "make the Balancer after it; else leave out of shared= what no loss reaches"
             )
+=======
+    def check_gradients(
+        self, present: Sequence[str], source: Sequence[Tensor], touched: Sequence[bool], own: Sequence[Sequence[Tensor]]
+    ) -> None:
+        """For gradients of ``source``, shared parameters of which one must be ``touched``; a batch of few tasks may
+        have none, once one with more has passed. own: what the loss of each task ``present`` reaches besides them."""
+        if self._passed and (any(touched) or not self._tasks.issubset(present)):
+            return
+        self._require(any(touched), "shared")
+        self._check_missing([p for p, t in zip(source, touched, strict=True) if not t], own)
+>>>>>>> breaker
         self._passed, self._tasks = True, set(present)
+
+    def _check_missing(self, missing: Sequence[Tensor], own: Sequence[Sequence[Tensor]]) -> None:
+        """Raises RequestError if shared tensors that no loss reaches (``missing``) were taken out of their module,
+        as weight_norm does, while all losses reach others in common; a warning if they are still in a module."""
+        reached = [{id(p) for p in ps} for ps in own if ps]
+        common = set.intersection(*reached) if len(reached) > 1 else set()
+        if not missing or not common:
+            return
+        alive = {id(p) for module in live_modules() for p in module.parameters(recurse=False)}
+        stale = [p for p in missing if id(p) not in alive]
+        message = (
+            f"tensors of shared= are reached by no loss, while {len(common)} that every loss reaches are not in it: "
+            "was the model changed (weight_norm, a new layer, a copy) after the Balancer was made?"
+        )
+        if stale and any(id(p) in alive for p in self._shared):
+            raise RequestError(f"{len(stale)} {message} Make it after that")
+        warnings.warn(f"{len(missing)} {message}", stacklevel=2)
 
     def check_past(self, representation: Sequence[Tensor], own: Sequence[Sequence[Tensor]]) -> None:
         """Check that the losses reach only heads (``own``) past ``representation``."""

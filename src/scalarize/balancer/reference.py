@@ -89,7 +89,7 @@ class Reference:
             [torch.zeros_like(z) if g is None else g for z, g in zip(self._given, gs, strict=True)] for _, gs in pairs
         ]
         rows = torch.stack([torch.cat([_real(g) for g in gs]) for gs in arrived])
-        width = self._given[0].shape[-1] if len(self._given) == 1 else None
+        width = (self._given[0].shape or (1,))[-1] if len(self._given) == 1 else None
         decision = self._decide(rows, self._total(rows @ rows.T), width)
         combined = decision.gradient if decision.gradient is not None else decision.weights.double() @ rows
         parts = _pieces(combined.double(), self._given)
@@ -177,8 +177,12 @@ class Reference:
         return grads
 
     def _decide(self, jacobian: Tensor, gramian: Tensor, width: int | None) -> Any:
-        rows = jacobian if self._balancer.method.needs == Needs.JACOBIAN else None
-        return self._state.decide(self._index, self._values, gramian, rows, width=width, gramian64=lambda: gramian)
+        # As precise as in the step: some methods count the Gramian's rank by its dtype.
+        compared = self._given if self._options.level == "representation" else self._options.shared
+        double = any(x.dtype in (torch.float64, torch.complex128) for x in compared)
+        told = gramian if double else gramian.float()
+        rows = None if self._balancer.method.needs < Needs.JACOBIAN else jacobian if double else jacobian.float()
+        return self._state.decide(self._index, self._values, told, rows, width=width, gramian64=lambda: gramian)
 
     def _factors(self, decision: Any) -> Tensor:
         ones = torch.ones_like(self._values, dtype=torch.float64)

@@ -47,10 +47,11 @@ class Turn:
 def undisturbed(call: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
     """Run a method of an object that has a ``_turn`` by itself, outside autocast and no_grad, in full precision.
 
-    A Gramian in half precision is no evidence, and a backward belongs outside autocast anyway.
+    A Gramian in half precision is no evidence, and a backward belongs outside autocast anyway. In a function that
+    ``torch.compile`` traces, the call ends one graph and the next begins after it.
     """
+    uncompiled: list[Callable[..., R]] = []
 
-    @functools.wraps(call)
     def run(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         self._turn.take()
         try:
@@ -73,4 +74,10 @@ def undisturbed(call: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[
         finally:
             self._turn.give()
 
-    return run
+    @functools.wraps(call)
+    def outside(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if not uncompiled:  # not at import, which would wait for the whole compiler
+            uncompiled.append(torch.compiler.disable(run))
+        return uncompiled[0](self, *args, **kwargs)
+
+    return outside

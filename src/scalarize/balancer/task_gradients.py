@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,7 +29,8 @@ class GradientPlan:
     deep: at parameter level. targets: what the combination is for, the shared parameters or the representation's
     tensors. source: what gradients are compared on, and ``parts`` of it, a turn each. own, keep: for each loss its
     task's own parameters, and whether its graph is needed again. whole: the rows are the gradients of all targets,
-    so combining them gives what the targets are to receive; else one more backward gives it.
+    so combining them gives what the targets are to receive; else one more backward gives it. functions: the graph's
+    nodes that are written in Python.
     """
 
     deep: bool
@@ -39,6 +41,7 @@ class GradientPlan:
     shared_out: list[Tensor]
     keep: list[bool]
     whole: bool
+    functions: list[Any]
 
 
 def plan(
@@ -68,7 +71,7 @@ def plan(
     shared_out = list({id(p): p for ps in own for p in ps if id(p) in sharded}.values())
     if sharded:
         own, keep = [[p for p in ps if id(p) not in sharded] for ps in own], [True] * len(keep)
-    return GradientPlan(deep, targets, source, parts, own, shared_out, keep, whole)
+    return GradientPlan(deep, targets, source, parts, own, shared_out, keep, whole, found.functions)
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ def gather(
     for k, part in enumerate(of.parts):
         if k:
             accumulator.step = None
-        accumulator.add(step, part, of.own if k == 0 else [[] for _ in of.own], of.keep)
+        with processes.hidden.refused(of.functions):
+            accumulator.add(step, part, of.own if k == 0 else [[] for _ in of.own], of.keep)
         if not final:
             return None
         rows = accumulator.matrix(processes, of.deep, scale)

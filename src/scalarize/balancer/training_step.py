@@ -88,7 +88,7 @@ class TrainingStep:
         if gathered is None:
             return BackwardResult(step.given, None)
         if plan.deep:
-            self.reachability.check_gradients(gathered.step.present, gathered.touched, plan.own)
+            self.reachability.check_gradients(gathered.step.present, plan.source, gathered.touched, plan.own)
         else:
             self.reachability.check_representation(any(gathered.touched))
         step, gramian = gathered.step, gathered.gramian
@@ -100,7 +100,8 @@ class TrainingStep:
         else:
             evidence = tuple(task_gradients.evidence(x, plan, options, processes, scale) for x in further)
             jacobian = gathered.rows if self.method_state.method.needs == Needs.JACOBIAN else None
-            width = None if plan.deep or len(plan.targets) > 1 else plan.targets[0].shape[-1]
+            one = None if plan.deep or len(plan.targets) > 1 else plan.targets[0]
+            width = None if one is None else one.shape[-1] if one.ndim else 1
             again = task_gradients.gramian64(plan, gathered, processes)
             decision = self.method_state.decide(
                 step.index, step.values, gramian, jacobian, evidence, scale, width, again, any(empty)
@@ -129,7 +130,8 @@ class TrainingStep:
         if not self.processes.looked:
             self.processes.look(step.losses, (), self.full)
         plain = backward_pass.is_plain(self.options.shared, self.heads_in_sum, self.processes)
-        self.reachability.check_sum(step.losses, plain)
+        apart = self.heads_in_sum == "own" and bool(self.options.shared)
+        self.reachability.check_sum(step.losses, plain, apart)
 
     def _nonfinite_sum(self, step: Losses, scale: Tensor | None) -> tuple[str, list[str]] | None:
         """See :meth:`Losses.find_nonfinite`; a GradScaler looks for overflow of gradients itself."""

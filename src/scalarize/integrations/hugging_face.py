@@ -104,7 +104,10 @@ class BalancedTrainerMixin(_Base):  # type: ignore[misc, valid-type]
     def _ready(self) -> Balancer:
         if self.balancer is None:
             assert self._make_balancer is not None
-            self.balancer = self._make_balancer(self.model)
+            made = self._make_balancer(self.model)
+            if not isinstance(made, Balancer):
+                raise RequestError(f"balancer= made {type(made).__name__} of the model, not a scalarize.Balancer")
+            self.balancer = made
         if self.used is None:
             self._refuse()
         return self.balancer

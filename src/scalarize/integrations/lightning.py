@@ -17,6 +17,7 @@ steps no learning-rate scheduler; here the first two are arguments of the module
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from lightning.pytorch import LightningModule
@@ -64,14 +65,23 @@ class BalancedLightningModule(LightningModule):
     def balancer(self) -> Balancer:
         """The Balancer of ``configure_balancer``."""
         if self._balancer is None:
-            self._balancer = self.configure_balancer()
+            made = self.configure_balancer()
+            if not isinstance(made, Balancer):
+                raise RequestError(f"configure_balancer must return a scalarize.Balancer, got {type(made).__name__}")
+            self._balancer = made
         return self._balancer
 
     # --- the step ------------------------------------------------------------------------------------------------
     def training_step(self, batch: Any, batch_idx: int) -> None:
+<<<<<<< HEAD
         """Run losses, the Balancer's ``backward``, and at the end of a window the step of every optimiser."""
         if isinstance(self.trainer.strategy, DeepSpeedStrategy):
             raise RequestError("DeepSpeed runs backward itself: use another strategy of Lightning (ddp)")
+=======
+        """Losses, the Balancer's ``backward``, and at the end of a window the step of every optimiser."""
+        if self.used is None:
+            self._refuse()
+>>>>>>> breaker
         losses, representation = split(self.compute_losses(batch, batch_idx), "compute_losses")
         last = (batch_idx + 1) % self._accumulate == 0 or self.trainer.is_last_batch
         if self.used is None or self.balancer.epoch != self.current_epoch:
@@ -104,6 +114,17 @@ class BalancedLightningModule(LightningModule):
         """Continue from the method's state in the checkpoint."""
         if "balancer" in checkpoint:
             self.balancer.load_state_dict(checkpoint["balancer"])
+
+    def _refuse(self) -> None:
+        if isinstance(self.trainer.strategy, DeepSpeedStrategy):
+            raise RequestError("DeepSpeed runs backward itself: use another strategy of Lightning (ddp)")
+        for optimizer in self.trainer.optimizers:
+            closure = inspect.signature(optimizer.step).parameters.get("closure")
+            if closure is not None and closure.default is inspect.Parameter.empty:
+                raise RequestError(
+                    f"{type(optimizer).__name__} evaluates the losses several times a step, by a closure: write the "
+                    "loop by hand, or use another optimiser"
+                )
 
     # --- small things --------------------------------------------------------------------------------------------
     def _window(self, batch_idx: int) -> int:
