@@ -56,14 +56,11 @@ class Reachability:
         if not self._passed and self._shared and not any(p.requires_grad for p in self._shared):
             raise RequestError("no tensor of shared= requires a gradient: it is frozen, or comes from a state_dict()")
 
-<<<<<<< HEAD
-    def check_sum(self, losses: Sequence[Tensor], plain: bool) -> None:
-        """Check, for one backward (``plain`` if it is torch's own), that some loss reaches some shared tensor."""
-=======
     def check_sum(self, losses: Sequence[Tensor], plain: bool, apart: bool) -> None:
-        """For one ordinary backward, ``plain`` where it is torch's own: some loss must reach some shared tensor.
-        apart: what is not shared receives something else."""
->>>>>>> breaker
+        """Check, for one backward (``plain`` if it is torch's own), that some loss reaches some shared tensor.
+
+        apart: parameters that are not shared receive another gradient than this backward's.
+        """
         if self._passed:
             return
         found = autograd.reach(losses)
@@ -77,36 +74,19 @@ class Reachability:
             self._check_missing(missing, [[p for p in ps if id(p) not in self._ids] for ps in found.own])
         self._passed = True
 
-<<<<<<< HEAD
-    def check_gradients(self, present: Sequence[str], touched: Sequence[bool], own: Sequence[Sequence[Tensor]]) -> None:
-        """Check that a shared parameter has a gradient (is ``touched``); a batch of few tasks may have none, once one
-        with more has passed. own: the parameters that the loss of each task ``present`` reaches besides them."""
-        if self._passed and (any(touched) or not self._tasks.issubset(present)):
-            return
-        self._require(any(touched), "shared")
-        missing = touched.count(False)
-        common = set.intersection(*({id(p) for p in ps} for ps in own)) if len(own) > 1 else set()
-        if missing and common:
-            raise RequestError(
-                f"{missing} tensors of shared= are reached by no loss, while {len(common)} that every loss reaches are "
-                "not in it: if the model was changed (weight_norm, a wrapper, a copy) after the Balancer was made, "
-                "make the Balancer after it; else leave out of shared= what no loss reaches"
-            )
-=======
     def check_gradients(
         self, present: Sequence[str], source: Sequence[Tensor], touched: Sequence[bool], own: Sequence[Sequence[Tensor]]
     ) -> None:
-        """For gradients of ``source``, shared parameters of which one must be ``touched``; a batch of few tasks may
-        have none, once one with more has passed. own: what the loss of each task ``present`` reaches besides them."""
+        """Check that one of the shared parameters ``source`` is ``touched``; a batch of few tasks may have none, once
+        one with more has passed. own: the parameters that the loss of each task ``present`` reaches besides them."""
         if self._passed and (any(touched) or not self._tasks.issubset(present)):
             return
         self._require(any(touched), "shared")
         self._check_missing([p for p, t in zip(source, touched, strict=True) if not t], own)
->>>>>>> breaker
         self._passed, self._tasks = True, set(present)
 
     def _check_missing(self, missing: Sequence[Tensor], own: Sequence[Sequence[Tensor]]) -> None:
-        """Raises RequestError if shared tensors that no loss reaches (``missing``) were taken out of their module,
+        """Raise RequestError if shared tensors that no loss reaches (``missing``) were taken out of their module,
         as weight_norm does, while all losses reach others in common; a warning if they are still in a module."""
         reached = [{id(p) for p in ps} for ps in own if ps]
         common = set.intersection(*reached) if len(reached) > 1 else set()

@@ -73,15 +73,9 @@ class BalancedLightningModule(LightningModule):
 
     # --- the step ------------------------------------------------------------------------------------------------
     def training_step(self, batch: Any, batch_idx: int) -> None:
-<<<<<<< HEAD
         """Run losses, the Balancer's ``backward``, and at the end of a window the step of every optimiser."""
-        if isinstance(self.trainer.strategy, DeepSpeedStrategy):
-            raise RequestError("DeepSpeed runs backward itself: use another strategy of Lightning (ddp)")
-=======
-        """Losses, the Balancer's ``backward``, and at the end of a window the step of every optimiser."""
         if self.used is None:
             self._refuse()
->>>>>>> breaker
         losses, representation = split(self.compute_losses(batch, batch_idx), "compute_losses")
         last = (batch_idx + 1) % self._accumulate == 0 or self.trainer.is_last_batch
         if self.used is None or self.balancer.epoch != self.current_epoch:

@@ -37,16 +37,7 @@ def split(found: Any, hook: str) -> tuple[dict[str, Tensor | None], Any]:
 
 
 def divided(losses: TaskLosses, parts: int) -> dict[str, Tensor | None]:
-<<<<<<< HEAD
-    """Divide ``losses`` by ``parts``, so that the micro-batches of a window add up to their mean; None stays None."""
-    return {task: None if loss is None else loss / parts for task, loss in losses.items()}
-
-
-def total(losses: TaskLosses) -> Tensor:
-    """Return the plain sum of the losses that are present, detached, as a loop logs it."""
-    return torch.stack([x.detach().float().reshape(()) for x in losses.values() if x is not None]).sum()
-=======
-    """``losses`` / ``parts``, so that the micro-batches of a window add up to their mean; None stays None.
+    """Divide ``losses`` by ``parts``, so that the micro-batches of a window add up to their mean; None stays None.
 
     Raises:
         RequestError: a loss is not one number.
@@ -56,7 +47,6 @@ def total(losses: TaskLosses) -> Tensor:
 
 
 def total(losses: TaskLosses) -> Tensor:
-    """The plain sum of the losses that are there, detached: what a loop logs as its loss."""
+    """Return the plain sum of the losses that are present, detached, as a loop logs it."""
     here = [x for x in losses.values() if isinstance(x, Tensor)]
     return torch.stack([x.detach().float().reshape(()) for x in here]).sum()
->>>>>>> breaker
