@@ -88,7 +88,9 @@ def design(
 @click.option("--split", multiple=True, metavar="A=B:0.3+C:0.7", help="A domain of the older runs that was split.")
 @click.option("--merge", multiple=True, metavar="A=B+C", help="Domains of the older runs that were merged.")
 @click.option("--add", metavar="A,B", help="Domains that the older runs lack.")
-@click.option("--forms", metavar="A,B", help="Forms of a law, the preferred first (power, log-linear, ridge).")
+@click.option(
+    "--forms", metavar="A,B", help="Forms of a law, the preferred first (power, log-linear, ridge; trees by LightGBM)."
+)
 @click.option("--out", metavar="FILE", default="fit.json", show_default=True)
 @json_option
 def fit(
