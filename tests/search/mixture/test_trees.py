@@ -68,7 +68,7 @@ def test_trees_and_laws_in_one_fit_come_back_from_json(tmp_path):
     runs.losses[:, 1] = step
     fitted = fit_runs(runs, ["power", "trees"])
     assert fitted.forms == ("power", "trees")
-    assert fitted.explained["trees"][1] > 0.95
+    assert fitted.explained["trees"][1] > 0.9
     again = mixture.load(mixture.save(fitted, tmp_path / "fit.json"))
     w = swarms.mixtures(200, 5)
     for fold in (None, 0, 4):

@@ -134,7 +134,7 @@ def fit_runs(runs: Runs, forms: Sequence[str] | None = None, folds: int = FOLDS)
     if forms is None:
         forms = list(registry.DEFAULT)
         if runs.losses.size * n_domains > LARGE:
-            notes.append(f"only the form {forms[0]!r} is fitted, for the table is large; --forms names others")
+            notes.append(f"only the form {forms[0]!r} is fitted, for the table is large; others if forms names them")
             forms = forms[:1]
     means = runs.scales.mean(axis=0) if runs.scales.size else np.zeros(runs.scales.shape[1])
     scales = runs.scales - means

@@ -148,13 +148,14 @@ def _scatter(fit: Fit, k: int) -> str:
         for x, y in zip(at(said[shown]), at(truth[shown]), strict=True)
     )
     name, form = fit.metrics[k], fit.forms[k]
+    broken = escape(name).replace("_", "_<wbr>")  # long names may break there
     explained = fit.explained[form][k]
     return (
         f'<figure class=scatter><svg role="img" aria-label="{escape(name)}: measured over predicted" '
         f'viewBox="0 0 {side:.0f} {side:.0f}">'
         f'<rect x=".5" y=".5" width="{side - 1}" height="{side - 1}" fill="none" stroke="#bbb"/>'
         f'<line x1="10" y1="{side - 10}" x2="{side - 10}" y2="10" stroke="#d6604d"/>{points}</svg>'
-        f"<figcaption><b>{escape(name)}</b>, {low:.3g} to {high:.3g}: {explained:.0%} of the variance by {form}"
+        f"<figcaption><b>{escape(name).replace('_', '_<wbr>')}</b>, {low:.3g} to {high:.3g}: {explained:.0%} of the variance by {form}"
         "</figcaption></figure>"
     )
 

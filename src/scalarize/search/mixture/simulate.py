@@ -79,7 +79,7 @@ def draw(c: Constraints, start: Array, runs: Array, rng: np.random.Generator, co
     convex, so that all of the way from ``start`` to the last such point is.
     """
     half, n = count // 2, len(start)
-    width = np.exp(rng.uniform(*np.log(WIDTHS), size=(half, 1)))
+    width = np.exp(rng.uniform(np.log(WIDTHS[0]), np.log(WIDTHS[1]), size=(half, 1)))
     around = rng.standard_gamma(np.maximum(c.prior * n * width, 1e-3))
     few = rng.dirichlet(np.full(min(len(runs), 4), 0.5), count - half)  # near a run, or between a few
     between = np.einsum("mk,mkt->mt", few, runs[rng.integers(len(runs), size=few.shape)])
@@ -99,9 +99,8 @@ def draw(c: Constraints, start: Array, runs: Array, rng: np.random.Generator, co
 def keeps(c: Constraints, w: Array) -> NDArray[np.bool_]:
     """A mask (m,) of the mixtures (m, T) that keep the constraints, by the same tolerance as the solver's."""
     slack = solve.FEASIBLE
-    found = (
-        (np.abs(w.sum(axis=1) - 1.0) <= slack) & (w >= c.low - slack).all(axis=1) & (w <= c.high + slack).all(axis=1)
-    )
+    found = np.abs(w.sum(axis=1) - 1.0) <= slack
+    found &= ((w >= c.low - slack) & (w <= c.high + slack)).all(axis=1)
     if len(c.rows):
         found &= (w @ c.rows.T <= c.most + slack).all(axis=1)
     if c.tv is not None:

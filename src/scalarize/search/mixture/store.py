@@ -113,7 +113,7 @@ def _checked(content: dict[str, Any]) -> Fit:
 
 
 def _as_long(fold: tuple[Array, ...], laws: tuple[Array, ...], forms: tuple[str, ...]) -> bool:
-    """If there is a law for every metric, of as many numbers as that of all runs where its form has a number of them."""
+    """If a fold has a law for every metric, of as many numbers as that of all runs; those of trees may differ."""
     same = (len(x) == len(y) or not registry.get(f).smooth for x, y, f in zip(fold, laws, forms, strict=False))
     return len(fold) == len(laws) == len(forms) and all(same)
 

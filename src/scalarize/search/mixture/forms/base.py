@@ -59,7 +59,7 @@ class Form(Protocol):
         ...
 
     def coefficients(self, n_domains: int) -> int:
-        """How many numbers one loss costs."""
+        """The number of coefficients that one loss costs."""
         ...
 
 

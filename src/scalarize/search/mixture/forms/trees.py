@@ -1,8 +1,8 @@
 """Gradient-boosted trees by LightGBM, as RegMix uses them (Liu et al., ICLR 2025); an extra, ``scalarize[mixture]``.
 
-LightGBM is needed to fit. What it fits is kept as numbers, and read here by numpy alone, so that a fit is plain JSON and
-predictions need no extra. No law: constant between thresholds, so that it has no slope and knows nothing beyond the
-runs. Fitted only if asked for (``--forms trees``).
+LightGBM is needed to fit. A fit is kept as numbers, and read here by numpy alone, so that it is plain JSON and needs no
+extra to predict. No law: constant between thresholds, so that it has no slope and knows nothing beyond the
+runs. Fitted only if it is among the ``forms`` asked for.
 """
 
 from __future__ import annotations
