@@ -44,7 +44,7 @@ def design(
     sparse: float, extend: str | None, fitted: str | None, regret: float, template: str | None,
     out: str, seed: int, as_json: bool,
 ) -> None:  # fmt: skip
-    """What to train: mixtures around a prior that fill the space and keep bounds and repetition caps."""
+    """Design what to train: mixtures around a prior that fill the space and keep bounds and repetition caps."""
     import csv
     import io
 
@@ -88,14 +88,18 @@ def design(
 @click.option("--split", multiple=True, metavar="A=B:0.3+C:0.7", help="A domain of the older runs that was split.")
 @click.option("--merge", multiple=True, metavar="A=B+C", help="Domains of the older runs that were merged.")
 @click.option("--add", metavar="A,B", help="Domains that the older runs lack.")
-@click.option("--forms", metavar="A,B", help="Forms of a law, the preferred first (power, log-linear, ridge).")
+@click.option(
+    "--forms",
+    metavar="A,B",
+    help="Forms of a law, the preferred first (default: power,log-linear,ridge; trees needs LightGBM).",
+)
 @click.option("--out", metavar="FILE", default="fit.json", show_default=True)
 @json_option
 def fit(
     tables: tuple[str, ...], score: str, target: str | None, forms: str | None, stages: bool, reuse: tuple[str, ...],
     split: tuple[str, ...], merge: tuple[str, ...], add: str | None, out: str, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
-    """Laws from mixtures to metrics, with honest errors, as plain JSON."""
+    """Fit laws from mixtures to metrics, with honest errors, as plain JSON."""
     from scalarize.search import mixture as mixtures
     from scalarize.search.mixture import objective, outlook, texts
     from scalarize.search.mixture.tables import parse_names
@@ -149,7 +153,7 @@ def fit(
 @json_option
 def choose(fitted: str, score: str, target: str | None, prior: str | None, groups: tuple[str, ...], budget: str | None,
            size: str | None, tokens: str | None, out: str, as_json: bool, **o: Any) -> None:  # fmt: skip
-    """The best mixture under constraints, as policy.json, with predictions, intervals and doubts."""
+    """Choose the best mixture under constraints, as policy.json, with predictions, intervals and doubts."""
     from scalarize.search import mixture as mixtures
     from scalarize.search.mixture import stages, texts
 
@@ -199,7 +203,7 @@ def choose(fitted: str, score: str, target: str | None, prior: str | None, group
 @words.score_options
 @json_option
 def check(fitted: str, tables: tuple[str, ...], score: str, target: str | None, as_json: bool, **options: Any) -> None:
-    """How right a fit was, by runs that it did not see."""
+    """Compare a fit's predictions with runs that it did not see."""
     from scalarize.search import mixture as mixtures
     from scalarize.search.mixture import texts
 
@@ -212,7 +216,7 @@ def check(fitted: str, tables: tuple[str, ...], score: str, target: str | None, 
 @click.option("--out", metavar="FILE", default="mixture.html", show_default=True)
 @json_option
 def report(fitted: str, out: str, as_json: bool) -> None:
-    """The page of a fit: the choice, held-out predictions, and if the swarm is large enough."""
+    """Write the page of a fit: the choice, held-out predictions, and if the swarm is large enough."""
     from scalarize.search import mixture as mixtures
 
     path = words.free(out)

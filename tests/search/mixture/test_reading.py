@@ -42,7 +42,7 @@ def test_regmix_layout_is_joined_by_index_and_says_what_was_rounded(tmp_path):
 
 def test_olmix_layout_needs_a_direction_and_joins_by_run(tmp_path):
     ratios, metrics = swarms.olmix(tmp_path)
-    with pytest.raises(RequestError, match=r"'arc:rc::olmes' is better higher or lower: say --higher or --lower"):
+    with pytest.raises(RequestError, match=r"'arc:rc::olmes' is better higher or lower: give its name"):
         read_runs(ratios, metrics)
     read = read_runs(ratios, metrics, lower="*")
     np.testing.assert_allclose(read.losses, swarms.runs(24).losses)  # the second file is in another order

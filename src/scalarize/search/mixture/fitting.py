@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalarize.search.mixture.forms import registry
-from scalarize.search.mixture.forms.base import Law, Sample
+from scalarize.search.mixture.forms.base import Law, Sample, stack
 from scalarize.search.mixture.forms.least_squares import Array
 from scalarize.search.mixture.runs import Runs
 from scalarize.utils.errors import RequestError
@@ -76,7 +76,7 @@ class Fit:
         z = self.centred(scale)
         result = np.zeros((len(self.forms), len(weights)))
         for name, where in _groups(self.forms):
-            result[where] = registry.get(name).gradient(np.stack([self.laws[k] for k in where]), weights, z)
+            result[where] = registry.get(name).gradient(stack([self.laws[k] for k in where]), weights, z)
         return result
 
     @property
@@ -97,7 +97,7 @@ def predict(forms: Sequence[str], laws: Sequence[Array], weights: Array, scales:
     """Losses (m, K) by laws of several forms."""
     result = np.zeros((len(weights), len(forms)))
     for name, where in _groups(forms):
-        result[:, where] = registry.get(name).predict(np.stack([laws[k] for k in where]), weights, scales)
+        result[:, where] = registry.get(name).predict(stack([laws[k] for k in where]), weights, scales)
     return result
 
 
@@ -110,7 +110,8 @@ def fit_runs(runs: Runs, forms: Sequence[str] | None = None, folds: int = FOLDS)
 
     Args:
         runs: at least 4 runs with weights of at least 2 domains.
-        forms: names of forms, in order of preference (default: all, but only the first on very large tables).
+        forms: names of forms, in order of preference (default: registry.DEFAULT, but only the first
+            of them on very large tables).
         folds: parts into which the mixtures are split; runs of one mixture are held out together.
 
     Returns:
@@ -131,9 +132,9 @@ def fit_runs(runs: Runs, forms: Sequence[str] | None = None, folds: int = FOLDS)
         raise RequestError(f"metric {few!r} was measured in {int(counts.min())} runs; a fit needs at least 4")
     runs = _without_constant_scales(runs)
     if forms is None:
-        forms = list(registry.FORMS)
+        forms = list(registry.DEFAULT)
         if runs.losses.size * n_domains > LARGE:
-            notes.append(f"only the form {forms[0]!r} is fitted, for the table is large; --forms names others")
+            notes.append(f"only the form {forms[0]!r} is fitted, for the table is large; others if forms names them")
             forms = forms[:1]
     means = runs.scales.mean(axis=0) if runs.scales.size else np.zeros(runs.scales.shape[1])
     scales = runs.scales - means

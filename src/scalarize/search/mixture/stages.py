@@ -48,7 +48,9 @@ def fit_stages(runs: Runs, forms: Sequence[str] | None = None, folds: int = 5) -
             :func:`~scalarize.search.mixture.fitting.fit_runs`, naming the step.
     """
     if runs.steps is None or len(np.unique(runs.steps)) < 2:
-        raise RequestError("a schedule needs runs with metrics at several steps: a column 'step', or --step COLUMN")
+        raise RequestError(
+            "a schedule needs runs with metrics at several steps: a column named step, or the name of one as step"
+        )
     steps = [float(s) for s in np.unique(runs.steps)]
     fits = []
     for step in steps:

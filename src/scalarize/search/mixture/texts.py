@@ -28,7 +28,7 @@ def fit_summary(fit: Fit) -> dict[str, Any]:
 
 
 def fit_lines(fit: Fit, ahead: Outlook) -> list[str]:
-    """What was fitted, how well it predicts held-out runs, and if the swarm is large enough."""
+    """The laws, how well it predicts held-out runs, and if the swarm is large enough."""
     body = [
         [m, "higher" if h else "lower", f, f"{fit.explained[f][k]:.0%}", f"{_error(fit, k):.4g}"]
         for k, (m, f, h) in enumerate(zip(fit.metrics, fit.forms, fit.runs.higher, strict=True))
