@@ -166,6 +166,7 @@ def tensor_parallel(mesh) -> None:
     from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
     net = Net()
+    net.encoder = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3), nn.Tanh()).double()
     parallelize_module(net.encoder, mesh, {"0": ColwiseParallel(), "2": RowwiseParallel()})
     for method, level in (("uniform", "parameters"), ("mgda", "representation")):
         refused("tensor parallel", lambda m=method, x=level: scalarize.Balancer(m, level=x), net, slice(0, 12))

@@ -20,6 +20,11 @@ from scalarize.utils.errors import RequestError, RunError
 
 SINK = "_DDPSinkBackward"  # the one node that all outputs of some DistributedDataParallel modules share
 
+ALONE = (
+    "the processes reached different parameters: a task that has parameters of its own must be in the batch of every "
+    "process"
+)
+
 
 class Processes:
     """The processes of ``group`` (default: all that ``torch.distributed`` knows; False: this one alone).
@@ -50,16 +55,20 @@ class Processes:
         return dist.get_world_size(self._group)
 
     def look(self, losses: Sequence[Tensor], representation: Sequence[Tensor], full: bool) -> None:
-        """Look at what the first losses reach, before anything is trained.
+        """Look at what the losses of the first step reach, before anything is trained.
 
         Args:
-            losses: those of the first step.
+            losses: one for each task, in the same order in all processes.
             representation: what gradients are compared on at that level.
             full: gradients of single tasks are kept over micro-batches.
 
         Raises:
             RequestError: a module's way of sharing out parameters or gradients is none that can be right here.
+            RunError: a process lacks a loss, in any step, and would leave others waiting for its part of a parameter.
         """
+        if self.looked:
+            self._check_losses(losses)
+            return
         leaves = [p for ps in reach(losses).own for p in ps]
         self.sharded = Sharded(self._number)
         self.sharded.find(leaves)
@@ -68,6 +77,7 @@ class Processes:
         if self.by_hand:
             _check_wrapped(leaves, self._number)
             _check_sink(losses, representation)
+        self._check_losses(losses)
         self.looked = True
 
     def sum(self, values: Tensor) -> Tensor:
@@ -158,6 +168,13 @@ class Processes:
             if id(leaf) in parts:
                 parts[id(leaf)].grad = None
 
+    def _check_losses(self, losses: Sequence[Tensor]) -> None:
+        if not self.sharded or not self.several:
+            return
+        there = torch.tensor([x.requires_grad for x in losses], dtype=torch.float64, device=losses[0].device)
+        if bool((self.sum(there.clone()) != there * self._number).any()):
+            raise RunError(ALONE)
+
     def _check_same(self, params: Sequence[Tensor]) -> None:
         if not self.several:
             return
@@ -165,10 +182,7 @@ class Processes:
         span = torch.cat([size, -size]).to(params[0].device if params else "cpu")
         dist.all_reduce(span, op=dist.ReduceOp.MAX, group=self._group)
         if span[0] != -span[1]:
-            raise RunError(
-                "the processes reached different parameters: a task that has parameters of its own must be in the "
-                "batch of every process"
-            )
+            raise RunError(ALONE)
 
 
 def _check_wrapped(leaves: Sequence[Tensor], number: int) -> None:

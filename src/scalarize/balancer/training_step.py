@@ -77,8 +77,7 @@ class TrainingStep:
         """Take the gradients of the tasks, T rows, then write the method's combination of them."""
         accumulator, options, processes = self.accumulator, self.options, self.processes
         self.reachability.check_graph(step.losses)
-        if not processes.looked:
-            processes.look(step.losses, given if options.level == "representation" else (), self.full)
+        processes.look(step.losses, given if options.level == "representation" else (), self.full)
         plan = task_gradients.plan(step.losses, given, options, processes)
         if not plan.deep:
             self.reachability.check_past(plan.targets, plan.own)
@@ -127,8 +126,7 @@ class TrainingStep:
 
     def _check_sum(self, step: Losses) -> None:
         self.reachability.check_graph(step.losses)
-        if not self.processes.looked:
-            self.processes.look(step.losses, (), self.full)
+        self.processes.look(step.losses, (), self.full)
         plain = backward_pass.is_plain(self.options.shared, self.heads_in_sum, self.processes)
         apart = self.heads_in_sum == "own" and bool(self.options.shared)
         self.reachability.check_sum(step.losses, plain, apart)
