@@ -77,7 +77,7 @@ def undisturbed(call: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[
     @functools.wraps(call)
     def outside(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         if not uncompiled:  # not at import, which would wait for the whole compiler
-            uncompiled.append(torch.compiler.disable(run))
+            uncompiled.append(torch.compiler.disable(run))  # type: ignore[no-untyped-call]
         return uncompiled[0](self, *args, **kwargs)
 
     return outside
