@@ -33,8 +33,8 @@ def read_parameters(given: Any, name: str) -> tuple[Tensor, ...]:
         if not tensor.is_leaf:
             source = "" if tensor.grad_fn is None else f", {tensor.grad_fn.name()}"
             raise RequestError(
-                f"{name}= holds a tensor that was computed ({tuple(tensor.shape)}{source}): give the parameters that an "
-                "optimiser steps"
+                f"{name}= holds a tensor that was computed ({tuple(tensor.shape)}{source}): give the parameters that "
+                "an optimiser steps"
             )
         found.setdefault(id(tensor), tensor)
     if given is not None and not found:
