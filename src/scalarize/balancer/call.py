@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
+
+from scalarize.balancer.arguments import read_representation
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,7 @@ class Call:
     @property
     def given(self) -> list[Tensor]:
         """The tensors of the representation that have a gradient."""
-        parts = self.representation.values() if isinstance(self.representation, Mapping) else [self.representation]
-        flat = [x for part in parts for x in tree_leaves(part)]
-        return [x for x in flat if isinstance(x, Tensor) and x.requires_grad]
+        return read_representation(self.representation)
 
 
 def nodes(roots: Sequence[Tensor]) -> Iterator[Any]:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from scalarize.balancer.autograd import accumulate
 from scalarize.balancer.call import Call, nodes
+from scalarize.balancer.compiled import protect
 from scalarize.balancer.reference import Reference
 from scalarize.balancer.result import BackwardResult
-from scalarize.balancer.snapshot import held_by, live_modules, restored, silent, unwrapped
+from scalarize.balancer.snapshot import held_by, live_modules, needs_closure, restored, silent, unwrapped
 from scalarize.utils.errors import RequestError, RunError
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ class CheckReport:
 
 def check(balancer: Balancer, step_function: Callable[[], Any], optimizer: Any, strict: bool) -> CheckReport:
     """Compare one step with the reference; see :meth:`Balancer.check`."""
+    if needs_closure(optimizer):
+        raise RequestError(f"check: {type(unwrapped(optimizer)).__name__} needs a closure: leave optimizer= out")
     with restored(balancer, optimizer) as again:
         modules, calls = live_modules(), 0
         leaves: list[Tensor] = []
@@ -112,15 +116,18 @@ def check_first(balancer: Balancer, call: Call) -> BackwardResult:
     held = [p.grad for p in leaves]
     for p in leaves:
         p.grad = None
+    for node in _nodes(call):
+        protect(node)  # the graph is passed several times
     with silent(leaves):
         wanted = Reference(balancer, leaves, lambda use: use(call), keep=True).gradients()
-    result = balancer._backward(call)
+        result = balancer._backward(call)
+    written = [p.grad for p in leaves]
+    for p, g in zip(leaves, held, strict=True):
+        p.grad = g
     if not result.skipped:
         names = _names(leaves, live_modules())
-        _compare(names, leaves, [p.grad for p in leaves], wanted, _tolerance(call, leaves)).require()
-    for p, g in zip(leaves, held, strict=True):
-        if g is not None:
-            p.grad = g if p.grad is None else g.add_(p.grad)
+        _compare(names, leaves, written, wanted, _tolerance(call, leaves)).require()
+    accumulate(leaves, written, fresh=True)  # now hooks see it, which may change a gradient, or step an optimiser
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import inspect
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -114,3 +115,11 @@ def unwrapped(optimizer: Any) -> Any:
     while hasattr(optimizer, "optimizer"):
         optimizer = optimizer.optimizer
     return optimizer
+
+
+def needs_closure(optimizer: Any) -> bool:
+    """Whether its step must be given a function that evaluates the loss, as LBFGS's must."""
+    if optimizer is None:
+        return False
+    closure = inspect.signature(type(unwrapped(optimizer)).step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty

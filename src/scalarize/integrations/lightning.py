@@ -17,13 +17,13 @@ steps no learning-rate scheduler; here the first two are arguments of the module
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from lightning.pytorch import LightningModule
 from lightning.pytorch.strategies import DeepSpeedStrategy
 
 from scalarize.balancer.balancer import BackwardResult, Balancer
+from scalarize.balancer.snapshot import needs_closure
 from scalarize.integrations.task_losses import divided, split
 from scalarize.utils.errors import RequestError
 
@@ -113,8 +113,7 @@ class BalancedLightningModule(LightningModule):
         if isinstance(self.trainer.strategy, DeepSpeedStrategy):
             raise RequestError("DeepSpeed runs backward itself: use another strategy of Lightning (ddp)")
         for optimizer in self.trainer.optimizers:
-            closure = inspect.signature(optimizer.step).parameters.get("closure")
-            if closure is not None and closure.default is inspect.Parameter.empty:
+            if needs_closure(optimizer):
                 raise RequestError(
                     f"{type(optimizer).__name__} evaluates the losses several times a step, by a closure: write the "
                     "loop by hand, or use another optimiser"
