@@ -60,10 +60,10 @@ class Choice:
             "weights": mixture(self.weights),
             "prior": mixture(self.prior),
             "objective": self.objective,
-            "score": self.score._asdict(),
-            "gain": self.gain._asdict(),
+            "score": self.score.to_dict(),
+            "gain": self.gain.to_dict(),
             "distinguishable": self.distinguishable,
-            "metrics": [{**asdict(m), "predicted": m.predicted._asdict()} for m in self.metrics],
+            "metrics": [{**asdict(m), "predicted": m.predicted.to_dict()} for m in self.metrics],
             "solver": self.solver,
             "next_runs": [{"why": why, "weights": mixture(w)} for why, w in self.next_runs],
             "repeats_to_decide": self.repeats_to_decide,
@@ -115,7 +115,7 @@ def choose_mixture(
     distinguishable = gain.low > 0 or gain.high < 0
     half = 0.5 * (gain.high - gain.low)
     repeats = None
-    if not distinguishable and gain.value > 0.01 * half:
+    if not distinguishable and np.isfinite(half) and gain.value > 0.01 * half:
         repeats = int(np.ceil((half / gain.value) ** 2))
     return Choice(
         fit.domains, w, prior, score, gain, distinguishable, _metrics(fit, w, prior, scale), solver,

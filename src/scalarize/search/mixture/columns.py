@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalarize.search.mixture.tables import KEYS, Table
+from scalarize.search.mixture.known import EMPTY, KEYS, OTHER, SIZES, STATES, STEPS, TOKENS
+from scalarize.search.mixture.tables import Table
 from scalarize.utils.errors import RequestError
 
 WEIGHT_PREFIX = re.compile(r"^(?:config[./])?(?:weights?|ratios?|mixture|mix|proportions?|train)[:./_]", re.IGNORECASE)
@@ -18,16 +19,6 @@ LOWER = re.compile(
     r"loss|bpb|bits|perplexity|ppl|nll|entropy|error|\bce\b|(?:^|[_/.:-])(?:ce|wer|mse|mae|rmse)(?:$|[_/.:-])"
 )
 HIGHER = re.compile(r"acc|bleu|f1|rouge|exact_match|(?:^|[_/.:-])(?:em|score|win_rate|auc|map|r2)(?:$|[_/.:-])")
-SIZES = {"size", "params", "n_params", "parameters", "model_size", "num_parameters"}
-TOKENS = {"tokens", "n_tokens", "train_tokens", "num_tokens"}
-STEPS = {"step", "_step", "steps", "global_step"}
-STATES = {"state", "status"}
-EMPTY = {"", "nan", "none", "null", "inf", "-inf", "infinity", "-infinity", "n/a"}
-# Columns of W&B exports and of other tools that are neither weights nor metrics.
-OTHER = {
-    "created", "runtime", "_runtime", "_timestamp", "timestamp", "notes", "user", "tags", "sweep", "group", "job type",
-    "seed", "epoch", "hostname", "gpu type", "gpu count", "lr", "learning_rate", "batch_size", "display_name",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -148,7 +139,7 @@ def _is_higher(table: Table, metric: str, column: str, higher: Sequence[str], lo
         up, down = bool(HIGHER.search(column.lower())), bool(LOWER.search(column.lower()))
     if up == down:
         raise RequestError(
-            f"{table.name}: cannot tell if {column!r} is better higher or lower: give its name, "
+            f"{table.name}: cannot tell if {metric!r} is better higher or lower: give its name, "
             "or a pattern such as '*', as higher or as lower"
         )
     return up

@@ -12,6 +12,7 @@ from scalarize.search.mixture.forms import registry
 from scalarize.search.mixture.forms.base import Law, Sample, stack
 from scalarize.search.mixture.forms.least_squares import Array
 from scalarize.search.mixture.runs import Runs
+from scalarize.search.mixture.steps import common_steps
 from scalarize.utils.errors import RequestError
 
 FOLDS = 5
@@ -125,7 +126,8 @@ def fit_runs(runs: Runs, forms: Sequence[str] | None = None, folds: int = FOLDS)
     if n_domains < 2:
         raise RequestError(f"a mixture needs at least 2 domains, got {n_domains}")
     if n < 4:
-        raise RequestError(f"a fit needs at least 4 runs, got {n}")
+        left = [note for note in runs.notes if "left out" in note]
+        raise RequestError(f"a fit needs at least 4 runs, got {n}" + (f" ({'; '.join(left)})" if left else ""))
     counts = np.isfinite(runs.losses).sum(axis=0)
     if (counts < 4).any():
         few = runs.metrics[int(np.argmin(counts))]
@@ -229,11 +231,12 @@ def _fold_mixtures(weights: Array, folds: int) -> NDArray[np.int64]:
 
 
 def _one_step(runs: Runs) -> tuple[Runs, list[str]]:
-    """The runs at their last step, if the table has several."""
+    """The runs at the last step that most reached, if the table has several."""
     if runs.steps is None or len(np.unique(runs.steps)) == 1:
         return runs, []
-    last = float(runs.steps.max())
-    return runs.take(runs.steps == last), [f"metrics are those at step {last:g}, the last one of the table"]
+    steps, longer = common_steps(runs)
+    also = f"; {longer} rows of further steps, which few runs reached, are left out" if longer else ""
+    return runs.take(runs.steps == steps[-1]), [f"metrics are those at step {steps[-1]:g}, the last one{also}"]
 
 
 def _without_constant_scales(runs: Runs) -> Runs:

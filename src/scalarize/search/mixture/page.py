@@ -64,6 +64,9 @@ def build(fit: Fit, ahead: Outlook, choice: Choice | None) -> str:
 
 
 def _outlook(ahead: Outlook) -> str:
+    if not np.isfinite(ahead.regret):
+        said = f"{ahead.runs} runs of the largest size have every metric: too few to say."
+        return f"<h2>Is the swarm large enough?</h2><p>{said}</p>"
     verdict = (
         "The swarm is large enough for a choice like this."
         if ahead.enough
@@ -155,7 +158,7 @@ def _scatter(fit: Fit, k: int) -> str:
         f'viewBox="0 0 {side:.0f} {side:.0f}">'
         f'<rect x=".5" y=".5" width="{side - 1}" height="{side - 1}" fill="none" stroke="#bbb"/>'
         f'<line x1="10" y1="{side - 10}" x2="{side - 10}" y2="10" stroke="#d6604d"/>{points}</svg>'
-        f"<figcaption><b>{escape(name).replace('_', '_<wbr>')}</b>, {low:.3g} to {high:.3g}: {explained:.0%} of the variance by {form}"
+        f"<figcaption><b>{broken}</b>, {low:.3g} to {high:.3g}: {explained:.0%} of the variance by {form}"
         "</figcaption></figure>"
     )
 

@@ -35,13 +35,20 @@ def fit_lines(fit: Fit, ahead: Outlook) -> list[str]:
     ]
     lines = [f"{len(fit.runs.weights)} runs, {len(fit.domains)} domains, {len(fit.metrics)} metrics"]
     lines += _table(["metric", "better", "form", "held-out variance explained", "held-out error"], body)
-    lines.append(
+    return [*lines, *_outlook(ahead), *(f"note: {note}" for note in fit.notes)]
+
+
+def _outlook(ahead: Outlook) -> list[str]:
+    if not np.isfinite(ahead.regret):
+        return [f"{ahead.runs} runs of the largest size have every metric: too few to say if the swarm is large enough"]
+    half = f"{ahead.regret_half:.2f}" if np.isfinite(ahead.regret_half) else "unknown"
+    line = (
         f"choice among {ahead.field} held-out runs: regret {ahead.regret:.2f} on average (0: the best, 1: the average "
-        f"run), {ahead.regret_high:.2f} at the 90 % quantile; with half the runs {ahead.regret_half:.2f}"
+        f"run), {ahead.regret_high:.2f} at the 90 % quantile; with half the runs {half}"
     )
-    lines.append("the swarm is large enough for a choice like this" if ahead.enough else
-                 f"twice the runs would leave about {ahead.regret_double:.2f}, if the trend holds")  # fmt: skip
-    return [*lines, *(f"note: {note}" for note in fit.notes)]
+    if ahead.enough:
+        return [line, "the swarm is large enough for a choice like this"]
+    return [line, f"twice the runs would leave about {ahead.regret_double:.2f}, if the trend holds"]
 
 
 def _error(fit: Fit, k: int) -> float:
