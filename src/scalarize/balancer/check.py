@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,41 +14,12 @@ from scalarize.balancer.autograd import accumulate
 from scalarize.balancer.call import Call, nodes
 from scalarize.balancer.compiled import protect
 from scalarize.balancer.reference import Reference
-from scalarize.balancer.result import BackwardResult
+from scalarize.balancer.result import BackwardResult, CheckReport
 from scalarize.balancer.snapshot import held_by, live_modules, needs_closure, restored, silent, unwrapped
-from scalarize.utils.errors import RequestError, RunError
+from scalarize.utils.errors import RequestError
 
 if TYPE_CHECKING:
     from scalarize.balancer.balancer import Balancer
-
-
-@dataclass(frozen=True)
-class CheckReport:
-    """The result of a probe.
-
-    Attributes:
-        lines: one per difference, with the parameter's name or shape.
-        checked: number of parameters compared.
-        largest: largest relative error that was met, differences included.
-    """
-
-    lines: tuple[str, ...]
-    checked: int
-    largest: float
-
-    @property
-    def ok(self) -> bool:
-        """True if nothing differs."""
-        return not self.lines
-
-    def require(self) -> None:
-        """Raise RunError with the differences, if there are any."""
-        if self.lines:
-            raise RunError("the step is not what the method asks for: " + "; ".join(self.lines))
-
-    def __str__(self) -> str:
-        fine = f"{self.checked} parameters are as the method asks (largest relative error {self.largest:.1e})"
-        return fine if self.ok else "\n".join(self.lines)
 
 
 def check(balancer: Balancer, step_function: Callable[[], Any], optimizer: Any, strict: bool) -> CheckReport:

@@ -1,10 +1,12 @@
-"""The answer of one call of ``backward``."""
+"""The answers of ``backward`` and of ``check``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from torch import Tensor
+
+from scalarize.utils.errors import RunError
 
 
 @dataclass(frozen=True)
@@ -30,3 +32,32 @@ class BackwardResult:
     weights: Tensor | None
     gramian: Tensor | None = None
     skipped: bool = False
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The result of a probe.
+
+    Attributes:
+        lines: one per difference, with the parameter's name or shape.
+        checked: number of parameters compared.
+        largest: largest relative error that was met, differences included.
+    """
+
+    lines: tuple[str, ...]
+    checked: int
+    largest: float
+
+    @property
+    def ok(self) -> bool:
+        """True if nothing differs."""
+        return not self.lines
+
+    def require(self) -> None:
+        """Raise RunError with the differences, if there are any."""
+        if self.lines:
+            raise RunError("the step is not what the method asks for: " + "; ".join(self.lines))
+
+    def __str__(self) -> str:
+        fine = f"{self.checked} parameters are as the method asks (largest relative error {self.largest:.1e})"
+        return fine if self.ok else "\n".join(self.lines)

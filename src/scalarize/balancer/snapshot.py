@@ -118,7 +118,7 @@ def unwrapped(optimizer: Any) -> Any:
 
 
 def needs_closure(optimizer: Any) -> bool:
-    """Whether its step must be given a function that evaluates the loss, as LBFGS's must."""
+    """Tell if its step must be given a function that evaluates the loss, as LBFGS's must."""
     if optimizer is None:
         return False
     closure = inspect.signature(type(unwrapped(optimizer)).step).parameters.get("closure")
