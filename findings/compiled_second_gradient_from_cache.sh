@@ -3,7 +3,7 @@
 # torch._functorch.config.donated_buffer=False. Who follows it finds the kernels of before in the cache on disk, which
 # the setting is no part of the key of, and gets a wrong second gradient without a word. With a cache of its own
 # (torch.compiler.config.cache_key_tag, or TORCHINDUCTOR_CACHE_DIR) the same program is right.
-# Seen: 'default: refused', 'advice: second gradient off by 0.51', 'advice and another cache: ... off by 0.00'.
+# Seen: 'default: refused', 'advice: second gradient off by 0.46', 'advice and another cache: ... off by 0.00'.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
