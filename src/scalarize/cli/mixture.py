@@ -192,7 +192,7 @@ def choose(fitted: str, score: str, target: str | None, prior: str | None, group
     lines = texts.choice_lines(choices[-1])
     if isinstance(held, stages.Stages):
         ends = zip(held.steps, choices, strict=True)
-        lines = [f"stage {k}, to step {s:g}: {texts.mixture_line(c)}" for k, (s, c) in enumerate(ends, 1)]
+        lines = [f"stage {k}, to step {s:g}: {texts.mixture_line(c, c.weights)}" for k, (s, c) in enumerate(ends, 1)]
         lines.append("no run changed its mixture: a schedule is a proposal to test, not a prediction")
     emit({"policy": str(path), **content}, as_json, "\n".join([*lines, str(path)]))
 

@@ -10,7 +10,7 @@ import pytest
 
 import fake_swarms as swarms
 from scalarize.search import mixture
-from scalarize.search.mixture import constraints, intervals, objective, solve
+from scalarize.search.mixture import constraints, intervals, objective, solve, texts
 from scalarize.search.mixture.choice import choose_mixture, feasible_start
 from scalarize.search.mixture.doubts import build_problem
 from scalarize.search.mixture.fitting import fit_runs
@@ -108,6 +108,13 @@ def test_gain_is_not_distinguishable_from_noise_and_says_how_many_runs_decide():
     assert clear.gain.low > 0
     assert clear.repeats_to_decide is None
     assert clear.next_runs[0][0].startswith("the choice itself")
+
+
+def test_a_next_run_names_its_mixture():
+    chosen = replace(
+        mixture.choose(FIT), next_runs=(("a", GRID[0]), ("b", GRID[0]), ("why", np.array([0.4, 0.1, 0.3, 0.2])))
+    )
+    assert "next run: web 0.400, books 0.300, math 0.200, code 0.100 (why)" in texts.choice_lines(chosen)
 
 
 def test_accuracies_come_back_in_their_own_units():

@@ -35,6 +35,21 @@ class Outlook:
         """Plain JSON; None for a regret that too few runs tell."""
         return {k: None if v != v else v for k, v in asdict(self).items()}
 
+    @property
+    def verdict(self) -> str:
+        """If the swarm is large enough, in a sentence without its full stop."""
+        if self.enough:
+            return "the swarm is large enough for a choice like this"
+        if self.regret >= 1.0:
+            return (
+                "choices by such predictions are no better than one of the runs at random: train more runs, or longer"
+            )
+        if self.regret_half != self.regret_half:  # nan
+            return "too few runs to say what twice as many would leave"
+        if self.regret_double >= self.regret:
+            return "half the runs did no worse, so that there is no trend to say what twice the runs would leave"
+        return f"twice the runs would leave a regret of about {self.regret_double:.2f}, if the trend holds"
+
     def runs_for(self, regret: float) -> int:
         """Runs at which the trend reaches ``regret``, at most 16 times and at least a quarter of these."""
         if not (self.regret > 1e-9 and self.regret_half > 1e-9):  # nan where too few runs tell

@@ -15,6 +15,7 @@ from scalarize.search.mixture.choice import Choice
 from scalarize.search.mixture.fitting import Fit
 from scalarize.search.mixture.forms.least_squares import Array
 from scalarize.search.mixture.outlook import Outlook
+from scalarize.search.mixture.texts import mixture_line
 from scalarize.utils import files
 
 MOST = 24  # metrics drawn, domains drawn
@@ -67,11 +68,7 @@ def _outlook(ahead: Outlook) -> str:
     if not np.isfinite(ahead.regret):
         said = f"{ahead.runs} runs of the largest size have every metric: too few to say."
         return f"<h2>Is the swarm large enough?</h2><p>{said}</p>"
-    verdict = (
-        "The swarm is large enough for a choice like this."
-        if ahead.enough
-        else f"Twice the runs would leave a regret of about {ahead.regret_double:.2f}, if the trend holds."
-    )
+    verdict = f"{ahead.verdict[0].upper()}{ahead.verdict[1:]}."
     half = f"{ahead.regret_half:.2f}" if np.isfinite(ahead.regret_half) else "unknown"
     return (
         f"<h2>Is the swarm large enough?</h2><p>A choice among {ahead.field} runs by held-out predictions has a "
@@ -90,7 +87,7 @@ def _choice(choice: Choice) -> str:
     ]  # fmt: skip
     gap = choice.solver.get("gap")
     proof = f" than {gap:.2g}" if gap is not None else ""
-    runs = [f"{why} ({_mixture(choice, w)})" for why, w in choice.next_runs]
+    runs = [f"{why} ({mixture_line(choice, w, 5)})" for why, w in choice.next_runs]
     return (
         f"<h2>The choice</h2><p>Score ({escape(choice.objective)}): <b>{s.value:.4f}</b> ({s.low:.4f} to "
         f"{s.high:.4f}); gain over the prior: <b>{g.value:.4f}</b> ({g.low:.4f} to {g.high:.4f}).{said}</p>"
@@ -99,13 +96,6 @@ def _choice(choice: Choice) -> str:
         f"<p class=soft>{escape(str(choice.solver['name']))}: {escape(str(choice.solver['certificate']))}{proof}.</p>"
         f"{_list('Doubts', choice.warnings)}{_list('Runs that would decide', runs)}"
     )
-
-
-def _mixture(choice: Choice, w: Array, most: int = 5) -> str:
-    """The greatest weights in words."""
-    order = np.argsort(-w)[:most]
-    said = ", ".join(f"{choice.domains[i]} {w[i]:.3f}" for i in order)
-    return f"{said}, and {len(w) - most} more" if len(w) > most else said
 
 
 def _bars(choice: Choice) -> str:
