@@ -55,7 +55,7 @@ class HiddenWrites:
         if written:
             raise RequestError(
                 f"{strange[0]} writes gradients of parameters within its backward, out of sight of single tasks: use "
-                "level='representation' where only the encoder holds it, or a method that only looks at losses"
+                "torch.utils.checkpoint or, in one process, level='representation' or a method of losses"
             )
 
 
