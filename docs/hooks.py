@@ -138,8 +138,9 @@ def _api() -> str:
             thing = getattr(found, name)
             text += [f"## `{module}.{name}`", "", *_signature(name, thing), _text(thing), ""]
             if inspect.isclass(thing):
-                for method, function in vars(thing).items():
-                    if not method.startswith("_") and inspect.isfunction(function) and function.__doc__:
+                for method, function in inspect.getmembers(thing, inspect.isfunction):
+                    own = function.__module__.startswith("scalarize.")  # inherited ones, too
+                    if not method.startswith("_") and own and function.__doc__:
                         text += [f"### `{name}.{method}`", "", *_signature(method, function), _text(function), ""]
     return "\n".join(text)
 

@@ -56,3 +56,8 @@ def test_files_that_a_page_names_are_there(page: str) -> None:
     )
     roots = (PROJECT, ROOT, PROJECT / "examples")
     assert {name for name in named if not any((root / name).exists() for root in roots)} == set()
+
+
+def test_no_file_is_longer_than_a_reader_holds_in_mind() -> None:
+    files = [path for path in ROOT.rglob("*") if path.suffix in (".py", ".js", ".css", ".html")]
+    assert {p.relative_to(ROOT).as_posix() for p in files if p.read_text().count("\n") > 250} == set()

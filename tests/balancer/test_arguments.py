@@ -178,6 +178,14 @@ def test_a_model_that_changed_in_part_is_refused():
     with pytest.raises(RequestError, match="1 tensors of shared= are reached by no loss"):
         balancer.backward(net.losses())
     assert net.untouched()
+    scalarize.Balancer("mgda", net.encoder).backward(net.losses())
+
+
+def test_shared_tensors_without_use_are_fine_if_nothing_took_their_place():
+    net, unused = Net(), nn.Parameter(torch.ones(2))
+    scalarize.Balancer("mgda", [*net.encoder.parameters(), unused]).backward(net.losses())
+    assert unused.grad is None
+    assert net.encoder[0].weight.grad is not None
 
 
 @pytest.mark.parametrize("method", METHODS)

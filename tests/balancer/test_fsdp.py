@@ -21,6 +21,7 @@ TASKS = ("a", "b", "c")
 BY_LOSSES = (("uniform", {}), ("fixed", {"weights": [1, 2, 3], "heads": "own"}), ("uncertainty", {}), ("famo", {}))
 BY_GRADIENTS = (("pcgrad", {}), ("mgda", {"heads": "weighted"}), ("nash-mtl", {}), ("mgda", {}))
 SHARDED = {"all": ("encoder", "heads.a", ""), "layers": ("encoder.0", "encoder.2", ""), "encoder": ("encoder",)}
+SHARDED["root"] = ("",)
 SHARDED["heads"] = ("heads.a", "heads.b", "heads.c")
 
 
@@ -56,11 +57,11 @@ def shard(net, parts, mesh):
 
 
 def train(b, net, at, counts=None):
-    """Three steps; all parameters at the end, flat."""
+    """Two steps; all parameters at the end, flat."""
     learned = b.parameters() if b.method.learned else []
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     other = torch.optim.SGD(learned, lr=0.1) if learned else None
-    for _ in range(3):
+    for _ in range(2):
         optimizer.zero_grad()
         by_task, z = losses(net, at)
         b.backward(by_task, representation=z, counts=counts)
@@ -84,10 +85,11 @@ def make(method, options, net, level, shared, **more):
 
 
 def supported() -> list[tuple]:
-    cases = [(m, "parameters", p, s) for m in BY_LOSSES for p in SHARDED for s in (True, False)]
-    cases += [(m, "representation", p, s) for m in BY_GRADIENTS for p in SHARDED for s in (True, False)]
-    cases += [(m, "parameters", "heads", True) for m in BY_GRADIENTS]
-    return [c for c in cases if c[3] or c[0][0] != "fixed"]  # own heads need to know what is shared
+    """Each method with each way of sharding, with ``shared=`` and without it in turn."""
+    cases = [(m, "parameters", p) for m in BY_LOSSES for p in SHARDED]
+    cases += [(m, "representation", p) for m in BY_GRADIENTS for p in SHARDED]
+    turns = [(*c, k % 2 == 0 or c[0][0] == "fixed") for k, c in enumerate(cases)]  # own heads need to know it
+    return turns + [(m, "parameters", "heads", True) for m in BY_GRADIENTS]
 
 
 def work() -> None:
@@ -126,6 +128,11 @@ def refusals(rank, rows, mesh) -> None:
     for method, options in BY_GRADIENTS:
         by_rows = partial(make, method, options, net, "parameters", True)
         refused("fully_shard use level='representation'", by_rows, net, rows)
+    late = shard(Net(), "root", mesh)
+    losses(late, rows)  # the parameters of the outermost module stay whole until a backward
+    copies = list(late.encoder.parameters())
+    assert type(copies[0]) is nn.Parameter
+    refused("fully_shard use level='representation'", partial(scalarize.Balancer, "mgda", copies), late, rows)
     part = shard(Net(), "heads", mesh)
     refused("use 'micro'", lambda: make("uniform", {"accumulate": "full"}, part, "parameters", True), part, rows)
     refused("group=", lambda: make("mgda", {}, net, "representation", False, group=False), net, rows)
@@ -159,6 +166,7 @@ def tensor_parallel(mesh) -> None:
     from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
     net = Net()
+    net.encoder = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3), nn.Tanh()).double()
     parallelize_module(net.encoder, mesh, {"0": ColwiseParallel(), "2": RowwiseParallel()})
     for method, level in (("uniform", "parameters"), ("mgda", "representation")):
         refused("tensor parallel", lambda m=method, x=level: scalarize.Balancer(m, level=x), net, slice(0, 12))

@@ -72,7 +72,7 @@ def test_published_layouts_on_the_command_line(command, tmp_path):
     ("words", "message"),
     [
         (("fit", "--runs", "none.csv"), "none.csv: no such file"),
-        (("fit", "--runs", "runs.csv", "--metrics", "x*"), "no column matches --metrics 'x*'"),
+        (("fit", "--runs", "runs.csv", "--metrics", "x*"), "no column matches 'x*' of metrics"),
         (("fit", "--runs", "runs.csv", "--forms", "magic"), "unknown form 'magic'"),
         (("fit", "--runs", "runs.csv", "--size", "params"), "has no column 'params'"),
         (("fit", "--runs", "runs.csv", "--out", "held.json"), "held.json: exists already"),

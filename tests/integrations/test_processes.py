@@ -21,5 +21,9 @@ def test_two_processes_end_where_one_ends_by_hand(name: str) -> None:
     for level in levels:
         for method in methods:
             told = found[level][method]
-            assert isinstance(told, float), f"{level}, {method}: {told}"
-            assert told < stacks_processes.NAMES[name]
+            if (method, level) == ("mgda", "representation") and "find_unused_parameters=True" in name:
+                assert told[0] == "RequestError", told
+                assert "find_unused_parameters=False" in told[1]
+            else:
+                assert isinstance(told, float), f"{level}, {method}: {told}"
+                assert told < stacks_processes.NAMES[name]

@@ -65,7 +65,7 @@ def test_what_is_needed_is_pinned() -> None:
     # What `make install` and `make test` install. Loggers are optional to the tests, developers' tools may be new.
     needs = [
         *PROJECT["dependencies"],
-        *(n for e in ("demo", "vision", "bo", "ray", "nmt", "integrations") for n in extras[e]),
+        *(n for e in ("demo", "vision", "bo", "ray", "nmt", "integrations", "mixture") for n in extras[e]),
     ]
     assert {re.split(r"[\[>=]", need)[0].lower() for need in needs} <= {name.lower() for name in constraints}
 

@@ -18,7 +18,7 @@ from scalarize.studies import budget, registry
 from scalarize.studies.context import Context
 from scalarize.studies.gather import StudyResults
 from scalarize.studies.xin2022 import pairs, translation
-from scalarize.tasks import task as task_types
+from scalarize.tasks import kinds
 from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain, Objective
 from scalarize.utils.errors import RequestError
@@ -28,7 +28,7 @@ NAME = "nmt-en-fr-zh"
 
 def context(size: str = "full", seeds: int | None = None, count: int = 2, **settings: Any) -> Context:
     """The published pair without its data."""
-    known = [dataclasses.replace(task_types.multiclass(n, 4), higher_is_better=False) for n in ("fr", "zh")[:count]]
+    known = [dataclasses.replace(kinds.multiclass(n, 4), higher_is_better=False) for n in ("fr", "zh")[:count]]
     domains = {
         t.name: Domain(t.name, {"train": TensorTable(torch.zeros(8, 1), {t.name: torch.arange(8) % 4})}) for t in known
     }

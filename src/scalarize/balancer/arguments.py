@@ -18,7 +18,7 @@ Loss = Tensor | float | None
 
 
 def read_parameters(given: Any, name: str) -> tuple[Tensor, ...]:
-    """The tensors in ``given``, each once, in order.
+    """Return the tensors in ``given``, each once, in order.
 
     Args:
         given: a tensor, a module, or an iterable or mapping of tensors, modules or (name, tensor) pairs, such as
@@ -30,10 +30,11 @@ def read_parameters(given: Any, name: str) -> tuple[Tensor, ...]:
     """
     found: dict[int, Tensor] = {}  # by identity: a tied tensor that is listed twice has one gradient
     for tensor in _tensors(given, name):
-        if tensor.grad_fn is not None:
+        if not tensor.is_leaf:
+            source = "" if tensor.grad_fn is None else f", {tensor.grad_fn.name()}"
             raise RequestError(
-                f"{name}= holds a tensor that was computed ({tuple(tensor.shape)}, {tensor.grad_fn.name()}): give the "
-                "parameters that an optimiser steps"
+                f"{name}= holds a tensor that was computed ({tuple(tensor.shape)}{source}): give the parameters that "
+                "an optimiser steps"
             )
         found.setdefault(id(tensor), tensor)
     if given is not None and not found:
@@ -62,11 +63,11 @@ def _tensors(given: Any, name: str) -> Iterator[Tensor]:
 
 
 def read_losses(losses: Any, device: torch.device) -> dict[str, Tensor | None]:
-    """The losses by task as tensors of a floating-point type; plain numbers are constants, without a gradient.
+    """Convert losses by task to tensors of a floating-point type; plain numbers become constants, without a gradient.
 
     Args:
-        losses: a mapping of task to loss: a tensor, number or numpy value; None where a task is not in this batch.
-        device: for plain numbers where no loss is a tensor.
+        losses: a mapping of task to loss: a tensor, number or numpy value; None if a task is not in this batch.
+        device: device of plain numbers if no loss is a tensor.
 
     Raises:
         RequestError: it is no mapping, or a loss is not one real number.
@@ -103,7 +104,7 @@ def _constant(task: str, loss: Any, device: torch.device) -> Tensor:
 
 
 def read_representation(given: Any) -> list[Tensor]:
-    """The tensors in ``given`` that have a gradient, in order, each once.
+    """Return the tensors in ``given`` that have a gradient, in order, each once.
 
     Args:
         given: a tensor, or tensors in lists, tuples, mappings, dataclasses, ``ModelOutput`` or ``PackedSequence``,

@@ -14,25 +14,30 @@ Grads = list[Tensor | None]
 
 
 class Reach(NamedTuple):
-    """own: for each loss the leaves that it reaches; keep: whether a later loss needs the graph of this one;
-    functions: the nodes met that are written in Python (``torch.autograd.Function``)."""
+    """The leaves that each of several losses reaches.
+
+    Args:
+        own: for each loss the leaves that it reaches.
+        keep: for each loss, True if a later loss needs its graph.
+        functions: the nodes met that are written in Python (``torch.autograd.Function``).
+    """
 
     own: list[list[Tensor]]
     keep: list[bool]
     functions: list[Any]
 
     def leaves(self) -> dict[int, Tensor]:
-        """What any loss reaches, by identity."""
+        """Return the leaves that any loss reaches, by identity."""
         return {id(leaf): leaf for leaves in self.own for leaf in leaves}
 
     @property
     def reentrant(self) -> bool:
-        """Whether there is a checkpoint with ``use_reentrant=True``."""
+        """True if there is a checkpoint with ``use_reentrant=True``."""
         return any(getattr(type(f), "_forward_cls", None) is CheckpointFunction for f in self.functions)
 
     @property
     def opaque(self) -> bool:
-        """Whether parameters may be used out of the graph's sight, as reentrant checkpoints of any make do."""
+        """True if parameters may be used out of the graph's sight, as reentrant checkpoints of any make do."""
         modules = [getattr(getattr(type(f), "_forward_cls", None), "__module__", "") for f in self.functions]
         return self.reentrant or any(not m.startswith("torch.") for m in modules)
 
@@ -40,8 +45,8 @@ class Reach(NamedTuple):
 def reach(losses: Sequence[Tensor], stop: Iterable[Tensor] = (), without: Iterable[Tensor] = ()) -> Reach:
     """Walk the graphs of ``losses``, not looking behind ``stop`` and leaving out the leaves ``without``.
 
-    With the shared parameters as ``without``, what each loss reaches are its task's own parameters, found anew in
-    each step's graph, so that a model may change its course from batch to batch. Every node is visited once,
+    With the shared parameters as ``without``, each loss reaches its task's own parameters, found anew in each step's
+    graph, so that a model may change its course from batch to batch. Every node is visited once,
     whatever the number of losses: about 1 microsecond a node. A node may have several outputs (``chunk``, a compiled
     model): only the one that a tensor of ``stop`` is, not its node, ends the walk.
     """
@@ -93,7 +98,7 @@ def _edge(tensor: Tensor) -> tuple[Any, int]:
 
 
 def weighted(losses: Sequence[Tensor], weights: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """Root and its gradient, for one ordinary backward of ``sum_t weights[t] * losses[t]``; none without a graph.
+    """Return root and gradient for one ordinary backward of ``sum_t weights[t] * losses[t]``; none without a graph.
 
     One root, not T: each further root costs as much as a small layer.
     """
@@ -104,7 +109,7 @@ def weighted(losses: Sequence[Tensor], weights: Tensor) -> tuple[list[Tensor], l
 
 
 def stack(losses: Sequence[Tensor]) -> Tensor:
-    """Losses of one number each as a vector (T,), with their graph, on the device of the first."""
+    """Stack losses of one number each to a vector (T,), with their graph, on the device of the first."""
     device = losses[0].device
     there = [x if x.device == device else x.to(device) for x in losses]
     return torch.stack([x if x.ndim == 0 else x.reshape(()) for x in there])
@@ -113,7 +118,7 @@ def stack(losses: Sequence[Tensor]) -> Tensor:
 def accumulate(params: Sequence[Tensor], grads: Sequence[Tensor | None], fresh: bool = False) -> None:
     """Add ``grads`` to ``.grad`` as an ordinary backward does, hooks included; None leaves ``.grad`` as it is.
 
-    ``.grad`` gets the memory layout of its parameter: fused optimisers go by it and do not look at strides. Where
+    ``.grad`` gets the memory layout of its parameter: fused optimisers go by it and do not look at strides. If
     the gradients are not ``fresh``, they are copied: autograd hands the same memory to all terms of a sum.
     """
     pairs = [(p, g) for p, g in zip(params, grads, strict=True) if g is not None]
@@ -140,7 +145,7 @@ def _add(p: Tensor, g: Tensor) -> None:
 
 
 def laid_out(g: Tensor, p: Tensor) -> Tensor:
-    """``g`` as ``.grad`` of ``p`` is to be: its device, the dtype that it allows and, if dense, its strides."""
+    """Convert ``g`` to a valid ``.grad`` of ``p``: its device, an allowed dtype and, if dense, its strides."""
     dtype = getattr(p, "grad_dtype", p.dtype) or g.dtype
     if g.is_sparse:
         return g.to(p.device, dtype)
@@ -150,13 +155,13 @@ def laid_out(g: Tensor, p: Tensor) -> Tensor:
 
 
 def split(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    """Views of a vector (P,) in the shapes of ``like``."""
+    """Split a vector (P,) into views in the shapes of ``like``."""
     parts = torch.split(flat, [t.numel() for t in like])
     return [part.view(t.shape) for part, t in zip(parts, like, strict=True)]
 
 
 def blocks(params: Sequence[Tensor], number: int) -> list[list[Tensor]]:
-    """``params`` in at most ``number`` consecutive parts of about the same size, none of them empty."""
+    """Split ``params`` into at most ``number`` consecutive parts of about the same size, none of them empty."""
     total, before = sum(p.numel() for p in params), 0
     parts: dict[int, list[Tensor]] = {}
     for p in params:

@@ -1,4 +1,4 @@
-"""Backward passes that end in ``.grad``: of a weighted sum of losses, and of what a representation is to receive."""
+"""Backward passes that end in ``.grad``: of a weighted sum of losses, and of a representation's gradient."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scalarize.balancer.torch_errors import explained
 
 
 def weighted_sum(step: Losses, weights: Tensor, shared: Sequence[Tensor], heads: str, processes: Processes) -> None:
-    """One backward of ``sum_t weights[t] * losses[t]``, summed over processes.
+    """Run one backward of ``sum_t weights[t] * losses[t]``, summed over processes.
 
     heads: what parameters that are not ``shared`` receive: ``"weighted"`` the same sum's gradient, ``"own"`` their
     task's own, by a short backward more, ``"none"`` nothing. Without ``shared`` there is nothing to tell apart.
@@ -48,12 +48,12 @@ def weighted_sum(step: Losses, weights: Tensor, shared: Sequence[Tensor], heads:
 
 
 def is_plain(shared: Sequence[Tensor], heads: str, processes: Processes) -> bool:
-    """Whether a weighted sum needs nothing but torch's own backward."""
+    """Return True if a weighted sum needs nothing but torch's own backward."""
     return (heads == "weighted" or (heads == "own" and not shared)) and not processes.by_hand
 
 
 def through(representation: Sequence[Tensor], grads: autograd.Grads, processes: Processes) -> None:
-    """Hand each tensor of the representation its gradient, and its encoder, in one backward, what follows from it."""
+    """Backpropagate the gradients of the representation's tensors through the encoder, in one backward."""
     pairs = [(z, g.to(z.dtype)) for z, g in zip(representation, grads, strict=True) if g is not None]
     roots, by = [z for z, _ in pairs], [g for _, g in pairs]
     if not processes.by_hand:
@@ -68,5 +68,5 @@ def through(representation: Sequence[Tensor], grads: autograd.Grads, processes: 
 
 
 def trained(params: Sequence[Tensor]) -> list[Tensor]:
-    """Those that require a gradient."""
+    """Return the tensors that require a gradient."""
     return [p for p in params if p.requires_grad]

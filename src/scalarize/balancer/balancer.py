@@ -1,4 +1,4 @@
-"""The Balancer: losses in, evidence gathered, ``.grad`` out, in anybody's training loop.
+"""The Balancer: losses in, ``.grad`` out, in any training loop.
 
     balancer = scalarize.Balancer("cagrad", shared=encoder.parameters())
     used = balancer.backward({"seg": loss_1, "depth": loss_2})
@@ -19,10 +19,10 @@ from scalarize.balancer.arguments import Loss, Parameters, read_losses, read_par
 from scalarize.balancer.call import Call
 from scalarize.balancer.check import check_first
 from scalarize.balancer.distributed import Processes
-from scalarize.balancer.losses import Losses, read
+from scalarize.balancer.losses import read
 from scalarize.balancer.method_state import MethodState
+from scalarize.balancer.mixed_batches import MixedBatches
 from scalarize.balancer.options import Options
-from scalarize.balancer.probed import Probed
 from scalarize.balancer.result import BackwardResult
 from scalarize.balancer.surroundings import undisturbed
 from scalarize.balancer.training_step import TrainingStep
@@ -32,46 +32,53 @@ from scalarize.utils.errors import RequestError, unknown_name_error
 __all__ = ["BackwardResult", "Balancer"]
 
 
-class Balancer(Probed):
-    """Fills ``.grad`` as a method says.
+class Balancer(MixedBatches):
+    """The combination of several losses into ``.grad``, by a method of task weighting.
 
-    A method that needs no gradients costs one ordinary backward, the others one a task. T tasks and P shared numbers
-    hold T x P numbers in memory, in float32 at least. All methods look at the device once a step, to see that
-    everything is finite. The call may stand inside autocast or ``no_grad``: what follows the losses is made outside.
+    A method that needs no gradients costs one ordinary backward, the others one per task. T tasks and P shared numbers
+    hold T x P numbers in memory, in float32 at least. A step looks at the device once, to see that everything is
+    finite; methods that solve a small problem look a second time, a few more often (``results/gpu.md``). The call may
+    stand inside autocast or ``no_grad``: what follows the losses is made outside.
 
     Args:
-        method: a method's name, or a Method.
+        method: name of a method, or a Method.
         shared: the parameters that all tasks share: a module, tensors, or what ``parameters()`` or
-            ``named_parameters()`` gives. Methods that compare gradients need it at ``level="parameters"``.
-        level: ``"parameters"`` compares gradients of ``shared``; ``"representation"`` those of the tensors given to
-            ``backward(representation=)``, and makes one backward of the encoder.
+            ``named_parameters()`` gives. Methods that compare gradients need it at ``level="parameters"``. Default:
+            none.
+        level: ``"parameters"`` (the default) compares gradients of ``shared``; ``"representation"`` those of the
+            tensors given to ``backward(representation=)``, and makes one backward of the encoder.
         accumulate: with several calls a step, ``"micro"`` (the default) combines in each, ``"full"`` combines the
-            accumulated gradients of the tasks in the last (Royer et al. 2023, appendix 5.1); divide the losses by
-            the number of calls.
-        every: new weights at each ``every``-th step only, ordinary backwards between.
-        on_nonfinite: ``"raise"`` a RunError naming task and step, or ``"skip"`` the step and count it in
+            accumulated gradients of the tasks in the last (Royer et al. 2023, appendix 5.1); divide the losses by the
+            number of calls.
+        every: number of steps from one computation of the weights to the next, with ordinary backwards between. Default
+            1.
+        on_nonfinite: ``"raise"`` (the default) a RunError naming task and step, or ``"skip"`` the step and count it in
             ``skipped_steps``.
-        evidence_from: the part of ``shared`` that the Gramian is taken from; then one weighted backward.
-        heads: ``"own"`` gives what is not shared its task's own gradient, ``"weighted"`` scales it by the task's
-            weight, ``"objective"`` by the derivative of the method's objective by the task's loss; by default as the
-            method declares.
-        tasks: the names of all tasks, needed only for learned parameters and if the first batch lacks a task.
-        seed: of the method's random choices.
-        blocks: take the Gramian from that many parts of the parameters in turn, which holds T x P / ``blocks``
-            numbers at a time and costs further backwards.
-        chunk: how many tasks' gradients one backward makes together (``torch.vmap``), which holds that many times
-            the memory of a backward, and pays on small models and on GPUs.
-        group: the processes that share a batch; None: all of ``torch.distributed``, False: this one alone.
-        learned: the numbers that some methods learn are stepped ``"own"`` by the Balancer, by Adam once a step, or
-            ``"yours"`` by your optimiser, which is given ``balancer.parameters()``.
-        learned_rate: learning rate of that Adam, 0.025 if not given.
-        steps_per_epoch: number of steps in an epoch, for methods that count epochs; or set ``balancer.epoch``.
-        check_first: hold the first so many steps against gradients that are taken of the same graph one task at a
-            time, and raise a RunError before the optimiser's step if they differ; see also :meth:`check`.
-        hyper: hyper-parameters of the method that is given by name.
+        evidence_from: the part of ``shared`` that the Gramian is taken from; one weighted backward follows. Default:
+            all of it.
+        heads: ``"own"`` gives parameters that are not shared their task's own gradient, ``"weighted"`` scales it by the
+            task's weight, ``"objective"`` by the derivative of the method's objective by the task's loss. Default: as
+            the method declares.
+        tasks: names of all T tasks; needed for learned parameters, and if the first batch lacks a task. Default: those
+            of the first batch.
+        seed: seed of the method's random choices. Default 0.
+        blocks: number of parts of the parameters from which the Gramian is taken in turn, which holds T x P /
+            ``blocks`` numbers at a time and costs further backwards. Default 1.
+        chunk: number of tasks whose gradients one backward computes together (``torch.vmap``); it takes that many times
+            the memory of a backward, and pays on small models and on GPUs. Default 1.
+        group: the processes that share a batch; None (the default): all of ``torch.distributed``; False: this one
+            alone.
+        learned: optimiser of the numbers that some methods learn: ``"own"`` (the default), the Balancer's Adam, once a
+            step; or ``"yours"``, which is given ``balancer.parameters()``.
+        learned_rate: learning rate of that Adam. Default 0.025.
+        steps_per_epoch: number of steps in an epoch, for methods that count epochs; or set ``balancer.epoch``. Default:
+            not known.
+        check_first: number of first steps that are compared with gradients taken of the same graph one task at a time;
+            a RunError is raised before the optimiser's step if they differ; see also :meth:`check`. Default 0.
+        **hyper: hyper-parameters of the method that is given by name. Default: those of its paper.
 
     Raises:
-        RequestError: for a combination that cannot be.
+        RequestError: the method or an option is unknown, or the combination is not possible.
 
     Example:
         >>> import torch, scalarize
@@ -118,31 +125,38 @@ class Balancer(Probed):
             blocks=blocks,
             chunk=chunk,
         )
-        self._processes = Processes(group)
-        options.check(method, self._processes.several)
+        processes = Processes(group)
+        options.check(method, processes.several)
         self.level, self.heads = level, options.heads
         self._by_gradients = method.needs >= Needs.GRAMIAN
         method_state = MethodState(method, every, tasks, seed, learned, learned_rate, steps_per_epoch)
-        super().__init__(method_state, TrainingStep(method_state, options, self._processes), list(options.shared))
+        step = TrainingStep(method_state, options, processes)
+        super().__init__(method_state, step, list(options.shared), processes)
         self._check_first = check_first
 
     def view(self, representation: Tensor, task: str) -> Tensor:
-        """What ``task``'s head is to be given in place of the shared representation, in training and after: the
-        representation itself, but for methods whose ``has_view`` says otherwise.
+        """Return the input of ``task``'s head: its view of the shared representation, in training and in evaluation.
 
-            z = encoder(x)
-            losses = {t: loss(heads[t](balancer.view(z, t)), y[t]) for t in tasks}
-            balancer.backward(losses, representation=z)
+        The view is the representation itself, except for methods with ``has_view``.
 
         Args:
-            representation: (B, ..., d).
-            task: its name.
+            representation: the encoder's output (B, ..., d).
+            task: name of the task.
 
         Returns:
-            A tensor like ``representation``.
+            A tensor of the same shape, differentiable in ``representation``.
 
         Raises:
-            RequestError: such a method was not told all ``tasks=``.
+            RequestError: the method has views, and ``task`` is unknown or ``tasks=`` was not given.
+
+        Example:
+            >>> import torch, scalarize
+            >>> encoder, head = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
+            >>> balancer = scalarize.Balancer("rotograd", encoder, level="representation", tasks=["a", "b"])
+            >>> z = encoder(torch.ones(8, 3))
+            >>> losses = {t: head(balancer.view(z, t)).square().mean() for t in ("a", "b")}
+            >>> balancer.backward(losses, representation=z).weights.shape
+            torch.Size([2])
         """
         if not self.method.has_view:
             return representation
@@ -164,27 +178,37 @@ class Balancer(Probed):
         scaler: Any = None,
         counts: Mapping[str, float] | None = None,
     ) -> BackwardResult:
-        """Add to ``.grad`` what the method makes of the losses, in the memory layout of each parameter.
+        """Add to ``.grad`` the combination of the losses that the method makes, in the memory layout of each parameter.
 
         Hooks on parameters fire once, on the combination; hooks inside the graph fire in the backward of each task.
 
         Args:
-            losses: single numbers by task, with their graphs; None or left out: not in this batch. A plain number is
+            losses: loss by task, a single number with its graph; None or left out: not in this batch. A plain number is
                 a constant.
-            representation: at that level, the tensor or tensors between encoder and heads, in any container: the very
-                ones that the heads were given. They must hold all paths from the encoder to the losses.
-            extra: losses of further batches, for methods that want them (without, they do as they document).
-            final: False for all micro-batches of a step but the last.
-            scaler: a ``torch.amp.GradScaler``; give the unscaled losses, ``.grad`` is left scaled for
-                ``scaler.step``. An overflow of gradients is left to it, and counted.
-            counts: how many samples each loss averages here, if processes hold unequal numbers.
+            representation: for ``level="representation"``, the tensor or tensors between encoder and heads, in any
+                container: the very ones that the heads were given. All paths from the encoder to the losses must pass
+                through them. Default: none.
+            extra: losses of further batches, for methods that use them (without, they do as they document).
+            final: False for all micro-batches of a step but the last. Default True.
+            scaler: a ``torch.amp.GradScaler``; give the unscaled losses, ``.grad`` is left scaled for ``scaler.step``.
+                An overflow of gradients is left to it, and counted. Default: none.
+            counts: number of samples by task that each loss averages in this process, if processes hold unequal
+                numbers. Default: equal numbers.
 
         Returns:
-            Weights, Gramian, and if the step was skipped.
+            The weights (T,), the Gramian (T, T), and True in ``skipped`` if the step was skipped.
 
         Raises:
             RequestError: the losses do not fit ``shared=`` or ``representation=``; nothing was written.
             RunError: something is not finite (see ``on_nonfinite``).
+
+        Example:
+            >>> import torch, scalarize
+            >>> w = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+            >>> balancer = scalarize.Balancer("fixed", [w], weights=[0.25, 0.75])
+            >>> used = balancer.backward({"a": w.sum(), "b": w.square().sum()})
+            >>> used.weights.tolist(), w.grad.tolist()
+            ([0.25, 0.75], [1.75, 3.25])
         """
         call = Call(losses, representation, extra, final, scaler, counts)
         if self._intercept is not None:
@@ -194,7 +218,7 @@ class Balancer(Probed):
         return self._backward(call)
 
     def _backward(self, call: Call) -> BackwardResult:
-        """:meth:`backward`, once more as it is."""
+        """Run :meth:`backward` without a probe."""
         method_state = self._method_state
         losses = read_losses(call.losses, self._device())
         method_state.closes_step = call.final
@@ -221,36 +245,3 @@ class Balancer(Probed):
             read(read_losses(x, step.values.device), tasks, self._processes, call.counts, scale) for x in call.extra
         ]
         return self._step.from_rows(step, given, further, scale, call.final or not self._step.full)
-
-    @undisturbed
-    def weights_ahead(self, tasks: Sequence[str]) -> Tensor:
-        """The coming step's weights (T,) of ``tasks``, before its batch is drawn: sampling rates, say.
-
-        For methods that need nothing; the next ``backward`` or ``backward_mixed`` uses these very weights, and
-        until then the answer stays the same. Raises RequestError for a method that looks at losses or gradients.
-        """
-        return self._method_state.weights_before_batch(tasks, self._device())
-
-    @undisturbed
-    def backward_mixed(self, loss: Tensor, *, final: bool = True, scaler: Any = None) -> BackwardResult:
-        """One ordinary backward of a loss (a single number) whose batch was mixed at the rates of
-        :meth:`weights_ahead`; ``final`` and ``scaler`` as in :meth:`backward`."""
-        if self.tasks is None:
-            raise RequestError("backward_mixed: ask for weights_ahead(tasks) first, and draw the batch by them")
-        weights = self._method_state.weights_before_batch(self.tasks, self._device())
-        told = self._processes.sum(loss.detach().reshape(1).clone())
-        share = 1 / self._processes.sum(torch.ones_like(told))
-        name = ("the mixed loss",)
-        by = share if scaler is None else scaler.scale(share)
-        step = Losses(name, name, name, [loss], told * share, None, by)
-        scale = None if scaler is None else by
-        return self._step.mixed(step, weights, self.tasks, scale, final or not self._step.full)
-
-    @undisturbed
-    def observe(self, losses: Mapping[str, Loss]) -> None:
-        """Show the method the losses that the step led to. Without it the next step's losses serve."""
-        if self.method.observes:
-            tasks = self._method_state.register_tasks(list(losses))
-            step = read(read_losses(losses, self._device()), tasks, self._processes)
-            self._method_state.init_state(step.values.device)
-            self._method_state.observe(step.values, step.index)

@@ -30,7 +30,7 @@ class Call:
 
 
 def nodes(roots: Sequence[Tensor]) -> Iterator[Any]:
-    """Every node of the graphs of ``roots`` once."""
+    """Yield every node of the graphs of ``roots`` once."""
     stack: list[Any] = [torch.autograd.graph.get_gradient_edge(x).node for x in roots if x.requires_grad]
     seen = set()
     while stack:

@@ -1,11 +1,10 @@
-"""The probe: what a step wrote to ``.grad``, and what the optimiser makes of it, against a slow reference."""
+"""The probe: a step's ``.grad``, and the optimiser's step with it, compared with a slow reference."""
 
 from __future__ import annotations
 
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,40 +14,16 @@ from scalarize.balancer.autograd import accumulate
 from scalarize.balancer.call import Call, nodes
 from scalarize.balancer.compiled import protect
 from scalarize.balancer.reference import Reference
-from scalarize.balancer.result import BackwardResult
+from scalarize.balancer.result import BackwardResult, CheckReport
 from scalarize.balancer.snapshot import held_by, live_modules, needs_closure, restored, silent, unwrapped
-from scalarize.utils.errors import RequestError, RunError
+from scalarize.utils.errors import RequestError
 
 if TYPE_CHECKING:
     from scalarize.balancer.balancer import Balancer
 
 
-@dataclass(frozen=True)
-class CheckReport:
-    """lines: one for each difference, with the parameter's name or shape; checked: number of parameters compared;
-    largest: the largest relative error that was met, differences included."""
-
-    lines: tuple[str, ...]
-    checked: int
-    largest: float
-
-    @property
-    def ok(self) -> bool:
-        """True if nothing differs."""
-        return not self.lines
-
-    def require(self) -> None:
-        """Raise RunError with the differences, if there are any."""
-        if self.lines:
-            raise RunError("the step is not what the method asks for: " + "; ".join(self.lines))
-
-    def __str__(self) -> str:
-        fine = f"{self.checked} parameters are as the method asks (largest relative error {self.largest:.1e})"
-        return fine if self.ok else "\n".join(self.lines)
-
-
 def check(balancer: Balancer, step_function: Callable[[], Any], optimizer: Any, strict: bool) -> CheckReport:
-    """See :meth:`Balancer.check`."""
+    """Compare one step with the reference; see :meth:`Balancer.check`."""
     if needs_closure(optimizer):
         raise RequestError(f"check: {type(unwrapped(optimizer)).__name__} needs a closure: leave optimizer= out")
     with restored(balancer, optimizer) as again:
@@ -104,7 +79,7 @@ def check(balancer: Balancer, step_function: Callable[[], Any], optimizer: Any, 
 
 
 def check_first(balancer: Balancer, call: Call) -> BackwardResult:
-    """One step of ``balancer``, held against gradients of the same graph. Raises RunError where they differ."""
+    """Make one step of ``balancer``, compared with gradients of the same graph. Raises RunError if they differ."""
     if call.extra or balancer._processes.sharded or balancer._step.full:
         return balancer._backward(call)
     leaves = _leaves(call, balancer._step.options.shared)
@@ -160,7 +135,7 @@ def _layout(x: Tensor) -> list[tuple[int, int]]:
 
 
 def _tolerance(call: Call, leaves: Sequence[Tensor]) -> float:
-    """The relative error that rounding may make: 0.05 where anything is in half precision, 2e-3 in float32."""
+    """Return the relative error that rounding may make: 0.05 if anything is in half precision, 2e-3 in float32."""
     tensors = [*leaves, *call.given, *(x for x in call.losses.values() if isinstance(x, Tensor))]
     half = any(x.element_size() < 4 for x in tensors if not x.is_complex())
     if half or any(type(node).__name__.startswith("ToCopyBackward") for node in _nodes(call)):
@@ -176,7 +151,7 @@ def _with_lines(report: CheckReport, lines: list[str]) -> CheckReport:
 def _compare_steps(
     names: Sequence[str], leaves: Sequence[Tensor], grads: Sequence[Tensor | None], optimizer: Any, tolerance: float
 ) -> list[str]:
-    """Differences between a step of ``optimizer`` and that of a copy which is not fused and whose tensors are
+    """Find differences between a step of ``optimizer`` and that of a copy which is not fused and whose tensors are
     contiguous. Parameters and state are put back by the caller."""
     optimizer = unwrapped(optimizer)
     params = held_by(optimizer)
@@ -222,7 +197,7 @@ def _nodes(call: Call) -> Iterator[Any]:
 
 
 def _leaves(call: Call, shared: Sequence[Tensor]) -> list[Tensor]:
-    """Parameters in the graph, the shared ones first and in their order."""
+    """Return the parameters in the graph, the shared ones first and in their order."""
     met = {id(node.variable): node.variable for node in _nodes(call) if hasattr(node, "variable")}
     known = {id(p) for p in shared}
     first = [p for p in shared if p.requires_grad]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,17 +15,21 @@ from scalarize.balancer import hooks
 from scalarize.balancer.autograd import Grads, accumulate, reach, split
 from scalarize.balancer.hidden_writes import HiddenWrites
 from scalarize.balancer.sharded import Sharded
-from scalarize.balancer.snapshot import live
 from scalarize.balancer.torch_errors import explained
 from scalarize.utils.errors import RequestError, RunError
 
 SINK = "_DDPSinkBackward"  # the one node that all outputs of some DistributedDataParallel modules share
 
+ALONE = (
+    "the processes reached different parameters: a task that has parameters of its own must be in the batch of every "
+    "process"
+)
+
 
 class Processes:
     """The processes of ``group`` (default: all that ``torch.distributed`` knows; False: this one alone).
 
-    Sums are the identity where this process is alone.
+    Sums are the identity if this process is alone.
     """
 
     def __init__(self, group: Any = None) -> None:
@@ -35,12 +40,12 @@ class Processes:
 
     @property
     def several(self) -> bool:
-        """Whether there are others."""
+        """True if other processes share the batch."""
         return self._number > 1
 
     @property
     def by_hand(self) -> bool:
-        """Whether ``.grad`` is written by :meth:`backward`, past the hooks of DistributedDataParallel."""
+        """True if ``.grad`` is written by :meth:`backward`, past the hooks of DistributedDataParallel."""
         return dist.is_available() and dist.is_initialized()
 
     @property
@@ -50,16 +55,20 @@ class Processes:
         return dist.get_world_size(self._group)
 
     def look(self, losses: Sequence[Tensor], representation: Sequence[Tensor], full: bool) -> None:
-        """Look at what the first losses reach, before anything is trained.
+        """Look at what the losses of the first step reach, before anything is trained.
 
         Args:
-            losses: those of the first step.
+            losses: one for each task, in the same order in all processes.
             representation: what gradients are compared on at that level.
             full: gradients of single tasks are kept over micro-batches.
 
         Raises:
             RequestError: a module's way of sharing out parameters or gradients is none that can be right here.
+            RunError: a process lacks a loss, in any step, and would leave others waiting for its part of a parameter.
         """
+        if self.looked:
+            self._check_losses(losses)
+            return
         leaves = [p for ps in reach(losses).own for p in ps]
         self.sharded = Sharded(self._number)
         self.sharded.find(leaves)
@@ -68,16 +77,18 @@ class Processes:
         if self.by_hand:
             _check_wrapped(leaves, self._number)
             _check_sink(losses, representation)
+        self._check_losses(losses)
         self.looked = True
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum over processes, in the place of ``values``."""
+        """Sum ``values`` over processes, in place."""
         if self.several:
             dist.all_reduce(values, group=self._group)
         return values
 
     def shares(self, counts: Tensor) -> Tensor:
-        """What part of each task's samples (T,) lies in this process, from their numbers here; NaN: nowhere any."""
+        """Return the share (T,) of each task's samples in this process, from their numbers here; NaN if no process has
+        any."""
         return counts / self.sum(counts.clone())
 
     def backward(
@@ -86,7 +97,7 @@ class Processes:
         """Add to ``.grad`` of ``leaves`` their gradients, summed over processes; no hook of a wrapper sees them twice.
 
         Args:
-            roots: tensors with a graph, one at least where ``leaves`` are given.
+            roots: tensors with a graph, one at least if ``leaves`` are given.
             by: a gradient for each of them.
             leaves: parameters in these graphs, all others are left alone.
             keep: keep the graph for another backward.
@@ -118,9 +129,9 @@ class Processes:
         return [], []
 
     def sum_gradients(self, params: Sequence[Tensor], grads: Sequence[Tensor | None]) -> Grads:
-        """Gradients summed over processes in one message; None where no process has one.
+        """Sum gradients over processes in one message; None if no process has one.
 
-        Raises RunError where the processes do not hold gradients of the same parameters, as when a task with
+        Raises RunError if the processes do not hold gradients of the same parameters, as when a task with
         parameters of its own is missing in one of them.
         """
         if not self.several:
@@ -139,7 +150,8 @@ class Processes:
         return [g if h else None for g, h in zip(back, hit, strict=True)]
 
     def norms(self, params: Sequence[Tensor]) -> Tensor | None:
-        """Norms that are finite if ``.grad`` of all ``params`` is, in every process; None if there is no ``.grad``."""
+        """Return norms that are finite if ``.grad`` of all ``params`` is, in every process; None if there is no
+        ``.grad``."""
         grads = [p.grad for p in params if p.grad is not None]
         if not grads:
             return None
@@ -156,6 +168,13 @@ class Processes:
             if id(leaf) in parts:
                 parts[id(leaf)].grad = None
 
+    def _check_losses(self, losses: Sequence[Tensor]) -> None:
+        if not self.sharded or not self.several:
+            return
+        there = torch.tensor([x.requires_grad for x in losses], dtype=torch.float64, device=losses[0].device)
+        if bool((self.sum(there.clone()) != there * self._number).any()):
+            raise RunError(ALONE)
+
     def _check_same(self, params: Sequence[Tensor]) -> None:
         if not self.several:
             return
@@ -163,10 +182,7 @@ class Processes:
         span = torch.cat([size, -size]).to(params[0].device if params else "cpu")
         dist.all_reduce(span, op=dist.ReduceOp.MAX, group=self._group)
         if span[0] != -span[1]:
-            raise RunError(
-                "the processes reached different parameters: a task that has parameters of its own must be in the "
-                "batch of every process"
-            )
+            raise RunError(ALONE)
 
 
 def _check_wrapped(leaves: Sequence[Tensor], number: int) -> None:
@@ -174,7 +190,8 @@ def _check_wrapped(leaves: Sequence[Tensor], number: int) -> None:
     from torch.nn.parallel import DistributedDataParallel
 
     wanted = {id(p) for p in leaves}
-    for found in live(DistributedDataParallel):
+    kinds = {DistributedDataParallel, *DistributedDataParallel.__subclasses__()}
+    for found in [x for x in gc.get_objects() if type(x) in kinds]:  # torch keeps no list of them
         if not any(id(p) in wanted for p in found.parameters()):
             continue
         if found.static_graph:
@@ -190,7 +207,7 @@ def _check_wrapped(leaves: Sequence[Tensor], number: int) -> None:
 
 
 def _check_sink(losses: Sequence[Tensor], representation: Sequence[Tensor]) -> None:
-    """Raise RequestError where all outputs passed one node, so that no loss comes from the representation."""
+    """Raise RequestError if all outputs passed one node, so that no loss comes from the representation."""
     sinks = [z for z in representation if z.grad_fn is not None and z.grad_fn.name() == SINK]
     if not sinks:
         return
@@ -209,6 +226,6 @@ def _check_sink(losses: Sequence[Tensor], representation: Sequence[Tensor]) -> N
 
 
 def _real(x: Tensor) -> Tensor:
-    """Dense, and both parts of complex numbers as numbers of their own."""
+    """Convert to dense, real tensors, with both parts of complex numbers side by side."""
     dense = x.to_dense() if x.is_sparse else x
     return torch.view_as_real(dense.resolve_conj()) if dense.is_complex() else dense

@@ -1,4 +1,4 @@
-"""The epoch that a method is told, counted by the training, by steps, or by a window."""
+"""The epoch that a method sees, counted by the training, by steps, or by a window."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Epochs:
         self._set: int | None = None
 
     def set(self, epoch: int | None) -> None:
-        """From now on this epoch, until the next call; None: nobody has set one."""
+        """Set the epoch until the next call; None: no epoch is set."""
         self._set = None if epoch is None else int(epoch)
 
     def known(self, step: int) -> int:
-        """The epoch at ``step`` as far as the training told; 0 if it did not."""
+        """Return the epoch at ``step`` as far as the training said; 0 if it did not."""
         if self._set is not None:
             return self._set
         return step // self._steps if self._steps else 0
@@ -41,7 +41,7 @@ class Epochs:
         return self._set is not None
 
     def told(self, step: int) -> int:
-        """The epoch for the method at ``step``.
+        """Return the epoch for the method at ``step``.
 
         Raises:
             RequestError: nobody counts epochs, and this method cannot do without.

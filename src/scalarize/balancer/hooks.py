@@ -12,7 +12,7 @@ from torch import Tensor
 
 @contextmanager
 def silenced(tensors: Iterable[Tensor]) -> Iterator[None]:
-    """Within, ``register_hook`` hooks of ``tensors`` do not fire, and ``retain_grad`` keeps nothing.
+    """Suspend the ``register_hook`` hooks and ``retain_grad`` of ``tensors`` within.
 
     They are meant for the whole gradient: a clamp, say, is no linear map. Whoever hands the combination on fires them.
     """
@@ -35,7 +35,7 @@ def silenced(tensors: Iterable[Tensor]) -> Iterator[None]:
 
 @contextmanager
 def cut(tensors: Sequence[Tensor]) -> Iterator[dict[int, Tensor]]:
-    """Within, no gradient passes through ``tensors``; the dict holds, by place, what arrived at each.
+    """Stop gradients at ``tensors`` within; the dict holds, by position, the gradient that arrived at each.
 
     The levels of a feature pyramid depend on each other: a deeper one's gradient must not count again in those that
     it was made from.

@@ -1,4 +1,4 @@
-"""What gradient-based methods are told: the tasks' gradients as rows, over micro-batches and processes."""
+"""The Jacobian of the tasks' losses, one row per task, summed over micro-batches and processes."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class JacobianAccumulator:
         self.chunk = chunk
         self.rows = Rows()
         self.step: Losses | None = None
+        self._places: tuple[tuple[tuple[int, ...], torch.device], Tensor] | None = None
         self.own: dict[int, tuple[Tensor, dict[int, Tensor]]] = {}  # parameter -> gradient by place of the task
 
     def clear(self) -> None:
@@ -37,7 +38,7 @@ class JacobianAccumulator:
     def add(
         self, step: Losses, targets: Sequence[Tensor], own: Sequence[Sequence[Tensor]], keep: Sequence[bool]
     ) -> None:
-        """Backwards to ``targets`` and to the tasks' ``own`` parameters; ``keep`` the graphs of losses or not.
+        """Run the backwards to ``targets`` and to the tasks' ``own`` parameters; ``keep`` the graphs of losses or not.
 
         Targets inside the graph, and several rows at once, leave the own parameters to a backward of their own:
         autograd walks down to the deepest target in each, and leaves are deepest. Hooks of users do not fire.
@@ -110,7 +111,7 @@ class JacobianAccumulator:
             of_task[place] = of_task[place] + g if place in of_task else g
 
     def matrix(self, processes: Processes, over_processes: bool, scale: Tensor | None) -> Tensor:
-        """The rows (T', P) of the tasks that were seen: summed over processes if asked, without ``scale``."""
+        """Return the rows (T', P) of the tasks that were seen: summed over processes if asked, without ``scale``."""
         assert self.step is not None
         matrix = self.rows.matrix if self.step.index is None else self.rows.matrix[self.step.index]
         if over_processes:
@@ -119,18 +120,24 @@ class JacobianAccumulator:
         return matrix if scale is None else matrix.div_(scale.to(matrix))
 
     def norms(self, gramian: Tensor, processes: Processes) -> Tensor:
-        """(T',): finite where all gradients of the task are."""
+        """Return one number per task (T',), finite if all gradients of the task are."""
         assert self.step is not None
         own = torch.zeros(len(self.step.tasks), dtype=gramian.dtype, device=gramian.device)
         places = [(place, g) for _, of_task in self.own.values() for place, g in of_task.items()]
         if places:
             sizes = torch.stack(torch._foreach_norm([g for _, g in places]))
-            own.index_add_(0, torch.tensor([place for place, _ in places], device=own.device), sizes.to(own))
+            own.index_add_(0, self._on_device(tuple(place for place, _ in places), own.device), sizes.to(own))
         own = own if self.step.index is None else own[self.step.index]
         return gramian.diagonal() + processes.sum(own)
 
+    def _on_device(self, places: tuple[int, ...], device: torch.device) -> Tensor:
+        """Return ``places`` as a tensor, kept from step to step: a copy to a GPU would wait for all of its work."""
+        if self._places is None or self._places[0] != (places, device):
+            self._places = ((places, device), torch.tensor(places, device=device))
+        return self._places[1]
+
     def own_gradients(self, weights: Tensor | None) -> tuple[list[Tensor], Grads]:
-        """The tasks' own parameters and their gradients, scaled by ``weights`` (T',) if given."""
+        """Return the tasks' own parameters and their gradients, scaled by ``weights`` (T',) if given."""
         assert self.step is not None
         at = {self.step.tasks.index(t): k for k, t in enumerate(self.step.present)}
         params, grads = [], []
@@ -142,12 +149,12 @@ class JacobianAccumulator:
 
 
 def _inside(targets: Sequence[Tensor]) -> bool:
-    """Whether there are several targets inside the graph, which may depend on each other."""
+    """Return True if there are several targets inside the graph, which may depend on each other."""
     return len(targets) > 1 and not any(t.is_leaf for t in targets)
 
 
 def _together(a: Losses, b: Losses) -> Losses:
-    """Two micro-batches as one: their losses add up (each is expected to be divided by their number)."""
+    """Join two micro-batches to one: their losses add up (each is expected to be divided by their number)."""
     told = {t: x for step in (a, b) for t, x in zip(step.present, step.values, strict=True)}
     for t, x in zip(a.present, a.values, strict=True):
         if t in b.present:
@@ -165,7 +172,7 @@ def _together(a: Losses, b: Losses) -> Losses:
 
 
 def gradient(loss: Tensor, inputs: Sequence[Tensor], scale: Tensor | None = None, keep: bool = True) -> Grads:
-    """The gradient of ``loss`` (times ``scale``) by each of ``inputs``; None for those that it does not touch."""
+    """Return the gradient of ``loss`` (times ``scale``) by each of ``inputs``; None if it does not reach one."""
     if not inputs or not loss.requires_grad:
         return [None] * len(inputs)
     roots = None if scale is None else [scale.to(loss).reshape(loss.shape)]
@@ -174,7 +181,7 @@ def gradient(loss: Tensor, inputs: Sequence[Tensor], scale: Tensor | None = None
 
 
 def gradients_of(losses: Sequence[Tensor], inputs: Sequence[Tensor], by: Tensor, keep: bool) -> Grads:
-    """For each of ``inputs`` its gradients (K, ...) of the K sums ``by @ losses``, ``by`` (K, T), in one backward."""
+    """Return by each of ``inputs`` the gradients (K, ...) of the K sums ``by @ losses``, ``by`` (K, T), in one pass."""
     if not any(x.requires_grad for x in losses):
         return [None] * len(inputs)
     joined = stack(losses)

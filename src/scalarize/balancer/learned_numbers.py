@@ -63,7 +63,7 @@ class LearnedNumbers:
         return {k: p for k, p in self._method.state.items() if isinstance(p, torch.nn.Parameter)}
 
     def slopes(self, losses: Tensor, state: State, index: Tensor | None, scale: Tensor | None) -> Tensor:
-        """The objective's derivative by each loss (T',); its gradients by the learned numbers go to their ``.grad``.
+        """Return the objective's derivative by each loss (T',); its gradients by learned numbers go to their ``.grad``.
 
         A number of a task whose loss is exactly 0 gets none: nothing was measured, and ``s`` of ``e^s L - s``, say,
         would grow without bound.
@@ -89,7 +89,7 @@ class LearnedNumbers:
         return torch.zeros_like(losses) if slopes is None else slopes
 
     def step(self) -> None:
-        """One step of Adam from what has been added; numbers that are the training's are looked after instead."""
+        """Make one step of Adam with the accumulated gradients; numbers that the training steps are only watched."""
         if not self.own:
             self._look()
             return
@@ -106,7 +106,7 @@ class LearnedNumbers:
                 self._moments[name], self._steps[name], p.grad = (mean, square), count, None
 
     def forget_gradients(self) -> None:
-        """The step is not made."""
+        """Drop the gradients of a step that is not made."""
         for p in self.named().values():
             p.grad = None
 
@@ -129,7 +129,7 @@ class LearnedNumbers:
             )
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Adam's memory, flat; empty if nothing was stepped here."""
+        """Return Adam's state, flat; empty if nothing was stepped here."""
         held: dict[str, Tensor] = {}
         for name, (mean, square) in self._moments.items():
             held |= {f"adam.mean.{name}": mean.clone(), f"adam.square.{name}": square.clone()}
@@ -137,7 +137,7 @@ class LearnedNumbers:
         return held
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from ``state``; without Adam's memory in it (an older one), from none."""
+        """Continue from ``state``; if it holds no state of Adam (an older one), Adam starts anew."""
         names = [k.removeprefix("adam.steps.") for k in state if k.startswith("adam.steps.")]
         self._moments = {n: (state[f"adam.mean.{n}"].clone(), state[f"adam.square.{n}"].clone()) for n in names}
         self._steps = {n: int(state[f"adam.steps.{n}"]) for n in names}

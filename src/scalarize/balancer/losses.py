@@ -19,9 +19,14 @@ from scalarize.utils.errors import RequestError
 class Losses:
     """Losses by task.
 
-    given: names in the caller's order; present: names with a loss (in any process), in the order of all ``tasks``;
-    losses: theirs; values: their values (T',), over all processes; index: their places among ``tasks``, None where
-    all are there; scales: factors (T',) of each loss at the root of its backward, None for 1.
+    Args:
+        tasks: names of all T tasks.
+        given: names in the caller's order.
+        present: names of the T' tasks with a loss (in any process), in the order of ``tasks``.
+        losses: losses of the present tasks, with their graphs.
+        values: values (T',) of these losses, over all processes.
+        index: positions (T',) of the present tasks among ``tasks``; None if all are present.
+        scales: factors (T',) of each loss at the root of its backward; None for 1.
     """
 
     tasks: tuple[str, ...]
@@ -33,7 +38,7 @@ class Losses:
     scales: Tensor | None
 
     def arrange(self, values: Tensor | None) -> Tensor | None:
-        """``values`` of the present tasks, (T',) or (T', T'), in the caller's order; NaN where a task is missing."""
+        """Reorder ``values`` of the present tasks, (T',) or (T', T'), to the caller's order; NaN for a missing task."""
         if values is None or self.present == self.given:
             return None if values is None else values.detach()
         if self.index is not None:
@@ -42,9 +47,9 @@ class Losses:
         return (values[order] if values.ndim == 1 else values[order][:, order]).detach()
 
     def find_nonfinite(self, norms: Tensor | None, by_task: bool) -> tuple[str, list[str]] | None:
-        """("loss" or "gradient", tasks) if a loss or a gradient norm is not finite; None if all are.
+        """Return ("loss" or "gradient", tasks) if a loss or a gradient norm is not finite; None if all are.
 
-        norms: one a task if ``by_task``, else of the sum of all tasks, each of which may be to blame. One look at the
+        norms: one per task if ``by_task``, else of the sum of all tasks, each of which may be to blame. One look at the
         device.
         """
         seen = self.values if norms is None else torch.cat([self.values, norms.to(self.values)])
@@ -78,10 +83,20 @@ def read(
     counts: Mapping[str, float] | None = None,
     scale: Tensor | None = None,
 ) -> Losses:
-    """What the losses of this step are.
+    """Read the losses of one step.
 
-    counts: how many samples each loss averages here, where processes hold unequal numbers; scale: a GradScaler's.
-    Raises RequestError where there is no loss.
+    Args:
+        losses: loss by task, one number each; None or missing if the task is not in this batch.
+        tasks: names of all T tasks.
+        processes: the processes that share the batch.
+        counts: number of samples that each loss averages in this process; 1 each if None.
+        scale: factor of a GradScaler.
+
+    Returns:
+        The losses, their values summed over processes.
+
+    Raises:
+        RequestError: no task has a loss.
     """
     here = [losses.get(t) for t in tasks]
     some = next((x for x in here if x is not None), None)

@@ -1,4 +1,4 @@
-"""A method at work: its state over all tasks, its place in time, and the weights it is to use again."""
+"""The state of a method during a training: its tensors, the counts of steps and epochs, and weights kept for reuse."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class MethodState:
 
     @property
     def empty_rows(self) -> dict[str, int]:
-        """Task -> number of steps in which its loss or gradient was exactly 0."""
+        """The number of steps by task in which its loss or gradient was exactly 0."""
         return self._silence.counts(self.tasks or ())
 
     def reseed(self, seed: int) -> None:
@@ -78,7 +78,7 @@ class MethodState:
         self._ahead = None
 
     def register_tasks(self, names: Sequence[str]) -> tuple[str, ...]:
-        """All tasks; the first batch names them if nobody did. Raises RequestError for a name that is new."""
+        """Return all tasks; the first batch names them if nobody did. Raises RequestError for a name that is new."""
         if self.tasks is None:
             self.tasks = tuple(names)
         for name in names:
@@ -87,7 +87,7 @@ class MethodState:
         return self.tasks
 
     def init_state(self, device: torch.device) -> None:
-        """The method's state for all tasks, on ``device``."""
+        """Initialise the method's state for all tasks, on ``device``."""
         if self._ready or self.tasks is None:
             return
         state = self.method.ensure(len(self.tasks))
@@ -111,8 +111,8 @@ class MethodState:
         gramian64: Callable[[], Tensor] | None = None,
         any_empty: bool | None = None,
     ) -> Decision:
-        """The method's answer to this evidence; :meth:`advance` puts it in force. An objective fills ``.grad`` of
-        the learned numbers.
+        """Return the method's answer to this evidence; :meth:`advance` puts it in force. An objective fills ``.grad``
+        of the learned numbers.
 
         A task whose gradient is exactly 0 has no say, nor has one whose loss is 0 if the method takes logarithms or
         inverses: the method sees the other tasks alone, as if that one were missing. any_empty: False if a look has
@@ -150,7 +150,7 @@ class MethodState:
         return state if place is None else present_tasks.select(state, self.method.task_axes, place)
 
     def cached_weights(self, index: Tensor | None) -> Tensor | None:
-        """Weights that need no look at this batch: drawn ahead, or kept from an earlier step; else None."""
+        """Return weights that need no look at this batch: drawn ahead, or kept from an earlier step; else None."""
         held = self._ahead if self._ahead is not None else self._last if self._reuses() else None
         if held is None or (index is None and (held is self._ahead or self._last_whole)):
             return held
@@ -158,7 +158,7 @@ class MethodState:
         return None if bool(part.isnan().any()) else part
 
     def weights_before_batch(self, names: Sequence[str], device: torch.device) -> Tensor:
-        """Weights of the coming step before its batch is drawn; the same until that step is made."""
+        """Return the weights of the coming step before its batch is drawn; the same until that step is made."""
         if self.method.needs > Needs.NOTHING:
             raise RequestError(f"{self.method.name} looks at losses or gradients: it has no weights before the batch")
         tasks = self.register_tasks(names)
@@ -173,7 +173,7 @@ class MethodState:
         return self._ahead[[tasks.index(t) for t in names]].clone()
 
     def advance(self, decision: Decision, index: Tensor | None) -> None:
-        """The step was made as decided."""
+        """Advance the state after a step that was made as decided."""
         self._keep(decision.after, decision.place)
         if self._every > 1:
             self._age = self._age % self._every + 1 if self._reuses() else 1
@@ -187,7 +187,7 @@ class MethodState:
         self.step += 1
 
     def skip(self) -> None:
-        """The step was not made: the state stays, the count goes on."""
+        """Count a step that was not made; the state stays."""
         self.learned.forget_gradients()
         self._ahead = None
         self.step += 1
@@ -212,7 +212,7 @@ class MethodState:
 
     # --- saving --------------------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Tensor]:
-        """A flat dict of tensors."""
+        """Return all state as a flat dict of tensors."""
         state = {f"method.{k}": v.detach().clone() for k, v in self.method.state.items()}
         state["counters"] = torch.tensor([self.step, self.epoch, self._age])
         state["epoch_set"] = torch.tensor(self._epochs.was_set)
@@ -221,8 +221,8 @@ class MethodState:
         return state | {k: v.clone() for k, v in held.items() if v is not None} | self.learned.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from ``state``, also an older one; learned parameters are filled in place, so that an optimiser keeps
-        them."""
+        """Continue from ``state``, also an older one; learned parameters are filled in place, so that an optimiser
+        keeps them."""
         held = self.method.state
         given = {k.removeprefix("method."): v.detach() for k, v in state.items() if k.startswith("method.")}
         for key in [k for k in held if k not in given]:

@@ -1,4 +1,4 @@
-"""Things that a training ought to be told, each once."""
+"""Warnings that are issued once each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PATIENCE = 25  # steps after which something that does not happen is said
 
 
 class Notices:
-    """Python warnings of class :class:`ScalarizeWarning`, one a kind."""
+    """Python warnings of class :class:`ScalarizeWarning`, one per kind."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()

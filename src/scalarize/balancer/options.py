@@ -1,4 +1,4 @@
-"""How a Balancer is to work, and which combinations cannot be."""
+"""The options of a Balancer, and the refusal of combinations that cannot be."""
 
 from __future__ import annotations
 

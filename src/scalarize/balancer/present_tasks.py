@@ -16,12 +16,12 @@ def _index(index: Tensor, axes: int) -> tuple[Tensor, ...]:
 
 
 def select(state: State, task_axes: Mapping[str, int], index: Tensor) -> State:
-    """The state of the tasks ``index`` alone; differentiable in learned entries."""
+    """Return the state of the tasks ``index`` alone; differentiable in learned entries."""
     return {k: v[_index(index.to(v.device), task_axes[k])] if task_axes.get(k) else v for k, v in state.items()}
 
 
 def merge(state: State, part: State, task_axes: Mapping[str, int], index: Tensor) -> State:
-    """``state`` with what became of the tasks ``index`` put in their places; the others keep theirs."""
+    """Return ``state`` with the entries of the tasks ``index`` replaced from ``part``; other tasks keep theirs."""
     merged = dict(state)
     for key, value in part.items():
         if task_axes.get(key) and key in state:
@@ -36,7 +36,7 @@ def merge(state: State, part: State, task_axes: Mapping[str, int], index: Tensor
 
 
 def spread(values: Tensor, n_tasks: int, index: Tensor) -> Tensor:
-    """``values`` of the tasks ``index`` on every axis of length T' in a tensor of all tasks; NaN for the others."""
+    """Spread ``values`` of the tasks ``index`` from axes of length T' to axes of all tasks; NaN for the others."""
     whole = torch.full([n_tasks] * values.ndim, float("nan"), dtype=values.dtype, device=values.device)
     whole[_index(index.to(values.device), values.ndim)] = values
     return whole

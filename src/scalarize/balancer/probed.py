@@ -9,8 +9,8 @@ import torch
 
 from scalarize.balancer.balancer_state import BalancerState
 from scalarize.balancer.call import Call
-from scalarize.balancer.check import CheckReport, check
-from scalarize.balancer.result import BackwardResult
+from scalarize.balancer.check import check
+from scalarize.balancer.result import BackwardResult, CheckReport
 
 if TYPE_CHECKING:
     from scalarize.balancer.balancer import Balancer

@@ -1,4 +1,4 @@
-"""Does what the Balancer was given take part in the losses? If not, it is refused before anything is trained."""
+"""Checks that the losses depend on the shared parameters or the representation, before anything is trained."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COPIES = "give the very tensors that the heads were given, not copies made by cl
 
 
 def refuse_reentrant(found: autograd.Reach) -> None:
-    """Raises RequestError for reentrant checkpoints, through which torch has no gradients of chosen tensors."""
+    """Raise RequestError for reentrant checkpoints, through which torch has no gradients of chosen tensors."""
     if found.reentrant:
         raise RequestError(REENTRANT)
 
@@ -40,7 +40,7 @@ class Reachability:
         self._heads: set[int] = set()  # leaves known to be no part of the encoder
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy has other tensors: it is to look for itself."""
+        """Return the attributes of a copy, which checks its own tensors anew."""
         return self.__dict__ | {"_passed": False, "_heads": set()}
 
     @property
@@ -49,7 +49,7 @@ class Reachability:
         return {id(p) for p in self._processes.sharded.copies(self._shared)}
 
     def check_graph(self, losses: Sequence[Tensor]) -> None:
-        """Raises RequestError where there is nothing to train: no loss has a graph, or all of ``shared`` is frozen."""
+        """Raise RequestError if there is nothing to train: no loss has a graph, or all of ``shared`` is frozen."""
         if not any(x.requires_grad for x in losses) and not self._processes.several:
             raise RequestError(
                 "no loss has a graph: they were made under torch.no_grad(), detached, or are plain numbers"
@@ -58,8 +58,10 @@ class Reachability:
             raise RequestError("no tensor of shared= requires a gradient: it is frozen, or comes from a state_dict()")
 
     def check_sum(self, losses: Sequence[Tensor], plain: bool, apart: bool) -> None:
-        """For one ordinary backward, ``plain`` where it is torch's own: some loss must reach some shared tensor.
-        apart: what is not shared receives something else."""
+        """Check, for one backward (``plain`` if it is torch's own), that some loss reaches some shared tensor.
+
+        apart: parameters that are not shared receive another gradient than this backward's.
+        """
         if self._passed:
             return
         found = autograd.reach(losses)
@@ -76,8 +78,8 @@ class Reachability:
     def check_gradients(
         self, present: Sequence[str], source: Sequence[Tensor], touched: Sequence[bool], own: Sequence[Sequence[Tensor]]
     ) -> None:
-        """For gradients of ``source``, shared parameters of which one must be ``touched``; a batch of few tasks may
-        have none, once one with more has passed. own: what the loss of each task ``present`` reaches besides them."""
+        """Check that one of the shared parameters ``source`` is ``touched``; a batch of few tasks may have none, once
+        one with more has passed. own: the parameters that the loss of each task ``present`` reaches besides them."""
         if self._passed and (any(touched) or not self._tasks.issubset(present)):
             return
         self._require(any(touched), "shared")
@@ -85,7 +87,7 @@ class Reachability:
         self._passed, self._tasks = True, set(present)
 
     def _check_missing(self, missing: Sequence[Tensor], own: Sequence[Sequence[Tensor]]) -> None:
-        """Raises RequestError if shared tensors that no loss reaches (``missing``) were taken out of their module,
+        """Raise RequestError if shared tensors that no loss reaches (``missing``) were taken out of their module,
         as weight_norm does, while all losses reach others in common; a warning if they are still in a module."""
         reached = [{id(p) for p in ps} for ps in own if ps]
         common = set.intersection(*reached) if len(reached) > 1 else set()
@@ -102,7 +104,7 @@ class Reachability:
         warnings.warn(f"{len(missing)} {message}", stacklevel=2)
 
     def check_past(self, representation: Sequence[Tensor], own: Sequence[Sequence[Tensor]]) -> None:
-        """For gradients of ``representation``: what the losses reach past it, ``own``, must be heads alone."""
+        """Check that the losses reach only heads (``own``) past ``representation``."""
         reached = {id(p) for ps in own for p in ps}
         past = reached & self._ids
         new = reached - self._heads
@@ -119,7 +121,7 @@ class Reachability:
         self._heads |= new
 
     def check_representation(self, touched: bool) -> None:
-        """For gradients of a representation: some loss must depend on it."""
+        """Check that some loss depends on the representation."""
         if not self._passed:
             self._require(touched, "representation")
             self._passed = True

@@ -1,4 +1,4 @@
-"""What ``.grad`` should hold, the slow way: one forward and one ``autograd.grad`` a task, then the method's answer.
+"""The slow reference for ``.grad``: one forward and one ``autograd.grad`` per task, then the method's answer.
 
 Nothing here is shared with the code that gathers gradients for a step: this is what that code is held against.
 """
@@ -43,7 +43,7 @@ class Reference:
         self._several = balancer._processes.several
 
     def gradients(self) -> list[Tensor | None]:
-        """What each leaf is to receive, in float64; None where no loss reaches it."""
+        """Return the gradient of each leaf, in float64; None if no loss reaches it."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._read()
@@ -106,7 +106,7 @@ class Reference:
 
     # --- parts ---------------------------------------------------------------------------------------------------
     def _read(self) -> None:
-        """The tasks, their losses and their shares of the batch; tensors alone, no graph is kept."""
+        """Return the tasks, their losses and their shares of the batch; tensors alone, no graph is kept."""
 
         def look(call: Call) -> None:
             names = self._state.tasks or tuple(call.losses)
@@ -132,7 +132,7 @@ class Reference:
         self._fresh(look)
 
     def _task_gradients(self, task: str, cut: bool) -> tuple[list[Tensor | None], list[Tensor | None]]:
-        """Gradients of one loss by the leaves, and what arrives at the representation, if paths are cut there."""
+        """Return gradients of one loss by the leaves, and by the representation if paths are cut there."""
         out: list[Tensor | None] = []
         arrived: dict[int, Tensor] = {}
 
@@ -166,7 +166,7 @@ class Reference:
         return [g.to_dense() if g is not None and g.is_sparse else g for g in grads]
 
     def _by_backward(self, roots: list[Tensor], by: list[Tensor]) -> list[Tensor | None]:
-        """The same by an ordinary backward, the only one that reentrant checkpoints let through."""
+        """Return the same by an ordinary backward, the only one that reentrant checkpoints let through."""
         held = [p.grad for p in self._leaves]
         for p in self._leaves:
             p.grad = None
@@ -190,7 +190,7 @@ class Reference:
         return factors
 
     def _combined(self, rows: list[list[Tensor | None]], shared: Tensor, other: Tensor) -> list[Tensor | None]:
-        """Sums of the tasks' gradients by the leaves: weighted by ``shared`` for these, by ``other`` for the rest."""
+        """Sum the tasks' gradients by the leaves: weighted by ``shared`` for these, by ``other`` for the rest."""
         known = {id(p) for p in self._options.shared}
         out: list[Tensor | None] = []
         for k, leaf in enumerate(self._leaves):
@@ -217,12 +217,12 @@ def _wide(g: Tensor) -> Tensor:
 
 
 def _real(g: Tensor) -> Tensor:
-    """All numbers of ``g`` in a row, a complex one as two."""
+    """Return all numbers of ``g`` in a row, a complex one as two."""
     return (torch.view_as_real(g) if g.is_complex() else g).reshape(-1).double()
 
 
 def _flat(rows: list[list[Tensor | None]], params: list[Tensor], leaves: list[Tensor]) -> Tensor:
-    """The tasks' gradients by ``params`` as rows (T', P)."""
+    """Return the tasks' gradients by ``params`` as rows (T', P)."""
     place = {id(p): k for k, p in enumerate(leaves)}
 
     def part(row: list[Tensor | None], p: Tensor) -> Tensor:
@@ -233,7 +233,7 @@ def _flat(rows: list[list[Tensor | None]], params: list[Tensor], leaves: list[Te
 
 
 def _pieces(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    """A row (P,) in the shapes of ``like``."""
+    """Split a row (P,) into the shapes of ``like``."""
     parts = torch.split(flat, [p.numel() * (2 if p.is_complex() else 1) for p in like])
     return [
         torch.view_as_complex(x.view(*p.shape, 2)) if p.is_complex() else x.view(p.shape)
@@ -243,6 +243,6 @@ def _pieces(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
 
 @contextmanager
 def _alone(device: str) -> Iterator[None]:
-    """Outside autocast, whatever surrounds the call."""
+    """Return a context outside autocast, whatever surrounds the call."""
     with torch.autocast(device, enabled=False), torch.autocast("cpu", enabled=False):
         yield

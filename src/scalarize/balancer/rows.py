@@ -68,7 +68,7 @@ class Rows:
                 view.copy_(g)
 
     def agree(self, processes: Processes) -> None:
-        """What is touched in one process is touched in all, so that all write the same ``.grad``."""
+        """Mark as touched in all processes what is touched in one, so that all write the same ``.grad``."""
         if processes.several:
             mine = [*self._dense, *(k in self._indices for k in range(len(self._dense)))]
             dense, sparse = processes.sum(torch.tensor(mine, device=self.matrix.device).float()).view(2, -1).tolist()
@@ -77,11 +77,11 @@ class Rows:
 
     @property
     def touched(self) -> list[bool]:
-        """For each tensor, whether any task has a gradient of it."""
+        """For each tensor, True if any task has a gradient of it."""
         return [dense or k in self._indices for k, dense in enumerate(self._dense)]
 
     def gradients(self, flat: Tensor) -> Grads:
-        """A combination (P,) of the rows as gradients: None where no task has one, sparse where all of them are."""
+        """Convert a combination (P,) of the rows to gradients: None if no task has one, sparse if all of them are."""
         grads: Grads = []
         for k, part in enumerate(self._split(flat)):
             whole = torch.view_as_complex(part) if self._complex[k] else part

@@ -21,7 +21,7 @@ NAMES = ("DTensor", "FlatParameter")
 
 def refuse_sharded(params: Sequence[Tensor], whole: bool = True) -> None:
     """Raise RequestError for parameters that only FSDP1 or tensor parallelism can train, and for all that are sharded
-    where ``whole`` ones are needed.
+    if ``whole`` ones are needed.
 
     Args:
         params: leaves of a graph, or the Balancer's ``shared=``.
@@ -41,10 +41,10 @@ def refuse_sharded(params: Sequence[Tensor], whole: bool = True) -> None:
 
 
 class Sharded:
-    """What FSDP2 shards in the graphs of one Balancer.
+    """The parameters in the graphs of one Balancer that FSDP2 shards.
 
     Args:
-        n_processes: how many processes share a batch.
+        n_processes: number of processes that share a batch.
     """
 
     def __init__(self, n_processes: int) -> None:
@@ -73,12 +73,12 @@ class Sharded:
             raise RequestError("fully_shard divides gradients by several numbers (set_gradient_divide_factor): use one")
 
     def parts(self) -> dict[int, Tensor]:
-        """The sharded parameter of each whole copy in a graph, by the copy's id."""
+        """Return the sharded parameter of each whole copy in a graph, by the copy's id."""
         pairs = ((p._unsharded_param, p.sharded_param) for g in self._groups for p in g.fsdp_params if _was_used(p))
         return {id(copy): part for copy, part in pairs}
 
     def copies(self, params: Sequence[Tensor]) -> list[Tensor]:
-        """What stands in the graph for each of ``params``: a copy for a sharded one, else itself."""
+        """Return the tensor that represents each of ``params`` in the graph: a copy for a sharded one, else itself."""
         if not self._groups:
             return list(params)
         used = [p for g in self._groups for p in g.fsdp_params if _was_used(p)]

@@ -61,7 +61,7 @@ class Part:
     @overload
     def of(self, values: None) -> None: ...
     def of(self, values: Tensor | None) -> Tensor | None:
-        """``values`` (T', ...) of the tasks that have a say."""
+        """Select ``values`` (T', ...) of the tasks that have a say."""
         return values if values is None or self.acting is None else values[self.acting]
 
     @overload
@@ -69,11 +69,11 @@ class Part:
     @overload
     def of_both(self, values: None) -> None: ...
     def of_both(self, values: Tensor | None) -> Tensor | None:
-        """``values`` (T', T') of the tasks that have a say."""
+        """Select ``values`` (T', T') of the tasks that have a say."""
         return values if values is None or self.acting is None else values[self.acting][:, self.acting]
 
     def of_evidence(self, evidence: Evidence) -> Evidence:
-        """The evidence of a further batch, of the tasks that have a say."""
+        """Select the tasks that have a say from the evidence of a further batch."""
         if self.acting is None or evidence.losses is None or len(evidence.losses) != self.present:
             return evidence
         return dataclasses.replace(
@@ -90,12 +90,14 @@ class Part:
         after: State | None,
         slopes: Tensor | None = None,
     ) -> Decision:
-        """The method's answer, spread over all present tasks."""
+        """Return the method's answer, spread over all present tasks."""
         return Decision(self._spread(weights), gradient, after, self._spread(slopes), self.place, self.silent)
 
     def nothing(self, jacobian: Tensor | None) -> Decision:
-        """The answer if no task has a say: no direction, and the state stays. jacobian: of a method that combines for
-        itself."""
+        """Return the answer if no task has a say: a gradient of 0, and the state stays.
+
+        ``jacobian`` is that of a method that combines the rows itself.
+        """
         assert self.silent is not None
         ones = torch.ones(self.present, dtype=torch.float64, device=self.silent.device)
         gradient = None if jacobian is None else torch.zeros_like(jacobian[0])
@@ -108,7 +110,7 @@ class Part:
 
 
 class Silence:
-    """Finds such tasks, counts them, and says once that there are any.
+    """The search for such tasks: it counts them, and says once that there are any.
 
     Args:
         method: its needs decide what is looked at: the Gramian's diagonal, or losses that it takes logarithms of.
@@ -134,7 +136,7 @@ class Silence:
         count: bool = True,
         any_empty: bool | None = None,
     ) -> Part:
-        """The tasks that have a say in this step.
+        """Find the tasks that have a say in this step.
 
         Args:
             index: places (T',) of the present among all ``tasks``; None: all are there.
@@ -177,7 +179,7 @@ class Silence:
         self.held = self.held.index_add(0, places, empty.to(self.held))
 
     def _watched(self, part: Part, tasks: Sequence[str], count: bool) -> Part:
-        """``part`` itself; says it if for many steps there was nothing to weigh."""
+        """Return ``part`` itself; say once if for many steps there was nothing to weigh."""
         method = self._method
         if not count or method.needs == Needs.NOTHING or method.learned or len(tasks) < 2:
             return part

@@ -9,7 +9,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +17,10 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from scalarize.balancer.balancer import Balancer
 
-T = TypeVar("T")
-
 
 @contextmanager
 def restored(balancer: Balancer, optimizer: Any) -> Iterator[Callable[[], None]]:
-    """Hands out a function that puts random streams, modules, ``.grad``, the Balancer and the optimiser back."""
+    """Yield a function that puts random streams, modules, ``.grad``, the Balancer and the optimiser back."""
     tensors: dict[int, Tensor] = {id(p): p for p in [*balancer.shared, *held_by(optimizer)]}
     for module in live_modules():
         tensors |= {id(x): x for x in [*module.parameters(), *module.buffers()] if _is_plain(x)}
@@ -88,7 +86,7 @@ def _set_streams(streams: tuple[Any, ...]) -> None:
 
 @contextmanager
 def silent(leaves: Sequence[Tensor]) -> Iterator[None]:
-    """Without the hooks of the parameters, which may step an optimiser or change a gradient."""
+    """Suspend the hooks of the parameters, which may step an optimiser or change a gradient."""
     held = []
     for p in leaves:
         for hooks in (p._backward_hooks, getattr(p, "_post_accumulate_grad_hooks", None)):
@@ -103,37 +101,24 @@ def silent(leaves: Sequence[Tensor]) -> Iterator[None]:
 
 
 def live_modules() -> list[nn.Module]:
-    """All modules that are alive."""
-    return live(nn.Module)
-
-
-def live(kind: type[T]) -> list[T]:
-    """All objects of ``kind`` that are alive. Each class is asked once: there may be millions of objects."""
-    known: dict[type, bool] = {}
-    found = []
-    for x in gc.get_objects():
-        cls = type(x)
-        if (is_kind := known.get(cls)) is None:
-            is_kind = known[cls] = issubclass(cls, kind)
-        if is_kind:
-            found.append(x)
-    return found
+    """Return all modules that are alive."""
+    return [x for x in gc.get_objects() if issubclass(type(x), nn.Module)]
 
 
 def held_by(optimizer: Any) -> list[Tensor]:
-    """The parameters of an optimiser; none of none."""
+    """Return the parameters of an optimiser; an empty list for None."""
     return [] if optimizer is None else [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def unwrapped(optimizer: Any) -> Any:
-    """The optimiser inside of what accelerate and the like wrap around it."""
+    """Return the optimiser inside the wrappers of accelerate and the like."""
     while hasattr(optimizer, "optimizer"):
         optimizer = optimizer.optimizer
     return optimizer
 
 
 def needs_closure(optimizer: Any) -> bool:
-    """Whether its step must be given a function that evaluates the loss, as LBFGS's must."""
+    """Tell if its step must be given a function that evaluates the loss, as LBFGS's must."""
     if optimizer is None:
         return False
     closure = inspect.signature(type(unwrapped(optimizer)).step).parameters.get("closure")

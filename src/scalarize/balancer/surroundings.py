@@ -1,4 +1,4 @@
-"""What surrounds a call of the Balancer and must not change its numbers: autocast, no_grad, defaults, other threads."""
+"""Shield of a call of the Balancer from its surroundings: autocast, no_grad, torch's defaults, other threads."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def _autocast_kinds() -> tuple[str, ...]:
 
 
 class Turn:
-    """Lets one call in at a time, and refuses the others; can be copied and pickled, as a lock cannot."""
+    """A lock that lets one call in at a time, and refuses the others; can be copied and pickled, as a lock cannot."""
 
     def __init__(self) -> None:
         self._token = [True]  # list.pop is atomic
 
     def take(self) -> None:
-        """Raises RequestError where a call is under way."""
+        """Raise RequestError if a call is under way."""
         try:
             self._token.pop()
         except IndexError:
@@ -40,7 +40,7 @@ class Turn:
             ) from None
 
     def give(self) -> None:
-        """The call is over."""
+        """Release the lock at the end of a call."""
         self._token.append(True)
 
 

@@ -1,4 +1,4 @@
-"""The step of a method that compares gradients: what they are taken of, gathered as rows, written to ``.grad``."""
+"""The step of a method that compares gradients: they are gathered as rows, combined, and written to ``.grad``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from scalarize.balancer.jacobian import JacobianAccumulator
 from scalarize.balancer.losses import Losses
 from scalarize.balancer.options import Options
 from scalarize.balancer.reachability import refuse_reentrant
+from scalarize.balancer.sharded import refuse_sharded
 from scalarize.balancer.silence import Decision
 from scalarize.methods import Evidence
 from scalarize.utils.errors import RequestError
@@ -23,7 +24,7 @@ from scalarize.utils.errors import RequestError
 
 @dataclass(frozen=True)
 class GradientPlan:
-    """What the gradients of a step are taken of.
+    """The tensors by which the gradients of a step are taken.
 
     deep: at parameter level. targets: what the combination is for, the shared parameters or the representation's
     tensors. source: what gradients are compared on, and ``parts`` of it, a turn each. own, keep: for each loss its
@@ -46,7 +47,7 @@ class GradientPlan:
 def plan(
     losses: Sequence[Tensor], representation: Sequence[Tensor], options: Options, processes: Processes
 ) -> GradientPlan:
-    """Raises RequestError where nothing is trained, or a reentrant checkpoint is on the way."""
+    """Raise RequestError if nothing is trained, or a reentrant checkpoint is on the way."""
     deep, shared = options.level == "parameters", processes.sharded.copies(options.shared)
     targets = backward_pass.trained(shared) if deep else backward_pass.trained(representation)
     source = targets if options.evidence_from is None else backward_pass.trained(options.evidence_from)
@@ -65,6 +66,8 @@ def plan(
         keep = [True] * len(keep)
         own = own if options.heads != "weighted" else [[] for _ in own]
     sharded = processes.sharded.parts()
+    if deep:
+        refuse_sharded([sharded.get(id(p), p) for p in targets])
     shared_out = list({id(p): p for ps in own for p in ps if id(p) in sharded}.values())
     if sharded:
         own, keep = [[p for p in ps if id(p) not in sharded] for ps in own], [True] * len(keep)
@@ -90,7 +93,7 @@ def gather(
     scale: Tensor | None,
     final: bool,
 ) -> Gathered | None:
-    """The backwards of the tasks; None where further micro-batches of the step are to come (not ``final``)."""
+    """Run the backwards of the tasks; None if further micro-batches of the step are to come (not ``final``)."""
     gramian: Tensor | None = None
     touched: list[bool] = []
     for k, part in enumerate(of.parts):
@@ -109,7 +112,7 @@ def gather(
 
 
 def gramian64(of: GradientPlan, found: Gathered, processes: Processes) -> Callable[[], Tensor] | None:
-    """Makes the Gramian (T', T') anew in float64, a block of columns at a time; None if nothing can be gained."""
+    """Return a function that makes the Gramian (T', T') in float64, block by block; None if it gains nothing."""
     rows = found.rows
     if len(of.parts) > 1 or rows.dtype == torch.float64 or rows.device.type == "mps":
         return None
@@ -124,7 +127,7 @@ def gramian64(of: GradientPlan, found: Gathered, processes: Processes) -> Callab
 
 
 def evidence(step: Losses, of: GradientPlan, options: Options, processes: Processes, scale: Tensor | None) -> Evidence:
-    """Losses, Gramian and rows of a further batch."""
+    """Return losses, Gramian and rows of a further batch."""
     accumulator = JacobianAccumulator(options.chunk)
     found = autograd.reach(step.losses, without=options.shared)
     for node in found.functions:
@@ -143,7 +146,7 @@ def write(
     processes: Processes,
     scale: Tensor | None,
 ) -> None:
-    """Add to ``.grad``: the combination of the shared parameters' rows, and its share of the tasks' own gradients."""
+    """Add to ``.grad`` the combination of the shared parameters' rows, and its share of the tasks' own gradients."""
     weights = decision.weights
     by = {"own": None, "weighted": weights, "objective": decision.slopes}[options.heads]
     if processes.sharded and (of.whole or options.heads != "weighted"):
@@ -172,7 +175,7 @@ def _combine(
     processes: Processes,
     scale: Tensor | None,
 ) -> None:
-    """``weights @ rows``, or the gradient that the method itself made of them, to parameters or through the encoder."""
+    """Hand ``weights @ rows``, or the method's own gradient, to parameters or through the encoder."""
     if decision.gradient is not None:
         combined = decision.gradient.to(rows)
     else:

@@ -39,7 +39,7 @@ class TrainingStep:
         self.heads_in_sum = "own" if options.heads == "own" else "weighted"
 
     def ordinary(self, step: Losses, weights: Tensor | None, scale: Tensor | None, final: bool) -> BackwardResult:
-        """Weights first (``weights``, or the method's answer to the losses), then one ordinary backward."""
+        """Take the weights (``weights``, or the method's answer to the losses), then run one ordinary backward."""
         self._check_sum(step)
         if step.values.device.type == "cpu" and (found := step.find_nonfinite(None, by_task=True)):
             return self.stop(step, *found)
@@ -59,7 +59,7 @@ class TrainingStep:
     def mixed(
         self, step: Losses, weights: Tensor, tasks: tuple[str, ...], scale: Tensor | None, final: bool
     ) -> BackwardResult:
-        """One ordinary backward of the one loss of a batch that was mixed at the rates ``weights`` of ``tasks``."""
+        """Run one ordinary backward of the one loss of a batch that was mixed at the rates ``weights`` of ``tasks``."""
         self._check_sum(step)
         backward_pass.weighted_sum(
             step, torch.ones_like(step.values), self.options.shared, self.heads_in_sum, self.processes
@@ -74,11 +74,10 @@ class TrainingStep:
     def from_rows(
         self, step: Losses, given: list[Tensor], further: list[Losses], scale: Tensor | None, final: bool
     ) -> BackwardResult:
-        """Gradients first: T rows, then the method's combination of them."""
+        """Take the gradients of the tasks, T rows, then write the method's combination of them."""
         accumulator, options, processes = self.accumulator, self.options, self.processes
         self.reachability.check_graph(step.losses)
-        if not processes.looked:
-            processes.look(step.losses, given if options.level == "representation" else (), self.full)
+        processes.look(step.losses, given if options.level == "representation" else (), self.full)
         plan = task_gradients.plan(step.losses, given, options, processes)
         if not plan.deep:
             self.reachability.check_past(plan.targets, plan.own)
@@ -127,8 +126,7 @@ class TrainingStep:
 
     def _check_sum(self, step: Losses) -> None:
         self.reachability.check_graph(step.losses)
-        if not self.processes.looked:
-            self.processes.look(step.losses, (), self.full)
+        self.processes.look(step.losses, (), self.full)
         plain = backward_pass.is_plain(self.options.shared, self.heads_in_sum, self.processes)
         apart = self.heads_in_sum == "own" and bool(self.options.shared)
         self.reachability.check_sum(step.losses, plain, apart)

@@ -85,23 +85,23 @@ def app() -> None:
 
 
 def command_line() -> str:
-    """This command as it was typed, in one line that can be typed again."""
+    """Return this command as it was typed, in one line that can be typed again."""
     return shlex.join(["scalarize", *click.get_current_context().find_root().obj])
 
 
 def emit(result: dict[str, Any], as_json: bool, text: str) -> None:
-    """The answer: one JSON line, or text for people."""
+    """Print the answer: one JSON line, or text."""
     _wipe()
     click.echo(json.dumps(result, allow_nan=True) if as_json else text)
 
 
 def say(line: str) -> None:
-    """Something to keep, on stderr."""
+    """Print a lasting message on stderr."""
     click.echo(line, err=True)
 
 
 def show(line: str) -> None:
-    """Progress, on stderr: one line that changes on a terminal, a line each if it is written to a file."""
+    """Print progress on stderr: one line that changes on a terminal, a line each if it is written to a file."""
     if not sys.stderr.isatty():
         return say(line)
     width = shutil.get_terminal_size().columns
@@ -109,7 +109,7 @@ def show(line: str) -> None:
 
 
 def _wipe() -> None:
-    """Take the progress line off a terminal."""
+    """Erase the progress line of a terminal."""
     if sys.stderr.isatty():
         click.echo("\r\x1b[K", err=True, nl=False)
 

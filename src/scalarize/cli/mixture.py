@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ from scalarize.utils.errors import RequestError
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def mixture() -> None:
-    """Choose a data mixture, or loss weights, from runs made anywhere: design, fit, choose, check, report."""
+    """Choose a mixture or weights from runs made anywhere: design, fit, choose, check, report."""
 
 
 @mixture.command()
@@ -43,7 +44,7 @@ def design(
     sparse: float, extend: str | None, fitted: str | None, regret: float, template: str | None,
     out: str, seed: int, as_json: bool,
 ) -> None:  # fmt: skip
-    """What to train: mixtures around a prior that fill the space and keep bounds and repetition caps."""
+    """Design what to train: mixtures around a prior that fill the space and keep bounds and repetition caps."""
     import csv
     import io
 
@@ -87,14 +88,18 @@ def design(
 @click.option("--split", multiple=True, metavar="A=B:0.3+C:0.7", help="A domain of the older runs that was split.")
 @click.option("--merge", multiple=True, metavar="A=B+C", help="Domains of the older runs that were merged.")
 @click.option("--add", metavar="A,B", help="Domains that the older runs lack.")
-@click.option("--forms", metavar="A,B", help="Forms of a law, the preferred first (power, log-linear, ridge).")
+@click.option(
+    "--forms",
+    metavar="A,B",
+    help="Forms of a law, the preferred first (default: power,log-linear,ridge; trees needs LightGBM).",
+)
 @click.option("--out", metavar="FILE", default="fit.json", show_default=True)
 @json_option
 def fit(
     tables: tuple[str, ...], score: str, target: str | None, forms: str | None, stages: bool, reuse: tuple[str, ...],
     split: tuple[str, ...], merge: tuple[str, ...], add: str | None, out: str, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
-    """Laws from mixtures to metrics, with honest errors, as plain JSON."""
+    """Fit laws from mixtures to metrics, with honest errors, as plain JSON."""
     from scalarize.search import mixture as mixtures
     from scalarize.search.mixture import objective, outlook, texts
     from scalarize.search.mixture.tables import parse_names
@@ -111,7 +116,7 @@ def fit(
         steps = ", ".join(f"{s:g}" for s in several.steps)
         head = [f"{len(several.steps)} stages, ending at steps {steps}; of the last:"]
     else:
-        changes = {
+        changes: dict[str, Any] = {
             "split": dict(map(words.split_of, split)),
             "merge": dict(map(words.merge_of, merge)),
             "add": parse_names(add),
@@ -148,23 +153,36 @@ def fit(
 @json_option
 def choose(fitted: str, score: str, target: str | None, prior: str | None, groups: tuple[str, ...], budget: str | None,
            size: str | None, tokens: str | None, out: str, as_json: bool, **o: Any) -> None:  # fmt: skip
-    """The best mixture under constraints, as policy.json, with predictions, intervals and doubts."""
+    """Choose the best mixture under constraints, as policy.json, with predictions, intervals and doubts."""
     from scalarize.search import mixture as mixtures
     from scalarize.search.mixture import stages, texts
 
     path = words.free(out)
     assert path is not None
-    limits = {
-        "score": score, "target": target, "keep": o["keep"], "prior": words.prior_of(prior),
-        "temperature": o["temperature"], "low": words.numbers(o["low"], "--low"),
-        "high": words.numbers(o["high"], "--high"), "fixed": words.numbers(o["fix"], "--fix"), "sizes": o["sizes"],
-        "budget": words.number(budget, "--budget"), "repeats": o["repeats"],
-        "groups": dict(map(words.group_of, groups)), "kl": o["kl"], "tv": o["tv"], "beyond": o["beyond"],
-        "candidates": o["candidates"], "size": words.number(size, "--size"),
-        "tokens": words.number(tokens, "--tokens"), "seed": o["seed"],
-    }  # fmt: skip
+    decide = functools.partial(
+        mixtures.choose,
+        score=score,
+        target=target,
+        keep=o["keep"],
+        prior=words.prior_of(prior),
+        temperature=o["temperature"],
+        low=words.numbers(o["low"], "--low"),
+        high=words.numbers(o["high"], "--high"),
+        fixed=words.numbers(o["fix"], "--fix"),
+        sizes=o["sizes"],
+        budget=words.number(budget, "--budget"),
+        repeats=o["repeats"],
+        groups=dict(map(words.group_of, groups)),
+        kl=o["kl"],
+        tv=o["tv"],
+        beyond=o["beyond"],
+        candidates=o["candidates"],
+        size=words.number(size, "--size"),
+        tokens=words.number(tokens, "--tokens"),
+        seed=o["seed"],
+    )
     held = stages.load(fitted)
-    choices = [mixtures.choose(f, **limits) for f in (held.fits if isinstance(held, stages.Stages) else [held])]
+    choices = [decide(f) for f in (held.fits if isinstance(held, stages.Stages) else [held])]
     contents = [c.to_dict() for c in choices]
     found = [{k: c[k] for k in ("objective", "score", "gain", "solver")} for c in contents]
     provenance = {"command": command_line(), "found": found[0] if len(found) == 1 else found}
@@ -174,7 +192,7 @@ def choose(fitted: str, score: str, target: str | None, prior: str | None, group
     lines = texts.choice_lines(choices[-1])
     if isinstance(held, stages.Stages):
         ends = zip(held.steps, choices, strict=True)
-        lines = [f"stage {k}, to step {s:g}: {texts.mixture_line(c)}" for k, (s, c) in enumerate(ends, 1)]
+        lines = [f"stage {k}, to step {s:g}: {texts.mixture_line(c, c.weights)}" for k, (s, c) in enumerate(ends, 1)]
         lines.append("no run changed its mixture: a schedule is a proposal to test, not a prediction")
     emit({"policy": str(path), **content}, as_json, "\n".join([*lines, str(path)]))
 
@@ -185,7 +203,7 @@ def choose(fitted: str, score: str, target: str | None, prior: str | None, group
 @words.score_options
 @json_option
 def check(fitted: str, tables: tuple[str, ...], score: str, target: str | None, as_json: bool, **options: Any) -> None:
-    """How right a fit was, by runs that it did not see."""
+    """Compare a fit's predictions with runs that it did not see."""
     from scalarize.search import mixture as mixtures
     from scalarize.search.mixture import texts
 
@@ -198,7 +216,7 @@ def check(fitted: str, tables: tuple[str, ...], score: str, target: str | None, 
 @click.option("--out", metavar="FILE", default="mixture.html", show_default=True)
 @json_option
 def report(fitted: str, out: str, as_json: bool) -> None:
-    """The page of a fit: the choice, held-out predictions, and if the swarm is large enough."""
+    """Write the page of a fit: the choice, held-out predictions, and if the swarm is large enough."""
     from scalarize.search import mixture as mixtures
 
     path = words.free(out)

@@ -25,7 +25,8 @@ def stack(*options: Any) -> Any:
 
 runs_options = stack(
     click.option("--runs", "tables", multiple=True, required=True, metavar="FILE",
-                 help="CSV of weights and metrics; given twice, weights and metrics, joined by run or index."),
+                 help="CSV of weights and metrics, or a directory of trainings; given twice: weights, metrics, joined "
+                      "by run or index."),
     click.option("--weights", metavar="A,B,*", help="Columns of weights, or patterns (default: found by name or sum)."),
     click.option("--metrics", metavar="A,B,*", help="Columns of metrics, or patterns."),
     click.option("--higher", metavar="A,B,*", help="Metrics that are better higher (default: told by name)."),

@@ -56,7 +56,7 @@ seed_option = click.option("--seed", default=0, show_default=True, type=int)
 
 @contextlib.contextmanager
 def logged(logs: tuple[str, ...]) -> Iterator[None]:
-    """Show what runs inside in the places that ``--log`` names."""
+    """Log the runs inside with the tools that ``--log`` names."""
     from scalarize.runs import loggers
     from scalarize.runs.directory import observed, read_config
 
@@ -75,7 +75,7 @@ def logged(logs: tuple[str, ...]) -> Iterator[None]:
 
 
 def words(text: str | None) -> tuple[str, ...]:
-    """``"a, b"`` as ("a", "b")."""
+    """Split ``"a, b"`` into ("a", "b")."""
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
@@ -124,7 +124,7 @@ def problem_fields(
     device: str,
     precision: str,
 ) -> dict[str, Any]:
-    """The shared options as fields of a WorkloadRequest.
+    """Return the shared options as fields of a WorkloadRequest.
 
     Raises RequestError if neither workload nor table is given.
     """
@@ -156,7 +156,7 @@ def take_problem(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def weights_of(text: str) -> dict[str, float]:
-    """``"a=1,b=2"`` as a dict. Raises RequestError for anything that is not NAME=NUMBER."""
+    """Read ``"a=1,b=2"`` as a dict. Raises RequestError for anything that is not NAME=NUMBER."""
     weights: dict[str, float] = {}
     for part in words(text):
         name, equals, number = part.rpartition("=")

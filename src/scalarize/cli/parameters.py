@@ -37,7 +37,7 @@ OPTIONS = {
 
 
 def as_options(message: str) -> str:
-    """The message with every parameter in backquotes as its option.
+    """Replace every parameter in backquotes of a message by its option.
 
     >>> as_options("runs/a: already holds a run; go on with `resume` or choose another `out`")
     'runs/a: already holds a run; go on with --resume or choose another --out'

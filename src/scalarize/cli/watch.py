@@ -45,5 +45,5 @@ def watch(directory: str, every: float, once: bool, as_json: bool) -> None:
 
 
 def _clear() -> str:
-    """A terminal shows the newest state alone; a file gets one after the other."""
+    """Clear a terminal, which shows the newest state alone; a file gets one state after another."""
     return "\x1b[2J\x1b[H" if sys.stdout.isatty() else ""

@@ -1,4 +1,4 @@
-"""The Balancer inside other people's training loops: one small file for each.
+"""The Balancer inside the training loops of other packages, one small file per package.
 
     from scalarize.integrations import BalancedTrainer, BalancedLightningModule, balanced_backward
 

@@ -36,7 +36,7 @@ else:
 
 
 class BalancedTrainerMixin(_Base):  # type: ignore[misc, valid-type]
-    """Adds ``balancer=`` to a Trainer: ``class Mine(BalancedTrainerMixin, Seq2SeqTrainer): ...``.
+    """A mixin that adds ``balancer=`` to a Trainer: ``class Mine(BalancedTrainerMixin, Seq2SeqTrainer): ...``.
 
     Args:
         balancer: a Balancer over parameters of the model, or a function that makes one of the model, which is called
@@ -58,7 +58,7 @@ class BalancedTrainerMixin(_Base):  # type: ignore[misc, valid-type]
         super().__init__(*arguments, **options)
 
     def compute_losses(self, model: nn.Module, inputs: dict[str, Any]) -> Any:
-        """Losses by task for a batch, each a mean over it: ``losses`` or ``(losses, representation)``.
+        """Compute the losses by task for a batch, each a mean over it: ``losses`` or ``(losses, representation)``.
 
         By default what the model's outputs hold under these names. None, or a task left out: not in this batch.
         """
@@ -70,7 +70,7 @@ class BalancedTrainerMixin(_Base):  # type: ignore[misc, valid-type]
         return losses, found
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
-        """One micro-batch: losses, then the Balancer's ``backward``; returns their sum as the Trainer logs it."""
+        """Run one micro-batch: losses, then the Balancer's ``backward``. Returns their sum, which the Trainer logs."""
         balancer = self._ready()
         model.train()
         if callable(getattr(self.optimizer, "train", None)):  # schedule-free optimisers have two modes
@@ -93,7 +93,7 @@ class BalancedTrainerMixin(_Base):  # type: ignore[misc, valid-type]
         return total(losses)
 
     def log(self, logs: dict[str, float], *arguments: Any, **options: Any) -> None:
-        """Log also each task's last loss and weight, beside the training's loss."""
+        """Log each task's last loss and weight beside the training's loss."""
         if "loss" in logs and self.used is not None:
             logs |= {f"loss/{task}": loss.item() for task, loss in self._task_losses.items()}
             if self.used.weights is not None:
@@ -146,4 +146,4 @@ class BalancedTrainerMixin(_Base):  # type: ignore[misc, valid-type]
 
 
 class BalancedTrainer(BalancedTrainerMixin, Trainer):
-    """:class:`transformers.Trainer` with ``balancer=``; see :class:`BalancedTrainerMixin`."""
+    """The :class:`transformers.Trainer` with ``balancer=``; see :class:`BalancedTrainerMixin`."""

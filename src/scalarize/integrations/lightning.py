@@ -1,4 +1,4 @@
-"""A LightningModule whose ``backward`` is a Balancer's: manual optimisation, with what it leaves to the user done.
+"""A LightningModule whose ``backward`` is a Balancer's: manual optimisation, without work for the user.
 
     class TwoTasks(BalancedLightningModule):
         def configure_balancer(self):
@@ -54,11 +54,11 @@ class BalancedLightningModule(LightningModule):
 
     # --- what a subclass says ------------------------------------------------------------------------------------
     def configure_balancer(self) -> Balancer:
-        """The Balancer; called once, when first needed."""
+        """Make the Balancer; called once, when first needed."""
         raise NotImplementedError(f"{type(self).__name__}.configure_balancer must return a scalarize.Balancer")
 
     def compute_losses(self, batch: Any, batch_idx: int) -> Any:
-        """Losses by task for a batch, each a mean over it: ``losses`` or ``(losses, representation)``."""
+        """Compute the losses by task for a batch, each a mean over it: ``losses`` or ``(losses, representation)``."""
         raise NotImplementedError(f"{type(self).__name__}.compute_losses must return a dict of losses by task")
 
     @property
@@ -73,7 +73,7 @@ class BalancedLightningModule(LightningModule):
 
     # --- the step ------------------------------------------------------------------------------------------------
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        """Losses, the Balancer's ``backward``, and at the end of a window the step of every optimiser."""
+        """Run losses, the Balancer's ``backward``, and at the end of a window the step of every optimiser."""
         if self.used is None:
             self._refuse()
         losses, representation = split(self.compute_losses(batch, batch_idx), "compute_losses")
@@ -105,7 +105,7 @@ class BalancedLightningModule(LightningModule):
         checkpoint["balancer"] = self.balancer.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on from the method's state in the checkpoint."""
+        """Continue from the method's state in the checkpoint."""
         if "balancer" in checkpoint:
             self.balancer.load_state_dict(checkpoint["balancer"])
 
@@ -121,7 +121,7 @@ class BalancedLightningModule(LightningModule):
 
     # --- small things --------------------------------------------------------------------------------------------
     def _window(self, batch_idx: int) -> int:
-        """The number of batches in the window that ``batch_idx`` belongs to."""
+        """Return the number of batches in the window that ``batch_idx`` belongs to."""
         number = self.trainer.num_training_batches
         first = batch_idx - batch_idx % self._accumulate
         return int(min(self._accumulate, number - first)) if number != float("inf") else self._accumulate

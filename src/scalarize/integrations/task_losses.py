@@ -1,4 +1,4 @@
-"""Losses by task as a user's hook returns them, and their share in a window of micro-batches."""
+"""Losses by task from a user's hook, and their share in a window of micro-batches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TaskLosses = Mapping[str, Loss]
 
 
 def split(found: Any, hook: str) -> tuple[dict[str, Tensor | None], Any]:
-    """Losses and representation from ``losses`` or ``(losses, representation)``.
+    """Split ``losses`` or ``(losses, representation)`` into losses and representation.
 
     Args:
         found: what the user's ``hook`` returned.
@@ -37,7 +37,7 @@ def split(found: Any, hook: str) -> tuple[dict[str, Tensor | None], Any]:
 
 
 def divided(losses: TaskLosses, parts: int) -> dict[str, Tensor | None]:
-    """``losses`` / ``parts``, so that the micro-batches of a window add up to their mean; None stays None.
+    """Divide ``losses`` by ``parts``, so that the micro-batches of a window add up to their mean; None stays None.
 
     Raises:
         RequestError: a loss is not one number.
@@ -47,6 +47,6 @@ def divided(losses: TaskLosses, parts: int) -> dict[str, Tensor | None]:
 
 
 def total(losses: TaskLosses) -> Tensor:
-    """The plain sum of the losses that are there, detached: what a loop logs as its loss."""
+    """Return the plain sum of the losses that are present, detached, as a loop logs it."""
     here = [x for x in losses.values() if isinstance(x, Tensor)]
     return torch.stack([x.detach().float().reshape(()) for x in here]).sum()

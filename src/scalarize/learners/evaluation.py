@@ -1,4 +1,4 @@
-"""Measuring a model on one split of its data."""
+"""Evaluation of a model on one split of its data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ View = Callable[[Tensor, str], Tensor]
 
 
 def decode(model: Any, representation: Any, tasks: Sequence[str], view: View | None = None) -> dict[str, Any]:
-    """A prediction for each of ``tasks``; view: what each one's head is given in place of the representation."""
+    """Return a prediction for each of ``tasks``; ``view`` makes the input of each head from the representation."""
     if view is None:
         found: dict[str, Any] = model.decode(representation, tasks)
         return found
@@ -35,8 +35,8 @@ def measure(
     losses_too: bool = True,
     view: View | None = None,
 ) -> Measurements:
-    """Objective -> {"metric", "loss", "score"} and its further metrics by name; score is the first metric, negated
-    where lower is better.
+    """Return {"metric", "loss", "score"} and further metrics by objective; score is the first metric, negated if
+    lower is better.
 
     Measures for the test alone are there for the split ``test``. The loss is the mean over samples, or over what the
     task counts (``units``), NaN unless ``losses_too``. The model is in evaluation mode meanwhile. Raises

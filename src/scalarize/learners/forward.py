@@ -29,7 +29,7 @@ class Forward(NamedTuple):
 def forward(
     model: Any, data: Data, parts: Mapping[str, Batch], double: bool = False, view: View | None = None
 ) -> Forward:
-    """One forward pass of a model on samples of several domains.
+    """Run one forward pass of a model on samples of several domains.
 
     Args:
         model: with ``encode`` and ``decode``.
@@ -60,7 +60,7 @@ def forward(
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
-    """A context in which torch computes at a lower precision, if one was asked for."""
+    """Return a context in which torch computes at a lower precision, if one was asked for."""
     if precision in ("float32", "float64"):
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16 if precision == "bfloat16" else torch.float16)

@@ -12,7 +12,7 @@ from scalarize.learners.recipe import OptimizerRecipe
 def make_optimizer(
     recipe: OptimizerRecipe, model: Iterable[torch.nn.Parameter], learned: Iterable[torch.nn.Parameter]
 ) -> torch.optim.Optimizer:
-    """One optimiser over the model's parameters and the method's learned ones (those without weight decay)."""
+    """Make one optimiser over the model's parameters and the method's learned ones (those without weight decay)."""
     groups = [{"params": list(model)}]
     method = list(learned)
     if method:

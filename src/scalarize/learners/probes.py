@@ -1,4 +1,4 @@
-"""Looking at a training without changing it: conflicting gradients, the summed gradient; whatever method trains."""
+"""Observers of a training, under any method: conflicting gradients, and the norm of the summed gradient."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Probe(Protocol):
     """An observer to which a learner shows its losses before each update."""
 
     def look(self, losses: Mapping[str, Tensor], shared: Sequence[nn.Parameter]) -> None:
-        """See one batch: the loss of each task, with its graph, and the parameters that tasks share."""
+        """Observe one batch: the loss of each task, with its graph, and the parameters that tasks share."""
 
     def rows(self, step: int, epoch: int) -> list[Row]:
-        """Tidy rows about the finished epoch; what was seen is forgotten."""
+        """Return tidy rows about the finished epoch, and start anew."""
 
 
 class SummedGradient:
@@ -45,7 +45,7 @@ class SummedGradient:
         self._batches += 1
 
     def rows(self, step: int, epoch: int) -> list[Row]:
-        """One row; none if no batch was looked at."""
+        """Return one row; none if no batch was observed."""
         row = {"step": step, "epoch": epoch, "split": "train", "domain": "all", "task": "all"}
         norms, self._norms, self._batches = self._norms, [], 0
         return [row | {"metric": "gradient-norm", "value": sum(norms) / len(norms)}] if norms else []
@@ -94,7 +94,7 @@ class Conflicts:
                 self._count(conflicts, seen, product.cpu(), place)
 
     def rows(self, step: int, epoch: int) -> list[Row]:
-        """One row a pair that was seen, one a layer."""
+        """Return one row per pair of tasks that was observed, and one per layer."""
         shape = {"step": step, "epoch": epoch, "split": "train", "domain": "all"}
         rows = []
         for a, b in itertools.combinations(range(len(self.tasks)), 2):

@@ -40,7 +40,7 @@ class ScheduleRecipe(_Frozen):
     every: PositiveInt = 1
 
     def factor(self, epoch: float, epochs: int) -> float:
-        """The factor at a fractional ``epoch`` of ``epochs``."""
+        """Return the factor at a fractional ``epoch`` of ``epochs``."""
         if epoch < self.warmup:
             return (epoch + 1e-9) / self.warmup
         if self.name == "cosine":
@@ -79,7 +79,7 @@ class Recipe(_Frozen):
     data: Mapping[str, Any] = Field(default_factory=dict)
 
     def value(self, key: str) -> Any:
-        """The value under a dotted key.
+        """Return the value under a dotted key.
 
         Raises:
             RequestError: the key is unknown; the nearest is named.
@@ -93,7 +93,7 @@ class Recipe(_Frozen):
         return content
 
     def override(self, changes: Mapping[str, Any]) -> Recipe:
-        """The recipe with some values replaced.
+        """Return the recipe with some values replaced.
 
         Args:
             changes: values by dotted key, as in ``{"optimizer.lr": 1e-4, "model.width": 128}``.
@@ -127,7 +127,7 @@ class Recipe(_Frozen):
             raise RequestError(f"`settings` {where}={first['input']}: {first['msg']}") from None
 
     def with_numbers(self, numbers: Mapping[str, float]) -> Recipe:
-        """:meth:`override` by numbers, rounded if the recipe's own is whole."""
+        """Return :meth:`override` by numbers, rounded if the recipe's own is whole."""
         return self.override({k: round(x) if type(self.value(k)) is int else x for k, x in numbers.items()})
 
 
@@ -142,7 +142,7 @@ def _keys(content: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def _like(key: str, value: Any, default: Any) -> Any:
-    """``value`` as the kind of ``default``; a whole number may stand for a real one, nothing else is converted."""
+    """Convert ``value`` to the type of ``default``: a whole number may stand for a real one, nothing else."""
     if isinstance(value, float) and not math.isfinite(value):
         raise RequestError(f"`settings` {key}={value}: expected a finite number")
     if default is None:

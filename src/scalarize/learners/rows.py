@@ -1,4 +1,4 @@
-"""Tidy rows of what a training saw: {step, epoch, split, domain, task, metric, value}. Pure functions."""
+"""Tidy rows of the measurements of a training: {step, epoch, split, domain, task, metric, value}. Pure functions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Row = dict[str, Any]
 def tidy(
     objectives: Sequence[Objective], step: int, epoch: int, split: str, metric: str, values: Sequence[float]
 ) -> list[Row]:
-    """One row an objective; none if the value is NaN (a domain that was not drawn)."""
+    """Return one row per objective; none if the value is NaN (a domain that was not drawn)."""
     return [
         {"step": step, "epoch": epoch, "split": split, "domain": o.domain, "task": o.name}
         | {"metric": metric, "value": value}
@@ -29,7 +29,7 @@ def tidy(
 def measured(
     objectives: Sequence[Objective], step: int, epoch: int, split: str, seen: Mapping[str, Mapping[str, float]]
 ) -> list[Row]:
-    """Each objective's metrics under their own names, and its loss, as ``evaluation.measure`` found them."""
+    """Return each objective's metrics under their own names, and its loss, from ``evaluation.measure``."""
     rows = []
     for o in objectives:
         row = {"step": step, "epoch": epoch, "split": split, "domain": o.domain, "task": o.name}
@@ -46,7 +46,7 @@ def measured(
 def epoch_rows(
     objectives: Sequence[Objective], first: int, epoch: int, losses: Sequence[Tensor], weights: Sequence[Tensor | None]
 ) -> list[Row]:
-    """An epoch's mean training losses, and its weights wherever they changed: a row holds until the next.
+    """Return an epoch's mean training losses, and its weights at each change: a row holds until the next.
 
     first: number of the epoch's first step; losses and weights: a tensor (T,) a step, None if a method combines
     gradients without weights.

@@ -1,4 +1,4 @@
-"""States of learners: copies that share nothing with what trains on."""
+"""States of learners: copies that share no memory with a learner."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def copy_state(state: Any) -> Any:
-    """A deep copy whose tensors share nothing with the original.
+    """Make a deep copy whose tensors share nothing with the original.
 
     Args:
         state: tensors, plain values, and mappings, lists and tuples of them.

@@ -1,4 +1,4 @@
-"""The supervised learner, the one honest mutable shell."""
+"""The supervised learner: one model, trained on several tasks or domains."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["Learner", "RunLearner", "SupervisedLearner"]
 
 
 class SupervisedLearner:
-    """Trains one model on several tasks or domains with any method (Royer et al. 2023, equation 1).
+    """One model, trained on several tasks or domains with any method (Royer et al. 2023, equation 1).
 
     data: what to read. build: makes the model, with ``encode``, ``decode`` and ``shared_parameters``. seed: of
     everything random. on_rows: receives tidy rows {step, epoch, split, domain, task, metric, value} each epoch. The
@@ -80,17 +80,17 @@ class SupervisedLearner:
             self._train_epoch()
 
     def evaluate(self, split: str) -> dict[str, float]:
-        """Each task's metric on ``split``, negated where lower is better."""
+        """Return each task's metric on ``split``, negated if lower is better."""
         return {n: v["score"] for n, v in self.measure(split, losses_too=False).items()}
 
     def measure(self, split: str, losses_too: bool = True) -> dict[str, dict[str, float]]:
-        """Task -> {"metric", "loss", "score"} on ``split``; score is the metric, negated where lower is better."""
+        """Return {"metric", "loss", "score"} by task on ``split``; score is the metric, negated if lower is better."""
         size = 4 * self.recipe.batch_size  # no gradients are kept, so more fits
         with autocast(self.device, self.precision):
             return measure(self.model, self.data, split, size, self.device, losses_too, self._view())
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of all that training depends on; loads with ``weights_only=True``."""
+        """Return a copy of all that training depends on; it loads with ``weights_only=True``."""
         state = {"epoch": self.epoch, "model": self.model.state_dict(), "position": dict(self.streams.position)}
         if self.optimizer is not None and self.balancer is not None:
             state |= {"optimizer": self.optimizer.state_dict(), "method": self.balancer.state_dict()}
@@ -99,7 +99,7 @@ class SupervisedLearner:
         return copied
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``. Optimiser and method are restored when training goes on, or at once for views."""
+        """Continue from ``state``. Optimiser and method are restored when training goes on, or at once for views."""
         self.model.load_state_dict(state["model"])
         self.epoch = int(state["epoch"])
         self.streams.go_to(state["position"])
@@ -112,8 +112,7 @@ class SupervisedLearner:
 
     # --- one epoch, one step ------------------------------------------------------------------------------------
     def use(self, policy: Policy | Method) -> None:
-        """Set up balancer and optimiser, keeping the optimiser's memory over a change of policy. ``train`` begins with
-        it. Raises RequestError for a method that this data does not allow."""
+        """Set up balancer and optimiser, as ``train`` does; RequestError if this data does not allow the method."""
         if policy is self._chosen:
             return
         before = self.state_dict() if self.optimizer is not None else self._restored
@@ -164,7 +163,7 @@ class SupervisedLearner:
             self.on_rows(rows.epoch_rows(self.data.objectives, first, epoch, losses, weights) + counted + probed)
 
     def _step(self, step: int, mixing: torch.Generator, augment: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """One update. Losses (T,), NaN for a domain that was not drawn, and weights (T,), both still on the device."""
+        """Make one update; return losses (T,), NaN for domains not drawn, and weights (T,), both on the device."""
         assert self.balancer is not None
         assert self.optimizer is not None
         at = self.epoch + step / self.steps_per_epoch
@@ -209,7 +208,7 @@ class SupervisedLearner:
 
     @property
     def _sampled(self) -> bool:
-        """Weights act as sampling rates: asked for, possible with this data, and known before the batch."""
+        """True if weights act as sampling rates: asked for, possible with this data, and known before the batch."""
         assert self.balancer is not None
         known_ahead = self.balancer.method.needs == Needs.NOTHING
         return self.recipe.mixing == "sampling" and self.data.separate and known_ahead
@@ -221,7 +220,7 @@ class SupervisedLearner:
         return equal_counts(names, size, step) if rates is None else multinomial_counts(names, rates, size, mixing)
 
     def _losses(self, counts: Mapping[str, int], augment: torch.Generator) -> tuple[dict[str, Tensor], Any]:
-        """The loss of each objective on its own samples, from one forward pass; and the shared representation."""
+        """Return the loss of each objective on its own samples, and the shared representation; one forward pass."""
         parts = {}
         for name, count in counts.items():
             domain = self.data.domains[name]
@@ -234,18 +233,18 @@ class SupervisedLearner:
         return found.losses, found.representation
 
     def _view(self) -> View | None:
-        """The method's transform between representation and heads. Raises RequestError if it is not known."""
+        """Return the method's transform between representation and heads. Raises RequestError if it is not known."""
         if self._blind:
             raise RequestError("this state's heads see the representation through its method: call use(method) first")
         return self.balancer.view if self.balancer is not None and self.balancer.method.has_view else None
 
     @property
     def step(self) -> int:
-        """Updates made so far."""
+        """The number of updates so far."""
         return self.epoch * self.steps_per_epoch
 
     def counts(self) -> dict[str, int]:
-        """Steps skipped for a non-finite loss or gradient, and failures of a method's solver, so far."""
+        """Return the numbers of skipped steps (not finite) and of failures of the method's solver."""
         if self.balancer is None:
             return {"skipped_steps": 0, "solver_failures": 0}
         return {"skipped_steps": self.balancer.skipped_steps, "solver_failures": self.balancer.solver_failures}

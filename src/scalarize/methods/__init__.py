@@ -1,4 +1,4 @@
-"""Rules that make task weights: one small file a method, in three families.
+"""Methods that make task weights, one small file per method, in three families.
 
 A method is created by its name, which messages, files and the command line use, or by its class, whose
 hyper-parameters an editor completes:
@@ -50,13 +50,13 @@ def constant(weights: Sequence[float]) -> Method:
     """Weigh the losses alike at every step.
 
     Args:
-        weights: T numbers >= 0, one a task; normalised to sum 1.
+        weights: T numbers >= 0, one per task; normalised to sum 1.
 
     Returns:
         The method ``fixed`` with these weights.
 
     Raises:
-        RequestError: at the first step, if there are not T of them, one is negative or not finite, or all are 0.
+        RequestError: at the first step: there are not T of them, one is negative or not finite, or all are 0.
 
     >>> import torch
     >>> constant([1, 3]).combine_losses(torch.tensor([2.0, 4.0])).loss
@@ -75,7 +75,7 @@ def replay(policy: Policy) -> Method:
         The method ``policy``: weights times scale at the current epoch.
 
     Raises:
-        RequestError: at the first step, if the policy has another number of tasks.
+        RequestError: at the first step: the policy has another number of tasks.
 
     >>> import torch
     >>> policy = Policy.from_schedule(["a", "b"], [(0, [0.5, 0.5]), (1, [0.25, 0.75])], epochs=2)

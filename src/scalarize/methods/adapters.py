@@ -24,7 +24,7 @@ Rule = Callable[[Tensor], Tensor]
 
 @dataclass(eq=False)
 class _FromGramian(Method):
-    """Weights (T,) as a function of G (T, T)."""
+    """A method whose weights (T,) are a function of G (T, T)."""
 
     name = "from-gramian"
     family = "gradient-based"
@@ -60,7 +60,7 @@ class _FromGramian(Method):
 
 @dataclass(eq=False)
 class _FromJacobian(_FromGramian):
-    """Weights (T,) as a function of J (T, P)."""
+    """A method whose weights (T,) are a function of J (T, P)."""
 
     name = "from-jacobian"
     needs = Needs.JACOBIAN
@@ -72,7 +72,7 @@ class _FromJacobian(_FromGramian):
 
 @dataclass(eq=False)
 class _Aggregation(_FromJacobian):
-    """The gradient (P,) itself as a function of J (T, P); there are no weights."""
+    """A method whose gradient (P,) is a function of J (T, P); there are no weights."""
 
     name = "from-aggregator"
     has_combine = True
@@ -83,7 +83,7 @@ class _Aggregation(_FromJacobian):
 
 
 def _seeded(rule: Rule, told: Tensor, evidence: Evidence) -> Tensor:
-    """``rule(told)``, whose draws from torch's global source depend on the evidence's generator alone."""
+    """Return ``rule(told)``, whose draws from torch's global source depend on the evidence's generator alone."""
     if evidence.generator is None:
         return rule(told)
     seed = int(torch.randint(2**62, (), generator=evidence.generator))
@@ -92,10 +92,20 @@ def _seeded(rule: Rule, told: Tensor, evidence: Evidence) -> Tensor:
 
 
 def from_function(rule: Rule, takes: Literal["gramian", "jacobian"] = "gramian") -> Method:
-    """A method whose weights (T,) are ``rule(G)``, G (T, T) the Gramian; or ``rule(J)``, J (T, P).
+    """Make a method of a function that computes weights from the Gramian or from the Jacobian.
 
-    Cost: T backwards, T x P numbers, and the rule's own. Nothing is promised about conflicts or scale: that is the
-    rule's affair. Raises RequestError at the first step if the answer is no tensor of T weights.
+    Cost: T backwards, T x P numbers, and the function's own. Nothing is promised about conflicts or scale.
+
+    Args:
+        rule: function of the Gramian G (T, T) or the Jacobian J (T, P), a tensor in float32 at least; returns the
+            weights (T,).
+        takes: ``"gramian"`` or ``"jacobian"``. Default ``"gramian"``.
+
+    Returns:
+        The method, which is not registered.
+
+    Raises:
+        RequestError: ``takes`` is unknown; at the first step: the function does not return a tensor of T weights.
 
     >>> method = from_function(lambda gramian: 1 / gramian.diagonal())
     >>> method.combine_gradients(torch.tensor([[2.0, 0.0], [0.0, 4.0]])).gradient
@@ -108,13 +118,26 @@ def from_function(rule: Rule, takes: Literal["gramian", "jacobian"] = "gramian")
 
 
 def from_torchjd(rule: Any, takes: Literal["gramian", "jacobian"] = "gramian") -> Method:
-    """A TorchJD ``Weighting`` or ``Aggregator`` as a method.
+    """Make a method of a TorchJD ``Weighting`` or ``Aggregator``.
 
-    Of an aggregator that is a function of the Gramian the weights are used; of another weighted one the weights of
-    the Jacobian; of any other the vector itself. takes: what a bare ``Weighting`` is a function of. ``rule`` is
-    copied; what it remembers stays inside the copy and not in ``state``, so that checkpoints and clones of a
-    population do not carry it. Cost: T backwards, T x P numbers, and the rule's own. Raises RequestError for anything
-    else, and if TorchJD is not installed.
+    An aggregator that is a function of the Gramian gives its weights of the Gramian; another weighted one its weights
+    of the Jacobian; any other the vector itself. ``rule`` is copied; its memory stays inside the copy and not in
+    ``state``, so that checkpoints and clones of a population do not carry it. Cost: T backwards, T x P numbers, and the
+    rule's own.
+
+    Args:
+        rule: an instance of a class of ``torchjd.aggregation``.
+        takes: argument of a bare ``Weighting``: ``"gramian"`` or ``"jacobian"``. Default ``"gramian"``.
+
+    Returns:
+        The method, which is not registered.
+
+    Raises:
+        RequestError: ``rule`` is neither, or TorchJD is not installed.
+
+    >>> from torchjd.aggregation import Mean
+    >>> from_torchjd(Mean()).combine_gradients(torch.tensor([[2.0, 0.0], [0.0, 4.0]])).gradient
+    tensor([1., 2.])
     """
     try:
         from torchjd.aggregation import Aggregator, GramianWeightedAggregator, WeightedAggregator, Weighting

@@ -14,7 +14,7 @@ _STEPS = 200
 
 
 def bargain_or_shortest(evidence: Evidence, power: float) -> tuple[Array, Gram, bool]:
-    """The bargain of this step's gradients; if there is none, the shortest vector in their hull.
+    """Return the bargain of this step's gradients; if there is none, the shortest vector in their hull.
 
     Gradients that nearly oppose each other leave few digits of a float32 Gramian, from some 160 degrees on: it is then
     made anew in float64, which tells angles up to 179.9999 degrees from opposite ones.
@@ -40,7 +40,7 @@ def bargain_or_shortest(evidence: Evidence, power: float) -> tuple[Array, Gram, 
 
 
 def bargain(gram: Gram, power: float) -> Array | None:
-    """Weights (T,) > 0 with ``(G w)_i = w_i^(-power)``, power > 0; None if no positive solution exists.
+    """Return weights (T,) > 0 with ``(G w)_i = w_i^(-power)``, power > 0; None if no positive solution exists.
 
     With ``v = n w`` and ``k = n^(power - 1)`` it is ``C v = k v^(-power)``: the minimum of the strictly convex
     ``v.C.v/2 - sum k phi(v)``, ``phi' = v^(-power)``. Newton's method, damped if entries fall, from the best

@@ -1,10 +1,10 @@
-"""The interface of every method: its declarations, its pure functions, and a shell that tries them on numbers.
+"""The base class of every method: the interface, and a shell that tries a method on numbers.
 
-Every way of training on T tasks is ``theta <- theta - eta * sum_t p_t * grad L_t`` (Royer et al. 2023,
-equation 1). A :class:`Method` makes the weights ``p``. The work is done by pure functions with
-explicit state, in the manner of optax: ``init(n_tasks) -> state`` and ``weigh(evidence, state) -> weights, state``;
-``weights @ jacobian`` is the universal lift. A thin shell on top (``state``, ``combine_gradients``,
-``combine_losses``) checks any method against numbers without a network.
+Every way of training on T tasks is ``theta <- theta - eta * sum_t p_t * grad L_t`` (Royer et al. 2023, equation 1).
+A :class:`Method` makes the weights ``p``. The work is done by pure functions with explicit state, in the manner of
+optax: ``init(n_tasks) -> state`` and ``weigh(evidence, state) -> weights, state``; the gradient is
+``weights @ jacobian``. A thin shell on top (``state``, ``combine_gradients``, ``combine_losses``) applies any method to
+numbers without a network.
 """
 
 from __future__ import annotations
@@ -12,94 +12,40 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from scalarize.methods.evidence import CombinedGradient, CombinedLoss, Evidence, Needs, State, precise
+from scalarize.methods.interface import Interface
 from scalarize.utils.errors import RequestError
 
 
 @dataclass(eq=False)
-class Method:
+class Method(Interface):
     """A rule that makes task weights. Subclasses are dataclasses; their fields are the hyper-parameters.
 
-    A subclass sets the class attributes below and implements ``weigh`` (or ``objective``). Hooks that most leave
-    alone: ``objective`` (a differentiable total loss, for methods with learned parameters), ``combine`` (the
-    gradient is not ``weights @ J``), ``look_back`` (looks at the losses after the step), ``view`` (each task's head is
-    given its own view of the shared representation), and the properties ``counts_epochs`` and ``ignores_zero_losses``.
-    A method whose solver may fail keeps a scalar entry
+    A subclass sets the class attributes ``name``, ``family``, ``needs``, ``heads`` and ``paper``, and implements
+    ``weigh`` (or ``objective``). Hooks that most leave alone: ``objective`` (a differentiable total loss, for methods
+    with learned parameters), ``combine`` (the gradient is not ``weights @ J``), ``look_back`` (looks at the losses
+    after the step), ``view`` (each task's head is given its own view of the shared representation), and the properties
+    ``counts_epochs`` and ``ignores_zero_losses``. A method whose solver may fail keeps a scalar entry
     ``solver_failures`` in its state and documents the direction it falls back to.
 
     Weights come in the dtype and on the device of the evidence (float64 if there is none).
+
+    >>> @dataclass(eq=False)
+    ... class InverseNorm(Method):
+    ...     name, family, heads, paper = "inverse-norm", "gradient-based", "own", "this example"
+    ...     needs = Needs.GRAMIAN
+    ...
+    ...     def weigh(self, evidence, state):
+    ...         return evidence.gramian.diagonal().rsqrt(), state
+    >>> InverseNorm().combine_gradients(torch.tensor([[2.0, 0.0], [0.0, 4.0]])).gradient
+    tensor([1., 1.])
     """
 
-    name: ClassVar[str]
-    family: ClassVar[Literal["scalarization", "loss-based", "gradient-based"]]
-    needs: ClassVar[Needs]
-    heads: ClassVar[Literal["own", "weighted", "objective"]]
-    paper: ClassVar[str]
-    requires: ClassVar[tuple[str, ...]] = ()  # hyper-parameters without which it cannot be created
-    extra_batches: ClassVar[int] = 0
-    levels: ClassVar[tuple[str, ...]] = ("parameters", "representation")  # of the gradients that it can use
-    learned: ClassVar[tuple[str, ...]] = ()  # state entries trained by gradient descent on the objective
-    task_axes: ClassVar[dict[str, int]] = {}  # state entry -> how many leading axes index tasks
-    observes: ClassVar[bool] = False
-    has_objective: ClassVar[bool] = False
-    has_combine: ClassVar[bool] = False
-    has_view: ClassVar[bool] = False
-    same_samples: ClassVar[bool] = False  # compares tasks sample by sample: all need the same samples
-    epoch_window: ClassVar[int | None] = 25  # steps that stand for an epoch that nobody counts; None: not possible
-
-    # Declared properties; the conformance suite holds every method to them.
-    random: ClassVar[bool] = False  # draws random numbers, from ``Evidence.generator``
-    permutation_equivariant: ClassVar[bool] = True  # tasks in another order: the same gradient
-    non_conflicting: ClassVar[bool] = False  # g . g_i >= 0 for every task
-    homogeneity: ClassVar[float | None] = 1.0  # c J gives c^h g for c > 0, from a fresh state; None: no such rule
-    row_scale_invariant: ClassVar[bool] = False  # scaling one task's gradient leaves the direction as it is
-
-    @property
-    def counts_epochs(self) -> bool:
-        """True if ``Evidence.epoch`` matters to this method, as it was created."""
-        return False
-
-    @property
-    def ignores_zero_losses(self) -> bool:
-        """True if the method takes logarithms, inverses or rates of losses, so that a loss of exactly 0 (a batch
-        without labels, as a rule) would decide everything; the balancer leaves such a task out, as one without a loss.
-        """
-        return False
-
-    # --- the pure functions -------------------------------------------------------------------------------------
-    def init(self, n_tasks: int) -> State:
-        """The state before the first step, as a flat dict of tensors."""
-        return {}
-
-    def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
-        """Weights (T,) for this step, and the next state; ``state`` itself is left unchanged."""
-        raise RequestError(f"{type(self).__name__} defines no weights")
-
-    def objective(self, losses: Tensor, state: State) -> Tensor:
-        """The total loss, differentiable in ``losses`` (T,) and in the learned state."""
-        raise RequestError(f"{type(self).__name__} has no objective")
-
-    def combine(self, evidence: Evidence, state: State) -> tuple[Tensor, Tensor | None, State]:
-        """Gradient (P,), implied weights (T,) or None, next state. By default ``weights @ J``."""
-        weights, state = self.weigh(evidence, state)
-        assert evidence.jacobian is not None
-        return weights.to(evidence.jacobian) @ evidence.jacobian, weights, state
-
-    def look_back(self, losses: Tensor, state: State) -> State:
-        """The state after seeing the losses (T,) that the step led to (same batch); the hook behind ``observe``."""
-        return state
-
-    def view(self, representation: Tensor, task: int, state: State) -> Tensor:
-        """The ``task``-th head's view of the shared representation (B, ..., d): the same shape, differentiable in it.
-        It counts in evaluation, too."""
-        return representation
-
-    # --- the shell ----------------------------------------------------------------------------------------------
     def __post_init__(self) -> None:
         self._state: State | None = None
         self._calls = 0
@@ -111,7 +57,11 @@ class Method:
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Hyper-parameter -> default, without those that it ``requires``."""
+        """Return the default of each hyper-parameter.
+
+        Returns:
+            Default by name, without the hyper-parameters that the method ``requires``.
+        """
         held = {
             f.name: f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
             for f in dataclasses.fields(cls)
@@ -126,7 +76,7 @@ class Method:
         return self._state
 
     def reset(self) -> None:
-        """Forget everything seen."""
+        """Return to the state before the first step."""
         self._state = None
         self._calls = 0
 
@@ -136,9 +86,16 @@ class Method:
         return int(self.state["solver_failures"]) if "solver_failures" in self.state else 0
 
     def ensure(self, n_tasks: int) -> State:
-        """The current state, initialised for ``n_tasks`` if it is not yet; learned entries are parameters.
+        """Initialise the state if it is not yet, with the learned entries as parameters.
 
-        Raises RequestError if the state held is that of another number of tasks.
+        Args:
+            n_tasks: number T of tasks.
+
+        Returns:
+            The current state.
+
+        Raises:
+            RequestError: the state held is that of another number of tasks.
         """
         fresh = self.init(n_tasks)
         held = self.state
@@ -154,11 +111,23 @@ class Method:
         return held
 
     def parameters(self) -> list[torch.nn.Parameter]:
-        """The learned entries of the state, for an optimiser; empty for most methods."""
+        """Return the learned entries of the state, for an optimiser.
+
+        Returns:
+            The parameters; empty for most methods, and before the first step.
+        """
         return [p for p in self.state.values() if isinstance(p, torch.nn.Parameter)]
 
     def observe(self, losses: Tensor, state: State | None = None) -> State:
-        """The state after the losses (T,) that the step led to; if ``state`` is not given, the held one advances."""
+        """Show the method the losses after the step.
+
+        Args:
+            losses: losses (T,) of the same batch after the step.
+            state: the state to start from, left unchanged. Default: the held one, which advances.
+
+        Returns:
+            The next state.
+        """
         if state is not None:
             return self.look_back(losses.detach(), state)
         self._state = self.look_back(losses.detach(), self.ensure(losses.shape[0]))
@@ -174,21 +143,23 @@ class Method:
         epoch: int | None = None,
         extra: Sequence[Tensor | Evidence] = (),
     ) -> CombinedGradient:
-        """The update direction of one step; advances the state. The mathematics is done in float64.
+        """Compute the update direction of one step, in float64; advances the state.
 
         Args:
-            jacobian: (T, P), row t the gradient of task t by the shared parameters.
-            losses: (T,), for methods that look at them.
-            generator: source of random choices; None: torch's own.
-            draws: the random numbers themselves, as the method documents them.
-            step, epoch: counted from 0; None: the number of calls so far.
-            extra: the Jacobians (T, P) of further batches, for methods that want them.
+            jacobian: Jacobian (T, P), row t the gradient of task t by the shared parameters.
+            losses: losses (T,), for methods that look at them. Default: none.
+            generator: source of random choices. Default: torch's own.
+            draws: the random numbers themselves, as the method documents them. Default: drawn from ``generator``.
+            step: number of the step, from 0. Default: the number of calls so far.
+            epoch: number of the epoch, from 0. Default: the number of calls so far.
+            extra: Jacobians (T, P) of further batches, for methods that use them. Default: none.
 
         Returns:
-            gradient (P,), in the Jacobian's dtype, and weights (T,), None if the method has none.
+            The gradient (P,), in the Jacobian's dtype, and the weights (T,), None if the method has none.
 
         Raises:
-            RequestError: a wrong shape, losses that are missing, or a state of another number of tasks.
+            RequestError: a shape is wrong, losses are missing, or the state is that of another number of tasks.
+            RunError: the evidence is not finite or out of range.
 
         >>> jacobian = torch.tensor([[1.0, 0.0], [-1.0, 1.0]])
         >>> from scalarize import methods
@@ -219,17 +190,26 @@ class Method:
         step: int | None = None,
         epoch: int | None = None,
     ) -> CombinedLoss:
-        """The total loss of one step; advances the state.
+        """Compute the total loss of one step; advances the state.
 
         Args:
-            losses: (T,), with their graph if the total is to be differentiated.
-            generator, draws, step, epoch: as for :meth:`combine_gradients`.
+            losses: losses (T,), with their graph if the total is to be differentiated.
+            generator: as for :meth:`combine_gradients`, like the next three.
+            draws: the random numbers themselves.
+            step: number of the step, from 0.
+            epoch: number of the epoch, from 0.
 
         Returns:
-            loss, a differentiable scalar, and weights (T,), its derivative by each loss.
+            The total loss, a differentiable scalar, and the weights (T,), its derivatives by the losses.
 
         Raises:
             RequestError: the method needs gradients, or holds a state of another number of tasks.
+            RunError: a loss is out of the method's range.
+
+        >>> from scalarize import methods
+        >>> loss, weights = methods.create("gls").combine_losses(torch.tensor([1.0, 4.0]))
+        >>> loss, weights
+        (tensor(2.), tensor([1.0000, 0.2500]))
         """
         if self.needs > Needs.LOSSES:
             raise RequestError(f"{self.name} needs the tasks' gradients: use combine_gradients")

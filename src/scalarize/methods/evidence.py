@@ -24,12 +24,23 @@ class Needs(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a method is told at one step. All tensors are detached.
+    """The evidence of one step, as far as the method needs it. All tensors are detached.
 
-    losses (T,); gramian (T, T) if needed; jacobian (T, P) if needed; step and epoch count from 0;
-    generator: source of randomness; draws: replaces it (tests); extra: evidence of further batches; width: the last
-    axis of the representation, if the rows of the Jacobian are gradients by it, sample after sample; gramian64: makes
-    the Gramian (T, T) anew in float64, None if it cannot be had (or is in float64 already).
+    Args:
+        losses: losses (T,). Default: none.
+        gramian: inner products (T, T) of the tasks' gradients. Default: none.
+        jacobian: gradients (T, P) of the tasks, one row per task. Default: none.
+        step: number of the step, from 0. Default 0.
+        epoch: number of the epoch, from 0. Default 0.
+        generator: source of randomness. Default: torch's own.
+        draws: random numbers that replace it, as the method documents them. Default: none.
+        extra: evidence of further batches. Default: none.
+        width: last axis d of the representation, if the rows of the Jacobian are gradients by it, sample after sample.
+            Default: none.
+        gramian64: makes the Gramian (T, T) anew in float64; None if that is not possible (or it is in float64 already).
+
+    >>> Evidence.of_jacobian(torch.tensor([[1.0, 0.0], [-1.0, 1.0]])).gramian.tolist()
+    [[1.0, -1.0], [-1.0, 2.0]]
     """
 
     losses: Tensor | None = None
@@ -45,25 +56,42 @@ class Evidence:
 
     @classmethod
     def of_jacobian(cls, jacobian: Tensor) -> Evidence:
-        """A Jacobian (T, P) and its Gramian, in float64."""
+        """Make the evidence of a Jacobian.
+
+        Args:
+            jacobian: gradients (T, P), one row per task.
+
+        Returns:
+            The Jacobian and its Gramian (T, T), in float64.
+        """
         rows = precise(jacobian)
         return cls(gramian=rows @ rows.T, jacobian=rows)
 
 
 def precise(tensor: Tensor) -> Tensor:
-    """Detached, and in float64 if the device has it."""
+    """Return ``tensor`` detached, and in float64 if the device has it."""
     return tensor.detach() if tensor.device.type == "mps" else tensor.detach().double()
 
 
 class CombinedGradient(NamedTuple):
-    """gradient (P,): what goes into ``.grad``; weights (T,), or None if no weights exist."""
+    """The gradient of one step, and its weights.
+
+    Attributes:
+        gradient: the vector (P,) that goes into ``.grad``.
+        weights: weights (T,); None if the gradient is no weighted sum.
+    """
 
     gradient: Tensor
     weights: Tensor | None
 
 
 class CombinedLoss(NamedTuple):
-    """loss: a differentiable scalar; weights (T,): its derivative by each loss, detached."""
+    """The total loss of one step, and its weights.
+
+    Attributes:
+        loss: a differentiable scalar.
+        weights: derivatives (T,) of it by the losses, detached.
+    """
 
     loss: Tensor
     weights: Tensor

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Gram:
-    """cosines (T, T), with zero rows for zero gradients; norms (T,); eps: the precision it was computed in."""
+    """The Gramian as ``cosines`` (T, T), zero rows for zero gradients, and ``norms`` (T,); ``eps`` is its precision."""
 
     cosines: Array
     norms: Array
@@ -30,12 +30,12 @@ class Gram:
 
     @classmethod
     def of(cls, gramian: Tensor) -> Gram:
-        """From G (T, T). Raises RunError if it is not finite."""
+        """Make it from G (T, T). Raises RunError if it is not finite."""
         return cls.of_array(gramian.detach().double().cpu().numpy(), torch.finfo(gramian.dtype).eps)
 
     @classmethod
     def of_array(cls, g: Array, eps: float = float(np.finfo(np.float64).eps)) -> Gram:
-        """From G (T, T) in float64. Raises RunError if it is not finite."""
+        """Make it from G (T, T) in float64. Raises RunError if it is not finite."""
         if not np.isfinite(g).all():
             raise RunError("the gradients' inner products are not finite")
         norms = np.sqrt(np.maximum(g.diagonal(), 0.0))
@@ -44,7 +44,8 @@ class Gram:
         return cls(cosines, norms, eps)
 
     def scaled(self, by: Array) -> Gram:
-        """Of the gradients times ``by`` (T,) >= 0; one that comes to 0, by underflow too, is a zero gradient."""
+        """Return it for the gradients times ``by`` (T,) >= 0; one that comes to 0, by underflow too, is a zero
+        gradient."""
         norms = self.norms * by
         live = norms > 0
         return Gram(self.cosines * live * live[:, None], norms, self.eps)
@@ -66,7 +67,7 @@ class Gram:
 
     @property
     def tolerance(self) -> float:
-        """An eigenvalue of the cosines below this share of the largest is zero to within rounding."""
+        """The share of the largest eigenvalue of the cosines below which one is zero to within rounding."""
         return 100.0 * self.eps * self.n_tasks
 
     @cached_property
@@ -77,7 +78,7 @@ class Gram:
         return values[keep], vectors[:, keep]
 
     def pinv_cosines(self, b: Array) -> Array:
-        """``pinv(C) b`` (T,)."""
+        """Return ``pinv(C) b`` (T,)."""
         values, vectors = self.spectrum
         return np.asarray(vectors @ ((vectors.T @ b) / values))
 
@@ -96,5 +97,7 @@ class Gram:
 
 
 def as_weights(weights: Array, like: Tensor) -> Tensor:
-    """Weights (T,) as a tensor with the dtype and on the device of ``like``."""
-    return torch.from_numpy(np.ascontiguousarray(weights)).to(like)
+    """Convert weights (T,) to a tensor with the dtype and on the device of ``like``."""
+    made = torch.from_numpy(np.ascontiguousarray(weights)).to(like.dtype)
+    # From pinned memory the copy does not wait for the work that the GPU has yet to do.
+    return made.pin_memory().to(like.device, non_blocking=True) if like.is_cuda else made.to(like.device)

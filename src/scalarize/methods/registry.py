@@ -27,7 +27,12 @@ def register(cls: M) -> M:
         ``cls`` itself.
 
     Raises:
-        RequestError: if another method has that name.
+        RequestError: another method has that name.
+
+    >>> register(get("mgda"))
+    Traceback (most recent call last):
+    ...
+    scalarize.utils.errors.RequestError: two methods are named 'mgda'
     """
     if cls.name in _METHODS:
         raise RequestError(f"two methods are named {cls.name!r}")
@@ -66,7 +71,7 @@ def get(name: str) -> type[Method]:
         The class registered under that name; its fields are the hyper-parameters.
 
     Raises:
-        RequestError: if there is none, naming the nearest one.
+        RequestError: there is no such method; the nearest name is given.
 
     >>> get("cagrad").defaults()["c"]
     0.4
@@ -82,14 +87,14 @@ def create(name: str, **hyper: Unpack[Hyper]) -> Method:
 
     Args:
         name: one of :func:`names`.
-        hyper: its hyper-parameters, in the units of its docstring (default: those of its paper).
+        **hyper: its hyper-parameters, in the units of its docstring. Default: those of its paper.
 
     Returns:
         The method, which has seen nothing yet.
 
     Raises:
-        RequestError: for an unknown name, a hyper-parameter that the method does not have, a value that it refuses, or
-            one left out that it requires.
+        RequestError: the name is unknown, the method does not have such a hyper-parameter, refuses its value, or
+            requires one that is missing.
 
     >>> create("cagrad", c=0.5).hyper
     {'c': 0.5, 'rescale': 'none', 'times_tasks': False}

@@ -29,12 +29,13 @@ def nonnegative_qp(h: Array, q: Array, eps: float) -> tuple[Array, bool]:
 
 
 def _slack(h: Array, q: Array, v: Array, eps: float) -> Array:
-    """The distance from 0 to which rounding alone can bring each entry of the gradient ``H v + q``."""
+    """Return the distance from 0 to which rounding alone can bring each entry of the gradient ``H v + q``."""
     return np.asarray(100.0 * eps * (np.abs(h) @ np.abs(v) + np.abs(q)))
 
 
 def _is_optimal(h: Array, q: Array, v: Array, eps: float) -> bool:
-    """The optimality conditions, to rounding; q has largest entry 1. A v so large that rounding hides q is none."""
+    """Check the optimality conditions, to rounding; q has largest entry 1. A v so large that rounding hides q is
+    none."""
     if not eps * q.size * float(np.abs(v).max(initial=0.0)) < 1e-2:
         return False
     gradient = h @ v + q
@@ -43,7 +44,7 @@ def _is_optimal(h: Array, q: Array, v: Array, eps: float) -> bool:
 
 
 def _solve(h: Array, q: Array, passive: np.ndarray, ridge: float = 0.0) -> Array:
-    """The minimiser whose entries outside ``passive`` are 0."""
+    """Return the minimiser whose entries outside ``passive`` are 0."""
     v = np.zeros_like(q)
     index = np.flatnonzero(passive)
     if index.size:
@@ -58,7 +59,7 @@ def _solve(h: Array, q: Array, passive: np.ndarray, ridge: float = 0.0) -> Array
 
 
 def _block_pivoting(h: Array, q: Array, eps: float) -> Array | None:
-    """All violated entries change sides at once; None if that does not settle, or settles on a wrong answer."""
+    """Let all violated entries change sides at once; None if that does not settle, or settles on a wrong answer."""
     passive = q < 0
     fewest, patience = q.size + 1, 3
     for _ in range(30):
@@ -79,7 +80,7 @@ def _block_pivoting(h: Array, q: Array, eps: float) -> Array | None:
 
 
 def _lawson_hanson(h: Array, q: Array, eps: float) -> Array:
-    """One entry at a time; a ridge of rounding's size turns the null direction of dependent entries, along which
+    """Change one entry at a time; a ridge of rounding's size turns the null direction of dependent entries, along which
     the objective falls without a bound of its own, into a long step that the ratio test cuts."""
     ridge = 10.0 * eps * q.size
     v = np.zeros_like(q)
@@ -112,7 +113,7 @@ def _lawson_hanson(h: Array, q: Array, eps: float) -> Array:
 
 
 def min_norm(gram: Gram) -> tuple[Array, bool]:
-    """Simplex weights (T,) of the shortest vector in the convex hull of the gradients (Desideri 2012).
+    """Return simplex weights (T,) of the shortest vector in the convex hull of the gradients (Desideri 2012).
 
     With a zero gradient the answer is that vertex (the first such). Otherwise the hull's problem is the non-negative
     one with ``H = C + a a^T``, ``q = -a``, ``a = min(n)/n``, up to length (Wolfe 1976, section 3).
@@ -131,9 +132,9 @@ def min_norm(gram: Gram) -> tuple[Array, bool]:
 
 
 def onto_dual_cone(gram: Gram, weights: Array) -> tuple[Array, bool]:
-    """Weights (T,) of the projection of ``weights @ J`` onto ``{d: g_i . d >= 0 for all i}`` (Quinton and Rey 2024,
-    proposition 1): the added weights u minimise ``|(w + u) @ J|`` over u >= 0. A ``weights @ J`` that is nothing but
-    rounding is 0, which lies in the cone."""
+    """Return weights (T,) of the projection of ``weights @ J`` onto ``{d: g_i . d >= 0 for all i}`` (Quinton and Rey
+    2024, proposition 1): the added weights u minimise ``|(w + u) @ J|`` over u >= 0. A ``weights @ J`` that is nothing
+    but rounding is 0, which lies in the cone."""
     pull = gram.norms * weights
     q = gram.cosines @ pull
     if float(np.abs(q).max(initial=0.0)) <= 10.0 * gram.eps * q.size * float(

@@ -7,51 +7,11 @@ window.drawChart = (figure, spec) => {
   const tip = plot.querySelector(".tip");
   const colour = (k) => style.colours[k % style.colours.length];
   const dash = (k) => style.dashes[Math.floor(k / style.colours.length) % style.dashes.length];
-  const ns = "http://www.w3.org/2000/svg";
-  const add = (parent, tag, attributes, text) => {
-    const node = document.createElementNS(ns, tag);
-    for (const key in attributes) node.setAttribute(key, attributes[key]);
-    if (text !== undefined) node.textContent = text;
-    parent.append(node);
-    return node;
-  };
-  const known = (v) => v !== null && v !== undefined;
-  const show = (v) => !known(v) ? "unknown" : v === 0 ? "0" : Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3 ? v.toExponential(2) : String(Number(v.toPrecision(4)));
   const whole = spec.series.every((s) => s.x.every((v) => !known(v) || Number.isInteger(v))); // epochs, members, tasks
   const shown = () => spec.series.map((s, k) => ({ ...s, k })).filter((s) => !hidden.has(s.k));
   const categories = spec.kind === "intervals" || spec.kind === "heat";
 
-  const ticks = (low, high, count, whole = false) => {
-    const raw = Math.max(whole ? 1 : 0, (high - low) / Math.max(count, 1)), power = 10 ** Math.floor(Math.log10(raw));
-    const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999);
-    const first = Math.ceil(low / step - 1e-9), last = Math.floor(high / step + 1e-9);
-    return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
-  };
-  const logTicks = (low, high) => {
-    const found = [];
-    for (let p = Math.floor(low); p <= Math.ceil(high); p++)
-      for (const m of high - low > 3 ? [1] : [1, 2, 5]) {
-        const v = p + Math.log10(m);
-        if (v >= low - 1e-9 && v <= high + 1e-9) found.push(v);
-      }
-    return found.length > 1 ? found : ticks(10 ** low, 10 ** high, 4).map(Math.log10);
-  };
-  const tx = (v) => known(v) && spec.log_x ? (v > 0 ? Math.log10(v) : null) : v;
-  const extent = (values, pad) => {
-    let low = Infinity, high = -Infinity;
-    for (const v of values) if (known(v)) { if (v < low) low = v; if (v > high) high = v; }
-    if (low > high) return [0, 1];
-    if (low === high) { const d = Math.abs(low) * 0.05 || 0.5; return [low - d, high + d]; }
-    return [low - pad * (high - low), high + pad * (high - low)];
-  };
-  const stacked = (list) => {
-    const xs = list.length ? list[0].x : [], base = xs.map(() => 0);
-    return list.map((s) => {
-      const low = base.slice();
-      s.y.forEach((v, i) => { base[i] += v || 0; });
-      return { ...s, low, top: base.slice() };
-    });
-  };
+  const tx = (v) => scaled(v, spec.log_x);
 
   const draw = () => {
     const list = spec.kind === "stack" ? stacked(shown()) : shown();
@@ -107,7 +67,6 @@ window.drawChart = (figure, spec) => {
   };
 
   // Points of one group stand ``place`` pixels apart: as wide as all points leave room for, at most a marker and a gap.
-  const placeWidth = (list, [l, r]) => Math.min(15, (r - l) / (2 + list.reduce((n, s) => n + s.x.length, 0)));
   // The range of x in which the outermost groups lie whole.
   const roomForGroups = (list, [l, r], place) => {
     const at = list.flatMap((s) => s.x.map((x, i) => [tx(x), Math.abs(s.aside?.[i] || 0)])).filter(([x]) => known(x));
@@ -154,23 +113,6 @@ window.drawChart = (figure, spec) => {
     }
   };
 
-  const path = (xs, ys, X, Y) => {
-    let text = "", pen = false;
-    const go = (x, y) => { text += `${pen ? "L" : "M"}${X(x).toFixed(1)} ${Y(y).toFixed(1)}`; pen = true; };
-    xs.forEach((x, i) => {
-      if (!known(ys[i]) || !known(tx(x))) { pen = false; return; }
-      go(x, ys[i]);
-      if (spec.steps) go(i + 1 < xs.length ? xs[i + 1] : x + 1, ys[i]);
-    });
-    return text;
-  };
-  const loop = (xs, low, high, X, Y) => {
-    const keep = xs.map((_, i) => i).filter((i) => known(low[i]) && known(high[i]));
-    const pick = (a) => keep.map((i) => a[i]);
-    const there = path(pick(xs), pick(high), X, Y), back = path(pick(xs), pick(low), X, Y);
-    const points = back.slice(1).split("L").reverse();
-    return keep.length ? `${there}L${points.join("L")}Z` : "";
-  };
   const marker = (parent, k, x, y, size) => {
     const r = size, kind = style.markers[k % style.markers.length], fill = colour(k);
     const shapes = { square: `M${x - r} ${y - r}h${2 * r}v${2 * r}h${-2 * r}Z`, triangle: `M${x} ${y - 1.2 * r}l${1.2 * r} ${2.1 * r}h${-2.4 * r}Z`,
@@ -181,16 +123,16 @@ window.drawChart = (figure, spec) => {
   const series = (parent, s, X, Y) => {
     const line = { fill: "none", stroke: colour(s.k), "stroke-width": 2, "stroke-dasharray": dash(s.k), "stroke-linejoin": "round" };
     if (spec.kind === "stack") {
-      add(parent, "path", { d: loop(s.x, s.low, s.top, X, Y), fill: colour(s.k), "fill-opacity": dash(s.k) ? 0.55 : 0.85, stroke: "var(--paper)" });
+      add(parent, "path", { d: loop(s.x, s.low, s.top, X, Y, spec), fill: colour(s.k), "fill-opacity": dash(s.k) ? 0.55 : 0.85, stroke: "var(--paper)" });
       return;
     }
     if (spec.kind === "lines") {
-      if (s.low) add(parent, "path", { d: loop(s.x, s.low, s.high, X, Y), fill: colour(s.k), "fill-opacity": 0.15 });
-      add(parent, "path", { d: path(s.x, s.y, X, Y), ...line });
+      if (s.low) add(parent, "path", { d: loop(s.x, s.low, s.high, X, Y, spec), fill: colour(s.k), "fill-opacity": 0.15 });
+      add(parent, "path", { d: path(s.x, s.y, X, Y, spec), ...line });
       if (s.x.length === 1) marker(parent, s.k, X(s.x[0]), Y(s.y[0]), 4);
       return;
     }
-    if (s.joined) add(parent, "path", { d: path(s.x, s.y, X, Y), ...line, "stroke-width": 1.2 });
+    if (s.joined) add(parent, "path", { d: path(s.x, s.y, X, Y, spec), ...line, "stroke-width": 1.2 });
     const largest = s.sizes ? Math.max(...s.sizes.filter(known)) : 1;
     s.x.forEach((x, i) => {
       if (!known(tx(x)) || !known(s.y[i])) return;

@@ -31,7 +31,7 @@ def page(title: str, body: str, charts: Sequence[Chart]) -> str:
 <body>{body}
 <script type="application/json" id="charts">{script_json([chart.to_dict() for chart in charts])}</script>
 <script>window.chartStyle = {script_json(style)};
-{_asset("chart.js")}{_asset("page.js")}</script>
+{_asset("chart_parts.js")}{_asset("chart.js")}{_asset("page.js")}</script>
 </body></html>
 """
 

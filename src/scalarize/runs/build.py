@@ -1,4 +1,4 @@
-"""Building what a request names: its workload, recipe, data, method and learners, each once."""
+"""Construction of a request's workload, recipe, data, method and learners, each once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PRECISIONS = ("float32", "bfloat16", "float16", "float64")
 
 
 class Loader:
-    """Reads workloads and data for the runs of one command: what several of them share is read once.
+    """A reader of workloads and data for the runs of one command: data that several of them share are read once.
 
     kept: so many data sets are held in memory, those used last. A loader is made by a command and handed on; nothing
     outlives it.
@@ -41,7 +41,7 @@ class Loader:
         self._data: OrderedDict[str, Data] = OrderedDict()
 
     def workload(self, request: WorkloadRequest) -> Workload:
-        """The workload of ``request``, or the one made from its table.
+        """Return the workload of ``request``, or the one made from its table.
 
         Raises:
             RequestError: there is no such workload, or the table cannot be used.
@@ -56,7 +56,7 @@ class Loader:
         return self._tables[key]
 
     def data(self, request: WorkloadRequest, workload: Workload, recipe: Recipe) -> Data:
-        """The data of ``workload`` under the recipe's data settings, restricted to the tasks asked for.
+        """Return the data of ``workload`` under the recipe's data settings, restricted to the tasks asked for.
 
         Raises:
             RequestError: the data are not there or damaged, a setting does not fit, or a task is unknown.
@@ -78,7 +78,7 @@ class Loader:
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A request with all that it names. method: of a training; None for a problem without weights."""
+    """A request with its workload, recipe, data and method (None for a problem without weights)."""
 
     request: WorkloadRequest
     workload: Workload
@@ -87,7 +87,7 @@ class PreparedRun:
     method: Method | None = None
 
     def model(self, recipe: Recipe | None = None) -> nn.Module:
-        """A fresh model, of the workload's kind and for these data.
+        """Make a fresh model, of the workload's kind and for these data.
 
         Raises:
             RequestError: settings of the model that were asked for do not fit.
@@ -99,7 +99,7 @@ class PreparedRun:
     def learner(
         self, seed: int, on_rows: Callable[[list[Row]], None] | None = None, recipe: Recipe | None = None
     ) -> RunLearner:
-        """A fresh learner of the kind that the workload asks for.
+        """Make a fresh learner of the kind that the workload asks for.
 
         Args:
             seed: of everything random in its training.
@@ -116,7 +116,7 @@ class PreparedRun:
 
 
 def prepare(request: WorkloadRequest, loader: Loader | None = None) -> PreparedRun:
-    """Find and make all that ``request`` names.
+    """Find and make the workload, recipe, data and method of ``request``.
 
     Args:
         request: a training, or a problem alone.

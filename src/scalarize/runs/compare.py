@@ -67,7 +67,7 @@ class CompareRequest(WorkloadRequest):
 
 
 def all_methods(kind: str = "multi-task") -> list[str]:
-    """Every method that can be a row by its name alone, in a workload of that kind."""
+    """List the methods that can be a row by name alone, in a workload of that kind."""
     able = [name for name in methods.names() if kind == "multi-task" or not methods.get(name).same_samples]
     return [name for name in able if name not in NEED_WEIGHTS]
 
@@ -80,7 +80,7 @@ def compare(
     say: Say | None = None,
     loader: Loader | None = None,
 ) -> dict[str, Any]:
-    """Run the comparison in ``out``; what is there is read.
+    """Run the comparison in ``out``; finished runs are read.
 
     Args:
         request: the problem, the rows of the table and their seeds.
@@ -138,7 +138,7 @@ def _context(request: CompareRequest, loader: Loader) -> ComparisonContext:
 
 
 def _values(request: CompareRequest, context: ComparisonContext) -> list[RowValue]:
-    """Every row at every learning rate and seed."""
+    """Return the values of every row at every learning rate and seed."""
     values = []
     for row in request.rows:
         make = SPECIAL.get(row, comparison_rows.method)
@@ -150,7 +150,7 @@ def _values(request: CompareRequest, context: ComparisonContext) -> list[RowValu
 
 
 def diverged(found: Sequence[dict[str, Any]]) -> list[str]:
-    """One sentence per row some of whose runs diverged, from records of its values."""
+    """Write one sentence per row with runs that diverged, from records of its values."""
     lines = []
     for row in dict.fromkeys(r["method"] for r in found):
         own = [r for r in found if r["method"] == row]
@@ -191,12 +191,12 @@ def choose_rates(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def public(result: dict[str, Any]) -> dict[str, Any]:
-    """The JSON of ``compare``: without the single runs, which lie in its directory."""
+    """Return the JSON of ``compare``, without the single runs, which lie in its directory."""
     return {k: v for k, v in result.items() if k != "found"}
 
 
 def summary(result: dict[str, Any]) -> str:
-    """The table and the verdicts for people."""
+    """Return the table and the verdicts as text."""
     scale = comparison.display_scale(result["found"])
     table = text_tables.comparison_table(result["rows"], scale, result["lower_is_better"])
     return "\n".join([table, *result["verdicts"], f"written to {result['out']}"])

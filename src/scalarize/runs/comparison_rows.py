@@ -1,4 +1,4 @@
-"""Rows of a comparison: from a row's name and a seed to the runs behind it, and from finished runs to its value."""
+"""Rows of a comparison: the runs of a row at a seed, and its value from finished runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEED_WEIGHTS = ("fixed", "policy")  # methods that are rows only with weights of
 
 @dataclass(frozen=True)
 class RowValue:
-    """One value of a row, and the trainings behind it (several if each trains one task alone).
+    """One value of a row, and its trainings (several if each trains one task alone).
 
     row: the table's row. group: the number of the search whose policy is retrained, or None. search: that search,
     if it is part of the plan. search_trainings: the trainings that it cost, if it is not. rate: the learning rate
@@ -36,11 +36,11 @@ class RowValue:
 
     @property
     def runs(self) -> list[PlannedRun]:
-        """All runs behind it."""
+        """All runs of the value."""
         return [*([self.search] if self.search else []), *self.trainings]
 
     def record(self, finished: Mapping[str, FinishedRun]) -> dict[str, Any]:
-        """The value as ``analysis.comparison`` reads it.
+        """Return the value in the form that ``analysis.comparison`` reads.
 
         Args:
             finished: the plan's runs by name.
@@ -84,7 +84,7 @@ def value_of(
     singles: Sequence[str] = (),
     **source: Any,
 ) -> RowValue:
-    """One value of a row.
+    """Return one value of a row.
 
     Args:
         problem: the workload and its settings.
@@ -108,18 +108,18 @@ def value_of(
 
 
 def inverse_policy(losses: Mapping[str, float]) -> Policy:
-    """The constant policy whose weights are inverse to ``losses`` (task -> loss above 0)."""
+    """Return the constant policy whose weights are inverse to ``losses`` (task -> loss above 0)."""
     return Policy.constant(dict(zip(losses, simplex.inverse(list(losses.values())).tolist(), strict=True)))
 
 
 def initial_losses(prepared: PreparedRun, seed: int) -> dict[str, float]:
-    """Each objective's training loss before the first step, for the model that ``seed`` makes."""
+    """Return each objective's training loss before the first step, for the model that ``seed`` makes."""
     return {name: seen["loss"] for name, seen in prepared.learner(seed).measure("train").items()}
 
 
 @dataclass(frozen=True)
 class ComparisonContext:
-    """All that a row may depend on.
+    """The context of a row: problem, seed, learning rate and budgets.
 
     prepared: the problem and its data. searched: the policies to compare. searches and population: repeats and size
     of the row that searches at random; split: the share of the training set that its members train on; seed: of the
@@ -141,7 +141,7 @@ class ComparisonContext:
         return self.prepared.request
 
     def at(self, rate: float | None) -> ComparisonContext:
-        """The same context at a learning rate."""
+        """Return the same context at a learning rate."""
         if rate is None:
             return self
         settings = dict(self.problem.settings) | {"optimizer.lr": rate}
@@ -149,7 +149,7 @@ class ComparisonContext:
         return replace(self, rate=rate, prepared=prepare(tuned, self.loader))
 
     def value(self, row: str, seed: int, **more: Any) -> RowValue:
-        """One value of a row at this learning rate; ``more``: as :func:`value_of` takes it."""
+        """Return one value of a row at this learning rate; ``more``: as :func:`value_of` takes it."""
         return value_of(self.problem, row, seed, rate=self.rate, **more)
 
 
@@ -157,27 +157,28 @@ RowMaker = Callable[[ComparisonContext, str, int], list[RowValue]]
 
 
 def method(context: ComparisonContext, row: str, seed: int) -> list[RowValue]:
-    """The method of that name."""
+    """Plan a training with the method of that name."""
     return [context.value(row, seed, method=row)]
 
 
 def single(context: ComparisonContext, row: str, seed: int) -> list[RowValue]:
-    """One model a task or domain, each trained on it alone; together one value."""
+    """Plan one training per task or domain, each on it alone; together they are one value."""
     return [context.value(row, seed, method="uniform", singles=context.prepared.data.names)]
 
 
 def inverse_loss(context: ComparisonContext, row: str, seed: int) -> list[RowValue]:
-    """Fixed weights inverse to the losses before the first step."""
+    """Plan a training with fixed weights inverse to the losses before the first step."""
     return [context.value(row, seed, policy=inverse_policy(initial_losses(context.prepared, seed)))]
 
 
 def inverse_constant(context: ComparisonContext, row: str, seed: int) -> list[RowValue]:
-    """Fixed weights inverse to the losses of the best constant predictor: the centre of a search."""
+    """Plan a training with fixed weights inverse to the losses of the best constant predictor: the centre of a
+    search."""
     return [context.value(row, seed, policy=inverse_policy(context.prepared.data.constant_losses()))]
 
 
 def random_search(context: ComparisonContext, row: str, seed: int) -> list[RowValue]:
-    """Models trained with the best weights of searches at random around the same centre."""
+    """Plan trainings with the best weights of random searches around the same centre."""
     values = []
     for k in range(context.searches):
         name = f"random-{k}" + ("" if context.rate is None else f"-lr{context.rate:g}")
@@ -194,7 +195,7 @@ def random_search(context: ComparisonContext, row: str, seed: int) -> list[RowVa
 
 
 def retrained(history: str) -> RowMaker:
-    """A model a policy, trained with the full, last or mean history of it."""
+    """Plan one training per policy, with its full, last or mean history."""
 
     def make(context: ComparisonContext, row: str, seed: int) -> list[RowValue]:
         return [

@@ -1,4 +1,4 @@
-"""A run's directory: what was asked, what was seen, what was left for going on.
+"""A run's directory: its request, its records, and its checkpoints.
 
 ``config.yaml`` (the request, and the command that makes the run again), ``records.jsonl`` (append-only tidy rows:
 step, epoch, split, domain, task, metric, value), ``checkpoints/`` and, once the run is over, ``result.json``.
@@ -27,7 +27,7 @@ PRODUCTS = ("result.json", "records.jsonl", "lineage.jsonl", "search.json", "pol
 
 
 def digest(request: Mapping[str, Any]) -> str:
-    """Eight hexadecimal digits that name a request."""
+    """Return eight hexadecimal digits that name a request."""
     text = json.dumps(request, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
@@ -76,12 +76,12 @@ def claim(out: Path, kind: str, request: Mapping[str, Any], resume: bool, comman
 
 
 def kind_in_words(kind: Any) -> str:
-    """``a search``, say."""
+    """Return the kind of a run in words, such as ``a search``."""
     return KINDS.get(str(kind), f"{kind!r}")
 
 
 def read_config(directory: str | Path) -> dict[str, Any]:
-    """The content of ``config.yaml``.
+    """Return the content of ``config.yaml``.
 
     Raises:
         RequestError: there is none, or it is damaged.
@@ -106,7 +106,7 @@ def read_config(directory: str | Path) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Python and the packages whose numbers a run depends on."""
+    """Return the versions of Python and of the packages that a run's numbers depend on."""
     found = {"python": platform.python_version()}
     for package in ("scalarize", "torch", "numpy"):
         try:
@@ -123,7 +123,7 @@ _OBSERVERS: ContextVar[tuple[Observer, ...]] = ContextVar("observers", default=(
 
 @contextlib.contextmanager
 def observed(*observers: Observer) -> Iterator[None]:
-    """Inside, every observer is told of each run's rows once they are written: (run's directory, rows)."""
+    """Show every observer, within, each run's rows once they are written: (run's directory, rows)."""
     before = _OBSERVERS.set(observers)
     try:
         yield
@@ -132,7 +132,7 @@ def observed(*observers: Observer) -> Iterator[None]:
 
 
 def tell(directory: Path, rows: Sequence[Row]) -> None:
-    """Tell those who observe of ``rows`` of the run in ``directory``."""
+    """Show the observers ``rows`` of the run in ``directory``."""
     for observe in _OBSERVERS.get():
         observe(directory, rows)
 
@@ -149,13 +149,13 @@ class Records:
         tell(self.path.parent, rows)
 
     def read(self) -> list[dict[str, Any]]:
-        """All rows so far."""
+        """Return all rows so far."""
         return files.read_lines(self.path) if self.path.exists() else []
 
     def size(self) -> int:
-        """Bytes written so far."""
+        """Return the number of bytes written so far."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def truncate(self, size: int) -> None:
-        """Forget all that was written after the first ``size`` bytes (0 starts anew)."""
+        """Drop all that was written after the first ``size`` bytes (0 starts anew)."""
         files.write_bytes(self.path, self.path.read_bytes()[:size] if self.path.exists() else b"")

@@ -14,7 +14,7 @@ HOLDOUT = "holdout"
 
 
 class HoldoutFactory:
-    """Makes learners that train on a share of the training set; the rest is their split ``holdout``.
+    """A factory of learners that train on a share of the training set; the rest is their split ``holdout``.
 
     Called as ``factory(seed=..., **recipe_numbers)``. It loads the data once, and once more in each process that it
     is sent to: a pickle holds the request alone.
@@ -41,6 +41,6 @@ class HoldoutFactory:
 
     @functools.cached_property
     def prepared(self) -> PreparedRun:
-        """The problem with its data, of which a share is held out."""
+        """Return the problem with its data, of which a share is held out."""
         whole = prepare(self.problem, self._loader)
         return replace(whole, data=whole.data.with_holdout(self.share))

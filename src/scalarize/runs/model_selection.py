@@ -16,8 +16,8 @@ KEPT = ("epoch", "model", "position", "view", "method")  # of a learner's state:
 
 
 def measures(data: Data, every_epoch: bool = False) -> dict[str, tuple[str, str, int]]:
-    """``TASK/METRIC`` -> the objective, the key under which evaluation finds the metric, and 1, or -1 if lower is
-    better; each objective's loss among them. every_epoch: without those that the test split alone is read for.
+    """Return by ``TASK/METRIC`` the objective, the key under which evaluation finds the metric, and 1, or -1 if lower
+    is better; each objective's loss among them. every_epoch: without those that the test split alone is read for.
     """
     found = {}
     for o in data.objectives:
@@ -32,13 +32,13 @@ def measures(data: Data, every_epoch: bool = False) -> dict[str, tuple[str, str,
 
 
 def average(seen: Measurements) -> float:
-    """The mean score over objectives."""
+    """Return the mean score over objectives."""
     return sum(v["score"] for v in seen.values()) / len(seen)
 
 
 def delta(seen: Measurements, data: Data, baselines: Mapping[str, float]) -> float:
-    """Delta_m: the mean relative gain over ``baselines`` (``TASK/METRIC`` -> value of a single-task model), of all
-    metrics that these name (Maninis et al. 2019, equation 4). Positive is better, whatever the metrics' directions.
+    """Return Delta_m: the mean relative gain over ``baselines`` (``TASK/METRIC`` -> value of a single-task model), of
+    all metrics that these name (Maninis et al. 2019, equation 4). Positive is better, whatever the metrics' directions.
     """
     known = measures(data)
     gains = []
@@ -49,7 +49,7 @@ def delta(seen: Measurements, data: Data, baselines: Mapping[str, float]) -> flo
 
 
 def criteria(kind: str, data: Data, baselines: Mapping[str, float] | None) -> dict[str, Criterion]:
-    """The criteria of a recipe's ``selection``.
+    """Return the criteria of a recipe's ``selection``.
 
     Args:
         kind: ``best``, ``per-metric``, ``delta`` or ``last``.
@@ -79,7 +79,7 @@ def criteria(kind: str, data: Data, baselines: Mapping[str, float] | None) -> di
 
 @dataclass
 class Selection:
-    """For each criterion the best epoch so far and its weights. ``latest``: every epoch replaces the one before.
+    """The best epoch so far and its weights, for each criterion. ``latest``: every epoch replaces the one before.
 
     A score that is no number replaces nothing. Equal epochs share one copy of the weights.
     """
@@ -95,7 +95,7 @@ class Selection:
         return next(iter(self.criteria))
 
     def offer(self, seen: Measurements | None, state: Mapping[str, Any]) -> None:
-        """See an epoch's measurements (None: there is no validation split) and its weights."""
+        """Consider an epoch's measurements (None: there is no validation split) and its weights."""
         kept = {key: state[key] for key in KEPT if key in state and (key != "method" or "view" in state)}
         for name, criterion in self.criteria.items():
             score = 0.0 if seen is None else criterion(seen)
@@ -104,17 +104,17 @@ class Selection:
                 self.scores[name], self.states[name] = score, kept
 
     def state_of(self, name: str) -> dict[str, Any]:
-        """The weights that ``name`` prefers; the primary's if there is no such criterion."""
+        """Return the weights that ``name`` prefers; the primary's if there is no such criterion."""
         return self.states.get(name, self.states[self.primary])
 
     def epochs(self) -> dict[str, int]:
-        """The epoch that each criterion prefers."""
+        """Return the epoch that each criterion prefers."""
         return {name: int(state["epoch"]) for name, state in self.states.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """The content of a checkpoint."""
+        """Return the content of a checkpoint."""
         return {"scores": dict(self.scores), "states": dict(self.states)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         self.scores, self.states = dict(state["scores"]), dict(state["states"])

@@ -81,7 +81,7 @@ def execute(
     loader: Loader | None = None,
     keep_diverged: bool = False,
 ) -> dict[str, FinishedRun]:
-    """Run what is missing of ``plan`` below ``root`` and read what is there.
+    """Run the missing runs of ``plan`` below ``root``, and read the others.
 
     Args:
         plan: the runs, in any order.
@@ -122,7 +122,7 @@ def execute(
 def run(
     request: TrainRequest | SearchRequest, directory: Path, command: str, say: Say | None, loader: Loader, name: str
 ) -> dict[str, Any]:
-    """One run: its result, made or read."""
+    """Return the result of one run, made or read."""
     if isinstance(request, SearchRequest):
         progress = search.reporter(say, name)
         return search.search(request, directory, command, resume=True, progress=progress, loader=loader)
@@ -131,7 +131,8 @@ def run(
 
 
 def in_order(plan: Sequence[PlannedRun]) -> list[PlannedRun]:
-    """Each run after those that it needs; searches first, since trainings wait for them; else as they come.
+    """Sort runs so that each follows those that it needs; searches first, since trainings wait for them; else as they
+    come.
 
     Raises:
         ValueError: two runs have one name, or a run needs one that is not there, or itself.
@@ -153,7 +154,7 @@ def in_order(plan: Sequence[PlannedRun]) -> list[PlannedRun]:
 
 
 def complete(planned: PlannedRun, finished: Mapping[str, FinishedRun]) -> TrainRequest | SearchRequest:
-    """The request with what other runs of the plan give it: a policy, or baselines from their validation metrics.
+    """Complete a request from other runs of the plan: a policy, or baselines from their validation metrics.
 
     Raises:
         RunError: a run that would give baselines diverged.
@@ -175,5 +176,5 @@ def complete(planned: PlannedRun, finished: Mapping[str, FinishedRun]) -> TrainR
 
 
 def directory_name(name: str, request: TrainRequest | SearchRequest) -> str:
-    """A directory for a run, of its name and of a digest of its request."""
+    """Return a name for the directory of a run, of its name and a digest of its request."""
     return f"{name.replace(' ', '-')}-{digest(request.model_dump(mode='json'))}"

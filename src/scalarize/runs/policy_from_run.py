@@ -56,7 +56,7 @@ def policy_of_run(directory: str | Path) -> tuple[Policy, float]:
 
 
 def epoch_means(rows: Sequence[dict[str, Any]], where: str) -> tuple[list[str], np.ndarray]:
-    """Tasks, and mean weights (epochs, T) from tidy rows, in which a weight holds until the next row."""
+    """Return the tasks, and mean weights (epochs, T), from tidy rows, in which a weight holds until the next row."""
     trained = [r for r in rows if r.get("split") == "train"]
     weights = [r for r in trained if r.get("metric") == "weight" and _is_whole(r, where)]
     ends = [r for r in trained if r.get("metric") == "loss" and _is_whole(r, where)]
@@ -76,7 +76,7 @@ def epoch_means(rows: Sequence[dict[str, Any]], where: str) -> tuple[list[str], 
 
 
 def _is_whole(row: Mapping[str, Any], where: str) -> bool:
-    """True, or RequestError if a number of ``row`` is none."""
+    """Return True; RequestError if an entry of ``row`` that should be a number is none."""
     whole = all(type(row.get(key)) is int for key in ("step", "epoch"))
     value = row.get("value") if row["metric"] == "weight" else 0.0
     if not whole or "task" not in row or not isinstance(value, int | float) or not abs(value) < 1e300:

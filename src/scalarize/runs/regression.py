@@ -86,7 +86,7 @@ def search(
 
 
 def summary(result: Mapping[str, Any]) -> str:
-    """The result as lines for a terminal."""
+    """Return the result as lines for a terminal."""
     low, high = result["interval"]
     weights = ", ".join(f"{name}={weight:.3f}" for name, weight in result["weights"].items())
     said = f"{result['score']:.4f} ({low:.4f} to {high:.4f})"

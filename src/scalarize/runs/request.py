@@ -1,4 +1,4 @@
-"""Requests: what a training is to do, as plain data that a run directory keeps."""
+"""Requests: the description of a training, as plain data that a run directory keeps."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class WorkloadRequest(BaseModel):
         return {name: getattr(self, name) for name in WorkloadRequest.model_fields}
 
     def recipe(self, workload: Workload) -> Recipe:
-        """The recipe of ``workload`` with the request's settings.
+        """Return the recipe of ``workload`` with the request's settings.
 
         Raises:
             RequestError: a setting is unknown or has the wrong kind of value.
@@ -109,7 +109,8 @@ class TrainRequest(WorkloadRequest):
     baselines: dict[str, float] | None = None
 
     def recipe(self, workload: Workload) -> Recipe:
-        """The recipe of the problem, with recipe numbers that were searched with the policy unless a setting says else.
+        """Return the recipe of the problem, with recipe numbers that were searched with the policy unless a setting
+        says else.
 
         Raises:
             RequestError: a setting, or a recipe number of the policy, is unknown or has the wrong kind of value.
@@ -150,5 +151,6 @@ class TrainRequest(WorkloadRequest):
 
 
 def train_request(problem: WorkloadRequest, **more: Any) -> TrainRequest:
-    """A training of ``problem``; ``more``: further fields of :class:`TrainRequest`, or others for the problem's."""
+    """Make a request for a training of ``problem``; ``more``: further fields of :class:`TrainRequest`, or others for
+    the problem's."""
     return TrainRequest(**(problem.fields() | more))

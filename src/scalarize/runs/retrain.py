@@ -85,6 +85,6 @@ def retrain(
 
 
 def summary(result: dict[str, Any]) -> str:
-    """The rows as text, and the directory of the runs."""
+    """Return the rows as text, and the directory of the runs."""
     scale = comparison.display_scale(result["found"])
     return text_tables.comparison_table(result["rows"], scale) + f"\nwritten to {result['out']}"

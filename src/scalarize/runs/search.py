@@ -30,7 +30,7 @@ from scalarize.weights import simplex
 
 
 class SearchRequest(WorkloadRequest):
-    """A problem and how its weights are searched. Defaults: Royer et al. 2023, section 5 and table C.
+    """A problem and the settings of the search for its weights. Defaults: Royer et al. 2023, section 5 and table C.
 
     split: share of the training set that members train on; they are scored on the rest of it. start: the content of
     a policy around whose mean weights the search begins, in place of the weights that equalise the losses of the
@@ -81,7 +81,7 @@ def algorithm_of(request: SearchRequest, prepared: PreparedRun) -> Algorithm:
 
 
 def _balanced(data: Data) -> tuple[float, ...]:
-    """Weights that equalise the losses of the best constant predictor; equal ones if a task knows none."""
+    """Return weights that equalise the losses of the best constant predictor; equal ones if a task knows none."""
     if any(o.task.constant_loss is None for o in data.objectives):
         return tuple(simplex.uniform(len(data.names)).tolist())
     losses = data.constant_losses()
@@ -89,7 +89,7 @@ def _balanced(data: Data) -> tuple[float, ...]:
 
 
 def _ranges(also: tuple[str, ...], recipe: Recipe) -> dict[str, Range]:
-    """The ranges by key; each begins at the recipe's own value if that lies inside."""
+    """Return the ranges by key; each begins at the recipe's own value if that lies inside."""
     ranges = parse_also(also)
     for end in ("low", "middle", "high"):
         try:
@@ -173,7 +173,7 @@ def search(
 
 
 def _content(request: SearchRequest) -> dict[str, Any]:
-    """The part of the problem that decides the numbers: no paths, no device."""
+    """Return the part of the problem that decides the numbers: no paths, no device."""
     content = request.problem().model_dump(mode="json", exclude={"data", "device"})
     if content["csv"]:
         content["csv"] = Path(content["csv"]).name
@@ -181,7 +181,7 @@ def _content(request: SearchRequest) -> dict[str, Any]:
 
 
 def _observed(out: Path, progress: Callable[[Progress], None] | None) -> Callable[[Progress], None]:
-    """``progress``, whose numbers are also told to those who observe, as rows over the epochs trained by all."""
+    """Wrap ``progress`` so that observers get its numbers too, as rows over the epochs trained by all."""
 
     def pass_on(p: Progress) -> None:
         row: dict[str, Any] = {"step": p.epochs_done, "epoch": p.epochs_done, "split": HOLDOUT, "domain": "all"}
@@ -194,7 +194,7 @@ def _observed(out: Path, progress: Callable[[Progress], None] | None) -> Callabl
 
 
 def reporter(say: Callable[[str], None] | None, label: str) -> Callable[[Progress], None] | None:
-    """A search's progress as lines: what is running, what remains, the best score so far."""
+    """Make a reporter of a search's progress in lines: running and remaining trainings, best score so far."""
     if say is None:
         return None
 
@@ -210,7 +210,7 @@ def reporter(say: Callable[[str], None] | None, label: str) -> Callable[[Progres
 def cluster(
     workers: int | None, address: str | None, threads: int | None, gpus: float, shared_directory: bool = False
 ) -> Callable[[HoldoutFactory], Executor] | None:
-    """The executor for so many workers, on a cluster at ``address``; None if neither is given (this process).
+    """Return the executor for so many workers, on a cluster at ``address``; None if neither is given (this process).
 
     shared_directory: workers write and read members' states themselves, where all nodes see them.
     """

@@ -130,7 +130,7 @@ def _run(request: TrainRequest, prepared: PreparedRun, out: Path, say: Progress 
 def _go_on(
     learner: RunLearner, method: Method, chosen: Selection, checkpoint: Path, epochs: int
 ) -> tuple[float, float, int]:
-    """Load a checkpoint: seconds spent until then, those of training alone, and bytes of records.
+    """Load a checkpoint; return the seconds until then, those of training alone, and bytes of records.
 
     Raises RequestError if it is damaged.
     """
@@ -148,7 +148,7 @@ def _go_on(
 
 
 def _validate(learner: RunLearner, split: str, log: Records) -> Measurements:
-    """Everything measured on ``split``, which is added to the records."""
+    """Measure ``split``, and add the measurements to the records."""
     seen = learner.measure(split)
     log.append(rows.measured(learner.data.objectives, learner.step, learner.epoch, split, seen))
     return seen
@@ -173,7 +173,8 @@ def _finish(learner: RunLearner, splits: Mapping[str, str], last: Measurements, 
 
 
 def _measured(learner: RunLearner, split: str, chosen: Selection) -> Measurements:
-    """Every metric on ``split`` with the weights that its own criterion prefers; nothing if there is no split."""
+    """Measure every metric on ``split`` with the weights that its own criterion prefers; nothing if there is no
+    split."""
     if not learner.data.has(split):
         return {}
     at: dict[int, Measurements] = {}
@@ -194,7 +195,7 @@ def _measured(learner: RunLearner, split: str, chosen: Selection) -> Measurement
 
 
 def _by_task(data: Data, seen: Measurements) -> dict[str, dict[str, float | None]]:
-    """Task -> metric by its own name -> value, None if it is no number; the loss among them."""
+    """Return the metrics, the loss among them, by task and name; None if a value is no number."""
     found: dict[str, dict[str, float | None]] = {}
     for name, (objective, key, _) in model_selection.measures(data).items():
         value = seen[objective].get(key, math.nan)
@@ -203,7 +204,7 @@ def _by_task(data: Data, seen: Measurements) -> dict[str, dict[str, float | None
 
 
 def summary(result: dict[str, Any]) -> str:
-    """A run's result for people."""
+    """Return a run's result as text."""
     tested = result["test"] or result["validation"]
     lines = [f"{task:24s} {value:.4f}" for task, value in tested.items()]
     head = f"{result['workload']}, {result['method']}, seed {result['seed']}, epoch {result['epoch']}"

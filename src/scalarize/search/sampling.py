@@ -61,7 +61,14 @@ class Spread:
             raise RequestError(f"the width of the spread must be positive, got {self.width}")
 
     def narrower(self, factor: float) -> Spread:
-        """Return a spread of the same kind with ``factor`` times smaller deviations."""
+        """Return a narrower spread of the same kind.
+
+        Args:
+            factor: positive number by which deviations shrink.
+
+        Returns:
+            The narrower spread.
+        """
         width = self.width / factor if self.kind == "lognormal" else self.width * factor**2
         return Spread(self.kind, width)
 

@@ -57,6 +57,9 @@ class Range:
         Args:
             text: ``log:LOW:HIGH`` or ``lin:LOW:HIGH``.
 
+        Returns:
+            The range, logarithmic or linear.
+
         Raises:
             RequestError: the text is no range.
 
@@ -171,7 +174,14 @@ class Space:
         return int(self._size.size)
 
     def collapse(self, weights: ArrayLike) -> Array:
-        """Convert task weights (..., T) to coordinates (..., D): the sum of every group."""
+        """Convert task weights to coordinates.
+
+        Args:
+            weights: task weights (..., T).
+
+        Returns:
+            Coordinates (..., D): the sum of every group.
+        """
         w = np.asarray(weights, dtype=np.float64)
         if self.dimension == len(self.tasks):
             return w
@@ -181,10 +191,24 @@ class Space:
         return points
 
     def expand(self, points: ArrayLike) -> Array:
-        """Convert coordinates (..., D) to task weights (..., T): the tasks of a group share its weight equally."""
+        """Convert coordinates to task weights.
+
+        Args:
+            points: coordinates (..., D).
+
+        Returns:
+            Task weights (..., T): the tasks of a group share its weight equally.
+        """
         p = np.asarray(points, dtype=np.float64)
         return p if self.dimension == len(self.tasks) else p[..., self._index] / self._size[self._index]
 
     def limit(self, points: Array) -> Array:
-        """Raise points (M, D) to the floor; rows that are above it are returned unchanged."""
+        """Raise points to the floor.
+
+        Args:
+            points: coordinates (M, D).
+
+        Returns:
+            Coordinates (M, D); rows that are above the floor are unchanged.
+        """
         return simplex.apply_floor(points, self.floor * self.center_point)

@@ -21,11 +21,11 @@ from scalarize.weights.policy import Policy
 class StudyResults:
     """Results of a plan's runs on one workload.
 
-    results: a row a training and task (labels, run, task, sign, test, validation, train, parameters, seconds, epoch);
-    sign is -1 if lower is better. measures: the same for every metric of a task and its loss (metric, sign, test,
-    validation, train, epoch). curves: tidy records of trainings with a probe or whose records are kept, with labels.
-    searches: a row a search (labels, result). policies: by search. answers: every training's result by the run's
-    name, for one that diverged in its first epoch only ``diverged``, which names the epoch.
+    results: one row per training and task (labels, run, task, sign, test, validation, train, parameters, seconds,
+    epoch); sign is -1 if lower is better. measures: the same for every metric of a task and its loss (metric, sign,
+    test, validation, train, epoch). curves: tidy records of trainings with a probe or whose records are kept, with
+    labels. searches: a row a search (labels, result). policies: by search. answers: every training's result by the
+    run's name, for one that diverged in its first epoch only ``diverged``, which names the epoch.
     """
 
     context: Context
@@ -38,7 +38,7 @@ class StudyResults:
 
     @property
     def diverged(self) -> list[str]:
-        """A sentence a run that diverged."""
+        """Return one sentence per run that diverged."""
         lost = {name: answer["diverged"] for name, answer in self.answers.items() if "diverged" in answer}
         return [f"{name} diverged ({where})." for name, where in lost.items()]
 

@@ -27,6 +27,7 @@ EXTRAS = {
     "mujoco": "rl",
     "sacrebleu": "nmt",
     "sentencepiece": "nmt",
+    "lightgbm": "mixture",
     "mlflow": "loggers",
     "tensorboard": "loggers",
     "wandb": "loggers",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ import numpy as np
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 from scalarize.weights import simplex
-from scalarize.weights.segment import Segment, check, parse
+from scalarize.weights.schedule import Schedule
+from scalarize.weights.segment import Segment, parse
 
 FORMAT = "scalarize-policy/1"
 
 
 @dataclass(frozen=True)
-class Policy:
+class Policy(Schedule):
     """Task weights over a number of epochs, piecewise constant; immutable, and checked when it is made.
 
     Args:
@@ -41,14 +42,6 @@ class Policy:
     >>> policy.weights_at(2).tolist(), policy.weights_at(5).tolist()
     ([0.5, 0.5], [0.25, 0.75])
     """
-
-    tasks: tuple[str, ...]
-    epochs: int
-    segments: tuple[Segment, ...]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        check(self.tasks, self.epochs, self.segments)
 
     @classmethod
     def constant(
@@ -106,29 +99,6 @@ class Policy:
                 segments.append(s)
         return cls(tuple(tasks), epochs, tuple(segments), provenance or {})
 
-    @property
-    def numbers(self) -> dict[str, float]:
-        """Recipe numbers that a search tuned beside the weights, by recipe key, with their last values.
-
-        They are read from the entry ``also`` of the provenance; empty if there is none.
-
-        Raises:
-            RequestError: that entry is damaged.
-        """
-        course = self.provenance.get("also") or [{}]
-        try:
-            return {key: float(value) for key, value in course[-1].items() if key != "from_epoch"}
-        except (AttributeError, KeyError, TypeError, ValueError):
-            raise RequestError(f"policy: its recipe numbers are damaged: {str(course)[:200]}") from None
-
-    def segment_at(self, epoch: float) -> Segment:
-        """Return the segment in force at ``epoch``: the first one before 0, the last one beyond the end."""
-        return [s for s in self.segments if s.from_epoch <= max(epoch, 0)][-1]
-
-    def weights_at(self, epoch: float) -> simplex.Weights:
-        """Return the weights (T,) at ``epoch``, in the order of ``tasks``; see :meth:`segment_at`."""
-        return np.asarray(self.segment_at(epoch).weights)
-
     def stretch(self, epochs: int) -> Policy:
         """Scale the policy in time to another number of epochs.
 
@@ -169,9 +139,16 @@ class Policy:
         return replace(self, segments=(Segment(0, tuple(weights.tolist()), scale),))
 
     def history(self, which: str) -> Policy:
-        """Return the policy itself (``full``), or its constant summary (``last`` or ``mean``).
+        """Return the policy itself, or a constant summary of it.
 
-        Raises RequestError for any other word.
+        Args:
+            which: ``full``, ``last`` or ``mean``.
+
+        Returns:
+            The policy itself, :meth:`last` or :meth:`mean`.
+
+        Raises:
+            RequestError: ``which`` is another word.
         """
         choices = {"full": lambda: self, "last": self.last, "mean": self.mean}
         if which not in choices:
@@ -182,7 +159,10 @@ class Policy:
         """Return the same policy with its tasks in another order.
 
         Args:
-            tasks: the names of all its tasks, in the order wanted.
+            tasks: names of all its tasks, in the new order.
+
+        Returns:
+            The reordered policy.
 
         Raises:
             RequestError: the names are not those of the policy.
@@ -216,6 +196,9 @@ class Policy:
             content: the parsed JSON.
             where: the source that an error message begins with. Default ``policy``.
 
+        Returns:
+            The policy.
+
         Raises:
             RequestError: the content is no policy, or damaged.
 
@@ -232,13 +215,36 @@ class Policy:
             raise RequestError(f"{where}: damaged policy: {type(error).__name__}: {error}") from None
 
     def save(self, path: str | Path) -> Path:
-        """Write the policy to the file ``path`` in one atomic step; return the path.
+        """Write the policy to a file in one atomic step.
 
-        Raises RunError if the file cannot be written.
+        Args:
+            path: the file.
+
+        Returns:
+            The path.
+
+        Raises:
+            RunError: the file cannot be written.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     path = Policy.constant({"a": 1, "b": 3}).save(f"{directory}/policy.json")
+        ...     Policy.load(path).tasks
+        ('a', 'b')
         """
         return files.write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | Path) -> Policy:
-        """Read a policy from the file ``path``. Raises RequestError that names a missing or damaged file."""
+        """Read a policy from a file.
+
+        Args:
+            path: the file, written by :meth:`save` or a search.
+
+        Returns:
+            The policy.
+
+        Raises:
+            RequestError: the file is missing or damaged.
+        """
         return cls.from_dict(files.read_json(path), where=str(path))

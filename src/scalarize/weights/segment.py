@@ -32,7 +32,18 @@ class Segment:
 
 
 def check(tasks: Sequence[str], epochs: int, segments: Sequence[Segment]) -> None:
-    """Raise RequestError unless the segments form a policy over these tasks and epochs."""
+    """Check that segments form a policy.
+
+    Args:
+        tasks: names of the T tasks.
+        epochs: length of the training.
+        segments: the segments, in the order of their epochs.
+
+    Raises:
+        RequestError: they do not; see :class:`scalarize.weights.policy.Policy`.
+
+    >>> check(["a", "b"], 2, [Segment(0, (0.25, 0.75))])
+    """
     if not tasks or len(set(tasks)) != len(tasks):
         raise RequestError(f"policy: tasks must be distinct and at least one, got {list(tasks)}")
     if epochs < 1 or not segments or segments[0].from_epoch != 0:
@@ -53,7 +64,17 @@ def check(tasks: Sequence[str], epochs: int, segments: Sequence[Segment]) -> Non
 def parse(content: Any) -> tuple[tuple[str, ...], int, tuple[Segment, ...]]:
     """Return tasks, epochs and segments of a ``policy.json``.
 
-    Raises KeyError, TypeError, ValueError, AttributeError or OverflowError for damaged content.
+    Args:
+        content: the parsed JSON.
+
+    Returns:
+        The names of the tasks, the number of epochs, and the segments.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError, OverflowError: the content is damaged.
+
+    >>> parse({"tasks": ["a"], "epochs": 2, "segments": [{"from_epoch": 0, "weights": [1.0]}]})
+    (('a',), 2, (Segment(from_epoch=0, weights=(1.0,), scale=1.0),))
     """
     segments = tuple(_segment(s) for s in content["segments"])
     return tuple(_name(t) for t in content["tasks"]), _integer(content["epochs"]), segments

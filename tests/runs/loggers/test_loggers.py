@@ -81,7 +81,7 @@ def test_an_unknown_or_missing_logger_is_said_before_anything_begins(
     assert (answer.status, "did you mean 'wandb'?" in answer.err) == (2, True)
     monkeypatch.setitem(sys.modules, "wandb", None)
     answer = command(*own, "--log", "wandb")
-    assert (answer.status, "pip install wandb" in answer.err) == (2, True)
+    assert (answer.status, "pip install 'scalarize[loggers]'" in answer.err) == (2, True)
     assert not (tmp_path / "r").exists()
 
 

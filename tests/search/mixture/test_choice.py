@@ -10,8 +10,9 @@ import pytest
 
 import fake_swarms as swarms
 from scalarize.search import mixture
-from scalarize.search.mixture import constraints, intervals, objective
-from scalarize.search.mixture.choice import choose_mixture
+from scalarize.search.mixture import constraints, intervals, objective, solve, texts
+from scalarize.search.mixture.choice import choose_mixture, feasible_start
+from scalarize.search.mixture.doubts import build_problem
 from scalarize.search.mixture.fitting import fit_runs
 from scalarize.utils.errors import RequestError
 from scalarize.weights import simplex
@@ -44,6 +45,19 @@ def test_nothing_on_a_grid_is_better_and_the_certificate_says_so(name, score):
     assert choice.solver["convex"]
     assert 0 <= choice.solver["gap"] < 1e-4
     assert choice.score.low <= choice.score.value <= choice.score.high
+
+
+@pytest.mark.parametrize("name", ["free", "kl", "tv", "all"])
+def test_the_certificate_of_a_worse_mixture_is_no_smaller_than_what_it_misses(name):
+    prior = np.array(list(PRIOR.values()))
+    goal = objective.create("mean", FIT.metrics)
+    keep = constraints.create(swarms.DOMAINS, prior, **CASES[name])
+    best = choose_mixture(FIT, goal, keep)
+    problem = build_problem(FIT, goal, np.full(2, np.inf), keep, None)
+    start = feasible_start(keep)
+    told = solve.certify(problem, solve.Solution(start, problem.score(start), 0.0))
+    assert told.gap >= problem.score(start) - best.score.value - 1e-9
+    assert told.gap > 10 * best.solver["gap"]
 
 
 def test_target_with_others_kept():
@@ -94,6 +108,13 @@ def test_gain_is_not_distinguishable_from_noise_and_says_how_many_runs_decide():
     assert clear.gain.low > 0
     assert clear.repeats_to_decide is None
     assert clear.next_runs[0][0].startswith("the choice itself")
+
+
+def test_a_next_run_names_its_mixture():
+    chosen = replace(
+        mixture.choose(FIT), next_runs=(("a", GRID[0]), ("b", GRID[0]), ("why", np.array([0.4, 0.1, 0.3, 0.2])))
+    )
+    assert "next run: web 0.400, books 0.300, math 0.200, code 0.100 (why)" in texts.choice_lines(chosen)
 
 
 def test_accuracies_come_back_in_their_own_units():

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import fake_swarms as swarms
+from scalarize.search.mixture.fitting import fit_runs
 from scalarize.search.mixture.runs import read_mixtures, read_runs
 from scalarize.utils.errors import RequestError
 
@@ -42,7 +43,7 @@ def test_regmix_layout_is_joined_by_index_and_says_what_was_rounded(tmp_path):
 
 def test_olmix_layout_needs_a_direction_and_joins_by_run(tmp_path):
     ratios, metrics = swarms.olmix(tmp_path)
-    with pytest.raises(RequestError, match=r"'arc:rc::olmes' is better higher or lower: say --higher or --lower"):
+    with pytest.raises(RequestError, match=r"'arc:rc::olmes' is better higher or lower: give its name"):
         read_runs(ratios, metrics)
     read = read_runs(ratios, metrics, lower="*")
     np.testing.assert_allclose(read.losses, swarms.runs(24).losses)  # the second file is in another order
@@ -169,3 +170,36 @@ def test_mixtures_alone():
     assert read_mixtures(swarms.table(), swarms.DOMAINS).shape == (24, 4)
     with pytest.raises(RequestError, match="has no weights of sport"):
         read_mixtures(swarms.table(), ("web", "sport"))
+
+
+def test_two_tables_may_share_a_column_of_words_and_the_names_of_domains(tmp_path):
+    # As in tables written by hand: the model's name joins, and a domain names its weight and the loss on it.
+    r = swarms.runs(12)
+    models = [f"70M_{i}" for i in range(12)]
+    ratios = {"model": models, **{d: r.weights[:, i].tolist() for i, d in enumerate(swarms.DOMAINS)}}
+    losses = {"model": models[::-1], "web": r.losses[::-1, 0].tolist(), "code": r.losses[::-1, 1].tolist()}
+    a, b = swarms.write(tmp_path / "ratios.csv", ratios), swarms.write(tmp_path / "losses.csv", losses)
+    with pytest.raises(RequestError, match="cannot tell if 'web' is better higher or lower"):
+        read_runs(a, b)
+    read = read_runs(a, b, lower="*")
+    assert (read.domains, read.metrics) == (swarms.DOMAINS, ("web", "code"))
+    np.testing.assert_allclose(read.losses, r.losses)
+    np.testing.assert_allclose(read.weights, r.weights)
+    assert "joined by model: 12 runs" in read.notes
+    twice = swarms.write(tmp_path / "twice.csv", {**losses, "model": ["a", "a", *models[2:]]})
+    with pytest.raises(RequestError, match="in common to join by"):
+        read_runs(a, twice)
+
+
+def test_sizes_that_differ_between_two_tables_are_refused(tmp_path):
+    a, b = (pd.DataFrame({"run": range(6), "size": [size] * 6, name: [0.5] * 6, name + "2": [0.5] * 6})
+            for size, name in ((1e6, "web"), (2e6, "web_loss")))  # fmt: skip
+    with pytest.raises(RequestError, match="both have a column 'size', with different cells"):
+        read_runs(a, b)
+
+
+def test_too_few_joined_runs_say_how_many_were_left_out(tmp_path):
+    a, b = swarms.regmix(tmp_path)
+    b.write_text("".join(b.read_text().splitlines(keepends=True)[:2]))
+    with pytest.raises(RequestError, match=r"at least 4 runs, got 1 \(23 runs of .*mixture.* are left out"):
+        fit_runs(read_runs(a, b))

@@ -9,8 +9,9 @@ import pytest
 
 import fake_swarms as swarms
 from scalarize.search import mixture
-from scalarize.search.mixture import reuse, stages
+from scalarize.search.mixture import objective, outlook, reuse, stages, texts
 from scalarize.search.mixture.fitting import fit_runs
+from scalarize.search.mixture.runs import read_runs
 from scalarize.utils.errors import RequestError
 
 
@@ -43,6 +44,15 @@ def test_a_split_needs_few_new_runs():
         return float(((fit.predict(w) - truth) ** 2).mean() / truth.var())
 
     assert error(fitted) < 0.5 * error(fit_runs(new))
+
+
+def test_older_runs_that_mislead_are_left_out():
+    old, new = swarms.runs(60), swarms.runs(40, seed=5)
+    wrong = replace(old, losses=old.losses[::-1])  # the losses of other mixtures
+    fitted = mixture.fit(table_of(new), reuse=[table_of(wrong)])
+    assert len(fitted.runs.ids) == 40
+    assert any("the old ones are left out" in note for note in fitted.notes)
+    assert len(mixture.fit(table_of(new), reuse=[table_of(old)]).runs.ids) == 100
 
 
 def test_an_added_and_a_merged_domain():
@@ -107,6 +117,44 @@ def test_one_step_is_no_schedule_and_the_last_step_is_the_default():
     assert any("step 4000, the last one" in note for note in fitted.notes)
     np.testing.assert_allclose(fitted.predict(swarms.mixtures(5)), mixture.fit(table_of(swarms.runs(40))).predict(
         swarms.mixtures(5)), rtol=1e-6)  # fmt: skip
+
+
+def test_steps_that_few_runs_reached_are_left_out_and_said():
+    several = read_runs(staged())
+    last = several.steps.max()
+    longer = replace(several.take(np.arange(len(several.ids)) < 2), steps=np.full(2, 2 * last))
+    ragged = replace(
+        several,
+        weights=np.concatenate([several.weights, longer.weights]),
+        losses=np.concatenate([several.losses, longer.losses]),
+        scales=np.concatenate([several.scales, longer.scales]),
+        steps=np.concatenate([several.steps, longer.steps]),
+        ids=(*several.ids, "x", "y"),
+    )
+    fitted = fit_runs(ragged)
+    assert len(fitted.runs.ids) == (several.steps == last).sum()
+    assert f"metrics are those at step {last:g}, the last one; 2 rows of further steps" in " ".join(fitted.notes)
+    found = stages.fit_stages(ragged)
+    assert found.steps == tuple(np.unique(several.steps))
+    assert f"no stages: {2 * last:g}" in found.fits[-1].notes[-1]
+
+
+def test_runs_that_lack_a_metric_at_the_largest_size_leave_the_outlook_and_the_gain_open(tmp_path):
+    runs = swarms.runs(60)
+    sizes = np.log(np.where(np.arange(60) < 50, 1e6, 6e7))[:, None]
+    losses = runs.losses.copy()
+    losses[50:, 1] = np.nan
+    fitted = fit_runs(replace(runs, losses=losses, scale_names=("size",), scales=sizes))
+    ahead = outlook.of_fit(fitted, objective.create("mean", fitted.metrics))
+    assert not ahead.enough
+    assert ahead.to_dict()["regret"] is None
+    assert ahead.runs_for(0.05) == 0
+    assert "too few to say" in " ".join(texts.fit_lines(fitted, ahead))
+    choice = mixture.choose(fitted)
+    assert not choice.distinguishable
+    assert choice.gain.low == -np.inf
+    assert choice.to_dict()["gain"]["low"] is None
+    assert "too few to say" in mixture.report(fitted, tmp_path / "page.html").read_text()
 
 
 def test_the_command_line_makes_a_schedule_and_reuses_runs(command, tmp_path):

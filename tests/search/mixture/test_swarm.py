@@ -102,3 +102,17 @@ def test_outlook_tells_a_large_swarm_from_a_small_one():
     assert bad.regret > good.regret
     assert bad.regret_double <= bad.regret
     assert bad.runs_for(0.01) >= 16
+
+
+@pytest.mark.parametrize(
+    ("regret", "half", "double", "said"),
+    [
+        (0.01, 0.1, 0.001, "large enough"),
+        (0.4, 0.8, 0.2, "a regret of about 0.20"),
+        (0.4, 0.3, 0.4, "no trend"),
+        (0.4, float("nan"), 0.4, "too few runs to say"),
+        (1.2, 0.4, 1.2, "no better than one of the runs at random"),
+    ],
+)
+def test_the_verdict_on_a_swarm_claims_no_trend_that_was_not_seen(regret, half, double, said):
+    assert said in outlook.Outlook(12, 6, regret, 2 * regret, half, double, regret <= outlook.ENOUGH).verdict

@@ -1,4 +1,4 @@
-"""Acting with a policy: its actions, and the episodes that it is measured by."""
+"""Actions of a policy, and the episodes by which it is evaluated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scalarize.utils.errors import DivergedError
 
 @torch.no_grad()
 def actions(model: ActorCritic, observations: Tensor, noise: Tensor | None, tasks: Sequence[str], epoch: int) -> Array:
-    """Actions of the policy, one a task.
+    """Return the actions of the policy, one per task.
 
     Args:
         model: actor and critics.
@@ -42,10 +42,10 @@ def actions(model: ActorCritic, observations: Tensor, noise: Tensor | None, task
 def measured(
     environments: Environments, act: Callable[[Array], Array], goals: Sequence[Sequence[int]], tasks: Sequence[str]
 ) -> dict[str, dict[str, float]]:
-    """Task -> success rate and mean return of one episode from each of its goals.
+    """Return success rate and mean return by task, of one episode from each of its goals.
 
     Args:
-        environments: one a task.
+        environments: one per task.
         act: observations (T, D) -> actions (T, A).
         goals: numbers of goals, for each task.
         tasks: T names.

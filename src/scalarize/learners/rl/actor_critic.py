@@ -1,4 +1,4 @@
-"""Multi-task soft actor-critic as a learner: the protocol, policies, methods, searches and records are those of all."""
+"""Multi-task soft actor-critic as a learner, with the same policies, methods, searches and records as all others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from scalarize.weights.policy import Policy
 
 
 class ActorCriticLearner:
-    """Trains one actor and one pair of critics on several environments with any method at parameter level.
+    """One actor and one pair of critics, trained on several environments with any method at parameter level.
 
     Actor and critics are balanced each on its own, by the same method with its own state: a task's loss is that of
     its transitions (Kurin et al. 2022, section 4.2). The temperature is no task's gradient and is not balanced.
@@ -80,18 +80,18 @@ class ActorCriticLearner:
             self._train_epoch()
 
     def evaluate(self, split: str) -> dict[str, float]:
-        """Each task's success rate over the episodes of ``split``."""
+        """Return each task's success rate over the episodes of ``split``."""
         return {name: seen["score"] for name, seen in self.measure(split).items()}
 
     def measure(self, split: str) -> dict[str, dict[str, float]]:
-        """Task -> {"metric", "score": success rate; "return": of an episode, mean; "loss": minus that}.
+        """Return by task "metric" and "score" (success rate), "return" (mean of an episode) and "loss" (minus that).
 
         One episode from each goal of ``split`` with the policy's mean action.
         """
         return acting.measured(self.environments, lambda seen: self._act(seen, None), self._goals(split), self.tasks)
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of all that training depends on, and the times so far; loads with ``weights_only=True``."""
+        """Return a copy of all that training depends on, and the times so far; loads with ``weights_only=True``."""
         state = {"epoch": self.epoch, "model": self.model.state_dict(), **self._memory()}
         copied: dict[str, Any] = copy.deepcopy(state | {"times": self.times, "counts": self._counts})
         if self.replay.size and self.settings.save_replay:
@@ -99,7 +99,7 @@ class ActorCriticLearner:
         return copied
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``. Optimisers and method are restored when training goes on."""
+        """Continue from ``state``. Optimisers and method are restored when training goes on."""
         self.model.load_state_dict(state["model"])
         self.epoch = int(state["epoch"])
         self.times, self._counts = list(state.get("times", [])), dict(state.get("counts", self._counts))
@@ -110,7 +110,7 @@ class ActorCriticLearner:
         self._chosen, self.halves = None, {}
 
     def _memory(self) -> dict[str, Any]:
-        """Of optimisers and method: those at work, else those of the state loaded."""
+        """Return the states of optimisers and method: those in use, else those loaded."""
         if not self.halves:
             return self._restored
         halves = {name: half.state_dict() for name, half in self.halves.items()}
@@ -186,13 +186,13 @@ class ActorCriticLearner:
             observations = self._interact(observations, draw, at_random, None)
 
     def _act(self, observations: Array, draw: torch.Generator | None) -> Array:
-        """Actions (T, A) of the policy; its mean if nothing is drawn. Raises DivergedError naming the task."""
+        """Return actions (T, A) of the policy; its mean if nothing is drawn. Raises DivergedError naming the task."""
         inputs = torch.from_numpy(observations).to(self.device, self.dtype)
         noise = None if draw is None else self._noise(1, draw)
         return acting.actions(self.model, inputs, noise, self.tasks, self.epoch)
 
     def update(self, draw: torch.Generator, seen: EpochStatistics | None = None) -> None:
-        """One update of critics, actor, temperature and targets, on batches drawn from the replay."""
+        """Make one update of critics, actor, temperature and targets, on batches drawn from the replay."""
         critic, actor = self.halves["critic"], self.halves["actor"]
         # T gradients of T small graphs cost about one backward; of one large graph T.
         apart = critic.balancer.method.needs > Needs.LOSSES
@@ -216,18 +216,18 @@ class ActorCriticLearner:
 
     @property
     def environments(self) -> Environments:
-        """One a task, made at their first use."""
+        """The environments, one per task, made at their first use."""
         if self._environments is None:
             self._environments = self.data.info["environments"](tuple(self.tasks))
         return self._environments
 
     @property
     def step(self) -> int:
-        """Steps of all environments so far, in finished epochs."""
+        """The number of steps of all environments in finished epochs."""
         return self.epoch * self.data.epoch_size
 
     def counts(self) -> dict[str, Any]:
-        """Steps skipped, failures of solvers, what was done so far, and how fast: a row an epoch in ``times``."""
+        """Return skipped steps, failures of solvers, counts so far, and speed: a row per epoch in ``times``."""
         skipped = sum(half.balancer.skipped_steps for half in self.halves.values())
         failures = sum(half.balancer.solver_failures for half in self.halves.values())
         return {"skipped_steps": skipped, "solver_failures": failures, **self._counts, "times": self.times}
@@ -237,7 +237,7 @@ class ActorCriticLearner:
         return [source.numbers.tolist() for source in sources]
 
     def _noise(self, number: int, draw: torch.Generator) -> Tensor:
-        """Standard normal (T, ``number``, A)."""
+        """Draw standard normal numbers (T, ``number``, A)."""
         shape = (len(self.tasks), number, self.model.actions)
         return torch.randn(shape, generator=draw).to(self.device, self.dtype)
 

@@ -1,4 +1,4 @@
-"""One half of an actor-critic at work: its parameters, its optimiser, and the method that balances its tasks."""
+"""One half of an actor-critic: its parameters, its optimiser, and the method that balances its tasks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scalarize.methods import Method
 
 
 class BalancedOptimizer:
-    """Updates ``module`` from a loss a task as ``method`` says, at parameter level, with l2 ``decay``."""
+    """An optimiser of ``module`` from a loss per task, combined by ``method`` at parameter level; l2 ``decay``."""
 
     def __init__(self, module: nn.Module, method: Method, recipe: Recipe, tasks: Sequence[str], decay: float) -> None:
         self.parameters = list(module.parameters())
@@ -26,7 +26,7 @@ class BalancedOptimizer:
         self.optimizer = make_optimizer(chosen, self.parameters, self.balancer.parameters())
 
     def begin(self, epoch: int, seed: int) -> None:
-        """An epoch begins: the method's random choices, and the learning rate."""
+        """Begin an epoch: seed the method's random choices, and set the learning rate."""
         self.balancer.epoch = epoch
         self.balancer.reseed(seed)
         rate = self.recipe.optimizer.lr * self.recipe.schedule.factor(epoch, self.recipe.epochs)
@@ -34,7 +34,7 @@ class BalancedOptimizer:
             group["lr"] = rate
 
     def update(self, losses: Sequence[Sequence[Tensor]]) -> BackwardResult:
-        """One step on the tasks' losses, those of further batches after those of the first."""
+        """Make one step on the tasks' losses; those of further batches follow those of the first."""
         self.optimizer.zero_grad(set_to_none=True)
         named = [dict(zip(self.tasks, own, strict=True)) for own in losses]
         used = self.balancer.backward(named[0], extra=named[1:])
@@ -44,11 +44,11 @@ class BalancedOptimizer:
         return used
 
     def state_dict(self) -> dict[str, Any]:
-        """Memory of optimiser and method."""
+        """Return the states of optimiser and method."""
         return {"optimizer": self.optimizer.state_dict(), "method": self.balancer.state_dict()}
 
     def restore(self, state: dict[str, Any], method_too: bool) -> None:
-        """Take over an optimiser's memory, but not its numbers, and the method's state if it is the same one."""
+        """Restore an optimiser's state, but not its hyper-parameters, and the method's state if it is the same one."""
         own = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": own})
         if method_too:

@@ -1,4 +1,4 @@
-"""The world of a reinforcement learner: environments stepped together, one a task; goals that episodes begin from."""
+"""Environments stepped together, one per task, and the goals that episodes begin from."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Array = NDArray[Any]
 
 
 class Step(NamedTuple):
-    """The outcome of one action a task, task by task.
+    """The outcome of one action per task.
 
-    observations (T, D): to act on next; successors (T, D): what followed the action, which is another one where an
+    observations (T, D): to act on next; successors (T, D): what followed the action, which is another one if an
     episode ended and the next began; rewards (T,); terminated (T,): the episode has no future; ended (T,): it is
     over, be it cut off; success (T,): the task counts as solved at this step.
     """
@@ -34,23 +34,23 @@ class Step(NamedTuple):
 
 
 class Environments(Protocol):
-    """One environment a task, stepped together; an episode that ends is followed by the next at once.
+    """One environment per task, stepped together; an episode that ends is followed by the next at once.
 
     All that happens after ``reset`` depends on its arguments and on the actions alone, so that equal trainings are
     equal whatever was played before.
     """
 
     def reset(self, goals: Sequence[Sequence[int]], seed: int) -> Array:
-        """New episodes everywhere: observations (T, D). Task t begins its episodes from all ``goals[t]`` in a shuffled
-        order, then from all of them again."""
+        """Begin new episodes everywhere: observations (T, D). Task t begins its episodes from all ``goals[t]`` in a
+        shuffled order, then from all of them again."""
 
     def step(self, actions: Array) -> Step:
-        """One step with ``actions`` (T, A) in [-1, 1]."""
+        """Make one step with ``actions`` (T, A) in [-1, 1]."""
 
 
 @dataclass(frozen=True)
 class Goals:
-    """The goals (N,) int64 of one task that one split's episodes begin from: a source that is played, not read."""
+    """The goals (N,) int64 from which the episodes of one task and split begin: a source that is played, not read."""
 
     numbers: Tensor
 
@@ -63,11 +63,11 @@ class Goals:
         return len(self.numbers)
 
     def batch(self, indices: Tensor) -> Batch:
-        """Raises RequestError: there is nothing to read."""
+        """Raise RequestError: there is nothing to read."""
         raise RequestError("an environment holds no samples: it is learned by acting in it")
 
     def select(self, indices: Tensor) -> Goals:
-        """Only those goals."""
+        """Return only those goals."""
         return Goals(self.numbers[indices])
 
 
@@ -83,7 +83,7 @@ def played(name: str, actions: int) -> Task:
 def play(
     environments: Environments, act: Callable[[Array], Array], goals: Sequence[Sequence[int]]
 ) -> tuple[Array, Array]:
-    """One episode from each goal: returns and success, both (T, E). Success: solved at any step of the episode.
+    """Play one episode from each goal: returns and success, both (T, E). Success: solved at any step of the episode.
 
     act: observations (T, D) to actions (T, A). All tasks have the same number of goals.
     """

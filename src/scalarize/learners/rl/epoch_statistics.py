@@ -30,13 +30,13 @@ class EpochStatistics:
 
     @contextlib.contextmanager
     def timed(self, what: str) -> Iterator[None]:
-        """Count what happens inside as seconds of ``what``."""
+        """Count the time inside as seconds of ``what``."""
         begun = time.perf_counter()
         yield
         self.seconds[what] += time.perf_counter() - begun
 
     def step(self, step: Step) -> None:
-        """One action in every environment."""
+        """Add one action in every environment."""
         self._running += step.rewards
         self._solved |= step.success
         for t in np.flatnonzero(step.ended):
@@ -50,7 +50,7 @@ class EpochStatistics:
         critic: BackwardResult,
         actor: BackwardResult,
     ) -> None:
-        """One update: losses of the tasks, and what the method used for critics and actor."""
+        """Add one update: losses of the tasks, and the weights of critics and actor."""
         self.updates += 1
         self._add("loss", torch.stack(list(critic_losses)))
         self._add("loss:actor", torch.stack(list(actor_losses)))
@@ -68,7 +68,8 @@ class EpochStatistics:
     def rows(
         self, objectives: Sequence[Objective], first: int, last: int, epoch: int, temperature: Sequence[float]
     ) -> list[Row]:
-        """The epoch's means a task. ``weight`` is that of critics and actor together, as a policy replays it."""
+        """Return the epoch's means per task. ``weight`` is that of critics and actor together, as a policy replays
+        it."""
         found: list[Row] = []
         for name, total in self._sums.items():
             at = (first, epoch - 1) if name.startswith("weight") else (last, epoch)

@@ -1,4 +1,4 @@
-"""Replay: what was seen, kept in preallocated rings, one a task, and drawn again in batches."""
+"""Replay: transitions kept in preallocated rings, one per task, and drawn again in batches."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Transitions:
     terminated: Tensor
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Transitions:
-        """The same on another device, numbers as ``dtype``."""
+        """Return the same on another device, numbers as ``dtype``."""
         numbers = (self.observations, self.actions, self.rewards, self.successors)
         observations, actions, rewards, successors = (x.to(device, dtype) for x in numbers)
         return Transitions(observations, actions, rewards, successors, self.terminated.to(device))
@@ -58,7 +58,7 @@ class Replay:
         self._moving = torch.stack([torch.zeros(n_tasks), torch.ones(n_tasks)]).double()  # mean and variance
 
     def add(self, seen: Transitions) -> None:
-        """Keep one transition a task: N = 1."""
+        """Keep one transition per task: N = 1."""
         rewards = seen.rewards[:, 0].double()
         if self.normalise == MOVING_AVERAGE:
             mean, variance = self._moving
@@ -77,13 +77,13 @@ class Replay:
         self._next, self.size = (at + 1) % self.capacity, min(self.size + 1, self.capacity)
 
     def deviations(self) -> Tensor:
-        """Standard deviation (T,) of the rewards held; 1 if they are all alike."""
+        """Return the standard deviation (T,) of the rewards held; 1 if they are all alike."""
         mean, square = self._sums / max(self.size, 1)
         variance = square - mean.square()
         return torch.where(variance > TINY * square.clamp_min(TINY), variance.clamp_min(0).sqrt(), 1.0)
 
     def sample(self, number: int, generator: torch.Generator) -> Transitions:
-        """``number`` transitions a task, drawn with replacement; rewards in float32."""
+        """Draw ``number`` transitions per task, with replacement; rewards in float32."""
         tasks = len(self._held.rewards)
         index = torch.randint(self.size, (tasks, number), generator=generator)
         place = (torch.arange(tasks)[:, None], index)
@@ -93,12 +93,12 @@ class Replay:
         return Transitions(**(drawn | {"rewards": drawn["rewards"].float()}))
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of what is held."""
+        """Return a copy of all transitions held."""
         state = {f.name: getattr(self._held, f.name)[:, : self.size].clone() for f in fields(self._held)}
         return state | {"next": self._next, "sums": self._sums.clone(), "moving": self._moving.clone()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Hold what ``state`` held. Raises RequestError for a ring of another size."""
+        """Restore the transitions of ``state``. Raises RequestError for a ring of another size."""
         size = state["rewards"].shape[1]
         if size > self.capacity or (size < self.capacity and state["next"] != size):
             raise RequestError(f"the state's replay of {size} transitions a task is no ring of {self.capacity}")

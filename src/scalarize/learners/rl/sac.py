@@ -1,4 +1,4 @@
-"""Soft actor-critic (Haarnoja et al. 2018), a loss a task: pure functions of a batch, T tasks by B transitions."""
+"""Soft actor-critic (Haarnoja et al. 2018), one loss per task: pure functions of a batch, T tasks by B transitions."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from scalarize.learners.rl.settings import Settings
 def critic_targets(
     model: ActorCritic, batch: Transitions, noise: Tensor, discount: float, clip: float | None = None
 ) -> Tensor:
-    """``r + discount * (min Q - temperature * log pi)`` at the successor (T, B); an episode that terminated has no
-    future, one that was cut off has. clip: bound of the targets' size."""
+    """Return ``r + discount * (min Q - temperature * log pi)`` at the successor (T, B); an episode that terminated has
+    no future, one that was cut off has. clip: bound of the targets' size."""
     inputs = model.told(batch.successors)
     actions, log_density = model.actor.sample(inputs, noise)
     best = model.values(model.targets, inputs, actions).amin(0)
@@ -28,12 +28,12 @@ def critic_targets(
 
 
 def critic_losses(model: ActorCritic, inputs: Tensor, actions: Tensor, targets: Tensor) -> Tensor:
-    """Squared error of both critics, summed over the two and averaged over B: (T,)."""
+    """Return the squared error of both critics, summed over the two and averaged over B: (T,)."""
     return (model.values(model.critics, inputs, actions) - targets).square().mean(-1).sum(0)
 
 
 def actor_losses(model: ActorCritic, inputs: Tensor, noise: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
-    """``temperature * log pi - min Q``, averaged over B: (T,); and the log-density (T,), detached.
+    """Return ``temperature * log pi - min Q``, averaged over B: (T,); and the log-density (T,), detached.
 
     The critics must not require a gradient meanwhile.
     """
@@ -43,14 +43,14 @@ def actor_losses(model: ActorCritic, inputs: Tensor, noise: Tensor, temperature:
 
 
 def temperature_loss(temperature: Tensor, log_density: Tensor, wanted: float) -> Tensor:
-    """Raises the temperature of tasks (T,) whose entropy, minus ``log_density``, lies below ``wanted``."""
+    """Return the loss that raises temperatures (T,) if the entropy, minus ``log_density``, is below ``wanted``."""
     return -(temperature * (log_density + wanted)).mean()
 
 
 def critic_losses_by_task(
     model: ActorCritic, batch: Transitions, noise: Tensor, settings: Settings, apart: bool
 ) -> list[Tensor]:
-    """Each task's loss of the critics, from a graph of its own if ``apart``, else from one graph of all."""
+    """Return each task's loss of the critics, from a graph of its own if ``apart``, else from one graph of all."""
     wanted = critic_targets(model, batch, noise, settings.discount, settings.target_clip)
     parts = _parts((model.told(batch.observations), batch.actions, wanted), apart)
     return [loss for part in parts for loss in critic_losses(model, *part).unbind()]
@@ -59,7 +59,7 @@ def critic_losses_by_task(
 def actor_losses_by_task(
     model: ActorCritic, batch: Transitions, noise: Tensor, apart: bool
 ) -> tuple[list[Tensor], Tensor]:
-    """Each task's loss of the actor, graphs as above, and the log-densities (T,)."""
+    """Return each task's loss of the actor, graphs as above, and the log-densities (T,)."""
     parts = _parts((model.told(batch.observations), noise, model.temperature().detach()), apart)
     found = [actor_losses(model, *part) for part in parts]
     return [loss for losses, _ in found for loss in losses.unbind()], torch.cat([density for _, density in found])
@@ -71,7 +71,7 @@ def _parts(inputs: tuple[Tensor, ...], apart: bool) -> list[tuple[Tensor, ...]]:
 
 @contextlib.contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """No gradient reaches ``module`` inside."""
+    """Keep gradients from ``module`` inside."""
     module.requires_grad_(False)
     try:
         yield

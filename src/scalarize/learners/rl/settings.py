@@ -1,4 +1,4 @@
-"""The numbers of soft actor-critic: what a workload's recipe holds under ``model`` and ``data``."""
+"""The settings of soft actor-critic, from ``model`` and ``data`` of a workload's recipe."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from scalarize.utils.errors import RequestError
 
 
 class Settings(BaseModel):
-    """Counts of steps are steps of all tasks' environments together, T environment steps each.
+    """The settings. Counts of steps are steps of all tasks' environments together, T environment steps each.
 
     widths: of actor and critics; observation_scale: multiplies what both see. temperature: at the beginning;
-    temperatures: one for all tasks or one a task.
+    temperatures: one for all tasks or one per task.
     initial_steps: acted at random before the first update. updates: a step. replay: transitions of each task that are
     kept; save_replay: whether checkpoints hold them (else a training that goes on first fills it again, with
     ``initial_steps`` of the policy's). rewards, reward_rate: see :class:`scalarize.learners.rl.replay.Replay`.
@@ -40,7 +40,7 @@ class Settings(BaseModel):
 
     @classmethod
     def of(cls, model: Mapping[str, Any], data: Mapping[str, Any]) -> Settings:
-        """The settings in a recipe's ``model`` and ``data``. Raises RequestError naming what is out of range."""
+        """Read a recipe's ``model`` and ``data``. Raises RequestError that names a value out of range."""
         try:
             return cls.model_validate({**model, **data})
         except ValidationError as error:
@@ -51,7 +51,7 @@ class Settings(BaseModel):
 
 
 def check(recipe: Recipe, precision: str) -> None:
-    """Raise RequestError for what a recipe can ask of supervised training only."""
+    """Raise RequestError for a recipe's options that only supervised training has."""
     if recipe.level not in (None, "parameters"):
         raise RequestError(f"`settings` level={recipe.level}: actor and critics are balanced at level=parameters")
     if recipe.accumulate != 1:

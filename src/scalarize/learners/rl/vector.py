@@ -16,7 +16,7 @@ from scalarize.utils.errors import RunError
 
 @dataclass(frozen=True)
 class Named:
-    """A task's environment; ``begin``: makes its next episode begin from that goal."""
+    """A task's environment; ``begin`` sets the goal of its next episode."""
 
     task: str
     env: Any
@@ -24,7 +24,7 @@ class Named:
 
 
 class Episodes(gymnasium.Wrapper):
-    """Begins each episode from the next of its goals; an error inside names the task."""
+    """A wrapper that begins each episode from the next of its goals; an error inside names the task."""
 
     def __init__(self, named: Named) -> None:
         super().__init__(named.env)
@@ -32,7 +32,7 @@ class Episodes(gymnasium.Wrapper):
         self.plan([0], 0)
 
     def plan(self, goals: Sequence[int], seed: int) -> None:
-        """The goals to come, shuffled by ``seed``."""
+        """Plan the goals to come, shuffled by ``seed``."""
         self._goals, self._draw = list(goals), np.random.default_rng(seed)
         self._queue: list[int] = []
 
@@ -54,7 +54,8 @@ class Episodes(gymnasium.Wrapper):
 
 
 class GymnasiumEnvironments:
-    """Steps one gymnasium environment a task in this process. An episode that is cut off counts as not terminated."""
+    """One gymnasium environment per task, stepped in this process. An episode that is cut off counts as not
+    terminated."""
 
     def __init__(self, named: Sequence[Named]) -> None:
         self.tasks = [n.task for n in named]

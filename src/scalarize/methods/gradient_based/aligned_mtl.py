@@ -19,17 +19,21 @@ from scalarize.methods.registry import register
 class AlignedMTL(Method):
     """``w = sigma V L^(-1/2) V^T p`` with ``G = V L V^T`` (Senushkin et al. 2023, algorithm 1), p = 1/T.
 
-    scale: sigma is the root of the least eigenvalue that is not zero (``"min"``, the paper), of their median
-    (``"median"``, the lower one) or of their mean (``"rmse"``). times_tasks: p = 1, as other implementations have it;
-    no by default. rank_eps: an eigenvalue below ``T rank_eps`` times the largest is zero; None: the precision of the
-    gradients; 1.2e-7, that of float32, as in the authors' code.
+    Args:
+        scale: sigma: the root of the least eigenvalue that is not zero (``"min"``, the paper), of their lower median
+            (``"median"``) or of their mean (``"rmse"``). Default ``"min"``.
+        rank_eps: share, in [0, 1]: an eigenvalue below ``T rank_eps`` times the largest counts as zero. Default: the
+            precision of the gradients; the authors' code has 1.2e-7, that of float32.
+        times_tasks: if True, p = 1, as in other implementations. Default False.
+
+    Raises:
+        RequestError: scale is unknown, or rank_eps is outside [0, 1].
+        RunError: the Gramian is not finite.
 
     Cost: T backwards, T x P numbers, and an eigenproblem of size T.
 
     Fails: with ``"min"`` two tasks that nearly agree (or nearly oppose each other) have a tiny least eigenvalue, which
     sets the length of the whole step; if the rank is counted otherwise, the step jumps.
-
-    Raises: RequestError for another scale, or a rank_eps outside [0, 1]; RunError if the Gramian is not finite.
 
     Our choice: directions in which G is zero are left out; if all gradients are zero, w = p.
     """

@@ -18,22 +18,27 @@ from scalarize.methods.solvers import min_norm, nonnegative_qp
 @register
 @dataclass(eq=False)
 class CAGrad(Method):
-    """``max_d min_i g_i.d  subject to |d - g0| <= c |g0|``, g0 the mean gradient (Liu et al. 2021, equation 4).
+    """``max_d min_i g_i.d subject to |d - g0| <= c |g0|``, g0 the mean gradient (Liu et al. 2021, equation 4).
 
-    c: radius, at least 0; 0.4 as in the authors' NYU-v2 runs (0.5 in the paper's toy problem). rescale: d is divided by
-    nothing (``"none"``, the paper), by 1 + c^2 (``"square"``, the authors' code), by 1 + c (``"linear"``) or by the sum
-    of its weights, 1 + lambda (``"lambda"``), as in code for reinforcement learning. times_tasks: T times d, as the
-    authors' code has it; no by default.
+    Args:
+        c: radius as a share of ``|g0|``, >= 0. Default 0.4, as in the authors' NYU-v2 runs (0.5 in the paper's toy
+            problem).
+        rescale: divisor of d: none (``"none"``, the paper), 1 + c^2 (``"square"``, the authors' code), 1 + c
+            (``"linear"``) or the sum of its weights, 1 + lambda (``"lambda"``), as in code for reinforcement learning.
+            Default ``"none"``.
+        times_tasks: if True, T times d, as in the authors' code. Default False.
+
+    Raises:
+        RequestError: c is negative, or rescale is unknown.
+        RunError: the Gramian is not finite.
 
     Cost: T backwards, T x P numbers, and a quadratic programme of size T.
 
     Fails: with c >= 1 the mean loss need not converge (the paper's theorem wants c < 1); the answer for noisy gradients
     is not that for their means, so small batches bias it.
 
-    Raises: RequestError for c < 0 or another rescale; RunError if the Gramian is not finite.
-
-    Our choice: if no d in the ball improves all tasks (a zero gradient, a Pareto-stationary point) many d are best,
-    and the one nearest to g0 is taken. Where the solver does not converge it is counted, and d = g0.
+    Our choice: if no d in the ball improves all tasks (a zero gradient, a Pareto-stationary point) many d are best, and
+    the one nearest to g0 is taken. If the solver does not converge it is counted, and d = g0.
     """
 
     name = "cagrad"
@@ -65,7 +70,7 @@ class CAGrad(Method):
 
 
 def max_min_in_ball(gram: Gram, c: float) -> tuple[Array, bool]:
-    """Total weights (T,) of d, and whether the solver converged.
+    """Return the weights (T,) of d, and True if the solver converged.
 
     The point nearest to g0 with ``g_i.d >= tau`` for all i is ``g0 + sum v_i u_i``, v >= 0 the solution of a small
     quadratic programme whose linear term is affine in tau; its distance grows with tau. So the task is one equation,

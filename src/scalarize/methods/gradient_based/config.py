@@ -17,14 +17,15 @@ from scalarize.methods.registry import register
 @dataclass(eq=False)
 class ConFIG(Method):
     """``(sum_i g_i . u) u`` with u the unit vector along ``pinv(U) 1``, U the unit gradients (Liu et al. 2024,
-    equations 2 and 3). No options. Weights may be negative.
+    equations 2 and 3). Weights may be negative. It has no hyper-parameters.
+
+    Raises:
+        RunError: the Gramian is not finite.
 
     Cost: T backwards, T x P numbers, and an eigenproblem of size T.
 
     Fails: gradients that nearly cancel leave a short step in a direction that rounding and batch noise decide; with
     more tasks than parameters no direction has the same cosine with all, and what remains is least squares.
-
-    Raises: RunError if the Gramian is not finite.
 
     Our choice: of dependent gradients the pseudo-inverse makes the least-squares direction; if that is 0, so is the
     gradient.

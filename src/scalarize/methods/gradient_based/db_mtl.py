@@ -20,14 +20,19 @@ class DBMTL(Method):
     algorithm 1).
 
     The average, from 0, is ``b <- G + (beta / t^sigma) (b - G)``, G (T, P) the gradients of ``log(L + 1e-8)``, t the
-    step from 1. beta: 0.9, in [0, 1]; sigma: 0, >= 0. The result is no weighting of this step's gradients, so there are
-    no weights.
+    step from 1. The result is no weighting of this step's gradients, so there are no weights.
+
+    Args:
+        beta: share of the old average, in [0, 1]. Default 0.9.
+        sigma: exponent by which beta falls with the step, >= 0. Default 0.
+
+    Raises:
+        RequestError: beta or sigma is out of range, or losses are missing.
+        RunError: a loss is below 0.
 
     Cost: T backwards, the rows and their average: 2 T x P numbers; parameter level only.
 
     Fails: near the end of one task's training its gradient is noise, scaled up to the longest norm.
-
-    Raises: RequestError for a beta or sigma out of range, or without losses; RunError for a loss below 0.
 
     Our choice: a zero average stays zero.
     """

@@ -38,20 +38,26 @@ class SDMGrad(Method):
     """``w = (w_s + lambda/T) / (1 + lambda)``, w_s on the simplex minimising ``|(w_s + lambda w_0) @ J|^2 / 2`` with
     w_0 = 1/T (Xiao, Ban and Ji 2023, equation 10 and algorithm 1).
 
-    w_s is carried over from step to step and moved by n_iter = 20 projected steps with momentum = 0.5 along ``A (w_s +
-    lambda w_0)``; A is the product of two further batches' Jacobians, divided by the squared mean of the roots of its
-    diagonal (section 6.1). lambda_: 0.3, >= 0; lr: 10 in the authors' code, 5 in another one. The direction is taken on
-    the first batch. One copy of the authors' code makes the three batches one and the same: give this batch again as
-    ``extra`` for that.
+    w_s is carried over from step to step and moved by projected steps with momentum along ``A (w_s + lambda w_0)``; A
+    is the product of two further batches' Jacobians, divided by the squared mean of the roots of its diagonal (section
+    6.1). The direction is taken on the first batch. One copy of the authors' code makes the three batches one and the
+    same: give this batch again as ``extra`` for that.
+
+    Args:
+        lr: length of a projected step, > 0. Default 10, as in the authors' code (5 in another one).
+        lambda_: lambda, >= 0. Default 0.3.
+        momentum: momentum of the projected steps, in [0, 1]. Default 0.5.
+        n_iter: number of projected steps a step, >= 1. Default 20.
+
+    Raises:
+        RequestError: a hyper-parameter is out of range.
 
     Cost: 3 T backwards on three batches, 3 T x P numbers.
 
     Fails: with its large lr w_s jumps between vertices of the simplex if A is noisy.
 
-    Raises: RequestError for an lr, lambda_, momentum or n_iter out of range.
-
-    Our choice: if only one further batch is given, the first batch and it make A; if none is, A is the Gramian of
-    the first, which is biased.
+    Our choice: if only one further batch is given, the first batch and it make A; if none is, A is the Gramian of the
+    first, which is biased.
     """
 
     name = "sdmgrad"
@@ -100,14 +106,19 @@ class MoDo(Method):
     algorithm 1).
 
     J_1 and J_2 are the Jacobians of two further, independent batches, and the direction is ``w @ J`` with the new
-    weights on the first: the paper's three samples. gamma: 0.1, > 0; rho: 0, the paper's rule (0.1 in public code).
+    weights on the first: the paper's three samples.
+
+    Args:
+        gamma: step length, > 0, in units of 1 over a squared gradient. Default 0.1.
+        rho: weight of the identity, >= 0. Default 0, the paper's rule (0.1 in public code).
+
+    Raises:
+        RequestError: gamma or rho is out of range.
 
     Cost: 3 T backwards on three batches, 3 T x P numbers.
 
     Fails: gamma is a step length against the gradients' squares: a value that is good early is far too small when the
     gradients have shrunk, and large gradients throw the weights from vertex to vertex.
-
-    Raises: RequestError for a gamma or rho out of range.
 
     Our choice: gamma = 0.1; fewer further batches are used as in ``sdmgrad``.
     """

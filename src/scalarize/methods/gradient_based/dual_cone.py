@@ -56,7 +56,7 @@ class _DualCone(Method):
         return as_weights(total, evidence.gramian), counted(state, converged)
 
     def _projected(self, n_tasks: int) -> Array:
-        """The weights of the vectors that are projected, one a row."""
+        """The weights of the vectors that are projected, one per row."""
         raise NotImplementedError
 
 
@@ -65,16 +65,21 @@ class _DualCone(Method):
 class UPGrad(_DualCone):
     """The mean of the task gradients, each projected onto the dual cone (Quinton and Rey 2024, equation 4).
 
-    The dual cone holds the d with ``g_i . d >= 0`` for all i. regularization: 0 is the paper's projection; 1e-4 is the
-    default of its authors' library: ``G / trace + 1e-4 I``, with G as 0 if its trace is below 1e-4. times_tasks:
-    their sum instead of their mean, as other code has it; no by default.
+    The dual cone holds the d with ``g_i . d >= 0`` for all i.
+
+    Args:
+        regularization: r >= 0: the projection uses ``G / trace + r I`` instead of G, with G as 0 if its trace is below
+            1e-4. Default 0, the paper's projection; 1e-4 is the default of its authors' library.
+        times_tasks: if True, the sum instead of the mean, as in other code. Default False.
+
+    Raises:
+        RequestError: regularization is negative.
+        RunError: the Gramian is not finite.
 
     Cost: T backwards, T x P numbers, and T quadratic programmes of size T.
 
-    Fails: if gradients nearly cancel, the cone is thin and the step short: training stalls at Pareto-stationary
-    points that are far from good; noise opens and closes the cone from batch to batch.
-
-    Raises: RequestError for a negative regularization; RunError if the Gramian is not finite.
+    Fails: if gradients nearly cancel, the cone is thin and the step short: training stalls at Pareto-stationary points
+    that are far from good; noise opens and closes the cone from batch to batch.
 
     Our choice: a projection whose solver does not converge is counted, and that gradient is left unprojected.
     """
@@ -90,14 +95,20 @@ class UPGrad(_DualCone):
 class DualProj(_DualCone):
     """The mean gradient projected onto the dual cone (Quinton and Rey 2024, section 4; Lopez-Paz and Ranzato 2017).
 
-    The dual cone holds the d with ``g_i . d >= 0`` for all i. regularization, times_tasks: as for ``upgrad``.
+    The dual cone holds the d with ``g_i . d >= 0`` for all i.
+
+    Args:
+        regularization: as for ``upgrad``. Default 0.
+        times_tasks: if True, the sum of the gradients instead of their mean is projected. Default False.
+
+    Raises:
+        RequestError: regularization is negative.
+        RunError: the Gramian is not finite.
 
     Cost: T backwards, T x P numbers, and a quadratic programme of size T.
 
     Fails: the longest gradients decide the mean that is projected, so the result is not linear in any one task's scale
     (the reason its authors give for ``upgrad``); it stalls at Pareto-stationary points.
-
-    Raises: RequestError for a negative regularization; RunError if the Gramian is not finite.
 
     Our choice: if the solver does not converge it is counted, and the mean gradient is left unprojected.
     """

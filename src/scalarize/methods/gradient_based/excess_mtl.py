@@ -19,15 +19,20 @@ class ExcessMTL(Method):
     """``w <- w exp(lr E / E_0)``, normalised to sum 1, from 1/T (He et al. 2024, equations 6 to 9, algorithm 1).
 
     E_t estimates the excess risk ``g_t^T H_t^-1 g_t`` with the diagonal ``H_t`` the root of the summed squares of the
-    task's gradients so far; E_0 is its value at the first step. lr: 1, >= 0. warmup: a number of steps whose mean E_0
-    is, while weights stay at 1/T; 0, the paper's rule.
+    task's gradients so far; E_0 is its value at the first step.
+
+    Args:
+        lr: step length in the exponent, >= 0. Default 1.
+        warmup: number of first steps whose mean is E_0 and during which weights stay at 1/T, >= 0. Default 0, the
+            paper's rule.
+
+    Raises:
+        RequestError: lr or warmup is negative.
 
     Cost: T backwards, the rows and their sums of squares: 2 T x P numbers; parameter level only.
 
     Fails: the exponents only ever add up, so an early lead of one task lasts and a large lr ends on a vertex; E_0 is
     one noisy batch without a warm-up.
-
-    Raises: RequestError for a negative lr or warmup.
 
     Our choice: a task whose first gradients are all zero counts as having no excess.
     """

@@ -19,8 +19,14 @@ from scalarize.methods.registry import register
 class FairGrad(Method):
     """The weights w > 0 with ``G w = w^(-1/alpha)`` (Ban and Ji 2024, equation 4).
 
-    alpha: > 0, 1 as in the authors' code (then it is Nash-MTL); larger values favour the task that gains least.
-    times_tasks: T times the gradient, as the authors' code has it; no by default.
+    Args:
+        alpha: fairness, > 0; larger values favour the task that gains least. Default 1, as in the authors' code, which
+            is Nash-MTL.
+        times_tasks: if True, T times the gradient, as in the authors' code. Default False.
+
+    Raises:
+        RequestError: alpha is not above 0.
+        RunError: the Gramian is not finite.
 
     Cost: T backwards, T x P numbers, and Newton's method in T unknowns.
 
@@ -28,10 +34,8 @@ class FairGrad(Method):
     shrink with them, and the learning rate has to fall at the end; near Pareto-stationary points the weights grow
     without bound.
 
-    Raises: RequestError for an alpha that is not above 0; RunError if the Gramian is not finite.
-
-    Our choice: there is no solution if a gradient is zero or the point is Pareto-stationary (in float64, to an angle
-    of 179.9999 degrees): that is counted, and the direction is MGDA's, the shortest vector in the gradients' hull.
+    Our choice: there is no solution if a gradient is zero or the point is Pareto-stationary (in float64, to an angle of
+    179.9999 degrees): that is counted, and the direction is MGDA's, the shortest vector in the gradients' hull.
     """
 
     name = "fairgrad"

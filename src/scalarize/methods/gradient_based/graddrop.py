@@ -22,19 +22,23 @@ def _uniform(shape: tuple[int, ...], evidence: Evidence, like: Tensor) -> Tensor
 @register
 @dataclass(eq=False)
 class GradDrop(Method):
-    """Keep in each coordinate only the gradients of one sign, positive with probability ``P = (1 + sum_t g_t / sum_t
-    |g_t|) / 2`` (Chen et al. 2020, equation 1 and algorithm 1).
+    """In each coordinate only the gradients of one sign, positive with probability ``P = (1 + sum_t g_t / sum_t |g_t|)
+    / 2`` (Chen et al. 2020, equation 1 and algorithm 1).
 
-    leak: the share of every gradient that passes unmasked, in [0, 1], 0. renormalize: the result is scaled to the norm
-    of the plain sum, as some implementations do (with their absolute 1e-7 beside the divisor); no by default. ``draws``
-    (P,): the uniform numbers, one a coordinate. There are no task weights.
+    ``draws`` (P,) are the uniform numbers, one per coordinate. There are no task weights.
+
+    Args:
+        leak: share of every gradient that passes unmasked, in [0, 1]. Default 0.
+        renormalize: if True, the result is scaled to the norm of the plain sum, as in some implementations (with their
+            absolute 1e-7 beside the divisor). Default False.
+
+    Raises:
+        RequestError: leak is outside [0, 1].
 
     Cost: T backwards, T x P numbers and P random ones.
 
     Fails: the mask adds variance that stays when the gradients agree in sign no more often than chance; Kurin et al.
     2022 see a regulariser in it that a blind mask (``sign-agnostic-graddrop``) replaces.
-
-    Raises: RequestError for a leak outside [0, 1].
 
     Our choice: a parameter has no input whose sign could be multiplied with, as the paper does for activations: that
     product is left out at both levels.
@@ -70,16 +74,19 @@ class GradDrop(Method):
 @register
 @dataclass(eq=False)
 class SignAgnosticGradDrop(Method):
-    """Every entry of every task's gradient is masked at random, whatever its sign (Kurin et al. 2022, section 5.2).
+    """The sum of the gradients with every entry masked at random, whatever its sign (Kurin et al. 2022, section 5.2).
 
-    p: probability that an entry is masked, in [0, 1], 0.75 as in their figure 12. ``draws`` (T, P): uniform numbers; an
-    entry is masked if its number is below p. There are no task weights.
+    ``draws`` (T, P) are uniform numbers: an entry is masked if its number is below p. There are no task weights.
+
+    Args:
+        p: probability that an entry is masked, in [0, 1]. Default 0.75, as in their figure 12.
+
+    Raises:
+        RequestError: p is outside [0, 1].
 
     Cost: T backwards, T x P numbers and as many random ones.
 
     Fails: it is a control for ``graddrop``, not a method of its own: near p = 1 hardly anything is learnt.
-
-    Raises: RequestError for a p outside [0, 1].
 
     Our choice: that p is the share masked is our reading.
     """

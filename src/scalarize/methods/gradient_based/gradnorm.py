@@ -25,29 +25,34 @@ class GradNorm(Method):
     equations 1 and 2, algorithm 1); n are the gradients' norms, r the relative inverse training rates ``(L_t / L_t(0))
     / mean(...)``, and the target is held constant.
 
-    alpha: 1.5 (the paper's NYU-v2 runs; 2 in one implementation); lr: 0.025, >= 0, plain gradient descent. form: what
-    descends, and how the sum stays T:
+    The form says which numbers descend, and how the sum stays T:
 
-    - ``"positive"`` (default): ``log w``, on the objective over ``mean(w n)``, so that one step changes a weight by a
-      factor of at most ``exp(2 lr T)`` whatever the losses' units; no weight ever reaches 0;
+    - ``"positive"``: ``log w``, on the objective over ``mean(w n)``, so that one step changes a weight by a factor of
+      at most ``exp(2 lr T)`` whatever the losses' units; no weight ever reaches 0;
     - ``"free"``: w itself, scaled to sum T after each step, as the paper writes it;
     - ``"softmax"``: the logits of ``w = T softmax(logits)``, as in other code.
 
-    A state that is given ``weights`` or ``logits`` by hand (or from an older checkpoint) goes on in their form. floor:
-    the least weight after a step of the free or the positive form, before they are scaled to sum T, in [0, 1], or None,
-    the default.
+    A state that is given ``weights`` or ``logits`` by hand (or from an older checkpoint) goes on in their form.
 
     The step uses the weights as they are and updates them for the next. Norms are those of the gradients given: the
     paper takes them on the last shared layer, which is the balancer's ``evidence_from``, other code on all shared
     parameters, which is our default.
 
+    Args:
+        alpha: exponent of the training rates. Default 1.5, as in the paper's NYU-v2 runs (2 in one implementation).
+        lr: learning rate of plain gradient descent, >= 0. Default 0.025.
+        form: ``"positive"``, ``"free"`` or ``"softmax"``. Default ``"positive"``.
+        floor: least weight after a step of the free or the positive form, before scaling to sum T, in [0, 1]. Default:
+            none.
+
+    Raises:
+        RequestError: lr is negative, the form is unknown, floor is outside [0, 1] or given with ``"softmax"``, or
+            losses are missing.
+
     Cost: T backwards (to the last shared layer only, with ``evidence_from``) and T x P numbers of what they reach.
 
     Fails: L(0) is one batch, so an unlucky first loss biases the whole run; with ``"free"`` weights turn negative if
     gradients are large against 1/lr, and that task's loss is then climbed.
-
-    Raises: RequestError for a negative lr, another form, a floor outside [0, 1] or beside ``"softmax"``, or without
-    losses.
 
     Our choice: lr = 0.025. The positive form: the paper means weights of losses that add up to T, and its rule keeps
     them above 0 only if lr times the norms is small; public code that meets larger ones trains the logarithm, too. A

@@ -23,16 +23,22 @@ class GradVac(Method):
     adding ``|g_i| (phi_hat sqrt(1 - phi^2) - phi sqrt(1 - phi_hat^2)) / (|g_j| sqrt(1 - phi_hat^2)) g_j`` to g_i (Wang
     et al. 2021, equation 2 and algorithm 1).
 
-    beta: the targets (T, T), from 0, follow every cosine seen: ``phi_hat <- (1 - beta) phi_hat + beta phi``; in [0, 1],
-    0.01 in the paper, 0.5 in public code. update: ``"always"`` (the paper), or ``"corrected"``: only cosines that were
-    corrected are followed, as one implementation has it. ``draws`` (T, T-1): row i is the order for task i.
+    The targets (T, T), from 0, follow every cosine seen: ``phi_hat <- (1 - beta) phi_hat + beta phi``. ``draws`` (T,
+    T-1): row i is the order for task i.
+
+    Args:
+        beta: rate at which the targets follow, in [0, 1]. Default 0.01, as in the paper (0.5 in public code).
+        update: ``"always"`` (the paper), or ``"corrected"``: only cosines that were corrected are followed, as in one
+            implementation. Default ``"always"``.
+
+    Raises:
+        RequestError: beta is outside [0, 1], or update is unknown.
+        RunError: the Gramian is not finite.
 
     Cost: T backwards, T x P numbers; the T - 1 turns happen on the Gramian, for all tasks at once.
 
     Fails: a long training in agreement sets targets near 1, and then a gradient that strays is turned by large
     multiples of others; the result depends on the order of the tasks.
-
-    Raises: RequestError for a beta outside [0, 1] or another update; RunError if the Gramian is not finite.
 
     Our choice: all parameters form one group; zero gradients are passed over.
     """

@@ -18,19 +18,21 @@ from scalarize.methods.registry import register
 @register
 @dataclass(eq=False)
 class IMTL(Method):
-    """IMTL-G on the gradients of the scaled losses ``e^{s_t} L_t`` (Liu et al. 2021, algorithm 1). No options.
+    """IMTL-G on the gradients of the scaled losses ``e^{s_t} L_t`` (Liu et al. 2021, algorithm 1). It has no
+    hyper-parameters.
 
-    The shared parameters get ``sum alpha_t e^{s_t} g_t``, alpha from IMTL-G; the learned ``s`` (T,), from 0, gets the
-    gradient of ``e^{s_t} L_t - s_t`` (the ``objective``), and so do the heads: gradient balance for what is shared,
-    loss balance for what is a task's own (the paper's abstract and section 3.3), which is ``heads="objective"``. Since
-    IMTL-G is blind to each gradient's scale but for the sum of its weights, s changes only the length of the shared
-    step. ``heads="own"`` leaves the heads unscaled, as public code does.
+    The shared parameters get ``sum_t alpha_t e^{s_t} g_t``, alpha from IMTL-G; the learned ``s`` (T,), from 0, gets the
+    gradient of ``e^{s_t} L_t - s_t`` (the ``objective``), and so do the heads: gradient balance for the shared
+    parameters, loss balance for those of one task (the paper's abstract and section 3.3), which is
+    ``heads="objective"``. Since IMTL-G is blind to each gradient's scale but for the sum of its weights, s changes only
+    the length of the shared step. ``heads="own"`` leaves the heads unscaled, as public code does.
+
+    Raises:
+        RunError: the Gramian is not finite.
 
     Cost: T backwards, T x P numbers, and a linear system of size T; T learned numbers.
 
     Fails: as ``imtl-g`` does for what is shared and ``imtl-l`` for the heads.
-
-    Raises: RunError if the Gramian is not finite.
     """
 
     name = "imtl"

@@ -38,14 +38,15 @@ def impartial_weights(gram: Gram) -> Array:
 class IMTLG(Method):
     """Weights with sum 1, possibly negative, that give all tasks the same projection (Liu et al. 2021, equation 6):
     ``u_i . (w @ J)`` is equal for all unit gradients u_i, so ``w = C^-1 1 / n`` normalised, C the cosines, n the norms.
-    No options.
+    It has no hyper-parameters.
+
+    Raises:
+        RunError: the Gramian is not finite.
 
     Cost: T backwards, T x P numbers, and a linear system of size T.
 
     Fails: as gradients become dependent the weights grow without bound and turn negative, and the step with them: the
     sum in the denominator passes through 0. Code that inverts there gives NaN or an error.
-
-    Raises: RunError if the Gramian is not finite.
 
     Our choice: with dependent or zero gradients the pseudo-inverse gives the weights; at Pareto-stationary points they
     are 0.

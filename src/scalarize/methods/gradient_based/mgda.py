@@ -19,20 +19,23 @@ from scalarize.methods.solvers import min_norm
 @register
 @dataclass(eq=False)
 class MGDA(Method):
-    """Simplex weights w that minimise ``|sum w_t g_t / d_t|`` (Sener and Koltun 2018, equation 3; Desideri 2012).
+    """Simplex weights w that minimise ``|sum_t w_t g_t / d_t|`` (Sener and Koltun 2018, equation 3; Desideri 2012).
 
-    normalization: d is 1 (``"none"``, the default), the gradient's norm (``"l2"``), the loss (``"loss"``) or their
-    product (``"loss+"``); if it is 0 the gradient is left as it is. applied_to: the weights act on the ``"raw"``
-    gradients (the authors' code, the default) or on the ``"normalized"`` ones, as in other implementations.
-    times_tasks: the weights sum to T, as in one implementation; no by default.
+    Args:
+        normalization: d: 1 (``"none"``), the norm of the gradient (``"l2"``), the loss (``"loss"``) or their product
+            (``"loss+"``); if it is 0 the gradient is left as it is. Default ``"none"``.
+        applied_to: gradients that the weights act on: the ``"raw"`` ones, as in the authors' code, or the
+            ``"normalized"`` ones, as in other implementations. Default ``"raw"``.
+        times_tasks: if True, the weights sum to T, as in one implementation. Default False.
+
+    Raises:
+        RequestError: a choice is unknown, or losses that normalise are missing.
+        RunError: the Gramian is not finite.
 
     Cost: T backwards, T x P numbers, and a quadratic programme of size T, solved exactly.
 
     Fails: the shortest gradient has the largest weight, so without a normalisation it follows the task that is nearly
     done, or whose loss is in large units; at any Pareto-stationary point the gradient is 0, however poor the point.
-
-    Raises: RequestError for another choice, or without losses if they normalise; RunError if the Gramian is not
-    finite.
 
     Our choice: if the solver does not converge it is counted, and the shortest gradient alone is followed.
     """

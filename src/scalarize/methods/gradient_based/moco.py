@@ -21,17 +21,25 @@ class MoCo(Method):
     """``y <- y - b_k (y - J)``, ``w <- Pi(w - c_k (y y^T + rho I) w)``, gradient ``w @ y`` (Fernando et al. 2023,
     equations 6, 9 and 10, algorithm 1).
 
-    y (T, P) tracks the gradients, from 0; w, from 1/T, is projected onto the simplex (``projection="simplex"``, the
-    paper) or passed through a softmax (``"softmax"``, public code). Steps k from 1: ``b_k = beta / k^beta_sigma``,
-    ``c_k = gamma / k^gamma_sigma``; beta 0.5, gamma 0.1, both sigmas 0.5, rho 0, all >= 0. There are no weights of this
-    step's gradients.
+    y (T, P) tracks the gradients, from 0; w starts at 1/T. Steps k count from 1: ``b_k = beta / k^beta_sigma``, ``c_k =
+    gamma / k^gamma_sigma``. There are no weights of this step's gradients.
+
+    Args:
+        beta: step length of y, >= 0. Default 0.5.
+        beta_sigma: exponent by which it falls, >= 0. Default 0.5.
+        gamma: step length of w, >= 0, in units of 1 over a squared gradient. Default 0.1.
+        gamma_sigma: exponent by which it falls, >= 0. Default 0.5.
+        rho: weight of the identity, >= 0. Default 0.
+        projection: Pi: the projection onto the ``"simplex"`` (the paper), or a ``"softmax"`` (public code). Default
+            ``"simplex"``.
+
+    Raises:
+        RequestError: a number is negative, or projection is unknown.
 
     Cost: T backwards, the rows and what tracks them: 2 T x P numbers; parameter level only.
 
     Fails: the tracked gradients lag behind the model, the more the later (b_k falls); gamma is a step length against
     the gradients' squares, to be tuned for each problem.
-
-    Raises: RequestError for a negative number or another projection.
 
     Our choice: the new y and w make the gradient (with y from 0 the old ones would waste the first step); the paper's
     projection of y onto a ball is left out; the defaults of beta, gamma and the sigmas.

@@ -20,19 +20,24 @@ from scalarize.methods.registry import register
 class NashMTL(Method):
     """The weights w > 0 with ``G w = 1 / w``: the Nash bargaining solution (Navon et al. 2022, claim 3.1).
 
-    They are solved for exactly; the gradient's squared norm is then T. max_norm: the gradient is shortened to this norm
-    if it is longer (the authors' code has 1.0); 0, the default, leaves it as it is. The authors' weights that are
-    renewed every few steps are the balancer's ``every``.
+    The equation is solved exactly; the gradient's squared norm is then T. The authors' weights that are renewed every
+    few steps are the balancer's ``every``.
+
+    Args:
+        max_norm: norm to which a longer gradient is shortened, >= 0; 0 leaves it as it is. Default 0 (1.0 in the
+            authors' code).
+
+    Raises:
+        RequestError: max_norm is negative.
+        RunError: the Gramian is not finite.
 
     Cost: T backwards (every k-th step only, with ``every=k``), T x P numbers, and Newton's method in T unknowns.
 
     Fails: the step's length is the root of T however small the gradients are, so the learning rate has to fall at the
     end; near Pareto-stationary points the weights grow without bound.
 
-    Raises: RequestError for a negative max_norm; RunError if the Gramian is not finite.
-
-    Our choice: there is no solution if a gradient is zero or the point is Pareto-stationary (in float64, to an angle
-    of 179.9999 degrees): that is counted, and the direction is MGDA's, the shortest vector in the gradients' hull.
+    Our choice: there is no solution if a gradient is zero or the point is Pareto-stationary (in float64, to an angle of
+    179.9999 degrees): that is counted, and the direction is MGDA's, the shortest vector in the gradients' hull.
     """
 
     name = "nash-mtl"

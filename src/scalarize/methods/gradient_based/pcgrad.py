@@ -39,19 +39,24 @@ class PCGrad(Method):
     """Sum over tasks of ``g_i`` after, for every other task j in random order, ``g_i -= (g_i.g_j / |g_j|^2) g_j`` if
     ``g_i.g_j < 0`` (Yu et al. 2020, algorithm 1; g_j is the unprojected gradient).
 
-    The projections are loss weights (Kurin et al. 2022, proposition 3), so they happen on the T x T Gramian.
+    The projections are loss weights (Kurin et al. 2022, proposition 3), so they happen on the T x T Gramian. ``draws``:
+    row i is the order for task i, (T, T-1), or (T, T) with i in it (passed over unless include_self).
 
-    reduction: ``"sum"`` as in the paper, or ``"mean"``. order: every task's ``"own"`` (the paper), one ``"shared"`` by
-    all, or ``"fixed"``: the order of the tasks, as public code has them. include_self: j = i is among them, as in
-    public code, which matters from three tasks on, as a projected gradient can oppose its own old one; no, as in the
-    paper. ``draws``: row i is the order for task i, (T, T-1), or (T, T) with i in it (passed over unless include_self).
+    Args:
+        reduction: ``"sum"`` as in the paper, or ``"mean"``. Default ``"sum"``.
+        order: a random order of every task's ``"own"`` (the paper), one ``"shared"`` by all, or ``"fixed"``: the order
+            of the tasks, as in public code. Default ``"own"``.
+        include_self: if True, j = i is among them, as in public code, which matters from three tasks on, since a
+            projected gradient can oppose its own old one. Default False, as in the paper.
+
+    Raises:
+        RequestError: a choice is unknown.
+        RunError: the Gramian is not finite.
 
     Cost: T backwards, T x P numbers; each of the T - 1 steps projects all T gradients at once.
 
-    Fails: it is the plain sum if nothing conflicts, and its random order adds noise if much does; the longest
-    gradient still dominates; at Pareto-stationary points of two tasks it stops wherever they are opposite.
-
-    Raises: RequestError for another choice; RunError if the Gramian is not finite.
+    Fails: it is the plain sum if nothing conflicts, and its random order adds noise if much does; the longest gradient
+    still dominates; at Pareto-stationary points of two tasks it stops wherever they are opposite.
 
     Our choice: a zero gradient is never projected on.
     """

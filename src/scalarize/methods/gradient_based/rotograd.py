@@ -17,29 +17,34 @@ from scalarize.utils.errors import RequestError
 @register
 @dataclass(eq=False)
 class RotoGrad(Method):
-    """Each head k sees ``R_k z`` instead of the shared features z; the encoder gets ``C sum_k U_k`` (Javaloy and Valera
-    2022, equations 4 and 6 to 8, algorithm 1).
+    """Rotated features ``R_k z`` for each head k instead of the shared features z; the encoder gets ``C sum_k U_k``
+    (Javaloy and Valera 2022, equations 4 and 6 to 8, algorithm 1).
 
     G_k (B, d) is the gradient of task k by z, ``U_k = G_k / |G_k|`` (Frobenius), so the weights are ``C / |G_k|`` with
     ``C = sum_k alpha_k |G_k|``, ``alpha_k`` proportional to ``|G_k| / |G_k(0)|`` with sum 1: tasks that converge slowly
     set the length. The rotation descends on ``-sum_n <R_k^T h_nk, v_n>`` with ``h_nk = R_k g_nk`` held constant and ``V
-    = sum_k U_k / K`` the direction in which all are to point: the leader of a Stackelberg game that the network
-    follows, converging if it learns ever more slowly than the network. ``R_k = exp(A_k - A_k^T)``, A from 0.
+    = sum_k U_k / K`` the common direction: the leader of a Stackelberg game that the network follows, converging if it
+    learns ever more slowly than the network. ``R_k = exp(A_k - A_k^T)``, A from 0.
 
-    The rotations are trained here, by Adam (betas 0.9 and 0.999), whose rate ``lr decay^step`` must lie below the
-    network's. lr: 5e-4, >= 0; decay: 0.9999, in (0, 1]; size: rotate only the first so many features (the paper's
-    subspaces), None: all. z has shape (B, ..., d).
+    The rotations are trained here, by Adam (betas 0.9 and 0.999), whose learning rate ``lr decay^step`` must lie below
+    the network's. z has shape (B, ..., d).
+
+    Args:
+        lr: learning rate of the rotations, >= 0. Default 5e-4.
+        decay: factor of that learning rate a step, in (0, 1]. Default 0.9999.
+        size: number of first features that are rotated (the paper's subspaces), >= 1. Default: all.
+
+    Raises:
+        RequestError: lr, decay or size is out of range, or the features have another width than the rotations.
 
     Cost: one backward of all heads and of the encoder, and T exponentials of d x d matrices a step; four of them a task
     are kept, so wide features want ``size``. Representation level only.
 
-    Fails: if tasks do not share samples, for directions are compared sample by sample, and if the heads cannot
-    keep up with rotations that turn too fast.
+    Fails: if tasks do not share samples, for directions are compared sample by sample, and if the heads cannot keep up
+    with rotations that turn too fast.
 
-    Raises: RequestError for an lr, decay or size out of range, or features of another width than the rotations'.
-
-    Our choice: lr and decay, which the paper tunes; if a task's gradient was zero so far, its first that is not
-    serves as G_k(0).
+    Our choice: lr and decay, which the paper tunes; if a task's gradient was zero so far, its first that is not serves
+    as G_k(0).
     """
 
     name = "rotograd"

@@ -18,17 +18,22 @@ from scalarize.methods.registry import register
 class DWA(Method):
     """``w = T softmax(r / temperature)``, ``r_t = L_t(k-1) / L_t(k-2)`` (Liu, Johns and Davison 2019, equation 7).
 
-    L(k) is the mean loss over epoch k; the first two epochs have weights 1. temperature: > 0, 2 in the paper. window: a
-    number of steps that takes the place of the epoch, as some implementations have it (25); 0, the default, means
-    epochs. reduction: ``"sum"`` (the paper's weights, with sum T) or ``"mean"`` (sum 1, as some implementations have
-    it).
+    L(k) is the mean loss over epoch k; the first two epochs have weights 1.
+
+    Args:
+        temperature: temperature of the softmax, > 0. Default 2, as in the paper.
+        window: number of steps that takes the place of the epoch, as in some implementations (25); 0 means epochs.
+            Default 0.
+        reduction: ``"sum"``, weights with sum T as in the paper, or ``"mean"``, weights with sum 1 as in some
+            implementations. Default ``"sum"``.
+
+    Raises:
+        RequestError: a hyper-parameter is out of range, or losses are missing.
 
     Cost: one ordinary backward; 4 T numbers of state.
 
     Fails: it sees rates alone, so a large loss still dominates, and a task that cannot learn more gets as much as one
     that is neglected; with a window the noise of few batches makes the rates.
-
-    Raises: RequestError for a temperature that is not above 0, a negative window, another reduction, or without losses.
 
     Our choice: a task that an epoch did not bring keeps its older mean; the balancer leaves out a task whose loss is
     exactly 0, by ``combine_losses`` it has the rate 1. If nobody counts epochs, the balancer takes 25 steps for one.

@@ -17,21 +17,25 @@ from scalarize.utils.errors import RunError
 @register
 @dataclass(eq=False)
 class FAMO(Method):
-    """Minimise ``sum_t z_t log(L_t - m_t) / c`` with ``z = softmax(logits)`` and ``c = sum_t z_t / (L_t - m_t)`` held
-    constant, so that the weights ``z_t / ((L_t - m_t) c)`` have sum 1 (Liu et al. 2023, algorithm 1).
+    """Weights ``z_t / ((L_t - m_t) c)``, with sum 1, that minimise ``sum_t z_t log(L_t - m_t) / c`` with ``z =
+    softmax(logits)`` and ``c = sum_t z_t / (L_t - m_t)`` held constant (Liu et al. 2023, algorithm 1).
 
     After the step the logits descend, by Adam, on ``z . (log L before - log L after)``: tasks that fell less get more.
-    It has to be shown the losses after the step, on the same batch (``observe``).
+    The losses after the step, on the same batch, are given by ``observe``.
 
-    lr: 0.025, >= 0; decay: 0.001, Adam's coupled weight decay on the logits (1e-5 and 0.01 in other code); min_loss: m,
-    a lower bound of every loss, 0.
+    Args:
+        lr: learning rate of Adam, >= 0. Default 0.025.
+        decay: Adam's coupled weight decay on the logits, >= 0. Default 0.001 (1e-5 and 0.01 in other code).
+        min_loss: m, a lower bound of every loss, in the unit of the losses. Default 0.
+
+    Raises:
+        RequestError: lr or decay is negative, or losses are missing.
+        RunError: a loss is below min_loss.
 
     Cost: one ordinary backward, and a second forward of the batch if the losses after the step are shown.
 
     Fails: without that forward the next batch's losses stand for them, and the noise between batches passes for
     progress; a loss that comes near its bound takes nearly all the weight.
-
-    Raises: RequestError for a negative lr or decay, or without losses; RunError for a loss below min_loss.
 
     Our choice: the next step's losses if ``observe`` was not called; 1e-8 beside the logarithms.
     """

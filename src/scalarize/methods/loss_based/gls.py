@@ -16,13 +16,16 @@ from scalarize.methods.registry import register
 @register
 @dataclass(eq=False)
 class GLS(Method):
-    """Minimise ``(prod_t L_t)^(1/T)`` (Chennupati et al. 2019, equation 2): weights ``GLS / (T L_t)``. No options.
+    """The geometric mean ``(prod_t L_t)^(1/T)`` of the losses (Chennupati et al. 2019, equation 2): weights ``GLS / (T
+    L_t)``. It has no hyper-parameters.
+
+    Raises:
+        RunError: a loss is below 0.
+        RequestError: losses are missing.
 
     Cost: one ordinary backward.
 
     Fails: as one loss goes to 0, by overfitting say, its own weight grows without bound and the others' go to 0.
-
-    Raises: RunError for a loss below 0; RequestError without losses.
 
     Our choice: the balancer leaves out a task whose loss is exactly 0; by ``combine_losses`` it counts as the least
     normal number.

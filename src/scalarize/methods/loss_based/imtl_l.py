@@ -16,18 +16,19 @@ from scalarize.methods.registry import register
 @register
 @dataclass(eq=False)
 class IMTLL(Method):
-    """Minimise ``sum e^{s_t} L_t - s_t`` with learned ``s`` (T,), from 0 (Liu et al. 2021, section 3.3, equation 8). No
-    options.
+    """Minimisation of ``sum_t e^{s_t} L_t - s_t`` with learned ``s`` (T,), from 0 (Liu et al. 2021, section 3.3,
+    equation 8). It has no hyper-parameters.
 
-    At the minimum in s every ``e^{s_t} L_t`` is 1, whatever the losses' scales. The balancer steps ``s`` at
-    a rate of its own, or, with ``learned="yours"``, the training's optimiser does, as in the paper (a = e there).
+    At the minimum in s every ``e^{s_t} L_t`` is 1, whatever the losses' scales. The balancer steps ``s`` at a learning
+    rate of its own, or, with ``learned="yours"``, the training's optimiser does, as in the paper (a = e there).
+
+    Raises:
+        RequestError: losses are missing.
 
     Cost: one ordinary backward; T learned numbers.
 
-    Fails: a loss at or below 0 has no such minimum and s grows without bound; at a small learning rate s follows
-    slowly if losses are orders of magnitude from 1, and weight decay pulls it back.
-
-    Raises: RequestError without losses.
+    Fails: a loss at or below 0 has no such minimum and s grows without bound; at a small learning rate s follows slowly
+    if losses are orders of magnitude from 1, and weight decay pulls it back.
     """
 
     name = "imtl-l"

@@ -21,20 +21,26 @@ from scalarize.utils.errors import RequestError
 class STCH(Method):
     """Smooth Tchebycheff scalarization (Lin et al. 2024, equation 5), in both published forms.
 
-    form ``"paper"`` (default): ``mu logsumexp(lambda_t (L_t - z_t) / mu)`` with the preference lambda = 1/T and the
-    ideal point z (T,), ``ideal``, 0 if not given; form ``"mtl"``, of the authors' multi-task code: ``T mu
-    logsumexp(log(L_t / nadir_t) / mu)``. mu: > 0, 1; the smaller, the nearer to the maximum.
+    - ``"paper"``: ``mu logsumexp(lambda_t (L_t - z_t) / mu)`` with the preference lambda = 1/T and the ideal point z;
+    - ``"mtl"``, of the authors' multi-task code: ``T mu logsumexp(log(L_t / nadir_t) / mu)``.
 
-    nadir: (T,) given, or (None) the mean losses of epoch number ``warmup`` (from 0; 4 in the authors' code), until the
-    end of which the sum of ``log L_t`` is minimised.
+    Args:
+        form: ``"paper"`` or ``"mtl"``. Default ``"paper"``.
+        mu: smoothing, > 0; the smaller, the nearer to the maximum. Default 1.
+        ideal: the ideal point z (T,), in the unit of the losses. Default: zeros.
+        nadir: positive numbers (T,), in the unit of the losses. Default: the mean losses of epoch ``warmup``; until its
+            end the sum of ``log L_t`` is minimised.
+        warmup: number, from 0, of the epoch whose mean losses are the nadir, >= 0. Default 4, as in the authors' code.
+
+    Raises:
+        RequestError: a hyper-parameter is out of range, ideal or nadir has another length than T, or losses are
+            missing.
+        RunError: a loss is below 0 with ``"mtl"``.
 
     Cost: one ordinary backward; with the warm-up 3 T numbers of state.
 
     Fails: with ``"paper"`` the largest raw loss decides, so losses on different scales need ``"mtl"`` or weights
     before; with a small mu one task trains at a time.
-
-    Raises: RequestError for another form, mu <= 0, a negative warmup, a nadir that is not > 0, lists of another length
-    than T, or without losses; RunError for a loss below 0 with ``"mtl"``.
 
     Our choice: mu = 1; a task that the warm-up's epoch did not bring takes its first losses as nadir.
     """

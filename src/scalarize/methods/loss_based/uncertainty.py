@@ -21,22 +21,27 @@ FORMS = ("logvar", "sigma", "liebel", "logvar-unit")
 class Uncertainty(Method):
     """Learned homoscedastic uncertainty (Kendall, Gal and Cipolla 2018, equation 7).
 
-    form, with the learned ``s`` = log sigma^2, or ``sigma`` (T,); the total is the sum over tasks of
+    The total is the sum over tasks of one of these forms, with the learned ``s`` = log sigma^2, or ``sigma`` (T,):
 
-    - ``"logvar"`` (default): ``exp(-s) L / 2 + s / 2``, equation 7 in the stable parametrisation of section 3.2;
+    - ``"logvar"``: ``exp(-s) L / 2 + s / 2``, equation 7 in the stable parametrisation of section 3.2;
     - ``"sigma"``: ``L / (2 sigma^2) + log sigma``, the same in sigma itself;
     - ``"liebel"``: ``L / (2 sigma^2) + log(1 + sigma^2)`` (Liebel and Koerner 2018, equation 2), never negative;
     - ``"logvar-unit"``: ``exp(-s) L + s / 2``, the paper's form for classification (its equation 10).
 
-    start: s, that is log sigma^2, before the first step: 0 (-0.5 in some code). The balancer
-    steps them at a rate of their own, or, with ``learned="yours"``, the training's optimiser does, as in the paper.
+    The balancer steps s or sigma at a learning rate of its own, or, with ``learned="yours"``, the training's optimiser
+    does, as in the paper.
+
+    Args:
+        form: one of the four forms. Default ``"logvar"``.
+        start: s, that is log sigma^2, before the first step. Default 0 (-0.5 in some code).
+
+    Raises:
+        RequestError: the form is unknown, start is not a number, or losses are missing.
 
     Cost: one ordinary backward; T learned numbers.
 
     Fails: a negative loss has no minimum in s; if a model overfits, L goes to 0 and its weight without bound; at a
     small learning rate the weights stay near their start, and weight decay pulls them to sigma = 1.
-
-    Raises: RequestError for another form, a start that is no number, or without losses.
     """
 
     name = "uncertainty"

@@ -18,14 +18,19 @@ from scalarize.methods.registry import register
 class UWSO(Method):
     """``w = softmax((1 / L) / temperature)``, L held constant (Kirchdorfer et al. 2024, equation 9).
 
-    ``1 / L`` is the analytical optimum of uncertainty weighting. temperature: > 0, in units of 1 / L.
+    ``1 / L`` is the analytical optimum of uncertainty weighting.
+
+    Args:
+        temperature: temperature of the softmax, > 0, in units of 1 / L. Default 1.
+
+    Raises:
+        RequestError: temperature is not above 0, or losses are missing.
+        RunError: a loss is below 0.
 
     Cost: one ordinary backward.
 
     Fails: the temperature is tuned for each problem in the paper: too small, and the least loss takes all the weight,
     as it also does when one task overfits; too large, and the weights are equal.
-
-    Raises: RequestError for a temperature that is not above 0, or without losses; RunError for a loss below 0.
 
     Our choice: temperature 1; the balancer leaves out a task whose loss is exactly 0; by ``combine_losses`` it counts
     as the least normal number.

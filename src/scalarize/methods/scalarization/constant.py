@@ -29,7 +29,7 @@ class _Constant(Method):
 @register
 @dataclass(eq=False)
 class Unitary(_Constant):
-    """Every weight is 1: the plain sum of the losses (Kurin et al. 2022, equation 1). No options.
+    """Weights of 1: the plain sum of the losses (Kurin et al. 2022, equation 1). It has no hyper-parameters.
 
     Cost: one ordinary backward.
 
@@ -47,7 +47,8 @@ class Unitary(_Constant):
 @register
 @dataclass(eq=False)
 class Uniform(_Constant):
-    """Every weight is 1/T: the mean of the losses (Royer et al. 2023, equation 1 with p uniform). No options.
+    """Weights of 1/T: the mean of the losses (Royer et al. 2023, equation 1 with p uniform). It has no
+    hyper-parameters.
 
     Cost: one ordinary backward.
 
@@ -66,15 +67,18 @@ class Uniform(_Constant):
 class Fixed(_Constant):
     """Given weights, a point on the simplex times a positive ``scale`` (Royer et al. 2023, section 4.1).
 
-    weights: T numbers >= 0, normalised to sum 1; empty (the default) means uniform. scale: > 0, 1.
+    Args:
+        weights: T numbers >= 0, normalised to sum 1; an empty list means uniform. Default: empty.
+        scale: factor of the normalised weights, > 0. Default 1.
+
+    Raises:
+        RequestError: at the first step: there are not T weights, one is negative or not finite, all are 0, or scale is
+            not above 0.
 
     Cost: one ordinary backward.
 
     Fails: weights that were good for one model, data set or stage of the training need not be for another; finding them
     costs a search.
-
-    Raises: RequestError if there are not T of them, one is negative or not finite, all are 0, or the scale is not >
-    0.
     """
 
     name = "fixed"

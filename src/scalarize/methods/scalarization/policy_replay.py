@@ -19,18 +19,22 @@ from scalarize.weights.policy import Policy
 @register
 @dataclass(eq=False)
 class PolicyReplay(Method):
-    """The weights times the scale that ``policy`` has at the current epoch (Royer et al. 2023, section 5).
+    """The weights times the scale that a policy has at the current epoch (Royer et al. 2023, section 5).
 
-    policy: a :class:`scalarize.Policy`, or the path of one; its tasks in the order of the losses (``reorder`` and
-    ``stretch`` are the caller's). It has no default. After its last segment the last weights stay.
+    After the policy's last segment its last weights stay. The caller puts the policy in the order and length of the
+    training, by its ``reorder`` and ``stretch``.
+
+    Args:
+        policy: a :class:`scalarize.Policy`, or the path of one, with its tasks in the order of the losses. Required.
+
+    Raises:
+        RequestError: the file is not a policy; at the first step: the policy has another number of tasks, or its
+            weights change over epochs and nobody counts them.
 
     Cost: one ordinary backward.
 
     Fails: a schedule found by a population was good for models that were cloned from each other: retrained from
     scratch, its last or mean weights can be better (``scalarize retrain --history``).
-
-    Raises: RequestError for a file that is no policy, or another number of tasks; at the first step, if the weights
-    change over epochs and nobody counts them.
     """
 
     name = "policy"
@@ -58,7 +62,7 @@ class PolicyReplay(Method):
         return len(self._policy.segments) > 1
 
     def init(self, n_tasks: int) -> State:
-        """weights (T, S): one column a segment, scale included; starts (S,): the epoch each begins at."""
+        """weights (T, S): one column per segment, scale included; starts (S,): the epoch each begins at."""
         policy = self._policy
         if len(policy.tasks) != n_tasks:
             raise RequestError(f"policy: it weighs {len(policy.tasks)} tasks, not {n_tasks}")

@@ -18,15 +18,18 @@ from scalarize.methods.registry import register
 class RGD(Method):
     """The sum of the losses with weights ``u_t ~ Bernoulli(p)`` (Kurin et al. 2022, proposition 4).
 
-    p: probability that a task counts, in (0, 1]. ``draws`` (T,) are the uniform numbers: task t counts if its number
-    is below p.
+    ``draws`` (T,) are uniform numbers: task t counts if its number is below p.
+
+    Args:
+        p: probability that a task counts, in (0, 1]. Default 0.5.
+
+    Raises:
+        RequestError: p is outside (0, 1].
 
     Cost: one ordinary backward.
 
     Fails: with few tasks or a small p many steps have no task at all and are steps of length 0; it is noise on top of
     the plain sum.
-
-    Raises: RequestError for a p outside (0, 1].
 
     Our choice: p = 0.5, which the paper leaves open.
     """

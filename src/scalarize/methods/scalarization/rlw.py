@@ -18,16 +18,20 @@ from scalarize.methods.registry import register
 class RLW(Method):
     """Weights drawn anew at each step, with sum 1 (Lin et al. 2022, section 3; algorithm 1).
 
-    distribution: ``"normal"`` (default), the softmax of T standard normal draws; ``"dirichlet"``, a point drawn
-    uniformly from the simplex. times_tasks: the weights sum to T, as in one public implementation; no by default.
     ``draws`` (T,) replaces the normal draws, or the exponential ones that make the Dirichlet point.
+
+    Args:
+        distribution: ``"normal"``, the softmax of T standard normal draws, or ``"dirichlet"``, a point drawn uniformly
+            from the simplex. Default ``"normal"``.
+        times_tasks: if True, the weights sum to T, as in one public implementation. Default False.
+
+    Raises:
+        RequestError: the distribution is unknown.
 
     Cost: one ordinary backward.
 
     Fails: the expected weights are equal, so losses on different scales stay so, and the draws add variance to each
     step (Kurin et al. 2022 explain its effect as regularisation).
-
-    Raises: RequestError for another distribution.
     """
 
     name = "rlw"

@@ -1,4 +1,4 @@
-"""Loggers, which show a run's scalars besides its own records: TensorBoard, Weights & Biases, MLflow.
+"""Loggers, which send a run's scalars to other tools: TensorBoard, Weights & Biases, MLflow.
 
 One file a place, which defines ``open_run(directory, config) -> Writer``; it is found by its name.
 Writers see tidy rows and nothing else (:func:`scalarize.runs.directory.observed`); no training knows that they exist.
@@ -19,7 +19,7 @@ OpenRun = Callable[[Path, Mapping[str, Any]], Writer]
 
 
 def names() -> list[str]:
-    """Every place that scalars can be sent to."""
+    """List the tools that scalars can be sent to."""
     folder = [info.name for info in pkgutil.iter_modules(__path__)]
     return sorted(name.removeprefix("to_") for name in folder if name.startswith("to_"))
 
@@ -49,7 +49,7 @@ def create(name: str, config_of: Callable[[Path], Mapping[str, Any]], say: Calla
 
 
 class Logger:
-    """Sends the rows of each run directory to a writer of its own; trainings come one after the other.
+    """A logger that sends the rows of each run directory to a writer of its own; trainings come one after another.
 
     A place that fails (no network, no room) is said once and left; a training does not end for it.
     """
@@ -63,7 +63,7 @@ class Logger:
         self._left = False
 
     def __call__(self, directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Show ``rows``, which the run in ``directory`` has just written."""
+        """Send ``rows``, which the run in ``directory`` has just written."""
         found = scalars(rows)
         if found:
             self._guarded(lambda: self._write(directory, found))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 
 class Scalar(NamedTuple):
-    """``name`` is split/metric/task, so that a metric's tasks are drawn side by side."""
+    """A named number at a step; ``name`` is split/metric/task, so that a metric's tasks are drawn side by side."""
 
     name: str
     step: int
@@ -16,17 +16,17 @@ class Scalar(NamedTuple):
 
 
 class Writer(Protocol):
-    """One run at one place."""
+    """A writer of one run to one tool."""
 
     def write(self, found: Sequence[Scalar]) -> None:
-        """Show these, whose steps do not fall within a run unless it was resumed."""
+        """Write scalars, whose steps do not decrease within a run unless it was resumed."""
 
     def close(self) -> None:
         """Finish the run there."""
 
 
 def scalars(rows: Iterable[Mapping[str, Any]]) -> list[Scalar]:
-    """One a row, in order; none if the value is not finite.
+    """Convert rows to scalars, in order; rows without a finite value are left out.
 
     >>> row = {"step": 40, "epoch": 1, "split": "validation", "domain": "all", "task": "a", "metric": "loss"}
     >>> scalars([row | {"value": 0.5}, row | {"value": float("nan")}])

@@ -1,4 +1,4 @@
-"""MLflow: one run a directory, in the experiment ``scalarize`` unless MLFLOW_EXPERIMENT_NAME names another.
+"""MLflow: one run per directory, in the experiment ``scalarize`` unless MLFLOW_EXPERIMENT_NAME names another.
 
 MLFLOW_TRACKING_URI says where to: a server, or a place on this machine, which needs no network.
 """
@@ -19,7 +19,7 @@ AT_ONCE, LONGEST = 1000, 500  # metrics in one request; characters of a paramete
 
 
 def open_run(directory: Path, config: Mapping[str, Any]) -> Writer:
-    """Begin a run called as its directory, with what was asked as parameters."""
+    """Begin a run named like its directory, with the request as parameters."""
     return _Run(directory, config)
 
 

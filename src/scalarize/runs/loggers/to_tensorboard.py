@@ -13,7 +13,7 @@ PACKAGE, INSTALL = "tensorboard", "'scalarize[loggers]'"
 
 
 def open_run(directory: Path, config: Mapping[str, Any]) -> Writer:
-    """Events of this run; what was asked stands in its own ``config.yaml``."""
+    """Begin the events of this run; its request is in ``config.yaml``."""
     return _Events(directory / "tensorboard")
 
 

@@ -1,4 +1,4 @@
-"""Weights & Biases: one run a directory, in the project ``scalarize`` unless WANDB_PROJECT names another.
+"""Weights & Biases: one run per directory, in the project ``scalarize`` unless WANDB_PROJECT names another.
 
 Its own settings rule the rest: WANDB_MODE=offline writes to the run's directory without a network.
 """
@@ -17,7 +17,7 @@ PACKAGE, INSTALL = "wandb", "'scalarize[loggers]'"
 
 
 def open_run(directory: Path, config: Mapping[str, Any]) -> Writer:
-    """Begin a run called as its directory."""
+    """Begin a run named like its directory."""
     return _Run(directory, config)
 
 

@@ -61,6 +61,9 @@ def get(name: str) -> type[Algorithm]:
     Args:
         name: its name.
 
+    Returns:
+        The class, a subclass of :class:`~scalarize.search.algorithms.base.Algorithm`.
+
     Raises:
         RequestError: the name is unknown; the message suggests the nearest one.
 
@@ -79,7 +82,10 @@ def create(name: str, setting: Setting, **hyper: Any) -> Algorithm:
     Args:
         name: its name, one of :func:`names`.
         setting: the settings that all algorithms share.
-        **hyper: its hyper-parameters.
+        **hyper: its hyper-parameters. Default: those of its paper.
+
+    Returns:
+        The algorithm, which has asked for nothing yet.
 
     Raises:
         RequestError: the name or a hyper-parameter is unknown, a value is of a wrong kind, the algorithm cannot

@@ -109,9 +109,13 @@ class Executor(Protocol):
     """Runs jobs. Everything else about machines, processes and memory is left to it."""
 
     def run(self, jobs: Jobs) -> Generator[Outcome, None, None]:
-        """Yield the outcomes as they come, one per job, in any order; each is stored in ``job.checkpoint`` before that.
+        """Run jobs; closing the generator early abandons those that are not yet begun.
 
-        Closing the generator early abandons the jobs that are not yet begun.
+        Args:
+            jobs: the jobs.
+
+        Returns:
+            The outcomes as they come, one per job, in any order; each is stored in ``job.checkpoint`` before that.
         """
 
     def close(self) -> None:

@@ -23,7 +23,14 @@ class LocalExecutor:
         self.factory = factory
 
     def run(self, jobs: Jobs) -> Generator[Outcome, None, None]:
-        """Yield the outcomes in the order of ``jobs``."""
+        """Run jobs one after another.
+
+        Args:
+            jobs: the jobs.
+
+        Returns:
+            The outcomes, in the order of ``jobs``.
+        """
         return (run_and_store(self.factory, job) for job in jobs if job is not None)
 
     def close(self) -> None:

@@ -16,7 +16,8 @@ from scalarize.search.mixture.choice import Choice, choose_mixture
 from scalarize.search.mixture.domains import Domains, read_domains, tempered
 from scalarize.search.mixture.fitting import Fit, fit_runs
 from scalarize.search.mixture.forms.least_squares import Array
-from scalarize.search.mixture.reuse import carry_over, together
+from scalarize.search.mixture.older import fit_with_older
+from scalarize.search.mixture.reuse import carry_over
 from scalarize.search.mixture.runs import Runs, read_mixtures, read_runs
 from scalarize.search.mixture.stages import Stages, fit_stages
 from scalarize.utils.errors import RequestError, unknown_name_error
@@ -97,29 +98,17 @@ def fit(
     Returns:
         Fit: ``fit.notes`` hold what was left out or unusual; :func:`save` writes it as JSON.
     """
-    return fit_runs(gather(runs, reuse, split, merge, add, **reading), forms, folds)
+    if not reuse:
+        if split or merge or add:
+            raise RequestError("split, merge and add say how older runs change: give them with reuse")
+        return fit_runs(read_runs(*runs, **reading), forms, folds)
+    old = carry_over(read_runs(*reuse, **reading), split, merge, add)
+    return fit_with_older(old, read_runs(*runs, **reading), forms, folds)
 
 
 def fit_steps(*runs: Any, forms: Sequence[str] | None = None, folds: int = 5, **reading: Any) -> Stages:
     """Fit laws to the metrics of every step of the runs; the arguments are those of :func:`fit`."""
-    return fit_stages(gather(runs, **reading), forms, folds)
-
-
-def gather(
-    runs: Sequence[Any],
-    reuse: Sequence[Any] = (),
-    split: Mapping[str, Mapping[str, float]] | None = None,
-    merge: Mapping[str, Sequence[str]] | None = None,
-    add: Sequence[str] = (),
-    **reading: Any,
-) -> Runs:
-    """Read runs, and older ones beside them."""
-    new = read_runs(*runs, **reading)
-    if not reuse:
-        if split or merge or add:
-            raise RequestError("split, merge and add say how older runs change: give them with reuse")
-        return new
-    return together(carry_over(read_runs(*reuse, **reading), split, merge, add), new)
+    return fit_stages(read_runs(*runs, **reading), forms, folds)
 
 
 def report(fitted: Fit | str | Path, path: str | Path, choice: Choice | None = None) -> Path:

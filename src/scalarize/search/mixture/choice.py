@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from scalarize.search.mixture import intervals, solve
+from scalarize.search.mixture import intervals, simulate, solve
 from scalarize.search.mixture.constraints import Constraints
 from scalarize.search.mixture.doubts import build_problem, fold_optima, next_runs, spread_of, warnings_of
 from scalarize.search.mixture.fitting import Fit
 from scalarize.search.mixture.forms import registry
+from scalarize.search.mixture.forms.base import Form
 from scalarize.search.mixture.forms.least_squares import Array
 from scalarize.search.mixture.intervals import Interval
 from scalarize.search.mixture.objective import Objective
@@ -59,10 +60,10 @@ class Choice:
             "weights": mixture(self.weights),
             "prior": mixture(self.prior),
             "objective": self.objective,
-            "score": self.score._asdict(),
-            "gain": self.gain._asdict(),
+            "score": self.score.to_dict(),
+            "gain": self.gain.to_dict(),
             "distinguishable": self.distinguishable,
-            "metrics": [{**asdict(m), "predicted": m.predicted._asdict()} for m in self.metrics],
+            "metrics": [{**asdict(m), "predicted": m.predicted.to_dict()} for m in self.metrics],
             "solver": self.solver,
             "next_runs": [{"why": why, "weights": mixture(w)} for why, w in self.next_runs],
             "repeats_to_decide": self.repeats_to_decide,
@@ -85,7 +86,7 @@ def choose_mixture(
         objective: the score and limits on other metrics.
         constraints: their ``prior`` (T,) is the mixture that gains are measured against.
         scale: scales (S,) of the run to come; the largest runs' if none are given.
-        seed: of the starts where a law is not convex.
+        seed: of starts and draws where a law is not convex.
         candidates: mixtures (m, T) to choose among, in place of the simplex; constraints must hold of them too.
 
     Raises:
@@ -94,9 +95,15 @@ def choose_mixture(
     prior = constraints.prior
     limits = objective.limits(fit.predict(prior[None], scale)[0])
     problem = build_problem(fit, objective, limits, constraints, scale)
-    convex = _is_convex(fit, objective)
+    counted = _forms_counted(fit, objective)
+    convex, smooth = all(f.convex for f in counted), all(f.smooth for f in counted)
     if candidates is not None:
-        w, solver = _among(problem, candidates)
+        w, solver, candidates = _among(problem, candidates)
+    elif not smooth:
+        start = feasible_start(constraints)
+        w, solver, candidates = simulate.choose(
+            lambda mixtures: fit.predict(mixtures, scale), problem, start, fit.runs.weights, seed
+        )
     else:
         start = feasible_start(constraints)
         best, solver = _minimise(problem, fit, start, convex, seed)
@@ -108,7 +115,7 @@ def choose_mixture(
     distinguishable = gain.low > 0 or gain.high < 0
     half = 0.5 * (gain.high - gain.low)
     repeats = None
-    if not distinguishable and gain.value > 0.01 * half:
+    if not distinguishable and np.isfinite(half) and gain.value > 0.01 * half:
         repeats = int(np.ceil((half / gain.value) ** 2))
     return Choice(
         fit.domains, w, prior, score, gain, distinguishable, _metrics(fit, w, prior, scale), solver,
@@ -117,9 +124,9 @@ def choose_mixture(
     )  # fmt: skip
 
 
-def _is_convex(fit: Fit, objective: Objective) -> bool:
+def _forms_counted(fit: Fit, objective: Objective) -> list[Form]:
     counted = (objective.utility > 0) | (objective.keep is not None)
-    return all(registry.get(f).convex for f, c in zip(fit.forms, counted, strict=True) if c)
+    return [registry.get(f) for f, c in zip(fit.forms, counted, strict=True) if c]
 
 
 def feasible_start(c: Constraints) -> Array:
@@ -193,14 +200,16 @@ def _inside(c: Constraints, start: Array) -> Array:
     return np.asarray(0.5 * start + 0.5 * middle / max(float(middle.sum()), 1e-12))
 
 
-def _among(problem: solve.Problem, candidates: Array) -> tuple[Array, dict[str, Any]]:
+def _among(problem: solve.Problem, candidates: Array) -> tuple[Array, dict[str, Any], Array]:
+    """The best candidate, what is to be said of the search, and the candidates that keep the constraints."""
     scores = np.array([problem.score(w) for w in candidates])
     kept = np.array([problem.violation(w) <= 10 * solve.FEASIBLE for w in candidates])
     if not kept.any():
         raise RequestError(f"none of the {len(candidates)} candidates keeps the constraints")
     best = int(np.where(kept, scores, np.inf).argmin())
     said = f"all {len(candidates)} candidates were scored, {int(kept.sum())} keep the constraints"
-    return candidates[best], {"name": "enumeration", "convex": False, "candidate": best, "certificate": said}
+    solver = {"name": "enumeration", "convex": False, "candidate": best, "certificate": said}
+    return candidates[best], solver, candidates[kept]
 
 
 def _metrics(fit: Fit, w: Array, prior: Array, scale: Array | None) -> tuple[Metric, ...]:

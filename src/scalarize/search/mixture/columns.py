@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalarize.search.mixture.tables import KEYS, Table
+from scalarize.search.mixture.known import EMPTY, KEYS, OTHER, SIZES, STATES, STEPS, TOKENS
+from scalarize.search.mixture.tables import Table
 from scalarize.utils.errors import RequestError
 
 WEIGHT_PREFIX = re.compile(r"^(?:config[./])?(?:weights?|ratios?|mixture|mix|proportions?|train)[:./_]", re.IGNORECASE)
@@ -18,16 +19,6 @@ LOWER = re.compile(
     r"loss|bpb|bits|perplexity|ppl|nll|entropy|error|\bce\b|(?:^|[_/.:-])(?:ce|wer|mse|mae|rmse)(?:$|[_/.:-])"
 )
 HIGHER = re.compile(r"acc|bleu|f1|rouge|exact_match|(?:^|[_/.:-])(?:em|score|win_rate|auc|map|r2)(?:$|[_/.:-])")
-SIZES = {"size", "params", "n_params", "parameters", "model_size", "num_parameters"}
-TOKENS = {"tokens", "n_tokens", "train_tokens", "num_tokens"}
-STEPS = {"step", "_step", "steps", "global_step"}
-STATES = {"state", "status"}
-EMPTY = {"", "nan", "none", "null", "inf", "-inf", "infinity", "-infinity", "n/a"}
-# Columns of W&B exports and of other tools that are neither weights nor metrics.
-OTHER = {
-    "created", "runtime", "_runtime", "_timestamp", "timestamp", "notes", "user", "tags", "sweep", "group", "job type",
-    "seed", "epoch", "hostname", "gpu type", "gpu count", "lr", "learning_rate", "batch_size", "display_name",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,7 +68,7 @@ def understand(
     chosen = _matching(table, free, weights, "weights") or _weights(table, free, numeric, first)
     if not chosen:
         raise RequestError(
-            f"{table.name}: finds no columns of weights; name them weight:NAME, or say --weights 'PATTERN' "
+            f"{table.name}: finds no columns of weights; name them weight:NAME, or give a pattern as weights "
             f"(columns: {_some(table.columns)})"
         )
     left = [n for n in free if n not in chosen]
@@ -87,7 +78,9 @@ def understand(
         measured = [n for n in left if METRIC_PREFIX.match(n)] if first is None else left
         measured = measured or left
     if not measured:
-        raise RequestError(f"{table.name}: finds no columns of metrics beside {_some(chosen)}; say --metrics 'PATTERN'")
+        raise RequestError(
+            f"{table.name}: finds no columns of metrics beside {_some(chosen)}; give a pattern as metrics"
+        )
     named = dict(zip(_short(measured, METRIC_PREFIX), measured, strict=True))
     better = frozenset(m for m, c in named.items() if _is_higher(table, m, c, higher, lower))
     domains = dict(zip(_short(chosen, WEIGHT_PREFIX), chosen, strict=True))
@@ -107,7 +100,7 @@ def _matching(table: Table, names: Sequence[str], patterns: Sequence[str], optio
     for pattern in patterns:
         hits = [n for n in names if n == pattern or fnmatch.fnmatchcase(n, pattern)]
         if not hits:
-            raise RequestError(f"{table.name}: no column matches --{option} {pattern!r} (columns: {_some(names)})")
+            raise RequestError(f"{table.name}: no column matches {pattern!r} of {option} (columns: {_some(names)})")
         found.update(dict.fromkeys(hits))
     return list(found)
 
@@ -146,8 +139,8 @@ def _is_higher(table: Table, metric: str, column: str, higher: Sequence[str], lo
         up, down = bool(HIGHER.search(column.lower())), bool(LOWER.search(column.lower()))
     if up == down:
         raise RequestError(
-            f"{table.name}: cannot tell if {column!r} is better higher or lower: say --higher or --lower with its name "
-            "or a pattern such as '*'"
+            f"{table.name}: cannot tell if {metric!r} is better higher or lower: give its name, "
+            "or a pattern such as '*', as higher or as lower"
         )
     return up
 

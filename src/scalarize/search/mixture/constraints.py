@@ -1,4 +1,4 @@
-"""What a mixture must keep to: bounds, repetition caps, sums of groups, and a distance to a prior."""
+"""Constraints on a mixture: bounds, repetition caps, sums of groups, and a distance to a prior."""
 
 from __future__ import annotations
 

@@ -51,7 +51,9 @@ def _weights(place: Path) -> dict[str, float]:
             return {k: v / total for k, v in values.items()}
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
         raise RequestError(f"{place}: its config.yaml cannot be read: {error}") from None
-    raise RequestError(f"{place}: was not trained with constant weights (--weights, or a policy of one segment)")
+    raise RequestError(
+        f"{place}: was not trained with constant weights (weights of its own, or a policy of one segment)"
+    )
 
 
 def _losses(place: Path) -> dict[str, float]:

@@ -10,6 +10,7 @@ from scalarize.search.mixture import solve
 from scalarize.search.mixture.constraints import Constraints
 from scalarize.search.mixture.fitting import Fit, predict
 from scalarize.search.mixture.forms import registry
+from scalarize.search.mixture.forms.base import stack
 from scalarize.search.mixture.forms.least_squares import Array
 from scalarize.search.mixture.objective import Objective
 
@@ -30,10 +31,10 @@ def build_problem(
     laws = fit.laws if fold is None else fit.folds[fold]
     z = fit.centred(scale)
     groups = [(n, [k for k, f in enumerate(fit.forms) if f == n]) for n in dict.fromkeys(fit.forms)]
-    stacked = [(registry.get(n), where, np.stack([laws[k] for k in where])) for n, where in groups]
+    stacked = [(registry.get(n), where, stack([laws[k] for k in where])) for n, where in groups]
 
     def losses(w: Array) -> Array:
-        return predict(fit.forms, laws, np.asarray(w)[None], z)[0]
+        return np.asarray(predict(fit.forms, laws, np.asarray(w)[None], z)[0])
 
     def jacobian(w: Array) -> Array:
         result = np.zeros((len(laws), len(w)))
@@ -62,7 +63,7 @@ def fold_optima(
         if candidates is None:
             best = solve.minimise(own, w, False).weights
         else:
-            best = candidates[int(np.argmin([own.score(x) for x in candidates]))]
+            best = candidates[int(objective(fit.predict(candidates, scale, fold)).argmin())]
         better = own.score(w) - own.score(best)
         optima.append(best if better > 0 else w)
         regrets.append(max(better, 0.0) / spread)

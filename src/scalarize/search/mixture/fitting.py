@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalarize.search.mixture.forms import registry
-from scalarize.search.mixture.forms.base import Law, Sample
+from scalarize.search.mixture.forms.base import Law, Sample, stack
 from scalarize.search.mixture.forms.least_squares import Array
 from scalarize.search.mixture.runs import Runs
+from scalarize.search.mixture.steps import common_steps
 from scalarize.utils.errors import RequestError
 
 FOLDS = 5
@@ -76,7 +77,7 @@ class Fit:
         z = self.centred(scale)
         result = np.zeros((len(self.forms), len(weights)))
         for name, where in _groups(self.forms):
-            result[where] = registry.get(name).gradient(np.stack([self.laws[k] for k in where]), weights, z)
+            result[where] = registry.get(name).gradient(stack([self.laws[k] for k in where]), weights, z)
         return result
 
     @property
@@ -97,7 +98,7 @@ def predict(forms: Sequence[str], laws: Sequence[Array], weights: Array, scales:
     """Losses (m, K) by laws of several forms."""
     result = np.zeros((len(weights), len(forms)))
     for name, where in _groups(forms):
-        result[:, where] = registry.get(name).predict(np.stack([laws[k] for k in where]), weights, scales)
+        result[:, where] = registry.get(name).predict(stack([laws[k] for k in where]), weights, scales)
     return result
 
 
@@ -110,7 +111,8 @@ def fit_runs(runs: Runs, forms: Sequence[str] | None = None, folds: int = FOLDS)
 
     Args:
         runs: at least 4 runs with weights of at least 2 domains.
-        forms: names of forms, in order of preference (default: all, but only the first on very large tables).
+        forms: names of forms, in order of preference (default: registry.DEFAULT, but only the first
+            of them on very large tables).
         folds: parts into which the mixtures are split; runs of one mixture are held out together.
 
     Returns:
@@ -124,16 +126,17 @@ def fit_runs(runs: Runs, forms: Sequence[str] | None = None, folds: int = FOLDS)
     if n_domains < 2:
         raise RequestError(f"a mixture needs at least 2 domains, got {n_domains}")
     if n < 4:
-        raise RequestError(f"a fit needs at least 4 runs, got {n}")
+        left = [note for note in runs.notes if "left out" in note]
+        raise RequestError(f"a fit needs at least 4 runs, got {n}" + (f" ({'; '.join(left)})" if left else ""))
     counts = np.isfinite(runs.losses).sum(axis=0)
     if (counts < 4).any():
         few = runs.metrics[int(np.argmin(counts))]
         raise RequestError(f"metric {few!r} was measured in {int(counts.min())} runs; a fit needs at least 4")
     runs = _without_constant_scales(runs)
     if forms is None:
-        forms = list(registry.FORMS)
+        forms = list(registry.DEFAULT)
         if runs.losses.size * n_domains > LARGE:
-            notes.append(f"only the form {forms[0]!r} is fitted, for the table is large; --forms names others")
+            notes.append(f"only the form {forms[0]!r} is fitted, for the table is large; others if forms names them")
             forms = forms[:1]
     means = runs.scales.mean(axis=0) if runs.scales.size else np.zeros(runs.scales.shape[1])
     scales = runs.scales - means
@@ -228,11 +231,12 @@ def _fold_mixtures(weights: Array, folds: int) -> NDArray[np.int64]:
 
 
 def _one_step(runs: Runs) -> tuple[Runs, list[str]]:
-    """The runs at their last step, if the table has several."""
+    """The runs at the last step that most reached, if the table has several."""
     if runs.steps is None or len(np.unique(runs.steps)) == 1:
         return runs, []
-    last = float(runs.steps.max())
-    return runs.take(runs.steps == last), [f"metrics are those at step {last:g}, the last one of the table"]
+    steps, longer = common_steps(runs)
+    also = f"; {longer} rows of further steps, which few runs reached, are left out" if longer else ""
+    return runs.take(runs.steps == steps[-1]), [f"metrics are those at step {steps[-1]:g}, the last one{also}"]
 
 
 def _without_constant_scales(runs: Runs) -> Runs:

@@ -31,6 +31,10 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    def to_dict(self) -> dict[str, float | None]:
+        """Plain JSON: an end that is not known is None."""
+        return {name: float(x) if np.isfinite(x) else None for name, x in self._asdict().items()}
+
 
 def of_metrics(fit: Fit, weights: Array, scale: Array | None = None, level: float = LEVEL) -> tuple[Array, Array]:
     """Ends (m, K), (m, K) of the intervals of every metric's loss at mixtures (m, T)."""
@@ -61,6 +65,9 @@ def of_gain(
 ) -> Interval:
     """The interval of score(prior) - score(w), from differences of the errors of pairs of runs."""
     errors, predicted, folds = score_errors(fit, objective, scale)
+    if len(errors) < 2:
+        before, after = objective(fit.predict(np.stack([prior, w]), scale))
+        return Interval(float(before - after), -np.inf, np.inf)
     width = _width(predicted, np.abs(errors))
     pair = np.random.default_rng(0).integers(len(errors), size=(2, PAIRS))
     one, other = pair[:, pair[0] != pair[1]]

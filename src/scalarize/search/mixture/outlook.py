@@ -14,6 +14,7 @@ from scalarize.search.mixture.objective import Objective
 
 FIELD = 64  # mixtures among which a choice is played through
 DRAWS = 200
+LEAST = 4  # runs with every metric of the score, of the largest size, below which nothing is said
 ENOUGH = 0.05  # regret below which a swarm is large enough (our choice)
 
 
@@ -31,12 +32,27 @@ class Outlook:
     enough: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return asdict(self)
+        """Plain JSON; None for a regret that too few runs tell."""
+        return {k: None if v != v else v for k, v in asdict(self).items()}
+
+    @property
+    def verdict(self) -> str:
+        """If the swarm is large enough, in a sentence without its full stop."""
+        if self.enough:
+            return "the swarm is large enough for a choice like this"
+        if self.regret >= 1.0:
+            return (
+                "choices by such predictions are no better than one of the runs at random: train more runs, or longer"
+            )
+        if self.regret_half != self.regret_half:  # nan
+            return "too few runs to say what twice as many would leave"
+        if self.regret_double >= self.regret:
+            return "half the runs did no worse, so that there is no trend to say what twice the runs would leave"
+        return f"twice the runs would leave a regret of about {self.regret_double:.2f}, if the trend holds"
 
     def runs_for(self, regret: float) -> int:
         """Runs at which the trend reaches ``regret``, at most 16 times and at least a quarter of these."""
-        if self.regret <= 1e-9 or self.regret_half <= 1e-9:
+        if not (self.regret > 1e-9 and self.regret_half > 1e-9):  # nan where too few runs tell
             return self.runs
         power = max(np.log2(self.regret_half / self.regret), 0.1)
         factor = (self.regret / max(regret, 1e-9)) ** (1.0 / power)
@@ -55,6 +71,9 @@ def of_fit(fit: Fit, objective: Objective, seed: int = 0) -> Outlook:
     seen = np.flatnonzero(fit.at_scale() & np.isfinite(fit.runs.losses[:, used]).all(axis=1))
     truth = objective(np.where(used, fit.runs.losses, 0.0))
     said = objective(np.where(used, fit.held_out, 0.0))
+    if len(seen) < LEAST:  # nothing to play a choice among
+        nan = float("nan")
+        return Outlook(len(seen), len(seen), nan, nan, nan, nan, False)
     field = min(FIELD, max(len(seen) // 2, 2))
     regrets = _regrets(truth[seen], said[seen], field, rng)
     half = _half(fit, objective, seen, field, rng)
@@ -77,6 +96,8 @@ def _half(fit: Fit, objective: Objective, seen: NDArray[np.int64], field: int, r
         except ValueError:  # too few runs for a half
             return float("nan")
         other = seen[~rows[seen]]
+        if len(other) < 2:
+            return float("nan")
         truth = objective(np.where(used, fit.runs.losses[other], 0.0))
         said = objective(laws.predict(fit.runs.weights[other], fit.largest[: laws.runs.scales.shape[1]]))
         found.append(_regrets(truth, said, min(field, len(other)), rng))

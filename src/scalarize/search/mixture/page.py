@@ -15,6 +15,7 @@ from scalarize.search.mixture.choice import Choice
 from scalarize.search.mixture.fitting import Fit
 from scalarize.search.mixture.forms.least_squares import Array
 from scalarize.search.mixture.outlook import Outlook
+from scalarize.search.mixture.texts import mixture_line
 from scalarize.utils import files
 
 MOST = 24  # metrics drawn, domains drawn
@@ -26,7 +27,9 @@ table { border-collapse: collapse; margin: .5rem 0 } th, td { padding: .2rem .7r
 th:first-child, td:first-child { text-align: left } th { border-bottom: 2px solid #888 }
 td { border-bottom: 1px solid #ddd }
 .soft { color: #555 } .grid { display: flex; flex-wrap: wrap; gap: 1rem } figure { margin: 0 }
-figcaption { font-size: 12px; max-width: 220px; overflow-wrap: anywhere } li { margin: .2rem 0 }
+.scatter { width: 220px } figcaption { font-size: 12px; overflow-wrap: anywhere } li { margin: .2rem 0 }
+.wide { overflow-x: auto } th, td { white-space: nowrap } .bars { min-width: 520px; max-width: 720px }
+svg { display: block; width: 100%; height: auto }
 svg text { font: 11px system-ui, sans-serif; fill: #333 }
 """
 
@@ -43,7 +46,8 @@ def build(fit: Fit, ahead: Outlook, choice: Choice | None) -> str:
         _outlook(ahead),
         *([_choice(choice)] if choice is not None else []),
         "<h2>Held-out predictions</h2><p class=soft>Every point is a run, predicted by the law fitted without it "
-        "(and without other runs of its mixture). On the line a prediction is right.</p>",
+        "(and without other runs of its mixture). Across: predicted; up: measured; "
+        "on the line a prediction is right.</p>",
         f"<div class=grid>{''.join(_scatter(fit, k) for k in range(min(len(fit.metrics), MOST)))}</div>",
         f"<p class=soft>{len(fit.metrics) - MOST} further metrics are in the table.</p>"
         if len(fit.metrics) > MOST
@@ -61,11 +65,10 @@ def build(fit: Fit, ahead: Outlook, choice: Choice | None) -> str:
 
 
 def _outlook(ahead: Outlook) -> str:
-    verdict = (
-        "The swarm is large enough for a choice like this."
-        if ahead.enough
-        else f"Twice the runs would leave a regret of about {ahead.regret_double:.2f}, if the trend holds."
-    )
+    if not np.isfinite(ahead.regret):
+        said = f"{ahead.runs} runs of the largest size have every metric: too few to say."
+        return f"<h2>Is the swarm large enough?</h2><p>{said}</p>"
+    verdict = f"{ahead.verdict[0].upper()}{ahead.verdict[1:]}."
     half = f"{ahead.regret_half:.2f}" if np.isfinite(ahead.regret_half) else "unknown"
     return (
         f"<h2>Is the swarm large enough?</h2><p>A choice among {ahead.field} runs by held-out predictions has a "
@@ -83,21 +86,22 @@ def _choice(choice: Choice) -> str:
         for m in choice.metrics
     ]  # fmt: skip
     gap = choice.solver.get("gap")
-    proof = f" Gap: {gap:.2g}." if gap is not None else ""
+    proof = f" than {gap:.2g}" if gap is not None else ""
+    runs = [f"{why} ({mixture_line(choice, w, 5)})" for why, w in choice.next_runs]
     return (
         f"<h2>The choice</h2><p>Score ({escape(choice.objective)}): <b>{s.value:.4f}</b> ({s.low:.4f} to "
         f"{s.high:.4f}); gain over the prior: <b>{g.value:.4f}</b> ({g.low:.4f} to {g.high:.4f}).{said}</p>"
         f"{_bars(choice)}"
         f"{_table(['metric', 'predicted', '90 % of new runs', 'at the prior', 'gain'], rows)}"
-        f"<p class=soft>{escape(str(choice.solver['name']))}: {escape(str(choice.solver['certificate']))}.{proof}</p>"
-        f"{_list('Doubts', choice.warnings)}{_list('Runs that would decide', [why for why, _ in choice.next_runs])}"
+        f"<p class=soft>{escape(str(choice.solver['name']))}: {escape(str(choice.solver['certificate']))}{proof}.</p>"
+        f"{_list('Doubts', choice.warnings)}{_list('Runs that would decide', runs)}"
     )
 
 
 def _bars(choice: Choice) -> str:
     order = np.argsort(-choice.weights)[:MOST]
     top = max(float(choice.weights.max()), float(choice.prior.max()), 1e-9)
-    label, width, step = 220, 420, 22
+    label, width, step, room = 220, 400, 22, 100
     rows = []
     for row, i in enumerate(order):
         y, w, p = 8 + row * step, choice.weights[i] / top * width, choice.prior[i] / top * width
@@ -106,14 +110,17 @@ def _bars(choice: Choice) -> str:
             f'<rect x="{label}" y="{y}" width="{w:.1f}" height="14" fill="#2166ac"/>'
             f'<line x1="{label + p:.1f}" x2="{label + p:.1f}" y1="{y - 2}" y2="{y + 16}" stroke="#d6604d" '
             'stroke-width="3"/>'
-            f'<text x="{label + max(w, p) + 6:.1f}" y="{y + 12}">{choice.weights[i]:.3f}</text>'
+            f'<text x="{label + width + 45}" y="{y + 12}" text-anchor="end">{choice.weights[i]:.3f}</text>'
+            f'<text x="{label + width + 90}" y="{y + 12}" text-anchor="end" style="fill:#b2382a">'
+            f"{choice.prior[i]:.3f}</text>"
         )
     height = 12 + step * len(order)
-    alt = "Weights of the choice as bars, the prior as marks"
+    more = len(choice.domains) - len(order)
+    rest = f" {more} domains of less weight are not drawn." if more else ""
     return (
-        f'<figure><svg role="img" aria-label="{alt}" width="{label + width + 60}" height="{height}">'
-        f"{''.join(rows)}</svg>"
-        "<figcaption style='max-width:none'>Bars: the choice. Red marks: the prior.</figcaption></figure>"
+        f'<figure class=wide><div class=bars><svg role="img" aria-label="Weights of the choice as bars, the prior as '
+        f'marks" viewBox="0 0 {label + width + room} {height}">{"".join(rows)}</svg></div>'
+        f"<figcaption>Bars and first numbers: the choice. Red marks and numbers: the prior.{rest}</figcaption></figure>"
     )
 
 
@@ -134,14 +141,15 @@ def _scatter(fit: Fit, k: int) -> str:
         for x, y in zip(at(said[shown]), at(truth[shown]), strict=True)
     )
     name, form = fit.metrics[k], fit.forms[k]
+    broken = escape(name).replace("_", "_<wbr>")  # long names may break there
     explained = fit.explained[form][k]
     return (
-        f'<figure><svg role="img" aria-label="{escape(name)}: measured over predicted" width="{side:.0f}" '
-        f'height="{side:.0f}"><rect x=".5" y=".5" width="{side - 1}" height="{side - 1}" fill="none" stroke="#bbb"/>'
-        f'<line x1="10" y1="{side - 10}" x2="{side - 10}" y2="10" stroke="#d6604d"/>{points}'
-        f'<text x="12" y="{side - 2:.0f}">{low:.3g}</text>'
-        f'<text x="{side - 12}" y="12" text-anchor="end">{high:.3g}</text>'
-        f"</svg><figcaption>{escape(name)}: {explained:.0%} of the variance, {form}</figcaption></figure>"
+        f'<figure class=scatter><svg role="img" aria-label="{escape(name)}: measured over predicted" '
+        f'viewBox="0 0 {side:.0f} {side:.0f}">'
+        f'<rect x=".5" y=".5" width="{side - 1}" height="{side - 1}" fill="none" stroke="#bbb"/>'
+        f'<line x1="10" y1="{side - 10}" x2="{side - 10}" y2="10" stroke="#d6604d"/>{points}</svg>'
+        f"<figcaption><b>{broken}</b>, {low:.3g} to {high:.3g}: {explained:.0%} of the variance by {form}"
+        "</figcaption></figure>"
     )
 
 
@@ -159,7 +167,7 @@ def _metrics(fit: Fit) -> str:
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(h)}</th>" for h in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _list(title: str, items: Sequence[str]) -> str:

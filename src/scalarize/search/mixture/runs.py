@@ -156,7 +156,7 @@ def _weight_rows(
     if len(bad):
         raise RequestError(
             f"{table.at(keep[bad[0]])}: its {len(names)} weights sum to {sums[bad[0]]:.4g}, not 1: is a column "
-            "missing, or one too many? (--normalise divides by the sum)"
+            "missing, or one too many? (normalise divides by the sum)"
         )
     if not normalise and (np.abs(sums - 1.0) > 1e-6).any():
         n = int((np.abs(sums - 1.0) > 1e-6).sum())

@@ -53,7 +53,7 @@ class Solution:
 
 
 class _Variables:
-    """Where w (T,), the epigraph's t and the distances |w - prior| (T,) stand among the variables of a solver."""
+    """Places of w (T,), the epigraph's t and the distances |w - prior| (T,) among the variables of a solver."""
 
     def __init__(self, problem: Problem) -> None:
         c = problem.constraints

@@ -17,6 +17,7 @@ from scalarize.search.mixture import store
 from scalarize.search.mixture.choice import Choice
 from scalarize.search.mixture.fitting import Fit, fit_runs
 from scalarize.search.mixture.runs import Runs
+from scalarize.search.mixture.steps import common_steps
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
@@ -48,14 +49,22 @@ def fit_stages(runs: Runs, forms: Sequence[str] | None = None, folds: int = 5) -
             :func:`~scalarize.search.mixture.fitting.fit_runs`, naming the step.
     """
     if runs.steps is None or len(np.unique(runs.steps)) < 2:
-        raise RequestError("a schedule needs runs with metrics at several steps: a column 'step', or --step COLUMN")
-    steps = [float(s) for s in np.unique(runs.steps)]
+        raise RequestError(
+            "a schedule needs runs with metrics at several steps: a column named step, or the name of one as step"
+        )
+    steps, _ = common_steps(runs)
+    left = sorted(set(runs.steps.tolist()) - set(steps))
+    if len(steps) < 2:
+        raise RequestError(f"a schedule needs 2 steps that most runs reached; only step {steps[0]:g} is one")
     fits = []
     for step in steps:
         try:
             fits.append(fit_runs(replace(runs.take(runs.steps == step), steps=None), forms, folds))
         except RequestError as error:
             raise RequestError(f"step {step:g}: {error}") from None
+    if left:
+        said = f"{len(left)} steps that few runs reached are no stages: {', '.join(f'{s:g}' for s in left[:5])}"
+        fits[-1] = replace(fits[-1], notes=(*fits[-1].notes, said))
     return Stages(tuple(steps), tuple(fits))
 
 

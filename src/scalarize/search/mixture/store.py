@@ -92,7 +92,7 @@ def _checked(content: dict[str, Any]) -> Fit:
         and fold_of.shape == (n,)
         and len(folds) >= 2
         and set(fold_of.tolist()) <= set(range(len(folds)))
-        and all([x.shape for x in fold] == [x.shape for x in laws] for fold in folds)
+        and all(_as_long(fold, laws, forms) for fold in folds)
         and len(set(domains)) == len(domains)
         and bool(np.isfinite(weights).all())
         and all(bool(np.isfinite(x).all()) for x in (*laws, *(x for fold in folds for x in fold)))
@@ -107,8 +107,15 @@ def _checked(content: dict[str, Any]) -> Fit:
     if means.shape != (len(scale_names),):
         raise RequestError("damaged fit: its parts do not fit together")
     fit = Fit(runs, forms, laws, folds, fold_of, held_out, explained, means, tuple(_text(x) for x in content["notes"]))
-    fit.predict(weights[:1], None)  # numbers too few for their form
+    for fold in (None, *range(len(folds))):
+        fit.predict(weights[:1], None, fold)  # numbers too few for their form
     return fit
+
+
+def _as_long(fold: tuple[Array, ...], laws: tuple[Array, ...], forms: tuple[str, ...]) -> bool:
+    """If a fold has a law for every metric, of as many numbers as that of all runs; those of trees may differ."""
+    same = (len(x) == len(y) or not registry.get(f).smooth for x, y, f in zip(fold, laws, forms, strict=False))
+    return len(fold) == len(laws) == len(forms) and all(same)
 
 
 def _plain(values: Any) -> Any:

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from scalarize.search.mixture.directories import columns_of
+from scalarize.search.mixture.known import KEYS, OTHER, SIZES, STATES, STEPS, TOKENS
 from scalarize.utils.errors import RequestError
-
-KEYS = ("run", "run_id", "id", "index", "name", "")  # columns by which tables are joined, the first in common
 
 
 @dataclass(frozen=True)
@@ -85,16 +84,20 @@ def _read_csv(path: Path) -> Table:
 
 
 def join(first: Table, second: Table) -> tuple[Table, list[str]]:
-    """Join two tables by the first of ``KEYS`` that both have.
+    """Join two tables by the first of ``KEYS`` that both have, else by a column of words, each once, that both have.
+
+    A column that both have with different cells is a weight in the first and a metric in the second.
 
     Returns:
         The table of rows that both have, in the order of the first, and notes on what was left out.
 
     Raises:
-        RequestError: no key in common, a key twice in one table, no row in common, or the same column in both with
-            different cells.
+        RequestError: no key in common, a key twice in one table, no row in common, or a column of sizes, tokens,
+            steps or states in both with different cells.
     """
     key = next((k for k in KEYS if k in first.columns and k in second.columns), None)
+    if key is None:
+        key = next((n for n in first.columns if _names_rows(first, n) and _names_rows(second, n)), None)
     if key is None:
         known = ", ".join(k for k in KEYS if k)
         raise RequestError(f"{first.name} and {second.name} have none of the columns {known} in common to join by")
@@ -108,13 +111,29 @@ def join(first: Table, second: Table) -> tuple[Table, list[str]]:
         taken = [cells[i] for i in rows[1]]
         if name not in columns:
             columns[name] = taken
-        elif columns[name] != taken and name not in KEYS:
-            raise RequestError(f"{first.name} and {second.name} both have a column {name!r}, with different cells")
+        elif columns[name] != taken and name not in KEYS and name.lower() not in OTHER:
+            if name.lower() in SIZES | TOKENS | STEPS | STATES:
+                raise RequestError(f"{first.name} and {second.name} both have a column {name!r}, with different cells")
+            columns[f"metrics/{name}"] = taken  # a domain's weight in one table and its loss in the other
     notes = [f"joined by {key or 'the first column'}: {len(common)} runs"]
     for table, place in zip((first, second), places, strict=True):
         if len(place) > len(common):
             notes.append(f"{len(place) - len(common)} runs of {table.name} are left out: the other table has none")
     return Table(f"{first.name} with {second.name}", columns, [first.lines[i] for i in rows[0]]), notes
+
+
+def _names_rows(table: Table, name: str) -> bool:
+    """If the cells of a column are words, each once."""
+    cells = [str(c) for c in table.columns.get(name, [])]
+    return bool(cells) and len(set(cells)) == len(cells) and not any(_is_number(c) for c in cells)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _places(table: Table, key: str) -> dict[str, int]:

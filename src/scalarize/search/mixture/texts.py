@@ -10,6 +10,7 @@ import numpy as np
 from scalarize.search.mixture.checking import Check
 from scalarize.search.mixture.choice import Choice
 from scalarize.search.mixture.fitting import Fit
+from scalarize.search.mixture.forms.least_squares import Array
 from scalarize.search.mixture.outlook import Outlook
 
 
@@ -28,20 +29,25 @@ def fit_summary(fit: Fit) -> dict[str, Any]:
 
 
 def fit_lines(fit: Fit, ahead: Outlook) -> list[str]:
-    """What was fitted, how well it predicts held-out runs, and if the swarm is large enough."""
+    """The laws, how well it predicts held-out runs, and if the swarm is large enough."""
     body = [
         [m, "higher" if h else "lower", f, f"{fit.explained[f][k]:.0%}", f"{_error(fit, k):.4g}"]
         for k, (m, f, h) in enumerate(zip(fit.metrics, fit.forms, fit.runs.higher, strict=True))
     ]
     lines = [f"{len(fit.runs.weights)} runs, {len(fit.domains)} domains, {len(fit.metrics)} metrics"]
     lines += _table(["metric", "better", "form", "held-out variance explained", "held-out error"], body)
-    lines.append(
+    return [*lines, *_outlook(ahead), *(f"note: {note}" for note in fit.notes)]
+
+
+def _outlook(ahead: Outlook) -> list[str]:
+    if not np.isfinite(ahead.regret):
+        return [f"{ahead.runs} runs of the largest size have every metric: too few to say if the swarm is large enough"]
+    half = f"{ahead.regret_half:.2f}" if np.isfinite(ahead.regret_half) else "unknown"
+    line = (
         f"choice among {ahead.field} held-out runs: regret {ahead.regret:.2f} on average (0: the best, 1: the average "
-        f"run), {ahead.regret_high:.2f} at the 90 % quantile; with half the runs {ahead.regret_half:.2f}"
+        f"run), {ahead.regret_high:.2f} at the 90 % quantile; with half the runs {half}"
     )
-    lines.append("the swarm is large enough for a choice like this" if ahead.enough else
-                 f"twice the runs would leave about {ahead.regret_double:.2f}, if the trend holds")  # fmt: skip
-    return [*lines, *(f"note: {note}" for note in fit.notes)]
+    return [line, ahead.verdict]
 
 
 def _error(fit: Fit, k: int) -> float:
@@ -70,14 +76,15 @@ def choice_lines(choice: Choice, most: int = 40) -> list[str]:
     gap = choice.solver.get("gap")
     proof = f"; gap {gap:.2g}" if gap is not None else ""
     lines.append(f"solver: {choice.solver['name']}{proof}; {choice.solver['certificate']}")
-    lines += [f"next run: {why}" for why, _ in choice.next_runs[2:]]
+    lines += [f"next run: {mixture_line(choice, w)} ({why})" for why, w in choice.next_runs[2:]]
     return [*lines, *(f"warning: {w}" for w in choice.warnings)]
 
 
-def mixture_line(choice: Choice, most: int = 8) -> str:
-    """The greatest weights on one line."""
-    order = np.argsort(-choice.weights)[:most]
-    return ", ".join(f"{choice.domains[i]} {choice.weights[i]:.3f}" for i in order)
+def mixture_line(choice: Choice, weights: Array, most: int = 8) -> str:
+    """The greatest of ``weights``, those of the choice's domains, on one line."""
+    order = np.argsort(-weights)[:most]
+    said = ", ".join(f"{choice.domains[i]} {weights[i]:.3f}" for i in order)
+    return f"{said}, and {len(weights) - most} more" if len(weights) > most else said
 
 
 def check_lines(check: Check) -> list[str]:
@@ -91,7 +98,8 @@ def check_lines(check: Check) -> list[str]:
         for r in check.rows
     ]
     header = ["", "runs", "rank", "regret", "bias", "explained", "less bias", f"in {check.level:.0%} interval"]
-    chosen = [f"the fit would have chosen run {check.chosen}"] if check.chosen else []
+    several = bool(check.rows) and check.rows[0].runs > 1  # one run leaves nothing to choose
+    chosen = [f"the fit would have chosen run {check.chosen}"] if check.chosen and several else []
     return [*_table(header, body), *chosen, *(f"note: {n}" for n in check.notes)]
 
 

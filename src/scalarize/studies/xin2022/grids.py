@@ -29,7 +29,7 @@ ROWS = (
     Row("imtl", "imtl"),
     Row("rlw-normal", "rlw", {"distribution": "normal"}),
     Row("rlw-dirichlet", "rlw", {"distribution": "dirichlet"}),
-    *(Row(f"gradnorm-{alpha:g}", "gradnorm", {"alpha": alpha}) for alpha in ALPHAS),
+    *(Row(f"gradnorm-{alpha:g}", "gradnorm", {"alpha": alpha, "form": "free"}) for alpha in ALPHAS),  # as released
 )
 SGD = {"optimizer.name": "sgd", "optimizer.momentum": 0.8, "batch_size": 256}
 STEPS = {"schedule.name": "exponential", "schedule.decay": 0.85, "schedule.every": 30}

@@ -32,7 +32,7 @@ ROWS = (
     Row("imtl", "imtl"),
     Row("rlw-normal", "rlw", {"distribution": "normal"}),
     Row("rlw-dirichlet", "rlw", {"distribution": "dirichlet"}),
-    *(Row(f"gradnorm-{alpha:g}", "gradnorm", {"alpha": alpha}) for alpha in ALPHAS),
+    *(Row(f"gradnorm-{alpha:g}", "gradnorm", {"alpha": alpha, "form": "free"}) for alpha in ALPHAS),  # as released
 )
 WATCHED = ("pcgrad", "mgda", "gradnorm-1", "imtl")  # figure 3
 RANKED = ("mgda", "gradnorm", "pcgrad")  # figure 6, right

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -39,10 +39,12 @@ class Law(NamedTuple):
 
 
 class Form(Protocol):
-    """One form. ``numbers`` are plain floats, so that a fit is plain JSON."""
+    """One form. ``numbers`` are plain floats, so that a fit is plain JSON; as many for every loss of the same runs if
+    the form is ``smooth``, that is, has slopes to follow."""
 
     name: str
     convex: bool
+    smooth: bool
 
     def fit(self, sample: Sample, start: Law | None = None) -> Law:
         """Fit one loss; ``start`` is a law of nearly the same runs, whose penalty is kept."""
@@ -57,8 +59,16 @@ class Form(Protocol):
         ...
 
     def coefficients(self, n_domains: int) -> int:
-        """How many numbers one loss costs."""
+        """The number of coefficients that one loss costs."""
         ...
+
+
+def stack(laws: Sequence[Array]) -> Array:
+    """Numbers (K, P) of K laws of one form, shorter ones followed by 0."""
+    result = np.zeros((len(laws), max(map(len, laws))))
+    for row, law in zip(result, laws, strict=True):
+        row[: len(law)] = law
+    return result
 
 
 class Problem(NamedTuple):

@@ -19,6 +19,7 @@ class LogLinear:
 
     name = "log-linear"
     convex = True
+    smooth = True
 
     def fit(self, sample: Sample, start: Law | None = None) -> Law:
         """Fit one loss (see :class:`~scalarize.search.mixture.forms.base.Form`)."""

@@ -29,6 +29,7 @@ class Power:
 
     name = "power"
     convex = True
+    smooth = True
 
     def fit(self, sample: Sample, start: Law | None = None) -> Law:
         """Fit one loss (see :class:`~scalarize.search.mixture.forms.base.Form`)."""

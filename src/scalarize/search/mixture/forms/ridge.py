@@ -20,6 +20,7 @@ class Ridge:
 
     name = "ridge"
     convex = False
+    smooth = True
 
     def fit(self, sample: Sample, start: Law | None = None) -> Law:
         """Fit one loss (see :class:`~scalarize.search.mixture.forms.base.Form`)."""
