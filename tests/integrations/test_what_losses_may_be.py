@@ -122,6 +122,14 @@ def test_lightning_needs_a_balancer_and_an_optimizer_without_closures() -> None:
         by_lightning(None, optimizer=torch.optim.LBFGS)
 
 
+def test_a_balancer_may_be_assigned() -> None:
+    module = Module(None)
+    module.balancer = made = scalarize.Balancer("mgda", module.net.enc)
+    assert module.balancer is made
+    with pytest.raises(RequestError, match="got str"):
+        module.balancer = "mgda"
+
+
 def test_the_trainers_function_must_make_a_balancer(tmp_path: Path) -> None:
     net = hand.Net()
     settings = transformers.TrainingArguments(

@@ -71,6 +71,12 @@ class BalancedLightningModule(LightningModule):
             self._balancer = made
         return self._balancer
 
+    @balancer.setter
+    def balancer(self, made: Balancer) -> None:
+        if not isinstance(made, Balancer):
+            raise RequestError(f"balancer must be a scalarize.Balancer, got {type(made).__name__}")
+        self._balancer = made
+
     # --- the step ------------------------------------------------------------------------------------------------
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """Run losses, the Balancer's ``backward``, and at the end of a window the step of every optimiser."""
