@@ -54,7 +54,8 @@ class JacobianAccumulator:
             if compact is None:
                 self._add(step, targets, own, keep)
             else:
-                self._hold(step, compact, own, keep)
+                with compact.watch():
+                    self._hold(step, compact, own, keep)
         self.step = step if self.step is None else _together(self.step, step)
 
     def _add(
@@ -76,9 +77,7 @@ class JacobianAccumulator:
         elif apart:
             self._rows_in_turn(step, [], own, before, keep)
 
-    def _hold(
-        self, step: Losses, compact: Compact, own: Sequence[Sequence[Tensor]], keep: Sequence[bool]
-    ) -> None:
+    def _hold(self, step: Losses, compact: Compact, own: Sequence[Sequence[Tensor]], keep: Sequence[bool]) -> None:
         for t, (name, loss) in enumerate(zip(step.present, step.losses, strict=True)):
             scale = None if step.scales is None else step.scales[t]
             grads = gradient(loss, [*compact.inputs, *own[t]], scale, keep[t])

@@ -12,7 +12,8 @@ from torch import Tensor
 from scalarize.balancer import autograd, backward_pass
 from scalarize.balancer.compiled import protect
 from scalarize.balancer.distributed import Processes
-from scalarize.balancer.gramian.compact import Compact, compact_of
+from scalarize.balancer.gramian.choices import Choices
+from scalarize.balancer.gramian.compact import Compact
 from scalarize.balancer.jacobian import JacobianAccumulator
 from scalarize.balancer.losses import Losses
 from scalarize.balancer.options import Options
@@ -48,10 +49,14 @@ class GradientPlan:
 
 
 def plan(
-    losses: Sequence[Tensor], representation: Sequence[Tensor], options: Options, processes: Processes, no_rows: bool = False
+    losses: Sequence[Tensor],
+    representation: Sequence[Tensor],
+    options: Options,
+    processes: Processes,
+    choices: Choices | None = None,
 ) -> GradientPlan:
-    """Raise RequestError if nothing is trained, or a reentrant checkpoint is on the way. no_rows: the method needs
-    nothing but inner products of the tasks' gradients."""
+    """Raise RequestError if nothing is trained, or a reentrant checkpoint is on the way. choices: if the method
+    needs nothing but inner products of the tasks' gradients, the ways to them."""
     deep, shared = options.level == "parameters", processes.sharded.copies(options.shared)
     targets = backward_pass.trained(shared) if deep else backward_pass.trained(representation)
     source = targets if options.evidence_from is None else backward_pass.trained(options.evidence_from)
@@ -75,7 +80,7 @@ def plan(
     shared_out = list({id(p): p for ps in own for p in ps if id(p) in sharded}.values())
     if sharded:
         own, keep = [[p for p in ps if id(p) not in sharded] for ps in own], [True] * len(keep)
-    compact = [compact_of(losses, part) if no_rows and deep and not sharded else None for part in parts]
+    compact = [choices(losses, part) if choices and deep and not sharded else None for part in parts]
     return GradientPlan(deep, targets, source, parts, own, shared_out, keep, whole, found.functions, compact)
 
 

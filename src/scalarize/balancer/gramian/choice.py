@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from scalarize.balancer.gramian.pieces import Piece, piece
@@ -25,6 +24,8 @@ def choose(losses: Sequence[Tensor], params: Sequence[Tensor]) -> dict[int, list
 
     All others, small or used in a way that is not known here, are left to their gradients.
     """
+    if not _allowed(params):
+        return {}
     large = [p for p in params if p.numel() >= SMALLEST]
     if not large:
         return {}
@@ -33,9 +34,11 @@ def choose(losses: Sequence[Tensor], params: Sequence[Tensor]) -> dict[int, list
     for k, p in enumerate(params):
         pieces = [piece(use) for use in used.get(id(p), ())]
         known = [x for x in pieces if x is not None]
-        if known and len(known) == len(pieces) and len({(x.form, x.inside, x.out) for x in known}) == 1:
-            if through_layer(known, p.numel(), len(losses)) < GAIN * by_gradients(known, p.numel(), len(losses)):
-                chosen[k] = known
+        one_form = len({(x.form, x.inside, x.out) for x in known}) == 1 and len(known) == len(pieces)
+        if one_form and through_layer(known, p.numel(), len(losses)) < GAIN * by_gradients(
+            known, p.numel(), len(losses)
+        ):
+            chosen[k] = known
     return chosen
 
 
@@ -52,10 +55,12 @@ def through_layer(pieces: Sequence[Piece], size: int, n_tasks: int) -> float:
     if pieces[0].form == "table":
         return cost
     low = min(n, inside)
-    return cost + FACTOR * low * n * inside + 1.5 * n_tasks * low * n * out + 2.0 * n * inside * out + NUMBER * n * inside
+    return (
+        cost + FACTOR * low * n * inside + 1.5 * n_tasks * low * n * out + 2.0 * n * inside * out + NUMBER * n * inside
+    )
 
 
-def allowed(params: Sequence[Tensor]) -> bool:
-    """Return True if the numbers of ``params`` can be taken so: on one device that has float64."""
+def _allowed(params: Sequence[Tensor]) -> bool:
+    """Return True if ``params`` are on one device, of a kind that has float64."""
     devices = {p.device for p in params}
-    return len(devices) == 1 and next(iter(devices)).type in ("cpu", "cuda") and not torch.is_inference_mode_enabled()
+    return len(devices) == 1 and next(iter(devices)).type in ("cpu", "cuda")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +12,6 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from scalarize.balancer.autograd import Grads
-from scalarize.balancer.gramian.choice import allowed, choose
 from scalarize.balancer.gramian.layer import Layer
 from scalarize.balancer.gramian.pieces import Piece
 from scalarize.balancer.rows import DOUBLE, Rows
@@ -39,14 +40,31 @@ class Compact:
         # One edge a node: torch hands a gradient to one input alone.
         nodes = {x.node: None for layer in self._layers.values() for x in layer.pieces}
         self._places = {node: len(self._others) + k for k, node in enumerate(nodes)}
+        self._seen: dict[Any, Tensor | None] = {}
         self.inputs: list[Any] = [*(params[k] for k in self._others), *(GradientEdge(node, 0) for node in nodes)]
 
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Within, backwards are watched: hooks on a layer's output change its gradient after autograd has handed it
+        out, if the backward goes on behind it."""
+
+        def look(node: Any, grads: Sequence[Tensor | None]) -> None:
+            self._seen[node] = grads[0]
+
+        handles = [node.register_prehook(partial(look, node)) for node in self._places]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
     def write(self, task: int, grads: Sequence[Tensor | None]) -> None:
-        """Take the gradients of one task by ``inputs``."""
+        """Take the gradients of one task by ``inputs``, of a backward that was watched."""
         if self._others:
             self._rows.write(task, grads[: len(self._others)])
         for layer in self._layers.values():
-            layer.write(task, [grads[self._places[x.node]] for x in layer.pieces])
+            layer.write(task, [self._seen.get(x.node, grads[self._places[x.node]]) for x in layer.pieces])
+        self._seen.clear()
 
     def unscale(self, scale: Tensor | None) -> None:
         """Divide all gradients by the factor of a GradScaler."""
@@ -97,9 +115,3 @@ def products(rows: Tensor) -> Tensor:
     total = torch.bmm(parts, parts.transpose(1, 2)).sum(dim=0, dtype=torch.float64)
     rest = rows[:, long:]
     return total + rest @ rest.T
-
-
-def compact_of(losses: Sequence[Tensor], params: Sequence[Tensor]) -> Compact | None:
-    """Return room for the gradients of ``losses`` by ``params``; None if rows for all of them are the cheaper way."""
-    pieces = choose(losses, params) if allowed(params) else {}
-    return Compact(params, pieces, len(losses)) if pieces else None

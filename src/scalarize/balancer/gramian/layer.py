@@ -84,9 +84,8 @@ class Layer:
             if len(parts) == 1 and parts[0] is not None:
                 yield parts[0]
             else:
-                shapes = [(n, self.pieces[0].out) for n in self._n]
-                zero = [self.param.new_zeros(s, dtype=self._dtype) if d is None else d for d, s in zip(parts, shapes, strict=True)]
-                yield torch.cat(zero)
+                zeros = [self.param.new_zeros(n, self.pieces[0].out, dtype=self._dtype) for n in self._n]
+                yield torch.cat([zero if d is None else d for d, zero in zip(parts, zeros, strict=True)])
 
 
 def factor(x: Tensor) -> Tensor:

@@ -47,9 +47,10 @@ def piece(use: Use) -> Piece | None:
     """Return the piece of ``use``; None if it is none of those known here, or if what the node saved is not at hand
     (a checkpoint makes it anew, other hooks fetch it from elsewhere)."""
     reader = READERS.get((type(use.node).__name__, use.place))
-    if reader is None or not use.of.is_floating_point() or type(use.of) not in (Tensor, torch.nn.Parameter):
+    if reader is None or type(use.of) not in (Tensor, torch.nn.Parameter):
         return None
-    return reader(use)
+    kinds = (use.of.dtype, use.node._input_metadata[0].dtype)
+    return reader(use) if all(kind.is_floating_point for kind in kinds) else None
 
 
 def _at_hand(node: Any, *names: str) -> bool:

@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
-TURNS = ("TBackward0", "TransposeBackward0")
 COPIES = ("ToCopyBackward0",)  # as autocast makes them
 
 
 class Use(NamedTuple):
     """One use of a parameter: the function ``node`` takes it as its input number ``place``.
 
-    turned: the function was given the transpose. of: the parameter's shape and dtype are checked against it.
+    turned: the function was given its transpose. of: the parameter.
     """
 
     node: Any
@@ -68,10 +67,19 @@ def _behind(
     variable = getattr(node, "variable", None)
     if variable is not None:
         answer = (variable, False) if id(variable) in wanted else None
-    elif name in TURNS or name in COPIES:
+    elif (turns := _turns(node, name)) is not None:
         child = node.next_functions[0][0]
         behind = None if child is None else _behind(child, wanted, known)
-        if behind is not None and (name in COPIES or behind[0].ndim == 2):
-            answer = (behind[0], behind[1] != (name in TURNS))
+        if behind is not None and (not turns or behind[0].ndim == 2):
+            answer = (behind[0], behind[1] != turns)
     known[node] = answer
     return answer
+
+
+def _turns(node: Any, name: str) -> bool | None:
+    """Return True for a node that transposes a matrix, False for one that copies it; None for any other."""
+    if name == "TransposeBackward0":
+        return bool((node._saved_dim0 - node._saved_dim1) % 2)
+    if name == "PermuteBackward0":
+        return node._saved_dims[0] % 2 == 1 if len(node._saved_dims) == 2 else None
+    return True if name == "TBackward0" else False if name in COPIES else None
