@@ -164,7 +164,7 @@ def test_hooks_on_activations_and_parameters_do_what_they_did(always):
     losses = losses_of(z)
     used = scalarize.Balancer("upgrad", encoder).backward(losses)
     assert always == [3]
-    assert len(seen) == N_TASKS + 1  # each task's, and the look before the first step
+    assert len(seen) == N_TASKS + 2  # each task's, and the two of the look before the first step
     grads = [p.grad for p in encoder.parameters()]
     assert grads[0].abs().max() == 1e-3  # it sees the combination alone
     again = encoder(x)

@@ -76,7 +76,8 @@ class Layer:
         if all(piece.sparse for piece in self.pieces):
             found = torch.sparse_coo_tensor(self._input[None], d, self.param.shape, check_invariants=False)
             return found.coalesce()
-        return torch.ops.aten.embedding_dense_backward(d, self._input, self.param.shape[0], -1, False)  # type: ignore[no-any-return]
+        whole: Tensor = torch.ops.aten.embedding_dense_backward(d, self._input, self.param.shape[0], -1, False)
+        return whole
 
     def _each(self) -> Iterator[Tensor]:
         """Yield D (N, d_out) of each task, all pieces below each other."""
@@ -91,7 +92,8 @@ class Layer:
 def factor(x: Tensor) -> Tensor:
     """Return R (r, N), upper triangular, with ``R^T R = X X^T`` for ``x`` (N, d)."""
     if x.device.type == "cpu" or x.dtype == torch.float64:
-        return torch.linalg.qr(x.T, mode="r").R
+        triangle: Tensor = torch.linalg.qr(x.T, mode="r").R
+        return triangle
     # A GPU makes the products faster than it reflects; in float64 the square costs no precision. What is added to the
     # diagonal keeps it positive, and is below the rounding of a gradient in float32.
     wide = x.double()
@@ -99,7 +101,8 @@ def factor(x: Tensor) -> Tensor:
     least = 4 * len(x) * torch.finfo(torch.float64).eps
     diagonal = square.diagonal()
     diagonal += least * diagonal.sum() + torch.finfo(torch.float64).tiny
-    return torch.linalg.cholesky_ex(square, upper=True).L.to(x.dtype)
+    upper: Tensor = torch.linalg.cholesky_ex(square, upper=True).L
+    return upper.to(x.dtype)
 
 
 def _triangle(r: Tensor, d: Tensor, out: Tensor) -> None:
