@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from scalarize.cli import command_line, emit, show
+from scalarize.cli.announcing import announce
 from scalarize.cli.options import (
     json_option,
     log_option,
@@ -17,8 +18,8 @@ from scalarize.cli.options import (
     problem_options,
     seed_option,
     take_problem,
-    words,
 )
+from scalarize.cli.table_options import words
 from scalarize.utils.errors import RequestError
 
 
@@ -77,6 +78,7 @@ def search(
 ) -> None:
     """Search task weights; writes policy.json and lineage.jsonl."""
     from scalarize.cli.options import weights_of
+    from scalarize.runs.build import Loader
     from scalarize.runs.directory import digest
     from scalarize.runs.search import SearchRequest, cluster, reporter
     from scalarize.runs.search import search as run
@@ -114,6 +116,9 @@ def search(
         seed=seed,
         asynchronous=asynchronous,
     )
+    loader = Loader()
+    if request.csv is not None:
+        announce(request, loader)
     target = Path(out or f"runs/search-{request.label}-{digest(request.model_dump(mode='json'))}")
     with logged(logs):
         result = run(
@@ -126,6 +131,7 @@ def search(
             max_time=max_time,
             checkpoints=checkpoints,
             progress=reporter(show, request.algorithm),
+            loader=loader,
         )
     text = (
         f"{result['algorithm']}: score {result['score']:.4f} on the hold-out; {result['configurations']} "

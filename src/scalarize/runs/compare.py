@@ -102,7 +102,8 @@ def compare(
     files.check_directory(out)
     context = _context(request, loader)
     with files.lock(out):
-        claim(out, "compare", request.model_dump(mode="json"), resume, command)
+        asked, table = request.model_dump(mode="json"), context.prepared.fingerprint
+        claim(out, "compare", asked, resume, command, table=table)
         values = _values(request, context)
         plan = {run.name: run for value in values for run in value.runs}  # a search stands behind several values
         finished = execute(list(plan.values()), out, command, say, loader)

@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from scalarize import methods
 from scalarize.learners.recipe import Recipe
@@ -14,6 +23,7 @@ from scalarize.methods import Method
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 from scalarize.workloads import Workload
+from scalarize.workloads.table.options import TableOptions
 
 
 def _parsed(content: Any) -> Policy:
@@ -24,10 +34,15 @@ def _parsed(content: Any) -> Policy:
 PolicyField = Annotated[Policy, PlainValidator(_parsed), PlainSerializer(Policy.to_dict, return_type=dict[str, Any])]
 
 
+# Fields that earlier versions did not have, and the value that leaves everything as it was then.
+LATER: dict[str, Any] = {"table": None, "refit": False}
+
+
 class WorkloadRequest(BaseModel):
     """A problem: workload (or the user's own table), restriction to some tasks, settings, device; no task weights.
 
-    csv and targets: path of a table and its target columns, in place of ``workload``. tasks: only these tasks or
+    csv and targets: path of a table and its target columns, in place of ``workload``; table: what was said about its
+    columns and splits, None for nothing. tasks: only these tasks or
     domains, all if empty. epochs: of a training, None for the recipe's. settings: dotted keys of the recipe and their
     values. data: the data root, None for the default one.
     """
@@ -37,12 +52,19 @@ class WorkloadRequest(BaseModel):
     workload: str = ""
     csv: str | None = None
     targets: tuple[str, ...] = ()
+    table: TableOptions | None = None
     tasks: tuple[str, ...] = ()
     epochs: int | None = Field(default=None, ge=1)
     settings: dict[str, Any] = Field(default_factory=dict)
     data: str | None = None
     device: str = "cpu"
     precision: str = "float32"
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what a request without it does not say: digests and directories of earlier versions stay right."""
+        content: dict[str, Any] = serialize(self)
+        return {key: value for key, value in content.items() if key not in LATER or value != LATER[key]}
 
     @classmethod
     def read(cls, content: Mapping[str, Any], where: str) -> Self:
@@ -94,7 +116,8 @@ class TrainRequest(WorkloadRequest):
     gradients at each k-th batch (None: never). norm_every: the norm of the summed gradient at each k-th batch.
     read_train: measure on the training split, too, with the selected weights, or with the "last" ones; of data that
     offer it, on the split ``seen``, a sample of it. baselines: ``TASK/METRIC`` -> value of a single-task model, for
-    selection=delta.
+    selection=delta. refit: of a table, train once more on all rows, for as many steps as were selected, once the test
+    split has been read: that model predicts.
     """
 
     method: str | None = None
@@ -107,6 +130,7 @@ class TrainRequest(WorkloadRequest):
     norm_every: int | None = Field(default=None, ge=1)
     read_train: bool | Literal["last"] | None = None
     baselines: dict[str, float] | None = None
+    refit: bool = False
 
     def recipe(self, workload: Workload) -> Recipe:
         """Return the recipe of the problem, with recipe numbers that were searched with the policy unless a setting

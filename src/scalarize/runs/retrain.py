@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from scalarize.analysis import comparison, readers, text_tables
+from scalarize.runs import tables
+from scalarize.runs.build import Loader
 from scalarize.runs.comparison_rows import value_of
 from scalarize.runs.directory import claim, digest, kind_in_words, read_config
 from scalarize.runs.plan import Say, execute
@@ -63,14 +65,19 @@ def retrain(
     for key, value in policy.numbers.items():
         if say is not None and key not in settings:
             say(f"{key} = {value:g}, as the search had it in the end")
+    loader = Loader()
+    own = loader.workload(problem).table
+    table = None if own is None else own.fingerprint
+    if table is not None:
+        tables.check_same(config.get("table"), table, f"{directory}")
     row = "policy" if history == "full" else f"policy-{history}"
-    values = [value_of(problem, row, s, policy=policy) for s in range(seed, seed + seeds)]
+    values = [value_of(problem, row, s, policy=policy, refit=own is not None) for s in range(seed, seed + seeds)]
     request = {"policy": policy.to_dict(), "problem": problem.model_dump(mode="json"), "seeds": seeds, "seed": seed}
     target = out or directory / f"retrain-{history}-{digest(request)}"
     files.check_directory(target)
     with files.lock(target):
-        claim(target, "compare", request, resume, command)
-        finished = execute([run for value in values for run in value.runs], target, command, say)
+        claim(target, "compare", request, resume, command, table=table)
+        finished = execute([run for value in values for run in value.runs], target, command, say, loader)
         found = [value.record(finished) for value in values]
         result = {
             "out": str(target),

@@ -46,7 +46,7 @@ def giveaways(
                 measure = "AUROC" if target.kind in CLASSES else "R2"
                 told.append(
                     f"{name!r} alone predicts {target.name!r} with {measure} {score:.3f}: if it is known only after "
-                    f"{target.name!r}, leave it out with --ignore {name}"
+                    f"{target.name!r}, leave it out with `ignore` {name}"
                 )
     return told
 
@@ -62,7 +62,7 @@ def repeated(columns: Mapping[str, Column], left_out: Mapping[str, str]) -> list
         if 10 <= distinct <= 0.7 * len(known):
             told.append(
                 f"{name!r} repeats ({distinct} values in {len(known)} rows): if rows of one value belong together, "
-                f"keep them in one split with --groups {name}, or the test measures memory"
+                f"keep them in one split with `groups` {name}, or the test measures memory"
             )
     return told
 

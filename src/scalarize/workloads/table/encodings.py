@@ -173,14 +173,15 @@ def to_dict(encoding: Encoding) -> dict[str, Any]:
 
 def from_dict(content: Mapping[str, Any]) -> Encoding:
     """Make an encoding from plain data. Raises RequestError if it is none."""
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items() if k != "kind"}
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items() if k != "kind"}
     if "deviation" in fields and fields["deviation"] is None:
         fields["deviation"] = math.inf
-    made = {"number": Number, "date": Date, "category": Category}.get(str(content.get("kind")))
+    kinds: dict[str, type[Encoding]] = {"number": Number, "date": Date, "category": Category}
+    made = kinds.get(str(content.get("kind")))
     if made is None:
         raise RequestError(f"no kind of input: {content.get('kind')!r}")
     try:
-        return made(**fields)  # type: ignore[return-value]
+        return made(**fields)
     except TypeError as error:
         raise RequestError(f"input {content.get('name')!r}: {error}") from None
 

@@ -49,7 +49,7 @@ def leave_out(
         elif name in options.ignore or options.types.get(name) == IGNORE:
             found[name] = "as asked"
         elif options.inputs and name not in options.inputs:
-            found[name] = "not among --inputs"
+            found[name] = "not among `inputs`"
         elif name in options.inputs or name in options.types:
             continue
         elif name in nameless:
@@ -109,7 +109,7 @@ def _useless_words(column: Column) -> str | None:
 
 
 def _groups(distinct: int, rows: int) -> str:
-    return f"it names things ({distinct} in {rows} rows); keep each in one split with --groups, or name it in --inputs"
+    return f"it names things ({distinct} in {rows} rows); keep each in one split with `groups`, or name it in `inputs`"
 
 
 def _twin(column: Column, columns: Mapping[str, Column], seen: dict[tuple[Any, ...], str]) -> str | None:

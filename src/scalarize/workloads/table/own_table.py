@@ -111,7 +111,7 @@ class OwnTable:
         if key not in self._rows:
             found = self._split(settings)
             for name, domain in (self.domains or {"": np.arange(self.rows_read)}).items():
-                here = Rows(*(np.intersect1d(part, domain) for part in found.parts.values()), how=found.how)
+                here = Rows(found.how, *(np.intersect1d(part, domain) for part in found.parts.values()))
                 if (reason := splits.lacking(self.posed, self.values, here)) is not None:
                     raise RequestError(f"{f'domain {name!r}, ' if name else ''}{reason}")
             self._rows[key] = found
@@ -142,7 +142,7 @@ class OwnTable:
             for rows in (self.domains or {"": np.arange(self.rows_read)}).values()
         ]
         joined = [np.sort(np.concatenate([p.parts[name] for p in parts])) for name in parts[0].parts]
-        return Rows(*joined, how=parts[0].how)
+        return Rows(parts[0].how, *joined)
 
     def fitted(self, settings: Mapping[str, Any]) -> FittedTable:
         """Return encodings and targets, fitted to the training rows of a split."""
@@ -159,7 +159,7 @@ class OwnTable:
         targets = {t.name: torch.from_numpy(t.prepared(v)) for t, v in zip(fitted.targets, self.values, strict=True)}
         known = {t.name: torch.from_numpy(~np.isnan(v)) for t, v in zip(fitted.targets, self.values, strict=True)}
         labelled = {name: mask for name, mask in known.items() if not bool(mask.all())}
-        whole = TensorTable(inputs, targets, labelled=labelled or None)
+        whole = TensorTable(inputs, targets, **({"labelled": labelled} if labelled else {}))
         tasks, info = fitted.tasks, fitted.info
         if self.domains is None:
             return Data.multi_task(tasks, Domain(DOMAIN, _parts(whole, rows, None)), **info)

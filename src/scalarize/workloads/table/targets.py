@@ -106,7 +106,8 @@ class Target:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Target:
         """Make a target from plain data."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+        return cls(**fields)
 
 
 def pose(name: str, cells: pd.Series[Any], options: TableOptions) -> tuple[Target, np.ndarray]:
@@ -214,7 +215,7 @@ def _understood(column: Column, options: TableOptions) -> str | None:
         words = [w for w in column.values.dropna().unique() if w.lower() in MISSING_WORDS]
         told += [
             f"{column.name}: {w!r} is taken for a class ({int((column.values == w).sum())} rows); if it means that "
-            f"there is none, say --missing {column.name}={w}"
+            f"there is none, say `missing` {column.name}={w}"
             for w in words
         ]
     return "; ".join(told) or None
