@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from scalarize.runs.build import Loader, PreparedRun, prepare
+from scalarize.runs.directory import digest
 from scalarize.runs.plan import FinishedRun, PlannedRun
 from scalarize.runs.request import WorkloadRequest, train_request
 from scalarize.runs.search import SearchRequest
@@ -23,7 +25,7 @@ class RowValue:
 
     row: the table's row. group: the number of the search whose policy is retrained, or None. search: that search,
     if it is part of the plan. search_trainings: the trainings that it cost, if it is not. rate: the learning rate
-    tried, None for the recipe's own.
+    tried, None for the recipe's own. split: number of the random split, None if there is only one.
     """
 
     row: str
@@ -33,6 +35,7 @@ class RowValue:
     search: PlannedRun | None = None
     search_trainings: float = 0
     rate: float | None = None
+    split: int | None = None
 
     @property
     def runs(self) -> list[PlannedRun]:
@@ -47,7 +50,7 @@ class RowValue:
 
         Returns:
             {"method", "group", "seed", "rate", "test", "average", "validation", "trainings", "search_trainings",
-            "directories", "seconds", "diverged"}.
+            "directories", "seconds", "diverged"}, and "split" if there are several.
         """
         results = [finished[p.name].result for p in self.trainings]
 
@@ -69,7 +72,7 @@ class RowValue:
             "directories": [p.directory for p in self.trainings],
             "seconds": sum(r["seconds"] for r in results),
             "diverged": [r["diverged"] for r in results if "diverged" in r],
-        }
+        } | ({} if self.split is None else {"split": self.split})
 
 
 def value_of(
@@ -82,13 +85,14 @@ def value_of(
     search_trainings: float = 0,
     history: str = "full",
     singles: Sequence[str] = (),
+    split: int | None = None,
     **source: Any,
 ) -> RowValue:
     """Return one value of a row.
 
     Args:
         problem: the workload and its settings.
-        row, seed, group, rate, search, search_trainings: see :class:`RowValue`.
+        row, seed, group, rate, search, search_trainings, split: see :class:`RowValue`.
         history: which part of the policy that ``search`` finds.
         singles: tasks of which each is trained on alone; empty for one training of all.
         source: of the weights, fields of :class:`TrainRequest`.
@@ -97,14 +101,25 @@ def value_of(
         The value, whose trainings lie below ``runs/``.
     """
     parts = [row, *([f"search{group}"] if group is not None else []), *([f"lr{rate:g}"] if rate is not None else [])]
-    stem = "-".join([*parts, f"seed{seed}"])
+    stem = "-".join([*parts, f"seed{seed}", *([f"split{split}"] if split is not None else [])])
     given = search.name if search else None
     trainings = []
     for single in singles or (None,):
         name = f"{stem}-{single}" if single else stem
         request = train_request(problem, seed=seed, single=single, **source)
-        trainings.append(PlannedRun(name, request, directory=f"runs/{name}", policy_of=given, history=history))
-    return RowValue(row, seed, trainings, group, search, search_trainings, rate)
+        place = f"runs/{stem}-{file_name(single)}" if single else f"runs/{stem}"
+        trainings.append(PlannedRun(name, request, directory=place, policy_of=given, history=history))
+    return RowValue(row, seed, trainings, group, search, search_trainings, rate, split)
+
+
+def file_name(task: str) -> str:
+    """Return a name for the directory of a task: its own if that is plain, else letters that stand for it.
+
+    >>> file_name("price"), file_name("../price") != file_name("../../price"), "/" in file_name("a/b")
+    ('price', True, False)
+    """
+    plain = re.fullmatch(r"[\w ,()%+=-][\w .,()%+=-]{0,63}", task) is not None and not task.endswith((".", " "))
+    return task if plain else f"task-{digest({'task': task})}"
 
 
 def inverse_policy(losses: Mapping[str, float]) -> Policy:
@@ -123,7 +138,8 @@ class ComparisonContext:
 
     prepared: the problem and its data. searched: the policies to compare. searches and population: repeats and size
     of the row that searches at random; split: the share of the training set that its members train on; seed: of the
-    first of those searches. rate: the learning rate tried, None for the recipe's own.
+    first of those searches. rate: the learning rate tried, None for the recipe's own. division: number of the
+    random split of a table, None if there is only one.
     """
 
     prepared: PreparedRun
@@ -134,6 +150,7 @@ class ComparisonContext:
     split: float
     seed: int
     rate: float | None = None
+    division: int | None = None
 
     @property
     def problem(self) -> WorkloadRequest:
@@ -148,9 +165,16 @@ class ComparisonContext:
         tuned = self.problem.model_copy(update={"settings": settings})
         return replace(self, rate=rate, prepared=prepare(tuned, self.loader))
 
+    def divided(self, number: int) -> ComparisonContext:
+        """Return the same context at another random split of the table's rows."""
+        first = int(self.prepared.recipe.data["split_seed"])
+        settings = dict(self.problem.settings) | {"data.split_seed": first + number}
+        moved = self.problem.model_copy(update={"settings": settings})
+        return replace(self, division=number, prepared=prepare(moved, self.loader))
+
     def value(self, row: str, seed: int, **more: Any) -> RowValue:
         """Return one value of a row at this learning rate; ``more``: as :func:`value_of` takes it."""
-        return value_of(self.problem, row, seed, rate=self.rate, **more)
+        return value_of(self.problem, row, seed, rate=self.rate, split=self.division, **more)
 
 
 RowMaker = Callable[[ComparisonContext, str, int], list[RowValue]]
@@ -182,6 +206,7 @@ def random_search(context: ComparisonContext, row: str, seed: int) -> list[RowVa
     values = []
     for k in range(context.searches):
         name = f"random-{k}" + ("" if context.rate is None else f"-lr{context.rate:g}")
+        name += "" if context.division is None else f"-split{context.division}"
         request = SearchRequest(
             **context.problem.fields(),
             algorithm="random",
