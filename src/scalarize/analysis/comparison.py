@@ -59,13 +59,13 @@ def methods_of(runs: Sequence[Run]) -> list[str]:
 
 
 def units(runs: Sequence[Run], method: str, task: str | None = None) -> dict[Unit, float]:
-    """Return one value per search or seed: the average metric, or that of ``task``; retrains are averaged."""
+    """Return one value per search or seed: what ranks rows, or the metric of ``task``; retrains are averaged."""
     values: dict[Unit, list[float]] = {}
     for run in runs:
         if run["method"] == method:
             group = run.get("group")
             unit = ("seed", int(run["seed"])) if group is None else ("search", int(group))
-            value = run["average"] if task is None else run["test"][task]
+            value = headline(run) if task is None else run["test"][task]
             values.setdefault(unit, []).append(math.nan if value is None else float(value))
     return {unit: float(np.mean(found)) for unit, found in sorted(values.items())}
 
@@ -81,6 +81,9 @@ def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
         own = [run for run in runs if run["method"] == method]
         searches = {run.get("group"): float(run.get("search_trainings", 0)) for run in own}
         searches.pop(None, None)
+        averages = [{k: v for k, v in run.items() if k != "score"} for run in own]
+        by_score = statistics.t_interval(list(units(own, method).values())).to_dict()
+        scored = {"score": by_score} if "score" in own[0] else {}
         tasks = {
             task: statistics.t_interval(list(units(own, method, task).values())).to_dict() for task in own[0]["test"]
         }
@@ -88,14 +91,41 @@ def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
             {
                 "method": method,
                 "seeds": len({run["seed"] for run in own}),
-                "average": statistics.t_interval(list(units(own, method).values())).to_dict(),
+                "average": statistics.t_interval(list(units(averages, method).values())).to_dict(),
                 "tasks": tasks,
+                **scored,
                 "trainings": round(sum(run["trainings"] for run in own) + sum(searches.values()), 1),
                 "runs": len(own),
                 "searches": len(searches) or None,
             }
         )
     return table
+
+
+def headline(of: Mapping[str, Any]) -> Any:
+    """Return what a run or a row is ranked by: its score if one was asked for, else its average."""
+    return of["score"] if "score" in of else of["average"]
+
+
+def ranking(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how the rows of a comparison's result are ranked.
+
+    Args:
+        result: content of ``result.json``.
+
+    Returns:
+        ``title`` of the column that ranks: ``average``, or the score's name; ``lower_is_better``: the columns of
+        which lower is better, ``average`` for that one.
+
+    >>> ranking({"lower_is_better": ["error"], "score": {"name": "main=error", "lower_is_better": False}})
+    {'title': 'main=error', 'lower_is_better': ['error']}
+    """
+    stated, score = result.get("lower_is_better", []), result.get("score")
+    columns = sorted({str(c) for c in stated}) if isinstance(stated, list) else []
+    if not isinstance(score, Mapping):
+        return {"title": "average", "lower_is_better": columns}
+    columns = [c for c in columns if c != "average"] + (["average"] if score.get("lower_is_better") else [])
+    return {"title": str(score.get("name")), "lower_is_better": columns}
 
 
 def difference(
@@ -108,8 +138,10 @@ def difference(
     return statistics.welch_difference(list(first.values()), list(second.values()), confidence)
 
 
-def compare(runs: Sequence[Run], focus: str | None = None, lower_is_better: bool = False) -> list[Verdict]:
-    """Return one verdict per pair on the average metric.
+def compare(
+    runs: Sequence[Run], focus: str | None = None, lower_is_better: bool = False, score: str | None = None
+) -> list[Verdict]:
+    """Return one verdict per pair on the average metric, or on the score of that name, which the runs hold.
 
     Without ``focus`` all pairs are corrected together. With it, its pairs come first and are corrected among
     themselves, the others among theirs. Raises RequestError for a focus without runs.
@@ -129,27 +161,30 @@ def compare(runs: Sequence[Run], focus: str | None = None, lower_is_better: bool
         for (a, b), d, p in zip(family, found, corrected, strict=True):
             outcome = _outcome(d, float(p), lower_is_better)
             detectable = _detectable(values[a], values[b], d)
-            text = _sentence(a, b, outcome, d, float(p), len(family), detectable, scale, values)
+            text = _sentence(a, b, outcome, d, float(p), len(family), detectable, scale, values, score)
             verdicts.append(Verdict(a, b, outcome, d, float(p), len(family), detectable, text))
     return verdicts
 
 
-def sentences(runs: Sequence[Run], focus: str | None = None, lower_is_better: bool = False) -> list[str]:
+def sentences(
+    runs: Sequence[Run], focus: str | None = None, lower_is_better: bool = False, score: str | None = None
+) -> list[str]:
     """Return the ``verdicts`` of ``compare --json``: one plain sentence per pair."""
-    return [verdict.sentence for verdict in compare(runs, focus, lower_is_better)]
+    return [verdict.sentence for verdict in compare(runs, focus, lower_is_better, score)]
 
 
 def display_scale(runs: Sequence[Run]) -> float:
     """Return 100 if every metric lies in [0, 1] (numbers are shown in points, as in the papers), else 1."""
-    shown = [v for run in runs for v in (run["average"], *run["test"].values()) if v is not None and math.isfinite(v)]
+    numbers = [v for run in runs for v in (headline(run), *run["test"].values())]
+    shown = [v for v in numbers if v is not None and math.isfinite(v)]
     return 100.0 if all(0 <= v <= 1 for v in shown) else 1.0
 
 
 def best(table: Sequence[Mapping[str, Any]], lower_is_better: Collection[str] = ()) -> dict[str | None, set[str]]:
-    """Return the methods with the best mean for each task (None: the average); ties to 1e-12 share it."""
+    """Return the methods with the best mean for each task (None: what rows are ranked by); ties to 1e-12 share it."""
     found: dict[str | None, set[str]] = {}
     for task in (None, *(table[0]["tasks"] if table else ())):
-        cells = {row["method"]: (row["average"] if task is None else row["tasks"][task])["mean"] for row in table}
+        cells = {row["method"]: (headline(row) if task is None else row["tasks"][task])["mean"] for row in table}
         known = {method: mean for method, mean in cells.items() if mean is not None}
         if known:
             lower = (task or "average") in lower_is_better
@@ -182,14 +217,16 @@ def _sentence(
     detectable: float,
     scale: float,
     values: Mapping[str, Mapping[Unit, float]],
+    score: str | None,
 ) -> str:
+    on = f" on {score}" if score else ""
     shared = [unit for unit in values[a] if unit in values[b]] if d.test == "paired" else []
     means = " against ".join(
         f"{scale * np.mean([v for unit, v in values[m].items() if not shared or unit in shared]):.2f}" for m in (a, b)
     )
     gap = f"{scale * d.mean:+.2f} ({means})"
     if math.isnan(p):
-        return f"{a} ties with {b}: not distinguishable, difference {gap}, with too few runs to test it."
+        return f"{a} ties with {b}{on}: not distinguishable, difference {gap}, with too few runs to test it."
     basis = (
         f"paired over the {d.n[0]} {_kind(values[a])} that both have"
         if d.test == "paired"
@@ -199,10 +236,10 @@ def _sentence(
     tested = f"p {_p(d.p)}" + (f", corrected for {family} pairs p {_p(p)}" if family > 1 else "")
     if outcome == "ties":
         return (
-            f"{a} ties with {b}: not distinguishable, difference {gap}, {interval}, {tested} ({basis}; "
+            f"{a} ties with {b}{on}: not distinguishable, difference {gap}, {interval}, {tested} ({basis}; "
             f"a true difference below {scale * detectable:.2f} would often be missed)."
         )
-    return f"{a} {outcome} against {b}: difference {gap}, {interval}, {tested} ({basis})."
+    return f"{a} {outcome} against {b}{on}: difference {gap}, {interval}, {tested} ({basis})."
 
 
 def _kind(side: Mapping[Unit, float]) -> str:

@@ -15,8 +15,10 @@ from scalarize.cli.options import (
     out_options,
     parse_settings,
     problem_options,
+    score_options,
     seed_option,
     take_problem,
+    take_score,
     weights_of,
 )
 from scalarize.utils.errors import RequestError
@@ -31,6 +33,7 @@ DEFAULT_METHOD = "uniform"
 @click.option("--weights", metavar="A=1,B=2", help="Fixed weights, every task named.")
 @click.option("--policy", metavar="FILE", help="Replay a policy.json, with recipe numbers searched beside it.")
 @click.option("--single", metavar="TASK", help="Train on one task or domain alone.")
+@score_options
 @seed_option
 @log_option
 @out_options
@@ -70,6 +73,7 @@ def train(
         )
     request = TrainRequest(
         **take_problem(options),
+        **take_score(options),
         method=DEFAULT_METHOD if method is weights is policy is None else method,
         weights=None if weights is None else weights_of(weights),
         hyper=parse_settings(hyper, "--hyper"),

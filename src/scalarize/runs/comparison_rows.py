@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scalarize.runs.build import Loader, PreparedRun, prepare
 from scalarize.runs.plan import FinishedRun, PlannedRun
 from scalarize.runs.request import WorkloadRequest, train_request
 from scalarize.runs.search import SearchRequest
+from scalarize.runs.task_score import TaskScore
 from scalarize.weights import simplex
 from scalarize.weights.policy import Policy
 
@@ -39,21 +40,27 @@ class RowValue:
         """All runs of the value."""
         return [*([self.search] if self.search else []), *self.trainings]
 
-    def record(self, finished: Mapping[str, FinishedRun]) -> dict[str, Any]:
+    def record(self, finished: Mapping[str, FinishedRun], score: TaskScore | None = None) -> dict[str, Any]:
         """Return the value in the form that ``analysis.comparison`` reads.
 
         Args:
             finished: the plan's runs by name.
+            score: by which rows are ranked. Default: the average.
 
         Returns:
             {"method", "group", "seed", "rate", "test", "average", "validation", "trainings", "search_trainings",
-            "directories", "seconds", "diverged"}.
+            "directories", "seconds", "diverged"}, and "score" if there is one; "validation" is what rates are chosen
+            by, higher is better with a score.
         """
         results = [finished[p.name].result for p in self.trainings]
 
         def merged(split: str) -> dict[str, float]:
             return {k: v for r in results for k, v in r[split].items() if k != "average"}
 
+        def average(metrics: Mapping[str, float]) -> float:
+            return sum(metrics.values()) / len(metrics)
+
+        judge = score.of if score else average
         test, validation = merged("test") or merged("validation"), merged("validation")
         cost = self.search_trainings if self.search is None else float(finished[self.search.name].result["trainings"])
         return {
@@ -62,14 +69,14 @@ class RowValue:
             "seed": self.seed,
             "rate": self.rate,
             "test": test,
-            "average": sum(test.values()) / len(test),
-            "validation": sum(validation.values()) / len(validation) if validation else None,
+            "average": average(test),
+            "validation": judge(validation) if validation else None,
             "trainings": len(results),
             "search_trainings": cost,
             "directories": [p.directory for p in self.trainings],
             "seconds": sum(r["seconds"] for r in results),
             "diverged": [r["diverged"] for r in results if "diverged" in r],
-        }
+        } | ({"score": score.shown(test)} if score else {})
 
 
 def value_of(
@@ -82,6 +89,7 @@ def value_of(
     search_trainings: float = 0,
     history: str = "full",
     singles: Sequence[str] = (),
+    scored: Mapping[str, Any] | None = None,
     **source: Any,
 ) -> RowValue:
     """Return one value of a row.
@@ -91,6 +99,7 @@ def value_of(
         row, seed, group, rate, search, search_trainings: see :class:`RowValue`.
         history: which part of the policy that ``search`` finds.
         singles: tasks of which each is trained on alone; empty for one training of all.
+        scored: the fields ``score`` and ``reference`` of a training of all tasks. Default: the average.
         source: of the weights, fields of :class:`TrainRequest`.
 
     Returns:
@@ -102,7 +111,8 @@ def value_of(
     trainings = []
     for single in singles or (None,):
         name = f"{stem}-{single}" if single else stem
-        request = train_request(problem, seed=seed, single=single, **source)
+        asked = {**source, **({} if single else scored or {})}
+        request = train_request(problem, seed=seed, single=single, **asked)
         trainings.append(PlannedRun(name, request, directory=f"runs/{name}", policy_of=given, history=history))
     return RowValue(row, seed, trainings, group, search, search_trainings, rate)
 
@@ -123,7 +133,8 @@ class ComparisonContext:
 
     prepared: the problem and its data. searched: the policies to compare. searches and population: repeats and size
     of the row that searches at random; split: the share of the training set that its members train on; seed: of the
-    first of those searches. rate: the learning rate tried, None for the recipe's own.
+    first of those searches. rate: the learning rate tried, None for the recipe's own. scored: the fields ``score`` and
+    ``reference`` of trainings and searches, if rows are not ranked by the average.
     """
 
     prepared: PreparedRun
@@ -134,6 +145,7 @@ class ComparisonContext:
     split: float
     seed: int
     rate: float | None = None
+    scored: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def problem(self) -> WorkloadRequest:
@@ -150,7 +162,7 @@ class ComparisonContext:
 
     def value(self, row: str, seed: int, **more: Any) -> RowValue:
         """Return one value of a row at this learning rate; ``more``: as :func:`value_of` takes it."""
-        return value_of(self.problem, row, seed, rate=self.rate, **more)
+        return value_of(self.problem, row, seed, rate=self.rate, scored=self.scored, **more)
 
 
 RowMaker = Callable[[ComparisonContext, str, int], list[RowValue]]
@@ -188,6 +200,7 @@ def random_search(context: ComparisonContext, row: str, seed: int) -> list[RowVa
             population=context.population,
             split=context.split,
             seed=context.seed + k,
+            **context.scored,
         )
         searched = PlannedRun(name, request, directory=f"searches/{name}")
         values.append(context.value(row, seed, group=k, search=searched))

@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from scalarize import methods
 from scalarize.learners.recipe import Recipe
@@ -87,7 +96,24 @@ class WorkloadRequest(BaseModel):
         return workload.recipe.override(changes)
 
 
-class TrainRequest(WorkloadRequest):
+class ScoredRequest(WorkloadRequest):
+    """A problem and the score by which its models are compared: epochs of a training, rows of a comparison.
+
+    score: as of a search (see :func:`scalarize.search.score.create`), such as ``main=price``. reference: single-task
+    metrics, for the score ``gain``. Both are left out of a file if nothing was asked for, as in files of before.
+    """
+
+    score: str = "average"
+    reference: dict[str, float] | None = None
+
+    @model_serializer(mode="wrap")
+    def _asked(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        unsaid = {"score": "average", "reference": None}
+        return {k: v for k, v in content.items() if k not in unsaid or v != unsaid[k]}
+
+
+class TrainRequest(ScoredRequest):
     """A problem and the source of its task weights: one of a method, fixed weights or a policy.
 
     hyper: hyper-parameters of ``method``. single: train on that task or domain alone. probe_every: count conflicting
