@@ -15,8 +15,10 @@ from scalarize.cli.options import (
     logged,
     out_options,
     problem_options,
+    score_options,
     seed_option,
     take_problem,
+    take_score,
 )
 from scalarize.cli.table_options import words
 from scalarize.utils.errors import RequestError
@@ -30,6 +32,7 @@ from scalarize.utils.errors import RequestError
 @click.option("--learning-rates", metavar="X,Y,Z", help="Tried for every row, chosen on validation.")
 @click.option("--searches", default=3, show_default=True, type=int, help="Repeats of the row random-search.")
 @click.option("--population", default=12, show_default=True, type=int, help="Trainings of each such search.")
+@score_options
 @seed_option
 @log_option
 @out_options
@@ -69,6 +72,7 @@ def compare(
         raise RequestError("--learning-rates: write numbers, as in 0.001,0.003")
     request = CompareRequest(
         **problem.fields(),
+        **take_score(options),
         rows=tuple(dict.fromkeys(rows)),
         policies=tuple(Policy.load(p) for p in policies),
         seeds=seeds,

@@ -54,6 +54,11 @@ log_option = click.option(
     metavar="NAME",
     help="Also show scalars in tensorboard (event files beside the records), wandb or mlflow; may be repeated.",
 )
+SCORE = "average, worst, gain, a=2,b=1, or one main target with auxiliaries: main=TARGET."
+score_options = _stack(
+    click.option("--score", default="average", show_default=True, help=SCORE),
+    click.option("--reference", metavar="A=1,B=2", help="Single-task metrics, for --score gain."),
+)
 seed_option = click.option("--seed", default=0, show_default=True, type=int)
 
 
@@ -156,7 +161,13 @@ def take_problem(options: dict[str, Any]) -> dict[str, Any]:
     return problem_fields(**{name: options.pop(name) for name in names}, table=table_options.take(options))
 
 
-def weights_of(text: str) -> dict[str, float]:
+def take_score(options: dict[str, Any]) -> dict[str, Any]:
+    """Remove ``--score`` and ``--reference`` from ``options`` and return them as fields of a request."""
+    score, reference = options.pop("score"), options.pop("reference")
+    return {"score": score, "reference": weights_of(reference, "--reference") if reference else None}
+
+
+def weights_of(text: str, option: str = "--weights") -> dict[str, float]:
     """Read ``"a=1,b=2"`` as a dict. Raises RequestError for anything that is not NAME=NUMBER."""
     weights: dict[str, float] = {}
     for part in words(text):
@@ -166,8 +177,8 @@ def weights_of(text: str) -> dict[str, float]:
         except ValueError:
             equals = ""
         if not equals or not name:
-            raise RequestError(f"--weights: {part!r} is not NAME=NUMBER, as in --weights a=1,b=2")
+            raise RequestError(f"{option}: {part!r} is not NAME=NUMBER, as in {option} a=1,b=2")
         if name in weights:
-            raise RequestError(f"--weights names {name!r} twice")
+            raise RequestError(f"{option} names {name!r} twice")
         weights[name] = value
     return weights

@@ -16,8 +16,10 @@ from scalarize.cli.options import (
     out_options,
     parse_settings,
     problem_options,
+    score_options,
     seed_option,
     take_problem,
+    take_score,
     weights_of,
 )
 from scalarize.utils.errors import RequestError
@@ -33,6 +35,7 @@ DEFAULT_METHOD = "uniform"
 @click.option("--policy", metavar="FILE", help="Replay a policy.json, with recipe numbers searched beside it.")
 @click.option("--single", metavar="TASK", help="Train on one task or domain alone.")
 @click.option("--refit/--no-refit", default=True, help="Of a table: train once more on all rows, to predict with.")
+@score_options
 @seed_option
 @log_option
 @out_options
@@ -74,6 +77,7 @@ def train(
     problem = take_problem(options)
     request = TrainRequest(
         **problem,
+        **take_score(options),
         method=DEFAULT_METHOD if method is weights is policy is None else method,
         weights=None if weights is None else weights_of(weights),
         hyper=parse_settings(hyper, "--hyper"),

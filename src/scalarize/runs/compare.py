@@ -12,20 +12,22 @@ from scalarize import methods
 from scalarize.analysis import comparison, text_tables
 from scalarize.runs import comparison_rows
 from scalarize.runs.build import Loader, prepare
-from scalarize.runs.comparison_rows import NEED_WEIGHTS, OF_POLICIES, SPECIAL, ComparisonContext, RowValue
+from scalarize.runs.comparison_rows import NEED_WEIGHTS, OF_POLICIES, SPECIAL, ComparisonContext
 from scalarize.runs.directory import claim
 from scalarize.runs.plan import Say, execute
-from scalarize.runs.request import PolicyField, WorkloadRequest
+from scalarize.runs.request import PolicyField, ScoredRequest
+from scalarize.runs.row_values import RowValue
+from scalarize.runs.task_score import AVERAGE, task_score
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError, unknown_name_error
 
 
-class CompareRequest(WorkloadRequest):
-    """A problem, the rows of the table and the seeds of each.
+class CompareRequest(ScoredRequest):
+    """A problem, the rows of the table and the seeds of each, ranked by the average or the score that is asked for.
 
     rows: names of methods, or of SPECIAL; policies: one a search; searches: how often
     ``random-search`` is repeated; row_seeds: another number of seeds for a row; learning_rates: tried for every row,
-    the one with the best validation average is reported, and all are counted; focus: the row of the question.
+    the one with the best score on validation is reported, and all are counted; focus: the row of the question.
     """
 
     rows: tuple[str, ...]
@@ -101,40 +103,51 @@ def compare(
     request.check(loader.workload(request).kind)
     files.check_directory(out)
     context = _context(request, loader)
+    score = task_score(request, context.prepared.data)
     with files.lock(out):
         asked, table = request.model_dump(mode="json"), context.prepared.fingerprint
         claim(out, "compare", asked, resume, command, table=table)
         values = _values(request, context)
         plan = {run.name: run for value in values for run in value.runs}  # a search stands behind several values
         finished = execute(list(plan.values()), out, command, say, loader)
-        found = [value.record(finished) for value in values]
-        kept = choose_rates(found)
-        lower = not context.prepared.data.tasks[0].higher_is_better
+        found = [value.record(finished, score) for value in values]
+        data = context.prepared.data
+        errors = [o.name for o in data.objectives if not o.task.higher_is_better]
+        kept = choose_rates(found, lower_is_better=score is None and bool(errors))
+        lower = bool(errors) if score is None else score.lower_is_better
         focus = request.focus if request.focus in request.rows else None
         result = {
             "out": str(out),
             "rows": comparison.rows(kept),
-            "verdicts": comparison.sentences(kept, focus, lower) + diverged(kept),
+            "verdicts": comparison.sentences(kept, focus, lower, score.name if score else None) + diverged(kept),
             "workload": request.label,
-            "lower_is_better": [*context.prepared.data.names, "average"] if lower else [],
+            "lower_is_better": [*errors, "average"] if len(errors) == len(data.names) else errors,
             "runs": [d for r in kept for d in r["directories"]],
             "found": found,
-        }
+        } | ({"score": score.to_dict()} if score else {})
         files.write_json(out / "result.json", result)
     return result
 
 
 def _context(request: CompareRequest, loader: Loader) -> ComparisonContext:
     prepared = prepare(request.problem(), loader)
-    if not prepared.data.has_average:
+    if request.score == AVERAGE and not prepared.data.has_average:
         raise RequestError(
             f"{request.label}: higher is better for some of its tasks and worse for others, so they have no average to "
-            "compare by; restrict it with `tasks`, or see `scalarize reproduce` for studies by metric"
+            "compare by; choose a `score`, such as one main task, restrict it with `tasks`, or see `scalarize "
+            "reproduce` for studies by metric"
         )
     policies = [p.reorder(prepared.data.names) for p in request.policies]
     searched = [(p, float(p.provenance.get("found", {}).get("trainings", 0))) for p in policies]
     return ComparisonContext(
-        prepared, loader, searched, request.searches, request.population, request.split, request.seed
+        prepared,
+        loader,
+        searched,
+        request.searches,
+        request.population,
+        request.split,
+        request.seed,
+        scored={} if request.score == AVERAGE else {"score": request.score, "reference": request.reference},
     )
 
 
@@ -164,11 +177,12 @@ def diverged(found: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def choose_rates(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Choose each row's learning rate by its mean validation average.
+def choose_rates(found: Sequence[dict[str, Any]], lower_is_better: bool = False) -> list[dict[str, Any]]:
+    """Choose each row's learning rate by its mean ``validation``.
 
     Args:
         found: records of values, as :meth:`RowValue.record` makes them, at one or several rates.
+        lower_is_better: direction of ``validation``.
 
     Returns:
         The records at each row's best rate; their ``trainings`` count those at all rates.
@@ -186,7 +200,7 @@ def choose_rates(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         for rate in rates:
             values = [r["validation"] for r in own if r["rate"] == rate]
             means[rate] = 0.0 if len(rates) == 1 else sum(values) / len(values)
-        best = max(means, key=lambda rate: means[rate])
+        best = (min if lower_is_better else max)(means, key=lambda rate: means[rate])
         kept += [r | {"trainings": r["trainings"] * len(rates)} for r in own if r["rate"] == best]
     return kept
 
@@ -199,5 +213,5 @@ def public(result: dict[str, Any]) -> dict[str, Any]:
 def summary(result: dict[str, Any]) -> str:
     """Return the table and the verdicts as text."""
     scale = comparison.display_scale(result["found"])
-    table = text_tables.comparison_table(result["rows"], scale, result["lower_is_better"])
+    table = text_tables.comparison_table(result["rows"], scale, **comparison.ranking(result))
     return "\n".join([table, *result["verdicts"], f"written to {result['out']}"])

@@ -48,21 +48,26 @@ def delta(seen: Measurements, data: Data, baselines: Mapping[str, float]) -> flo
     return sum(gains) / len(gains)
 
 
-def criteria(kind: str, data: Data, baselines: Mapping[str, float] | None) -> dict[str, Criterion]:
+def criteria(
+    kind: str, data: Data, baselines: Mapping[str, float] | None, score: Criterion | None = None
+) -> dict[str, Criterion]:
     """Return the criteria of a recipe's ``selection``.
 
     Args:
         kind: ``best``, ``per-metric``, ``delta`` or ``last``.
         data: whose objectives are measured.
         baselines: ``TASK/METRIC`` -> value of a single-task model, for ``delta``.
+        score: in place of the average.
 
     Returns:
         Criteria by name, the one whose weights are kept first; higher is better.
 
     Raises:
-        RequestError: ``delta`` has no baselines, or one of an unknown metric or of value 0.
+        RequestError: ``delta`` has no baselines, or one of an unknown metric or of value 0, or a score beside it.
     """
     if kind == "delta":
+        if score is not None:
+            raise RequestError("`settings` selection=delta and `score` exclude each other: each chooses the epoch")
         known = measures(data, every_epoch=True)
         if not baselines:
             raise RequestError("selection=delta compares with single-task models: a study gives it their metrics")
@@ -70,7 +75,7 @@ def criteria(kind: str, data: Data, baselines: Mapping[str, float] | None) -> di
             if name not in known or base is None or base == 0 or not math.isfinite(base):
                 raise RequestError(f"selection=delta: no gain over {name} = {base} can be computed")
         return {"delta": lambda seen: delta(seen, data, baselines)}
-    found: dict[str, Criterion] = {"average": average}
+    found: dict[str, Criterion] = {"average": average} if score is None else {"score": score}
     if kind == "per-metric":
         for name, (objective, key, sign) in measures(data, every_epoch=True).items():
             found[name] = lambda seen, o=objective, k=key, s=sign: s * seen[o][k]  # type: ignore[misc]

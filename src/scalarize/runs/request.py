@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -34,20 +34,18 @@ def _parsed(content: Any) -> Policy:
 PolicyField = Annotated[Policy, PlainValidator(_parsed), PlainSerializer(Policy.to_dict, return_type=dict[str, Any])]
 
 
-# Fields that earlier versions did not have, and the value that leaves everything as it was then.
-LATER: dict[str, Any] = {"table": None, "refit": False}
-
-
 class WorkloadRequest(BaseModel):
     """A problem: workload (or the user's own table), restriction to some tasks, settings, device; no task weights.
 
     csv and targets: path of a table and its target columns, in place of ``workload``; table: what was said about its
-    columns and splits, None for nothing. tasks: only these tasks or
-    domains, all if empty. epochs: of a training, None for the recipe's. settings: dotted keys of the recipe and their
-    values. data: the data root, None for the default one.
+    columns and splits, None for nothing. tasks: only these tasks or domains, all if empty. epochs: of a training, None
+    for the recipe's. settings: dotted keys of the recipe and their values. data: the data root, None for the default
+    one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    # Fields that earlier versions did not have, and the value that leaves everything as it was then.
+    LATER: ClassVar[dict[str, Any]] = {"table": None}
 
     workload: str = ""
     csv: str | None = None
@@ -64,7 +62,7 @@ class WorkloadRequest(BaseModel):
     def _as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what a request without it does not say: digests and directories of earlier versions stay right."""
         content: dict[str, Any] = serialize(self)
-        return {key: value for key, value in content.items() if key not in LATER or value != LATER[key]}
+        return {key: value for key, value in content.items() if key not in self.LATER or value != self.LATER[key]}
 
     @classmethod
     def read(cls, content: Mapping[str, Any], where: str) -> Self:
@@ -109,7 +107,20 @@ class WorkloadRequest(BaseModel):
         return workload.recipe.override(changes)
 
 
-class TrainRequest(WorkloadRequest):
+class ScoredRequest(WorkloadRequest):
+    """A problem and the score by which its models are compared: epochs of a training, rows of a comparison.
+
+    score: as of a search (see :func:`scalarize.search.score.create`), such as ``main=price``. reference: single-task
+    metrics, for the score ``gain``.
+    """
+
+    LATER: ClassVar[dict[str, Any]] = WorkloadRequest.LATER | {"score": "average", "reference": None}
+
+    score: str = "average"
+    reference: dict[str, float] | None = None
+
+
+class TrainRequest(ScoredRequest):
     """A problem and the source of its task weights: one of a method, fixed weights or a policy.
 
     hyper: hyper-parameters of ``method``. single: train on that task or domain alone. probe_every: count conflicting
@@ -119,6 +130,8 @@ class TrainRequest(WorkloadRequest):
     selection=delta. refit: of a table, train once more on all rows, for as many steps as were selected, once the test
     split has been read: that model predicts.
     """
+
+    LATER: ClassVar[dict[str, Any]] = ScoredRequest.LATER | {"refit": False}
 
     method: str | None = None
     hyper: dict[str, Any] = Field(default_factory=dict)

@@ -19,6 +19,7 @@ from scalarize.runs.directory import Records, claim
 from scalarize.runs.model_selection import Selection
 from scalarize.runs.refit import refit
 from scalarize.runs.request import TrainRequest
+from scalarize.runs.task_score import TaskScore, task_score
 from scalarize.tasks.task import Data
 from scalarize.utils import files
 from scalarize.utils.errors import DivergedError, RequestError
@@ -57,6 +58,9 @@ def train(
     """
     prepared = prepare(request, loader)
     recipe = prepared.recipe.model_dump(mode="json")
+    score = task_score(request, prepared.data)
+    select = score.of_measurements if score else None
+    wanted = model_selection.criteria(prepared.recipe.selection, prepared.data, request.baselines, select)
     files.check_directory(out)
     with files.lock(out):
         asked, table = request.model_dump(mode="json"), prepared.fingerprint
@@ -66,10 +70,17 @@ def train(
         if prepared.workload.table is not None:
             fitted = prepared.workload.table.fitted(prepared.recipe.data)
             files.write_json(out / "table.json", fitted.to_dict())
-        return _run(request, prepared, out, say)
+        return _run(request, prepared, Selection(wanted, prepared.recipe.selection == "last"), score, out, say)
 
 
-def _run(request: TrainRequest, prepared: PreparedRun, out: Path, say: Progress | None) -> dict[str, Any]:
+def _run(
+    request: TrainRequest,
+    prepared: PreparedRun,
+    chosen: Selection,
+    score: TaskScore | None,
+    out: Path,
+    say: Progress | None,
+) -> dict[str, Any]:
     recipe, data, method = prepared.recipe, prepared.data, prepared.method
     assert method is not None
     started, spent, trained, log = time.perf_counter(), 0.0, 0.0, Records(out)
@@ -82,7 +93,6 @@ def _run(request: TrainRequest, prepared: PreparedRun, out: Path, say: Progress 
         layers = [names[id(p)] for p in learner.model.shared_parameters()]
         learner.probes.append(Conflicts(data.names, request.probe_every, layers))
     split = "validation" if data.has("validation") else None
-    chosen = Selection(model_selection.criteria(recipe.selection, data, request.baselines), recipe.selection == "last")
     checkpoint = out / "checkpoints" / "last.pt"
     saved = started
     if checkpoint.exists():
@@ -110,8 +120,9 @@ def _run(request: TrainRequest, prepared: PreparedRun, out: Path, say: Progress 
             content |= {"seconds": spent + saved - started, "bytes": log.size()}
             files.save_tensors(checkpoint, content)
         if say:
-            score = f"  validation {model_selection.average(seen):.4f}" if seen else ""
-            say(f"epoch {learner.epoch}/{recipe.epochs}{score}")
+            judge = score.of_measurements if score else model_selection.average
+            found = f"  validation {judge(seen):.4f}" if seen else ""
+            say(f"epoch {learner.epoch}/{recipe.epochs}{found}")
     label = method.name if request.single is None else "single"
     result: dict[str, Any] = {"out": str(out), "workload": request.label, "method": label, "seed": request.seed}
     trained_on = "seen" if data.has("seen") else "train"
@@ -120,6 +131,9 @@ def _run(request: TrainRequest, prepared: PreparedRun, out: Path, say: Progress 
     )
     last = learner.measure(trained_on) if request.read_train == "last" else {}
     result |= _finish(learner, splits, last, chosen, log)
+    if score is not None:
+        seen_by = {split: score.shown(result[split]) for split in ("validation", "test") if result[split]}
+        result["score"] = score.to_dict() | seen_by
     units = sum(row["value"] for row in log.read() if row["metric"] == "units")
     result |= {"units_per_second": units / trained} if units else {}
     result |= {"seconds": spent + time.perf_counter() - started, **diverged}
@@ -218,5 +232,8 @@ def summary(result: dict[str, Any]) -> str:
     tested = result["test"] or result["validation"]
     lines = [f"{task:24s} {value:.4f}" for task, value in tested.items()]
     head = f"{result['workload']}, {result['method']}, seed {result['seed']}, epoch {result['epoch']}"
+    if "score" in result:
+        score = result["score"]
+        lines.append(f"{score['name']:24s} {score.get('test', score.get('validation')):.4f}  (the score)")
     stopped = [f"diverged, {result['diverged']}; above: what was selected before"] if "diverged" in result else []
     return "\n".join([head, *lines, *stopped, f"written to {result['out']}"])
