@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -28,6 +28,8 @@ class CompareRequest(ScoredRequest):
     rows: names of methods, or of SPECIAL; policies: one a search; searches: how often
     ``random-search`` is repeated; row_seeds: another number of seeds for a row; learning_rates: tried for every row,
     the one with the best score on validation is reported, and all are counted; focus: the row of the question.
+    splits: so many random splits of a table, each with all rows and seeds. baselines: add rows of simple models of the
+    table to compare with, None for yes if there is a table.
     """
 
     rows: tuple[str, ...]
@@ -40,6 +42,10 @@ class CompareRequest(ScoredRequest):
     population: int = 12
     split: float = 0.7
     focus: str | None = None
+    splits: int = Field(default=1, ge=1, le=100)
+    baselines: bool | None = None
+
+    LATER: ClassVar[dict[str, Any]] = ScoredRequest.LATER | {"splits": 1, "baselines": None}
 
     def check(self, kind: str) -> None:
         """Check the rows.
@@ -64,6 +70,13 @@ class CompareRequest(ScoredRequest):
                 raise RequestError(f"{row} compares tasks sample by sample: it cannot weigh domains")
         if len(set(self.rows)) != len(self.rows):
             raise RequestError(f"`rows` names a row twice: {', '.join(self.rows)}")
+        if self.splits > 1 and self.csv is None:
+            raise RequestError("`splits` is about the rows of a table: a workload has one split")
+        if self.splits > 1 and self.policies:
+            raise RequestError(
+                "`policies` were found on the training rows of one split, which are test rows of the others: compare "
+                "them without `splits`; the row random-search searches anew in each"
+            )
         if any(not rate > 0 for rate in self.learning_rates):
             raise RequestError(f"`learning_rates` must be positive, got {list(self.learning_rates)}")
 
@@ -110,7 +123,7 @@ def compare(
         values = _values(request, context)
         plan = {run.name: run for value in values for run in value.runs}  # a search stands behind several values
         finished = execute(list(plan.values()), out, command, say, loader)
-        found = [value.record(finished, score) for value in values]
+        found = [value.record(finished, score) | _overlap(request, context) for value in values]
         data = context.prepared.data
         errors = [o.name for o in data.objectives if not o.task.higher_is_better]
         kept = choose_rates(found, lower_is_better=score is None and bool(errors))
@@ -157,10 +170,21 @@ def _values(request: CompareRequest, context: ComparisonContext) -> list[RowValu
     for row in request.rows:
         make = SPECIAL.get(row, comparison_rows.method)
         seeds = range(request.seed, request.seed + request.row_seeds.get(row, request.seeds))
-        for rate in request.learning_rates or (None,):
-            here = context.at(rate)
-            values += [value for seed in seeds for value in make(here, row, seed)]
+        for place in [context.divided(k) for k in range(request.splits)] if request.splits > 1 else [context]:
+            for rate in request.learning_rates or (None,):
+                here = place.at(rate)
+                values += [value for seed in seeds for value in make(here, row, seed)]
     return values
+
+
+def _overlap(request: CompareRequest, context: ComparisonContext) -> dict[str, float]:
+    """Return test rows per training row if there are several splits: what their tests are corrected by."""
+    if request.splits == 1:
+        return {}
+    counts = {"train": 0, "test": 0}
+    for domain in context.prepared.data.domains.values():
+        counts = {split: count + len(domain.splits[split]) for split, count in counts.items()}
+    return {"test_ratio": counts["test"] / counts["train"]}
 
 
 def diverged(found: Sequence[dict[str, Any]]) -> list[str]:
