@@ -29,10 +29,8 @@ from scalarize.utils.errors import RequestError
 @click.option("--methods", metavar="A,B", help="Rows of the table; `all` is every method.")
 @click.option("--policy", "policies", multiple=True, metavar="FILE", help="A search's policy; may be repeated.")
 @click.option("--seeds", default=3, show_default=True, type=int, help="Seeds a row.")
-@click.option("--splits", default=1, show_default=True, type=int, help="Random splits of a table, each with all seeds.")
-@click.option(
-    "--baselines/--no-baselines", default=None, help="Constant, linear and boosting rows (default: of tables)."
-)
+@click.option("--splits", default=1, show_default=True, type=int, help="Random splits of a table.")
+@click.option("--baselines/--no-baselines", default=None, help="Rows of simple models (default: of tables).")
 @click.option("--learning-rates", metavar="X,Y,Z", help="Tried for every row, chosen on validation.")
 @click.option("--searches", default=3, show_default=True, type=int, help="Repeats of the row random-search.")
 @click.option("--population", default=12, show_default=True, type=int, help="Trainings of each such search.")
@@ -64,12 +62,8 @@ def compare(
     from scalarize.runs.request import WorkloadRequest
     from scalarize.weights.policy import Policy
 
-    for name, value in (
-        ("--seeds", seeds),
-        ("--splits", splits),
-        ("--searches", searches),
-        ("--population", population),
-    ):
+    numbers = {"--seeds": seeds, "--splits": splits, "--searches": searches, "--population": population}
+    for name, value in numbers.items():
         if value < 1:
             raise RequestError(f"{name} must be at least 1, got {value}")
     problem, loader = WorkloadRequest(**take_problem(options)), Loader()
