@@ -50,8 +50,9 @@ def sentence(
     if math.isnan(p):
         lacking = "too few runs" if min(d.n) < 2 else "too little spread"
         return f"{a} ties with {b}{on}: not distinguishable, difference {gap}, with {lacking} to test it."
+    overlap = ", corrected for their overlap" if all(kind == "split" for kind, _ in values[a]) else ""
     basis = (
-        f"paired over the {d.n[0]} {_kind(values[a])} that both have"
+        f"paired over the {d.n[0]} {_kind(values[a])} that both have{overlap}"
         if d.test == "paired"
         else (f"Welch, {d.n[0]} {_kind(values[a])} against {d.n[1]} {_kind(values[b])}")
     )
@@ -67,9 +68,7 @@ def sentence(
 
 def _kind(side: Mapping[Unit, float]) -> str:
     kinds = {kind for kind, _ in side}
-    return {frozenset({"search"}): "searches", frozenset({"split"}): "splits, corrected for their overlap"}.get(
-        frozenset(kinds), "seeds"
-    )
+    return {"search": "searches", "split": "splits"}.get(next(iter(kinds)), "seeds") if len(kinds) == 1 else "seeds"
 
 
 def _p(p: float) -> str:

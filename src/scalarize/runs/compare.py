@@ -134,6 +134,7 @@ def compare(
             "rows": comparison.rows(kept),
             "verdicts": comparison.sentences(kept, focus, lower, score.name if score else None) + diverged(kept),
             "workload": request.label,
+            "metrics": {o.name: o.task.metric_name for o in data.objectives},
             "lower_is_better": [*errors, "average"] if len(errors) == len(data.names) else errors,
             "runs": [d for r in kept for d in r["directories"]],
             "found": found,
@@ -238,4 +239,7 @@ def summary(result: dict[str, Any]) -> str:
     """Return the table and the verdicts as text."""
     scale = comparison.display_scale(result["found"])
     table = text_tables.comparison_table(result["rows"], scale, **comparison.ranking(result))
-    return "\n".join([table, *result["verdicts"], f"written to {result['out']}"])
+    metrics = result["metrics"]
+    same = set(metrics.values())
+    named = f"metric: {same.pop()}" if len(same) == 1 else ", ".join(f"{t}: {m}" for t, m in metrics.items())
+    return "\n".join([table, named, *result["verdicts"], f"written to {result['out']}"])
