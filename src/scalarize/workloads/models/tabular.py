@@ -40,7 +40,7 @@ class Inputs(nn.Module):
         self.size = numbers + width * len(categories)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        features = self.whitening(inputs[:, : self.numbers])
+        features: Tensor = self.whitening(inputs[:, : self.numbers])
         if self.embedding is None:
             return features
         codes = inputs[:, self.numbers :].round().long() + self.offsets
