@@ -101,7 +101,7 @@ def _run(
     else:
         log.truncate(0)
     diverged: dict[str, str] = {}
-    while learner.epoch < recipe.epochs:
+    while learner.epoch < recipe.epochs and not chosen.is_stale(learner.epoch, recipe.patience):
         begun = time.perf_counter()
         try:
             learner.train(method, learner.epoch + 1)
