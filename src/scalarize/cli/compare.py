@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from scalarize.cli import command_line, emit, show
+from scalarize.cli.announcing import announce
 from scalarize.cli.options import (
     json_option,
     log_option,
@@ -18,8 +19,8 @@ from scalarize.cli.options import (
     seed_option,
     take_problem,
     take_score,
-    words,
 )
+from scalarize.cli.table_options import words
 from scalarize.utils.errors import RequestError
 
 
@@ -80,6 +81,8 @@ def compare(
         searches=searches,
         population=population,
     )
+    if problem.csv is not None:
+        announce(problem, loader)
     target = Path(out or f"runs/compare-{request.label}-{digest(request.model_dump(mode='json'))}")
     with logged(logs):
         result = run(request, target, command_line(), resume, show, loader)
@@ -109,11 +112,15 @@ def report(directories: tuple[str, ...], out: str | None, as_json: bool) -> None
     """One self-contained page of what the given directories hold."""
     from scalarize.analysis import readers
     from scalarize.report import build  # type: ignore[attr-defined,unused-ignore]
+    from scalarize.runs import tables
+    from scalarize.runs.directory import read_config
     from scalarize.utils import files
 
     paths = [Path(d) for d in directories]
     for path in paths:
         readers.check_place(path)
+        if (path / "config.yaml").exists():
+            tables.check_unchanged(read_config(path), path)
     target = Path(out) if out else paths[0] / "report.html"
     if target.exists() and target.suffix != ".html":
         raise RequestError(f"{target}: exists and is no page; choose another --out, as in --out report.html")

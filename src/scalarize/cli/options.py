@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
+from scalarize.cli import table_options
 from scalarize.cli.parameters import as_options
+from scalarize.cli.table_options import named, words
 from scalarize.utils.errors import RequestError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -29,7 +31,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 problem_options = _stack(
     click.argument("workload", required=False),
     click.option("--csv", "csv", metavar="FILE", help="Your own table in place of a workload."),
-    click.option("--targets", metavar="A,B", help="Its target columns."),
+    click.option("--targets", multiple=True, metavar="A,B", help="Its target columns; may be repeated."),
+    *table_options.OPTIONS,
     click.option("--tasks", metavar="A,B", help="Only these tasks or domains."),
     click.option("--epochs", type=int, help="Length of a training."),
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of the recipe or model."),
@@ -79,11 +82,6 @@ def logged(logs: tuple[str, ...]) -> Iterator[None]:
             logger.close()
 
 
-def words(text: str | None) -> tuple[str, ...]:
-    """Split ``"a, b"`` into ("a", "b")."""
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
-
-
 def parse_settings(items: Sequence[str], option: str = "--set") -> dict[str, Any]:
     """Read ``["optimizer.lr=1e-4"]`` as a dict.
 
@@ -121,13 +119,14 @@ def parse_settings(items: Sequence[str], option: str = "--set") -> dict[str, Any
 def problem_fields(
     workload: str | None,
     csv: str | None,
-    targets: str | None,
+    targets: tuple[str, ...],
     tasks: str | None,
     epochs: int | None,
     settings: tuple[str, ...],
     data: str | None,
     device: str,
     precision: str,
+    table: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the shared options as fields of a WorkloadRequest.
 
@@ -137,14 +136,16 @@ def problem_fields(
         raise RequestError(f"{workload} and --csv {csv} exclude each other: name a workload or a table")
     if not workload and not csv:
         raise RequestError("name a workload (see `scalarize workloads`), or a table with --csv FILE --targets A,B")
-    if targets and not csv:
-        raise RequestError("--targets names columns of a table: give it with --csv FILE")
+    if (targets or table) and not csv:
+        option = "--targets" if targets else table_options.option_of(next(iter(table or {})))
+        raise RequestError(f"{option} is about columns of a table: give it with --csv FILE")
     if epochs is not None and epochs < 1:
         raise RequestError(f"--epochs must be at least 1, got {epochs}")
     return {
         "workload": workload or "",
         "csv": str(Path(csv).resolve()) if csv else None,
-        "targets": words(targets),
+        **({"table": table} if table else {}),
+        "targets": named(targets, csv),
         "tasks": words(tasks),
         "epochs": epochs,
         "settings": parse_settings(settings),
@@ -157,7 +158,7 @@ def problem_fields(
 def take_problem(options: dict[str, Any]) -> dict[str, Any]:
     """Remove the shared options from ``options`` and return them as fields of a WorkloadRequest."""
     names = ("workload", "csv", "targets", "tasks", "epochs", "settings", "data", "device", "precision")
-    return problem_fields(**{name: options.pop(name) for name in names})
+    return problem_fields(**{name: options.pop(name) for name in names}, table=table_options.take(options))
 
 
 def take_score(options: dict[str, Any]) -> dict[str, Any]:

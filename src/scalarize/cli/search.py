@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from scalarize.cli import command_line, emit, show
+from scalarize.cli.announcing import announce
 from scalarize.cli.options import (
     SCORE,
     json_option,
@@ -21,8 +22,8 @@ from scalarize.cli.options import (
     take_problem,
     take_score,
     weights_of,
-    words,
 )
+from scalarize.cli.table_options import words
 from scalarize.utils.errors import RequestError
 
 
@@ -77,6 +78,7 @@ def search(
     **options: Any,
 ) -> None:
     """Search task weights; writes policy.json and lineage.jsonl."""
+    from scalarize.runs.build import Loader
     from scalarize.runs.directory import digest
     from scalarize.runs.search import SearchRequest, cluster, reporter
     from scalarize.runs.search import search as run
@@ -115,6 +117,9 @@ def search(
         seed=seed,
         asynchronous=asynchronous,
     )
+    loader = Loader()
+    if request.csv is not None:
+        announce(request, loader)
     target = Path(out or f"runs/search-{request.label}-{digest(request.model_dump(mode='json'))}")
     with logged(logs):
         result = run(
@@ -127,6 +132,7 @@ def search(
             max_time=max_time,
             checkpoints=checkpoints,
             progress=reporter(show, request.algorithm),
+            loader=loader,
         )
     text = (
         f"{result['algorithm']}: score {result['score']:.4f} on the hold-out; {result['configurations']} "

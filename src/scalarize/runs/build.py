@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -37,7 +38,7 @@ class Loader:
 
     def __init__(self, kept: int = 2) -> None:
         self.kept = kept
-        self._tables: dict[tuple[str, tuple[str, ...]], Workload] = {}
+        self._tables: dict[str, Workload] = {}
         self._data: OrderedDict[str, Data] = OrderedDict()
 
     def workload(self, request: WorkloadRequest) -> Workload:
@@ -48,11 +49,11 @@ class Loader:
         """
         if request.csv is None:
             return workloads.get(request.workload)
-        key = (request.csv, request.targets)
+        key = _table_key(request)
         if key not in self._tables:
-            from scalarize.workloads.own_table import from_csv
+            from scalarize.workloads.table.workload import from_file
 
-            self._tables[key] = from_csv(Path(request.csv), request.targets)
+            self._tables[key] = from_file(Path(request.csv), request.targets, request.table)
         return self._tables[key]
 
     def data(self, request: WorkloadRequest, workload: Workload, recipe: Recipe) -> Data:
@@ -62,7 +63,7 @@ class Loader:
             RequestError: the data are not there or damaged, a setting does not fit, or a task is unknown.
         """
         root = workloads.data_root(request.data)
-        source = [request.csv, request.targets] if request.csv else workload.name
+        source = _table_key(request) if request.csv else workload.name
         key = json.dumps([source, str(root), dict(recipe.data)], sort_keys=True, default=str)
         if key not in self._data:
             self._data[key] = _load(request, workload, recipe, root)
@@ -85,6 +86,11 @@ class PreparedRun:
     recipe: Recipe
     data: Data
     method: Method | None = None
+
+    @property
+    def fingerprint(self) -> Mapping[str, Any] | None:
+        """The fingerprint of the user's own table, None for a workload."""
+        return None if self.workload.table is None else self.workload.table.fingerprint
 
     def model(self, recipe: Recipe | None = None) -> nn.Module:
         """Make a fresh model, of the workload's kind and for these data.
@@ -138,6 +144,11 @@ def prepare(request: WorkloadRequest, loader: Loader | None = None) -> PreparedR
     if request.single is not None:
         data = data.restrict([request.single])
     return PreparedRun(request, workload, recipe, data, request.source(data.names, recipe.epochs))
+
+
+def _table_key(request: WorkloadRequest) -> str:
+    options = None if request.table is None else request.table.model_dump(mode="json")
+    return json.dumps([request.csv, request.targets, options], sort_keys=True)
 
 
 def check_device(request: WorkloadRequest) -> None:

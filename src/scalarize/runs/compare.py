@@ -104,7 +104,8 @@ def compare(
     context = _context(request, loader)
     score = task_score(request, context.prepared.data)
     with files.lock(out):
-        claim(out, "compare", request.model_dump(mode="json"), resume, command)
+        asked, table = request.model_dump(mode="json"), context.prepared.fingerprint
+        claim(out, "compare", asked, resume, command, table=table)
         values = _values(request, context)
         plan = {run.name: run for value in values for run in value.runs}  # a search stands behind several values
         finished = execute(list(plan.values()), out, command, say, loader)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -23,6 +23,7 @@ from scalarize.methods import Method
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 from scalarize.workloads import Workload
+from scalarize.workloads.table.options import TableOptions
 
 
 def _parsed(content: Any) -> Policy:
@@ -36,22 +37,32 @@ PolicyField = Annotated[Policy, PlainValidator(_parsed), PlainSerializer(Policy.
 class WorkloadRequest(BaseModel):
     """A problem: workload (or the user's own table), restriction to some tasks, settings, device; no task weights.
 
-    csv and targets: path of a table and its target columns, in place of ``workload``. tasks: only these tasks or
+    csv and targets: path of a table and its target columns, in place of ``workload``; table: what was said about its
+    columns and splits, None for nothing. tasks: only these tasks or
     domains, all if empty. epochs: of a training, None for the recipe's. settings: dotted keys of the recipe and their
     values. data: the data root, None for the default one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    # Fields that earlier versions did not have, and the value that leaves everything as it was then.
+    later: ClassVar[dict[str, Any]] = {"table": None, "refit": False}
 
     workload: str = ""
     csv: str | None = None
     targets: tuple[str, ...] = ()
+    table: TableOptions | None = None
     tasks: tuple[str, ...] = ()
     epochs: int | None = Field(default=None, ge=1)
     settings: dict[str, Any] = Field(default_factory=dict)
     data: str | None = None
     device: str = "cpu"
     precision: str = "float32"
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what a request without it does not say: digests and directories of earlier versions stay right."""
+        content: dict[str, Any] = serialize(self)
+        return {key: value for key, value in content.items() if key not in self.later or value != self.later[key]}
 
     @classmethod
     def read(cls, content: Mapping[str, Any], where: str) -> Self:
@@ -100,17 +111,13 @@ class ScoredRequest(WorkloadRequest):
     """A problem and the score by which its models are compared: epochs of a training, rows of a comparison.
 
     score: as of a search (see :func:`scalarize.search.score.create`), such as ``main=price``. reference: single-task
-    metrics, for the score ``gain``. Both are left out of a file if nothing was asked for, as in files of before.
+    metrics, for the score ``gain``.
     """
+
+    later: ClassVar[dict[str, Any]] = WorkloadRequest.later | {"score": "average", "reference": None}
 
     score: str = "average"
     reference: dict[str, float] | None = None
-
-    @model_serializer(mode="wrap")
-    def _asked(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        content: dict[str, Any] = handler(self)
-        unsaid = {"score": "average", "reference": None}
-        return {k: v for k, v in content.items() if k not in unsaid or v != unsaid[k]}
 
 
 class TrainRequest(ScoredRequest):
@@ -120,7 +127,8 @@ class TrainRequest(ScoredRequest):
     gradients at each k-th batch (None: never). norm_every: the norm of the summed gradient at each k-th batch.
     read_train: measure on the training split, too, with the selected weights, or with the "last" ones; of data that
     offer it, on the split ``seen``, a sample of it. baselines: ``TASK/METRIC`` -> value of a single-task model, for
-    selection=delta.
+    selection=delta. refit: of a table, train once more on all rows, for as many steps as were selected, once the test
+    split has been read: that model predicts.
     """
 
     method: str | None = None
@@ -133,6 +141,7 @@ class TrainRequest(ScoredRequest):
     norm_every: int | None = Field(default=None, ge=1)
     read_train: bool | Literal["last"] | None = None
     baselines: dict[str, float] | None = None
+    refit: bool = False
 
     def recipe(self, workload: Workload) -> Recipe:
         """Return the recipe of the problem, with recipe numbers that were searched with the policy unless a setting

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from scalarize.analysis import comparison, readers, text_tables
+from scalarize.runs import tables
 from scalarize.runs.build import Loader, prepare
 from scalarize.runs.comparison_rows import value_of
 from scalarize.runs.directory import claim, digest, kind_in_words, read_config
@@ -66,6 +67,10 @@ def retrain(
         asked["settings"] = {k: v for k, v in held.items() if k not in policy.numbers} | settings
     problem = WorkloadRequest.read(asked, f"{directory / 'config.yaml'}")
     loader = Loader()
+    own = loader.workload(problem).table
+    table = None if own is None else own.fingerprint
+    if table is not None:
+        tables.check_same(config.get("table"), table, f"{directory}")
     asked = {"score": score or config["request"].get("score", AVERAGE)}
     asked["reference"] = reference or config["request"].get("reference")
     wanted = ScoredRequest.read(problem.fields() | asked, f"{directory / 'config.yaml'}")
@@ -75,13 +80,14 @@ def retrain(
         if say is not None and key not in settings:
             say(f"{key} = {value:g}, as the search had it in the end")
     row = "policy" if history == "full" else f"policy-{history}"
-    values = [value_of(problem, row, s, scored=scored, policy=policy) for s in range(seed, seed + seeds)]
+    more: dict[str, Any] = {"policy": policy, "refit": own is not None}
+    values = [value_of(problem, row, s, scored=scored, **more) for s in range(seed, seed + seeds)]
     request = {"policy": policy.to_dict(), "problem": problem.model_dump(mode="json"), "seeds": seeds, "seed": seed}
     request |= scored
     target = out or directory / f"retrain-{history}-{digest(request)}"
     files.check_directory(target)
     with files.lock(target):
-        claim(target, "compare", request, resume, command)
+        claim(target, "compare", request, resume, command, table=table)
         finished = execute([run for value in values for run in value.runs], target, command, say, loader)
         found = [value.record(finished, judge) for value in values]
         result = {

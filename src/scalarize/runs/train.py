@@ -17,6 +17,7 @@ from scalarize.runs import model_selection
 from scalarize.runs.build import Loader, PreparedRun, prepare
 from scalarize.runs.directory import Records, claim
 from scalarize.runs.model_selection import Selection
+from scalarize.runs.refit import refit
 from scalarize.runs.request import TrainRequest
 from scalarize.runs.task_score import TaskScore, task_score
 from scalarize.tasks.task import Data
@@ -62,9 +63,13 @@ def train(
     wanted = model_selection.criteria(prepared.recipe.selection, prepared.data, request.baselines, select)
     files.check_directory(out)
     with files.lock(out):
-        held = claim(out, "train", request.model_dump(mode="json"), resume, command, recipe=recipe)
+        asked, table = request.model_dump(mode="json"), prepared.fingerprint
+        held = claim(out, "train", asked, resume, command, recipe=recipe, table=table)
         if held and (out / "result.json").exists():
             return files.read_json(out / "result.json")
+        if prepared.workload.table is not None:
+            fitted = prepared.workload.table.fitted(prepared.recipe.data)
+            files.write_json(out / "table.json", fitted.to_dict())
         return _run(request, prepared, Selection(wanted, prepared.recipe.selection == "last"), score, out, say)
 
 
@@ -134,6 +139,11 @@ def _run(
     result |= {"seconds": spent + time.perf_counter() - started, **diverged}
     selected = chosen.state_of(chosen.primary)
     files.save_tensors(out / "checkpoints" / "selected.pt", selected["model"])
+    if request.refit and prepared.workload.table is not None and "diverged" not in result:
+        if say:
+            say(f"refit on all rows, {result['epoch']} epochs")
+        again = request.source(data.names, recipe.epochs)
+        refit(prepared, again, request.seed, result["epoch"], out)
     if method.has_view:  # without it the model is not what was measured
         files.save_tensors(out / "checkpoints" / "selected-method.pt", selected["method"])
     files.write_json(out / "result.json", result)
