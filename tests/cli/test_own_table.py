@@ -78,8 +78,8 @@ def broken(frame: pd.DataFrame, what: str) -> pd.DataFrame:
 REFUSED = {
     "constant target": "'spent' is constant",
     "infinite target": "'spent' holds infinite",
-    "no input": "no column is left as input: note (constant ('text'))",
-    "infinite input": "no column is left as input: x1 (infinite in row 6)",
+    "no input": "no column is left as input: note: constant ('text')",
+    "infinite input": "no column is left as input: x1: infinite in row 6",
     "too few rows": "20 rows",
     "text target": "'spent' is text with 300",
 }

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from scalarize.analysis import statistics
-from scalarize.analysis.statistics import Difference
+from scalarize.analysis import resampling, statistics, verdict_words
+from scalarize.analysis.statistics import Difference, Interval
 from scalarize.utils.errors import RequestError, unknown_name_error
 
 Run = Mapping[str, Any]
@@ -48,7 +48,7 @@ def methods_of(runs: Sequence[Run]) -> list[str]:
     tasks = list(runs[0]["test"])
     seen = set()
     for run in runs:
-        key = (run["method"], run.get("group"), run["seed"])
+        key = (run["method"], run.get("group"), run["seed"], run.get("split"))
         if key in seen:
             search = "" if key[1] is None else f" of search {key[1]}"
             raise RequestError(f"two runs of {key[0]} have seed {key[2]}{search}")
@@ -59,12 +59,13 @@ def methods_of(runs: Sequence[Run]) -> list[str]:
 
 
 def units(runs: Sequence[Run], method: str, task: str | None = None) -> dict[Unit, float]:
-    """Return one value per search or seed: what ranks rows, or the metric of ``task``; retrains are averaged."""
+    """Return one value per split, search or seed: what ranks rows, or the metric of ``task``; others are averaged."""
     values: dict[Unit, list[float]] = {}
     for run in runs:
         if run["method"] == method:
             group = run.get("group")
             unit = ("seed", int(run["seed"])) if group is None else ("search", int(group))
+            unit = ("split", int(run["split"])) if run.get("split") is not None else unit
             value = headline(run) if task is None else run["test"][task]
             values.setdefault(unit, []).append(math.nan if value is None else float(value))
     return {unit: float(np.mean(found)) for unit, found in sorted(values.items())}
@@ -82,24 +83,33 @@ def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
         searches = {run.get("group"): float(run.get("search_trainings", 0)) for run in own}
         searches.pop(None, None)
         averages = [{k: v for k, v in run.items() if k != "score"} for run in own]
-        by_score = statistics.t_interval(list(units(own, method).values())).to_dict()
-        scored = {"score": by_score} if "score" in own[0] else {}
-        tasks = {
-            task: statistics.t_interval(list(units(own, method, task).values())).to_dict() for task in own[0]["test"]
-        }
+        ratio = test_ratio(own)
+        scored = {"score": _interval(units(own, method), ratio).to_dict()} if "score" in own[0] else {}
+        tasks = {task: _interval(units(own, method, task), ratio).to_dict() for task in own[0]["test"]}
         table.append(
             {
                 "method": method,
                 "seeds": len({run["seed"] for run in own}),
-                "average": statistics.t_interval(list(units(averages, method).values())).to_dict(),
+                "average": _interval(units(averages, method), ratio).to_dict(),
                 "tasks": tasks,
                 **scored,
                 "trainings": round(sum(run["trainings"] for run in own) + sum(searches.values()), 1),
                 "runs": len(own),
                 "searches": len(searches) or None,
             }
+            | ({} if ratio is None else {"splits": len({run["split"] for run in own})})
         )
     return table
+
+
+def test_ratio(runs: Sequence[Run]) -> float | None:
+    """Return test rows per training row if runs are over several random splits, else None."""
+    return next((float(run["test_ratio"]) for run in runs if run.get("split") is not None), None)
+
+
+def _interval(values: Mapping[Unit, float], ratio: float | None) -> Interval:
+    found = list(values.values())
+    return statistics.t_interval(found) if ratio is None else resampling.resampled_interval(found, ratio)
 
 
 def headline(of: Mapping[str, Any]) -> Any:
@@ -129,10 +139,19 @@ def ranking(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def difference(
-    first: Mapping[Unit, float], second: Mapping[Unit, float], confidence: float = statistics.CONFIDENCE
+    first: Mapping[Unit, float],
+    second: Mapping[Unit, float],
+    confidence: float = statistics.CONFIDENCE,
+    ratio: float | None = None,
 ) -> Difference:
-    """Return first - second: paired over common units if all units of one side occur on the other (at least 2)."""
+    """Return first - second: paired over common units if all units of one side occur on the other (at least 2).
+
+    ratio: test rows per training row if units are splits of one data set, whose training rows overlap; else None.
+    """
     common = [unit for unit in first if unit in second]
+    if ratio is not None and common:
+        sides = [first[u] for u in common], [second[u] for u in common]
+        return resampling.resampled_difference(*sides, ratio, confidence)
     if len(common) >= 2 and len(common) == min(len(first), len(second)):
         return statistics.paired_difference([first[u] for u in common], [second[u] for u in common], confidence)
     return statistics.welch_difference(list(first.values()), list(second.values()), confidence)
@@ -153,15 +172,15 @@ def compare(
     planned = [(focus, other) for other in methods if other != focus] if focus else everything
     others = [pair for pair in everything if focus not in pair] if focus else []
     values = {method: units(runs, method) for method in methods}
-    scale = display_scale(runs)
+    scale, ratio = display_scale(runs), test_ratio(runs)
     verdicts = []
     for family in (planned, others):
-        found = [difference(values[a], values[b]) for a, b in family]
+        found = [difference(values[a], values[b], ratio=ratio) for a, b in family]
         corrected = statistics.holm([d.p for d in found])
         for (a, b), d, p in zip(family, found, corrected, strict=True):
             outcome = _outcome(d, float(p), lower_is_better)
             detectable = _detectable(values[a], values[b], d)
-            text = _sentence(a, b, outcome, d, float(p), len(family), detectable, scale, values, score)
+            text = verdict_words.sentence(a, b, outcome, d, float(p), len(family), detectable, scale, values, score)
             verdicts.append(Verdict(a, b, outcome, d, float(p), len(family), detectable, text))
     return verdicts
 
@@ -205,46 +224,3 @@ def _detectable(first: Mapping[Unit, float], second: Mapping[Unit, float], d: Di
         return statistics.minimum_detectable_difference(statistics.t_interval(gaps).deviation, len(gaps), paired=True)
     deviations = [statistics.t_interval(list(side.values())).deviation for side in (first, second)]
     return statistics.minimum_detectable_difference(math.sqrt(float(np.mean(np.square(deviations)))), min(d.n))
-
-
-def _sentence(
-    a: str,
-    b: str,
-    outcome: Outcome,
-    d: Difference,
-    p: float,
-    family: int,
-    detectable: float,
-    scale: float,
-    values: Mapping[str, Mapping[Unit, float]],
-    score: str | None,
-) -> str:
-    on = f" on {score}" if score else ""
-    shared = [unit for unit in values[a] if unit in values[b]] if d.test == "paired" else []
-    means = " against ".join(
-        f"{scale * np.mean([v for unit, v in values[m].items() if not shared or unit in shared]):.2f}" for m in (a, b)
-    )
-    gap = f"{scale * d.mean:+.2f} ({means})"
-    if math.isnan(p):
-        return f"{a} ties with {b}{on}: not distinguishable, difference {gap}, with too few runs to test it."
-    basis = (
-        f"paired over the {d.n[0]} {_kind(values[a])} that both have"
-        if d.test == "paired"
-        else (f"Welch, {d.n[0]} {_kind(values[a])} against {d.n[1]} {_kind(values[b])}")
-    )
-    interval = f"95 % interval {scale * d.low:+.2f} to {scale * d.high:+.2f}"
-    tested = f"p {_p(d.p)}" + (f", corrected for {family} pairs p {_p(p)}" if family > 1 else "")
-    if outcome == "ties":
-        return (
-            f"{a} ties with {b}{on}: not distinguishable, difference {gap}, {interval}, {tested} ({basis}; "
-            f"a true difference below {scale * detectable:.2f} would often be missed)."
-        )
-    return f"{a} {outcome} against {b}{on}: difference {gap}, {interval}, {tested} ({basis})."
-
-
-def _kind(side: Mapping[Unit, float]) -> str:
-    return "searches" if all(kind == "search" for kind, _ in side) else "seeds"
-
-
-def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"

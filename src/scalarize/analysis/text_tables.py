@@ -53,14 +53,17 @@ def comparison_table(
         cells = {None: comparison.headline(row), **row["tasks"]}
         digits = {t: (2 if t is None else 1) if scale == 100 else 3 for t in cells}
         shown = [cell(cells[t], scale, row["method"] in best.get(t, ()), digits[t]) for t in (None, *tasks)]
-        behind = f"{row['searches']} x {row['runs'] // row['searches']}" if row.get("searches") else str(row["seeds"])
+        groups = row.get("splits") or row.get("searches")
+        behind = f"{groups} x {row['runs'] // groups}" if groups else str(row["seeds"])
         body.append([str(row["method"]), *shown, behind, f"{row['trainings']:g}"])
     first = title if len(title) <= LONGEST else "score"
     text = render(["method", first, *tasks, "seeds", "trainings"], body)
     unit = "test metric x 100" if scale == 100 else "test metric"
     ranked = "" if title == "average" else f"ranked by {title}; "
     return (
-        text + f"\n{ranked}{unit}, mean and half of the 95 % interval; * best of its column; a x b: searches x retrains"
+        text
+        + f"\n{ranked}{unit}, mean and half of the 95 % interval; * best of its column; a x b: "
+        + ("splits x seeds" if any(row.get("splits") for row in rows) else "searches x retrains")
     )
 
 

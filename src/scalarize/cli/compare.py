@@ -29,6 +29,8 @@ from scalarize.utils.errors import RequestError
 @click.option("--methods", metavar="A,B", help="Rows of the table; `all` is every method.")
 @click.option("--policy", "policies", multiple=True, metavar="FILE", help="A search's policy; may be repeated.")
 @click.option("--seeds", default=3, show_default=True, type=int, help="Seeds a row.")
+@click.option("--splits", default=1, show_default=True, type=int, help="Random splits of a table.")
+@click.option("--baselines/--no-baselines", default=None, help="Rows of simple models (default: of tables).")
 @click.option("--learning-rates", metavar="X,Y,Z", help="Tried for every row, chosen on validation.")
 @click.option("--searches", default=3, show_default=True, type=int, help="Repeats of the row random-search.")
 @click.option("--population", default=12, show_default=True, type=int, help="Trainings of each such search.")
@@ -40,6 +42,8 @@ def compare(
     methods: str | None,
     policies: tuple[str, ...],
     seeds: int,
+    splits: int,
+    baselines: bool | None,
     learning_rates: str | None,
     searches: int,
     population: int,
@@ -58,7 +62,8 @@ def compare(
     from scalarize.runs.request import WorkloadRequest
     from scalarize.weights.policy import Policy
 
-    for name, value in (("--seeds", seeds), ("--searches", searches), ("--population", population)):
+    numbers = {"--seeds": seeds, "--splits": splits, "--searches": searches, "--population": population}
+    for name, value in numbers.items():
         if value < 1:
             raise RequestError(f"{name} must be at least 1, got {value}")
     problem, loader = WorkloadRequest(**take_problem(options)), Loader()
@@ -76,6 +81,8 @@ def compare(
         rows=tuple(dict.fromkeys(rows)),
         policies=tuple(Policy.load(p) for p in policies),
         seeds=seeds,
+        splits=splits,
+        baselines=baselines,
         seed=seed,
         learning_rates=rates,
         searches=searches,

@@ -37,6 +37,7 @@ OPTIONS = {
     "seeds": "--seeds",
     "settings": "--set",
     "single": "--single",
+    "splits": "--splits",
     "split_column": "--split-column",
     "targets": "--targets",
     "tasks": "--tasks",

@@ -78,6 +78,7 @@ def search(
     **options: Any,
 ) -> None:
     """Search task weights; writes policy.json and lineage.jsonl."""
+    from scalarize.runs import found_weights
     from scalarize.runs.build import Loader
     from scalarize.runs.directory import digest
     from scalarize.runs.search import SearchRequest, cluster, reporter
@@ -134,10 +135,12 @@ def search(
             progress=reporter(show, request.algorithm),
             loader=loader,
         )
+    workload = loader.workload(request)
+    fitted = workload.table.fitted(request.recipe(workload).data) if workload.table is not None else None
     text = (
         f"{result['algorithm']}: score {result['score']:.4f} on the hold-out; {result['configurations']} "
         f"configurations explored by {round(result['trainings'], 1):g} trainings in {result['seconds']:.0f} s\n"
-        f"{result['policy']}"
+        + "\n".join([*found_weights.lines(Policy.load(result["policy"]), fitted), str(result["policy"])])
     )
     emit(result, as_json, text)
 

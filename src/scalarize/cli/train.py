@@ -34,8 +34,8 @@ DEFAULT_METHOD = "uniform"
 @click.option("--weights", metavar="A=1,B=2", help="Fixed weights, every task named.")
 @click.option("--policy", metavar="FILE", help="Replay a policy.json, with recipe numbers searched beside it.")
 @click.option("--single", metavar="TASK", help="Train on one task or domain alone.")
-@score_options
 @click.option("--refit/--no-refit", default=True, help="Of a table: train once more on all rows, to predict with.")
+@score_options
 @seed_option
 @log_option
 @out_options

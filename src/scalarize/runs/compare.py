@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -12,10 +12,11 @@ from scalarize import methods
 from scalarize.analysis import comparison, text_tables
 from scalarize.runs import comparison_rows
 from scalarize.runs.build import Loader, prepare
-from scalarize.runs.comparison_rows import NEED_WEIGHTS, OF_POLICIES, SPECIAL, ComparisonContext, RowValue
+from scalarize.runs.comparison_rows import NEED_WEIGHTS, OF_POLICIES, SPECIAL, ComparisonContext
 from scalarize.runs.directory import claim
 from scalarize.runs.plan import Say, execute
 from scalarize.runs.request import PolicyField, ScoredRequest
+from scalarize.runs.row_values import RowValue
 from scalarize.runs.task_score import AVERAGE, task_score
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError, unknown_name_error
@@ -27,6 +28,8 @@ class CompareRequest(ScoredRequest):
     rows: names of methods, or of SPECIAL; policies: one a search; searches: how often
     ``random-search`` is repeated; row_seeds: another number of seeds for a row; learning_rates: tried for every row,
     the one with the best score on validation is reported, and all are counted; focus: the row of the question.
+    splits: so many random splits of a table, each with all rows and seeds. baselines: add rows of simple models of the
+    table to compare with, None for yes if there is a table.
     """
 
     rows: tuple[str, ...]
@@ -39,6 +42,10 @@ class CompareRequest(ScoredRequest):
     population: int = 12
     split: float = 0.7
     focus: str | None = None
+    splits: int = Field(default=1, ge=1, le=100)
+    baselines: bool | None = None
+
+    LATER: ClassVar[dict[str, Any]] = ScoredRequest.LATER | {"splits": 1, "baselines": None}
 
     def check(self, kind: str) -> None:
         """Check the rows.
@@ -63,6 +70,13 @@ class CompareRequest(ScoredRequest):
                 raise RequestError(f"{row} compares tasks sample by sample: it cannot weigh domains")
         if len(set(self.rows)) != len(self.rows):
             raise RequestError(f"`rows` names a row twice: {', '.join(self.rows)}")
+        if self.splits > 1 and self.csv is None:
+            raise RequestError("`splits` is about the rows of a table: a workload has one split")
+        if self.splits > 1 and self.policies:
+            raise RequestError(
+                "`policies` were found on the training rows of one split, which are test rows of the others: compare "
+                "them without `splits`; the row random-search searches anew in each"
+            )
         if any(not rate > 0 for rate in self.learning_rates):
             raise RequestError(f"`learning_rates` must be positive, got {list(self.learning_rates)}")
 
@@ -109,7 +123,7 @@ def compare(
         values = _values(request, context)
         plan = {run.name: run for value in values for run in value.runs}  # a search stands behind several values
         finished = execute(list(plan.values()), out, command, say, loader)
-        found = [value.record(finished, score) for value in values]
+        found = [value.record(finished, score) | _overlap(request, context) for value in values]
         data = context.prepared.data
         errors = [o.name for o in data.objectives if not o.task.higher_is_better]
         kept = choose_rates(found, lower_is_better=score is None and bool(errors))
@@ -120,6 +134,7 @@ def compare(
             "rows": comparison.rows(kept),
             "verdicts": comparison.sentences(kept, focus, lower, score.name if score else None) + diverged(kept),
             "workload": request.label,
+            "metrics": {o.name: o.task.metric_name for o in data.objectives},
             "lower_is_better": [*errors, "average"] if len(errors) == len(data.names) else errors,
             "runs": [d for r in kept for d in r["directories"]],
             "found": found,
@@ -156,10 +171,21 @@ def _values(request: CompareRequest, context: ComparisonContext) -> list[RowValu
     for row in request.rows:
         make = SPECIAL.get(row, comparison_rows.method)
         seeds = range(request.seed, request.seed + request.row_seeds.get(row, request.seeds))
-        for rate in request.learning_rates or (None,):
-            here = context.at(rate)
-            values += [value for seed in seeds for value in make(here, row, seed)]
+        for place in [context.divided(k) for k in range(request.splits)] if request.splits > 1 else [context]:
+            for rate in request.learning_rates or (None,):
+                here = place.at(rate)
+                values += [value for seed in seeds for value in make(here, row, seed)]
     return values
+
+
+def _overlap(request: CompareRequest, context: ComparisonContext) -> dict[str, float]:
+    """Return test rows per training row if there are several splits: what their tests are corrected by."""
+    if request.splits == 1:
+        return {}
+    counts = {"train": 0, "test": 0}
+    for domain in context.prepared.data.domains.values():
+        counts = {split: count + len(domain.splits[split]) for split, count in counts.items()}
+    return {"test_ratio": counts["test"] / counts["train"]}
 
 
 def diverged(found: Sequence[dict[str, Any]]) -> list[str]:
@@ -213,4 +239,7 @@ def summary(result: dict[str, Any]) -> str:
     """Return the table and the verdicts as text."""
     scale = comparison.display_scale(result["found"])
     table = text_tables.comparison_table(result["rows"], scale, **comparison.ranking(result))
-    return "\n".join([table, *result["verdicts"], f"written to {result['out']}"])
+    metrics = result["metrics"]
+    same = set(metrics.values())
+    named = f"metric: {same.pop()}" if len(same) == 1 else ", ".join(f"{t}: {m}" for t, m in metrics.items())
+    return "\n".join([table, named, *result["verdicts"], f"written to {result['out']}"])

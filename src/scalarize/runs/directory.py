@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import platform
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from importlib.metadata import PackageNotFoundError, version
@@ -31,6 +32,16 @@ def digest(request: Mapping[str, Any]) -> str:
     """Return eight hexadecimal digits that name a request."""
     text = json.dumps(request, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def file_name(task: str) -> str:
+    """Return a name for the directory of a task: its own if that is plain, else letters that stand for it.
+
+    >>> file_name("price"), file_name("../price") != file_name("../../price"), "/" in file_name("a/b")
+    ('price', True, False)
+    """
+    plain = re.fullmatch(r"[\w ,()%+=-][\w .,()%+=-]{0,63}", task) is not None and not task.endswith((".", " "))
+    return task if plain else f"task-{digest({'task': task})}"
 
 
 def claim(

@@ -38,14 +38,14 @@ class WorkloadRequest(BaseModel):
     """A problem: workload (or the user's own table), restriction to some tasks, settings, device; no task weights.
 
     csv and targets: path of a table and its target columns, in place of ``workload``; table: what was said about its
-    columns and splits, None for nothing. tasks: only these tasks or
-    domains, all if empty. epochs: of a training, None for the recipe's. settings: dotted keys of the recipe and their
-    values. data: the data root, None for the default one.
+    columns and splits, None for nothing. tasks: only these tasks or domains, all if empty. epochs: of a training, None
+    for the recipe's. settings: dotted keys of the recipe and their values. data: the data root, None for the default
+    one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     # Fields that earlier versions did not have, and the value that leaves everything as it was then.
-    later: ClassVar[dict[str, Any]] = {"table": None, "refit": False}
+    LATER: ClassVar[dict[str, Any]] = {"table": None}
 
     workload: str = ""
     csv: str | None = None
@@ -62,7 +62,7 @@ class WorkloadRequest(BaseModel):
     def _as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what a request without it does not say: digests and directories of earlier versions stay right."""
         content: dict[str, Any] = serialize(self)
-        return {key: value for key, value in content.items() if key not in self.later or value != self.later[key]}
+        return {key: value for key, value in content.items() if key not in self.LATER or value != self.LATER[key]}
 
     @classmethod
     def read(cls, content: Mapping[str, Any], where: str) -> Self:
@@ -114,7 +114,7 @@ class ScoredRequest(WorkloadRequest):
     metrics, for the score ``gain``.
     """
 
-    later: ClassVar[dict[str, Any]] = WorkloadRequest.later | {"score": "average", "reference": None}
+    LATER: ClassVar[dict[str, Any]] = WorkloadRequest.LATER | {"score": "average", "reference": None}
 
     score: str = "average"
     reference: dict[str, float] | None = None
@@ -130,6 +130,8 @@ class TrainRequest(ScoredRequest):
     selection=delta. refit: of a table, train once more on all rows, for as many steps as were selected, once the test
     split has been read: that model predicts.
     """
+
+    LATER: ClassVar[dict[str, Any]] = ScoredRequest.LATER | {"refit": False}
 
     method: str | None = None
     hyper: dict[str, Any] = Field(default_factory=dict)

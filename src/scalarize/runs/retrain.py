@@ -8,10 +8,10 @@ from typing import Any
 from scalarize.analysis import comparison, readers, text_tables
 from scalarize.runs import tables
 from scalarize.runs.build import Loader, prepare
-from scalarize.runs.comparison_rows import value_of
 from scalarize.runs.directory import claim, digest, kind_in_words, read_config
 from scalarize.runs.plan import Say, execute
 from scalarize.runs.request import ScoredRequest, WorkloadRequest
+from scalarize.runs.row_values import value_of
 from scalarize.runs.task_score import AVERAGE, task_score
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError
@@ -80,8 +80,10 @@ def retrain(
         if say is not None and key not in settings:
             say(f"{key} = {value:g}, as the search had it in the end")
     row = "policy" if history == "full" else f"policy-{history}"
-    more: dict[str, Any] = {"policy": policy, "refit": own is not None}
-    values = [value_of(problem, row, s, scored=scored, **more) for s in range(seed, seed + seeds)]
+    values = [
+        value_of(problem, row, s, scored=scored, policy=policy, refit=own is not None)
+        for s in range(seed, seed + seeds)
+    ]
     request = {"policy": policy.to_dict(), "problem": problem.model_dump(mode="json"), "seeds": seeds, "seed": seed}
     request |= scored
     target = out or directory / f"retrain-{history}-{digest(request)}"

@@ -132,7 +132,7 @@ def as_frame(frame: Any) -> pd.DataFrame:
         if not hasattr(frame, "to_pandas"):
             raise RequestError(f"expected a data frame of pandas or polars, got {type(frame).__name__}")
         frame = frame.to_pandas()
-    named = frame.set_axis([str(c) for c in frame.columns], axis=1)
+    named: pd.DataFrame = frame.set_axis([str(c) for c in frame.columns], axis=1)
     twice = named.columns[named.columns.duplicated()]
     if len(twice):
         raise RequestError(f"two columns are called {twice[0]!r}; give each a name of its own")

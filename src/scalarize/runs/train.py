@@ -101,7 +101,7 @@ def _run(
     else:
         log.truncate(0)
     diverged: dict[str, str] = {}
-    while learner.epoch < recipe.epochs:
+    while learner.epoch < recipe.epochs and not chosen.is_stale(learner.epoch, recipe.patience):
         begun = time.perf_counter()
         try:
             learner.train(method, learner.epoch + 1)
@@ -227,10 +227,18 @@ def _by_task(data: Data, seen: Measurements) -> dict[str, dict[str, float | None
     return found
 
 
+def _named(measures: Mapping[str, float | None]) -> str:
+    """Name a task's metric, and give those that are recorded beside it."""
+    first, *beside = [(name, value) for name, value in measures.items() if name != "loss"] or [("", None)]
+    more = ", ".join(f"{name} {value:.4g}" for name, value in beside if value is not None)
+    return f" {first[0]}".rstrip() + (f"  ({more})" if more else "")
+
+
 def summary(result: dict[str, Any]) -> str:
     """Return a run's result as text."""
     tested = result["test"] or result["validation"]
-    lines = [f"{task:24s} {value:.4f}" for task, value in tested.items()]
+    measured = result.get("measures", {}).get("test" if result["test"] else "validation", {})
+    lines = [f"{task:24s} {value:.4f}{_named(measured.get(task, {}))}" for task, value in tested.items()]
     head = f"{result['workload']}, {result['method']}, seed {result['seed']}, epoch {result['epoch']}"
     if "score" in result:
         score = result["score"]

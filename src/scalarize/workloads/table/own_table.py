@@ -159,7 +159,7 @@ class OwnTable:
         targets = {t.name: torch.from_numpy(t.prepared(v)) for t, v in zip(fitted.targets, self.values, strict=True)}
         known = {t.name: torch.from_numpy(~np.isnan(v)) for t, v in zip(fitted.targets, self.values, strict=True)}
         labelled = {name: mask for name, mask in known.items() if not bool(mask.all())}
-        whole = TensorTable(inputs, targets, **({"labelled": labelled} if labelled else {}))
+        whole = TensorTable(inputs, targets, labelled=labelled or None)
         tasks, info = fitted.tasks, fitted.info
         if self.domains is None:
             return Data.multi_task(tasks, Domain(DOMAIN, _parts(whole, rows, None)), **info)
