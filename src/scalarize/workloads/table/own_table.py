@@ -181,7 +181,7 @@ class OwnTable:
         inputs = {name: self.columns[name] for name in self.inputs}
         away = doubts.giveaways(inputs, self.posed, self.values, self.rows(settings).train)
         grouped = self.options.groups is not None or self.options.split_column is not None
-        return read + strays + away + ([] if grouped else doubts.repeated(self.columns, self.left_out))
+        return read + strays + away + ([] if grouped else doubts.repeated(self.columns, self.values))
 
 
 def objective_name(task: Target | Task, domain: str, tasks: Sequence[Target] | Sequence[Task]) -> str:

@@ -183,7 +183,7 @@ def _classes(
 ) -> tuple[Target, np.ndarray]:
     import pandas as pd
 
-    codes = pd.Categorical(words, categories=list(distinct)).codes.astype(np.float64)
+    codes = pd.Index(list(distinct), dtype=object).get_indexer(words).astype(np.float64)
     kind = asked or ("binary" if len(distinct) == 2 else "classes")
     return _checked(replace(target, kind=kind, classes=distinct)), np.where(codes < 0, np.nan, codes)
 
