@@ -17,6 +17,7 @@ OPTIONS = {
     "csv": "--csv",
     "data": "--data",
     "device": "--device",
+    "devices": "--devices",
     "learning_rates": "--learning-rates",
     "logger": "--log",
     "max_time": "--max-time",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -39,6 +41,8 @@ class Loader:
         self.kept = kept
         self._tables: dict[tuple[str, tuple[str, ...]], Workload] = {}
         self._data: OrderedDict[str, Data] = OrderedDict()
+        self._holdouts: OrderedDict[str, Data] = OrderedDict()
+        self._problems: dict[tuple[str, tuple[str, ...]], WorkloadRequest] = {}
 
     def workload(self, request: WorkloadRequest) -> Workload:
         """Return the workload of ``request``, or the one made from its table.
@@ -53,6 +57,7 @@ class Loader:
             from scalarize.workloads.own_table import from_csv
 
             self._tables[key] = from_csv(Path(request.csv), request.targets)
+            self._problems[key] = request.problem()
         return self._tables[key]
 
     def data(self, request: WorkloadRequest, workload: Workload, recipe: Recipe) -> Data:
@@ -74,6 +79,28 @@ class Loader:
         if recipe.batch_size > max(samples, MOST_REPEATED):
             raise RequestError(f"`settings` batch_size={recipe.batch_size}: there are {samples} samples to train on")
         return data.restrict(request.tasks) if request.tasks else data
+
+    def holdout(self, prepared: PreparedRun, share: float) -> Data:
+        """Return the data of ``prepared`` of which a share is trained on and the rest is the split ``holdout``.
+
+        Raises:
+            RequestError: the share does not lie between 0 and 1.
+        """
+        asked, recipe = prepared.request, dict(prepared.recipe.data)
+        source = [asked.csv, asked.targets] if asked.csv else prepared.workload.name
+        root = str(workloads.data_root(asked.data))
+        key = json.dumps([source, root, recipe, asked.tasks, share], sort_keys=True, default=str)
+        if key not in self._holdouts:
+            self._holdouts[key] = prepared.data.with_holdout(share)
+            while len(self._holdouts) > self.kept:
+                self._holdouts.popitem(last=False)
+        self._holdouts.move_to_end(key)
+        return self._holdouts[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what travels to another process: tables as the data made of them, not as they were read."""
+        again = {k: replace(w, load=functools.partial(_read_again, self._problems[k])) for k, w in self._tables.items()}
+        return self.__dict__ | {"_tables": again}
 
 
 @dataclass(frozen=True)
@@ -151,6 +178,11 @@ def check_device(request: WorkloadRequest) -> None:
         usable = "cpu" if there is None else f"cpu or {there.type}"
         reason = str(error).splitlines()[0].split(". ")[0].rstrip(".")
         raise RequestError(f"`device` {request.device}: choose {usable} here; torch says: {reason}") from None
+
+
+def _read_again(problem: WorkloadRequest, settings: Any, root: Path) -> Data:
+    """Read a table again, in a process that was given other data of it."""
+    return Loader().workload(problem).load(settings, root)
 
 
 def _load(request: WorkloadRequest, workload: Workload, recipe: Recipe, root: Path) -> Data:

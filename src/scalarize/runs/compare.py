@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from scalarize.runs import comparison_rows
 from scalarize.runs.build import Loader, prepare
 from scalarize.runs.comparison_rows import NEED_WEIGHTS, OF_POLICIES, SPECIAL, ComparisonContext, RowValue
 from scalarize.runs.directory import claim
-from scalarize.runs.plan import Say, execute
+from scalarize.runs.plan import FinishedRun, PlannedRun, Say, Workers, execute
 from scalarize.runs.request import PolicyField, WorkloadRequest
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError, unknown_name_error
@@ -79,6 +80,8 @@ def compare(
     resume: bool,
     say: Say | None = None,
     loader: Loader | None = None,
+    workers: Workers | None = None,
+    finished: Mapping[str, FinishedRun] | None = None,
 ) -> dict[str, Any]:
     """Run the comparison in ``out``; finished runs are read.
 
@@ -89,6 +92,8 @@ def compare(
         resume: go on with what ``out`` holds.
         say: receives lines of progress.
         loader: of the command, if it reads tables and data besides; default a new one.
+        workers: that train side by side; default: this process.
+        finished: the runs of :func:`plan`, if they are over already.
 
     Returns:
         The JSON of ``compare``, and ``found``: a record of every value of every row.
@@ -104,8 +109,8 @@ def compare(
     with files.lock(out):
         claim(out, "compare", request.model_dump(mode="json"), resume, command)
         values = _values(request, context)
-        plan = {run.name: run for value in values for run in value.runs}  # a search stands behind several values
-        finished = execute(list(plan.values()), out, command, say, loader)
+        if finished is None:
+            finished = execute(_runs(values), out, command, say, loader, workers=workers)
         found = [value.record(finished) for value in values]
         kept = choose_rates(found)
         lower = not context.prepared.data.tasks[0].higher_is_better
@@ -121,6 +126,29 @@ def compare(
         }
         files.write_json(out / "result.json", result)
     return result
+
+
+def plan(request: CompareRequest, loader: Loader, searches: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Return the runs of a comparison whose policies are still to be found.
+
+    Args:
+        request: the comparison, without policies.
+        loader: of the command.
+        searches: that will find them, in their order.
+
+    Returns:
+        The runs, with those searches.
+
+    Raises:
+        RequestError: the problem is wrong.
+    """
+    context = dataclasses.replace(_context(request, loader), searched=searches)
+    return [*searches, *(run for run in _runs(_values(request, context)) if run not in searches)]
+
+
+def _runs(values: Sequence[RowValue]) -> list[PlannedRun]:
+    """Return the runs behind values, each once: a search stands behind several."""
+    return list({run.name: run for value in values for run in value.runs}.values())
 
 
 def _context(request: CompareRequest, loader: Loader) -> ComparisonContext:

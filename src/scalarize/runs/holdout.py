@@ -43,4 +43,9 @@ class HoldoutFactory:
     def prepared(self) -> PreparedRun:
         """Return the problem with its data, of which a share is held out."""
         whole = prepare(self.problem, self._loader)
-        return replace(whole, data=whole.data.with_holdout(self.share))
+        held = whole.data.with_holdout(self.share) if self._loader is None else self._loader.holdout(whole, self.share)
+        return replace(whole, data=held)
+
+    def adopt(self, loader: Loader | None) -> HoldoutFactory:
+        """Return the same factory with the data of ``loader``, which the processes of a machine share."""
+        return HoldoutFactory(self.problem, self.share, self.threads, loader)

@@ -8,7 +8,7 @@ from typing import Any
 from scalarize.analysis import comparison, readers, text_tables
 from scalarize.runs.comparison_rows import value_of
 from scalarize.runs.directory import claim, digest, kind_in_words, read_config
-from scalarize.runs.plan import Say, execute
+from scalarize.runs.plan import Say, Workers, execute
 from scalarize.runs.request import WorkloadRequest
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError
@@ -25,6 +25,7 @@ def retrain(
     command: str,
     resume: bool,
     say: Say | None = None,
+    workers: Workers | None = None,
 ) -> dict[str, Any]:
     """Train fresh models with the policy that a search found.
 
@@ -41,6 +42,7 @@ def retrain(
         command: how it is run again, for ``config.yaml``.
         resume: go on with what ``out`` holds.
         say: receives lines of progress.
+        workers: that train side by side; default: this process.
 
     Returns:
         A comparison's result with this one row.
@@ -70,7 +72,7 @@ def retrain(
     files.check_directory(target)
     with files.lock(target):
         claim(target, "compare", request, resume, command)
-        finished = execute([run for value in values for run in value.runs], target, command, say)
+        finished = execute([run for value in values for run in value.runs], target, command, say, workers=workers)
         found = [value.record(finished) for value in values]
         result = {
             "out": str(target),
