@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,15 +111,16 @@ def compare(
         claim(out, "compare", request.model_dump(mode="json"), resume, command)
         values = _values(request, context)
         if finished is None:
-            finished = execute(_runs(values), out, command, say, loader, workers=workers)
-        found = [value.record(finished) for value in values]
+            finished = execute(_runs(values), out, command, say, loader, keep_diverged=True, workers=workers)
+        unknown = {"test": dict.fromkeys(context.prepared.data.names)}
+        found = [record if record["test"] else record | unknown for record in (v.record(finished) for v in values)]
         kept = choose_rates(found)
         lower = not context.prepared.data.tasks[0].higher_is_better
         focus = request.focus if request.focus in request.rows else None
         result = {
             "out": str(out),
             "rows": comparison.rows(kept),
-            "verdicts": comparison.sentences(kept, focus, lower) + diverged(kept),
+            "verdicts": _verdicts(kept, focus, lower) + diverged(kept),
             "workload": request.label,
             "lower_is_better": [*context.prepared.data.names, "average"] if lower else [],
             "runs": [d for r in kept for d in r["directories"]],
@@ -177,6 +179,13 @@ def _values(request: CompareRequest, context: ComparisonContext) -> list[RowValu
     return values
 
 
+def _verdicts(kept: Sequence[dict[str, Any]], focus: str | None, lower: bool) -> list[str]:
+    """Return the verdicts over rows that have a value."""
+    lost = {r["method"] for r in kept if r["average"] is None}
+    known = [r for r in kept if r["method"] not in lost]
+    return comparison.sentences(known, None if focus in lost else focus, lower) if known else []
+
+
 def diverged(found: Sequence[dict[str, Any]]) -> list[str]:
     """Write one sentence per row with runs that diverged, from records of its values."""
     lines = []
@@ -184,9 +193,11 @@ def diverged(found: Sequence[dict[str, Any]]) -> list[str]:
         own = [r for r in found if r["method"] == row]
         lost = [r for r in own if r["diverged"]]
         if lost:
-            first = lost[0]["diverged"][0]
+            first, at_once = lost[0]["diverged"][0], sum(r["average"] is None for r in lost)
+            counted = f"{at_once} of them in the first epoch, so the row has no value" if at_once else ""
             lines.append(
-                f"{row}: {len(lost)} of {len(own)} diverged (first: {first}); counted as selected before that."
+                f"{row}: {len(lost)} of {len(own)} diverged (first: {first}); "
+                f"{counted or 'counted as selected before that'}."
             )
     return lines
 
@@ -207,11 +218,11 @@ def choose_rates(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in dict.fromkeys(r["method"] for r in found):
         own = [r for r in found if r["method"] == row]
         rates = list(dict.fromkeys(r["rate"] for r in own))
-        if len(rates) > 1 and any(r["validation"] is None for r in own):
+        if len(rates) > 1 and any(r["validation"] is None and r["average"] is not None for r in own):
             raise RequestError("`learning_rates` are chosen on a validation split, which this workload does not have")
         means = {}
         for rate in rates:
-            values = [r["validation"] for r in own if r["rate"] == rate]
+            values = [-math.inf if r["validation"] is None else r["validation"] for r in own if r["rate"] == rate]
             means[rate] = 0.0 if len(rates) == 1 else sum(values) / len(values)
         best = max(means, key=lambda rate: means[rate])
         kept += [r | {"trainings": r["trainings"] * len(rates)} for r in own if r["rate"] == best]

@@ -48,12 +48,14 @@ class RowValue:
 
         Returns:
             {"method", "group", "seed", "rate", "test", "average", "validation", "trainings", "search_trainings",
-            "directories", "seconds", "diverged"}.
+            "directories", "seconds", "diverged"}. If a training diverged in its first epoch, there is nothing to
+            measure: ``test`` is empty, ``average`` and ``validation`` are None.
         """
         results = [finished[p.name].result for p in self.trainings]
+        measured = all("test" in r for r in results)
 
         def merged(split: str) -> dict[str, float]:
-            return {k: v for r in results for k, v in r[split].items() if k != "average"}
+            return {k: v for r in results for k, v in r[split].items() if k != "average"} if measured else {}
 
         test, validation = merged("test") or merged("validation"), merged("validation")
         cost = self.search_trainings if self.search is None else float(finished[self.search.name].result["trainings"])
@@ -63,12 +65,12 @@ class RowValue:
             "seed": self.seed,
             "rate": self.rate,
             "test": test,
-            "average": sum(test.values()) / len(test),
+            "average": sum(test.values()) / len(test) if test else None,
             "validation": sum(validation.values()) / len(validation) if validation else None,
             "trainings": len(results),
             "search_trainings": cost,
             "directories": [p.directory for p in self.trainings],
-            "seconds": sum(r["seconds"] for r in results),
+            "seconds": sum(r.get("seconds", 0.0) for r in results),
             "diverged": [r["diverged"] for r in results if "diverged" in r],
         }
 

@@ -75,7 +75,7 @@ class Dispatcher:
 
     def _staff(self) -> None:
         """Begin workers that are missing."""
-        for coordinates in (False, True):
+        for coordinates in (True, False):
             own = [w for w in self.processes.workers if w.coordinates == coordinates]
             jobs = sum(e.job.coordinates == coordinates for e in self.waiting)
             busy = sum(w.entry is not None for w in own)
