@@ -8,18 +8,21 @@ from typing import Any
 import click
 
 from scalarize.cli import command_line, emit, show
+from scalarize.cli.announcing import announce
 from scalarize.cli.options import (
     json_option,
     log_option,
     logged,
     out_options,
     problem_options,
+    score_options,
     seed_option,
     take_problem,
+    take_score,
     take_workers,
-    words,
     worker_options,
 )
+from scalarize.cli.table_options import words
 from scalarize.utils.errors import RequestError
 
 
@@ -28,9 +31,12 @@ from scalarize.utils.errors import RequestError
 @click.option("--methods", metavar="A,B", help="Rows of the table; `all` is every method.")
 @click.option("--policy", "policies", multiple=True, metavar="FILE", help="A search's policy; may be repeated.")
 @click.option("--seeds", default=3, show_default=True, type=int, help="Seeds a row.")
+@click.option("--splits", default=1, show_default=True, type=int, help="Random splits of a table.")
+@click.option("--baselines/--no-baselines", default=None, help="Rows of simple models (default: of tables).")
 @click.option("--learning-rates", metavar="X,Y,Z", help="Tried for every row, chosen on validation.")
 @click.option("--searches", default=3, show_default=True, type=int, help="Repeats of the row random-search.")
 @click.option("--population", default=12, show_default=True, type=int, help="Trainings of each such search.")
+@score_options
 @seed_option
 @worker_options
 @log_option
@@ -39,6 +45,8 @@ def compare(
     methods: str | None,
     policies: tuple[str, ...],
     seeds: int,
+    splits: int,
+    baselines: bool | None,
     learning_rates: str | None,
     searches: int,
     population: int,
@@ -57,7 +65,8 @@ def compare(
     from scalarize.runs.request import WorkloadRequest
     from scalarize.weights.policy import Policy
 
-    for name, value in (("--seeds", seeds), ("--searches", searches), ("--population", population)):
+    numbers = {"--seeds": seeds, "--splits": splits, "--searches": searches, "--population": population}
+    for name, value in numbers.items():
         if value < 1:
             raise RequestError(f"{name} must be at least 1, got {value}")
     workers = take_workers(options)
@@ -72,14 +81,19 @@ def compare(
         raise RequestError("--learning-rates: write numbers, as in 0.001,0.003")
     request = CompareRequest(
         **problem.fields(),
+        **take_score(options),
         rows=tuple(dict.fromkeys(rows)),
         policies=tuple(Policy.load(p) for p in policies),
         seeds=seeds,
+        splits=splits,
+        baselines=baselines,
         seed=seed,
         learning_rates=rates,
         searches=searches,
         population=population,
     )
+    if problem.csv is not None:
+        announce(problem, loader)
     target = Path(out or f"runs/compare-{request.label}-{digest(request.model_dump(mode='json'))}")
     with logged(logs):
         result = run(request, target, command_line(), resume, show, loader, workers)
@@ -111,11 +125,15 @@ def report(directories: tuple[str, ...], out: str | None, as_json: bool) -> None
     """One self-contained page of what the given directories hold."""
     from scalarize.analysis import readers
     from scalarize.report import build  # type: ignore[attr-defined,unused-ignore]
+    from scalarize.runs import tables
+    from scalarize.runs.directory import read_config
     from scalarize.utils import files
 
     paths = [Path(d) for d in directories]
     for path in paths:
         readers.check_place(path)
+        if (path / "config.yaml").exists():
+            tables.check_unchanged(read_config(path), path)
     target = Path(out) if out else paths[0] / "report.html"
     if target.exists() and target.suffix != ".html":
         raise RequestError(f"{target}: exists and is no page; choose another --out, as in --out report.html")

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from scalarize.cli import command_line, emit, say
-from scalarize.cli.options import out_options, parse_settings, take_workers, words, worker_options
+from scalarize.cli.options import out_options, parse_settings, take_workers, worker_options
+from scalarize.cli.table_options import words
 
 
 @click.command()

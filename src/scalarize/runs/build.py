@@ -6,7 +6,7 @@ import contextlib
 import functools
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,10 @@ class Loader:
 
     def __init__(self, kept: int = 2) -> None:
         self.kept = kept
-        self._tables: dict[tuple[str, tuple[str, ...]], Workload] = {}
+        self._tables: dict[str, Workload] = {}
         self._data: OrderedDict[str, Data] = OrderedDict()
-        self._holdouts: OrderedDict[str, Data] = OrderedDict()
-        self._problems: dict[tuple[str, tuple[str, ...]], WorkloadRequest] = {}
+        self._derived: OrderedDict[str, Data] = OrderedDict()
+        self._problems: dict[str, WorkloadRequest] = {}
 
     def workload(self, request: WorkloadRequest) -> Workload:
         """Return the workload of ``request``, or the one made from its table.
@@ -52,11 +52,11 @@ class Loader:
         """
         if request.csv is None:
             return workloads.get(request.workload)
-        key = (request.csv, request.targets)
+        key = _table_key(request)
         if key not in self._tables:
-            from scalarize.workloads.own_table import from_csv
+            from scalarize.workloads.table.workload import from_file
 
-            self._tables[key] = from_csv(Path(request.csv), request.targets)
+            self._tables[key] = from_file(Path(request.csv), request.targets, request.table)
             self._problems[key] = request.problem()
         return self._tables[key]
 
@@ -67,7 +67,7 @@ class Loader:
             RequestError: the data are not there or damaged, a setting does not fit, or a task is unknown.
         """
         root = workloads.data_root(request.data)
-        source = [request.csv, request.targets] if request.csv else workload.name
+        source = _table_key(request) if request.csv else workload.name
         key = json.dumps([source, str(root), dict(recipe.data)], sort_keys=True, default=str)
         if key not in self._data:
             self._data[key] = _load(request, workload, recipe, root)
@@ -80,22 +80,24 @@ class Loader:
             raise RequestError(f"`settings` batch_size={recipe.batch_size}: there are {samples} samples to train on")
         return data.restrict(request.tasks) if request.tasks else data
 
-    def holdout(self, prepared: PreparedRun, share: float) -> Data:
-        """Return the data of ``prepared`` of which a share is trained on and the rest is the split ``holdout``.
+    def derived(self, prepared: PreparedRun, what: str, make: Callable[[], Data]) -> Data:
+        """Return data made from those of ``prepared``, made once.
 
-        Raises:
-            RequestError: the share does not lie between 0 and 1.
+        Args:
+            prepared: a problem.
+            what: names what is made of its data.
+            make: makes it.
         """
-        asked, recipe = prepared.request, dict(prepared.recipe.data)
-        source = [asked.csv, asked.targets] if asked.csv else prepared.workload.name
-        root = str(workloads.data_root(asked.data))
-        key = json.dumps([source, root, recipe, asked.tasks, share], sort_keys=True, default=str)
-        if key not in self._holdouts:
-            self._holdouts[key] = prepared.data.with_holdout(share)
-            while len(self._holdouts) > self.kept:
-                self._holdouts.popitem(last=False)
-        self._holdouts.move_to_end(key)
-        return self._holdouts[key]
+        asked = prepared.request
+        source = _table_key(asked) if asked.csv else prepared.workload.name
+        settings = [str(workloads.data_root(asked.data)), dict(prepared.recipe.data), asked.tasks, what]
+        key = json.dumps([source, *settings], sort_keys=True, default=str)
+        if key not in self._derived:
+            self._derived[key] = make()
+            while len(self._derived) > self.kept:
+                self._derived.popitem(last=False)
+        self._derived.move_to_end(key)
+        return self._derived[key]
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what travels to another process: tables as the data made of them, not as they were read."""
@@ -112,6 +114,11 @@ class PreparedRun:
     recipe: Recipe
     data: Data
     method: Method | None = None
+
+    @property
+    def fingerprint(self) -> Mapping[str, Any] | None:
+        """The fingerprint of the user's own table, None for a workload."""
+        return None if self.workload.table is None else self.workload.table.fingerprint
 
     def model(self, recipe: Recipe | None = None) -> nn.Module:
         """Make a fresh model, of the workload's kind and for these data.
@@ -165,6 +172,11 @@ def prepare(request: WorkloadRequest, loader: Loader | None = None) -> PreparedR
     if request.single is not None:
         data = data.restrict([request.single])
     return PreparedRun(request, workload, recipe, data, request.source(data.names, recipe.epochs))
+
+
+def _table_key(request: WorkloadRequest) -> str:
+    options = None if request.table is None else request.table.model_dump(mode="json")
+    return json.dumps([request.csv, request.targets, options], sort_keys=True)
 
 
 def check_device(request: WorkloadRequest) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -14,20 +14,24 @@ from scalarize import methods
 from scalarize.analysis import comparison, text_tables
 from scalarize.runs import comparison_rows
 from scalarize.runs.build import Loader, prepare
-from scalarize.runs.comparison_rows import NEED_WEIGHTS, OF_POLICIES, SPECIAL, ComparisonContext, RowValue
+from scalarize.runs.comparison_rows import NEED_WEIGHTS, OF_POLICIES, SPECIAL, ComparisonContext
 from scalarize.runs.directory import claim
 from scalarize.runs.plan import FinishedRun, PlannedRun, Say, Workers, execute
-from scalarize.runs.request import PolicyField, WorkloadRequest
+from scalarize.runs.request import PolicyField, ScoredRequest
+from scalarize.runs.row_values import RowValue
+from scalarize.runs.task_score import AVERAGE, task_score
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError, unknown_name_error
 
 
-class CompareRequest(WorkloadRequest):
-    """A problem, the rows of the table and the seeds of each.
+class CompareRequest(ScoredRequest):
+    """A problem, the rows of the table and the seeds of each, ranked by the average or the score that is asked for.
 
     rows: names of methods, or of SPECIAL; policies: one a search; searches: how often
     ``random-search`` is repeated; row_seeds: another number of seeds for a row; learning_rates: tried for every row,
-    the one with the best validation average is reported, and all are counted; focus: the row of the question.
+    the one with the best score on validation is reported, and all are counted; focus: the row of the question.
+    splits: so many random splits of a table, each with all rows and seeds. baselines: add rows of simple models of the
+    table to compare with, None for yes if there is a table.
     """
 
     rows: tuple[str, ...]
@@ -40,6 +44,10 @@ class CompareRequest(WorkloadRequest):
     population: int = 12
     split: float = 0.7
     focus: str | None = None
+    splits: int = Field(default=1, ge=1, le=100)
+    baselines: bool | None = None
+
+    LATER: ClassVar[dict[str, Any]] = ScoredRequest.LATER | {"splits": 1, "baselines": None}
 
     def check(self, kind: str) -> None:
         """Check the rows.
@@ -64,6 +72,13 @@ class CompareRequest(WorkloadRequest):
                 raise RequestError(f"{row} compares tasks sample by sample: it cannot weigh domains")
         if len(set(self.rows)) != len(self.rows):
             raise RequestError(f"`rows` names a row twice: {', '.join(self.rows)}")
+        if self.splits > 1 and self.csv is None:
+            raise RequestError("`splits` is about the rows of a table: a workload has one split")
+        if self.splits > 1 and self.policies:
+            raise RequestError(
+                "`policies` were found on the training rows of one split, which are test rows of the others: compare "
+                "them without `splits`; the row random-search searches anew in each"
+            )
         if any(not rate > 0 for rate in self.learning_rates):
             raise RequestError(f"`learning_rates` must be positive, got {list(self.learning_rates)}")
 
@@ -107,25 +122,29 @@ def compare(
     request.check(loader.workload(request).kind)
     files.check_directory(out)
     context = _context(request, loader)
+    score = task_score(request, context.prepared.data)
     with files.lock(out):
-        claim(out, "compare", request.model_dump(mode="json"), resume, command)
+        asked, table = request.model_dump(mode="json"), context.prepared.fingerprint
+        claim(out, "compare", asked, resume, command, table=table)
         values = _values(request, context)
         if finished is None:
             finished = execute(_runs(values), out, command, say, loader, keep_diverged=True, workers=workers)
-        unknown = {"test": dict.fromkeys(context.prepared.data.names)}
-        found = [record if record["test"] else record | unknown for record in (v.record(finished) for v in values)]
-        kept = choose_rates(found)
-        lower = not context.prepared.data.tasks[0].higher_is_better
+        data = context.prepared.data
+        found = [v.record(finished, score, data.names) | _overlap(request, context) for v in values]
+        errors = [o.name for o in data.objectives if not o.task.higher_is_better]
+        kept = choose_rates(found, lower_is_better=score is None and bool(errors))
+        lower = bool(errors) if score is None else score.lower_is_better
         focus = request.focus if request.focus in request.rows else None
         result = {
             "out": str(out),
             "rows": comparison.rows(kept),
-            "verdicts": _verdicts(kept, focus, lower) + diverged(kept),
+            "verdicts": _verdicts(kept, focus, lower, score.name if score else None) + diverged(kept),
             "workload": request.label,
-            "lower_is_better": [*context.prepared.data.names, "average"] if lower else [],
+            "metrics": {o.name: o.task.metric_name for o in data.objectives},
+            "lower_is_better": [*errors, "average"] if len(errors) == len(data.names) else errors,
             "runs": [d for r in kept for d in r["directories"]],
             "found": found,
-        }
+        } | ({"score": score.to_dict()} if score else {})
         files.write_json(out / "result.json", result)
     return result
 
@@ -155,15 +174,23 @@ def _runs(values: Sequence[RowValue]) -> list[PlannedRun]:
 
 def _context(request: CompareRequest, loader: Loader) -> ComparisonContext:
     prepared = prepare(request.problem(), loader)
-    if not prepared.data.has_average:
+    if request.score == AVERAGE and not prepared.data.has_average:
         raise RequestError(
             f"{request.label}: higher is better for some of its tasks and worse for others, so they have no average to "
-            "compare by; restrict it with `tasks`, or see `scalarize reproduce` for studies by metric"
+            "compare by; choose a `score`, such as one main task, restrict it with `tasks`, or see `scalarize "
+            "reproduce` for studies by metric"
         )
     policies = [p.reorder(prepared.data.names) for p in request.policies]
     searched = [(p, float(p.provenance.get("found", {}).get("trainings", 0))) for p in policies]
     return ComparisonContext(
-        prepared, loader, searched, request.searches, request.population, request.split, request.seed
+        prepared,
+        loader,
+        searched,
+        request.searches,
+        request.population,
+        request.split,
+        request.seed,
+        scored={} if request.score == AVERAGE else {"score": request.score, "reference": request.reference},
     )
 
 
@@ -173,17 +200,28 @@ def _values(request: CompareRequest, context: ComparisonContext) -> list[RowValu
     for row in request.rows:
         make = SPECIAL.get(row, comparison_rows.method)
         seeds = range(request.seed, request.seed + request.row_seeds.get(row, request.seeds))
-        for rate in request.learning_rates or (None,):
-            here = context.at(rate)
-            values += [value for seed in seeds for value in make(here, row, seed)]
+        for place in [context.divided(k) for k in range(request.splits)] if request.splits > 1 else [context]:
+            for rate in request.learning_rates or (None,):
+                here = place.at(rate)
+                values += [value for seed in seeds for value in make(here, row, seed)]
     return values
 
 
-def _verdicts(kept: Sequence[dict[str, Any]], focus: str | None, lower: bool) -> list[str]:
+def _overlap(request: CompareRequest, context: ComparisonContext) -> dict[str, float]:
+    """Return test rows per training row if there are several splits: what their tests are corrected by."""
+    if request.splits == 1:
+        return {}
+    counts = {"train": 0, "test": 0}
+    for domain in context.prepared.data.domains.values():
+        counts = {split: count + len(domain.splits[split]) for split, count in counts.items()}
+    return {"test_ratio": counts["test"] / counts["train"]}
+
+
+def _verdicts(kept: Sequence[dict[str, Any]], focus: str | None, lower: bool, score: str | None) -> list[str]:
     """Return the verdicts over rows that have a value."""
     lost = {r["method"] for r in kept if r["average"] is None}
     known = [r for r in kept if r["method"] not in lost]
-    return comparison.sentences(known, None if focus in lost else focus, lower) if known else []
+    return comparison.sentences(known, None if focus in lost else focus, lower, score) if known else []
 
 
 def diverged(found: Sequence[dict[str, Any]]) -> list[str]:
@@ -202,11 +240,12 @@ def diverged(found: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def choose_rates(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Choose each row's learning rate by its mean validation average.
+def choose_rates(found: Sequence[dict[str, Any]], lower_is_better: bool = False) -> list[dict[str, Any]]:
+    """Choose each row's learning rate by its mean ``validation``.
 
     Args:
         found: records of values, as :meth:`RowValue.record` makes them, at one or several rates.
+        lower_is_better: direction of ``validation``.
 
     Returns:
         The records at each row's best rate; their ``trainings`` count those at all rates.
@@ -224,7 +263,7 @@ def choose_rates(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         for rate in rates:
             values = [-math.inf if r["validation"] is None else r["validation"] for r in own if r["rate"] == rate]
             means[rate] = 0.0 if len(rates) == 1 else sum(values) / len(values)
-        best = max(means, key=lambda rate: means[rate])
+        best = (min if lower_is_better else max)(means, key=lambda rate: means[rate])
         kept += [r | {"trainings": r["trainings"] * len(rates)} for r in own if r["rate"] == best]
     return kept
 
@@ -237,5 +276,8 @@ def public(result: dict[str, Any]) -> dict[str, Any]:
 def summary(result: dict[str, Any]) -> str:
     """Return the table and the verdicts as text."""
     scale = comparison.display_scale(result["found"])
-    table = text_tables.comparison_table(result["rows"], scale, result["lower_is_better"])
-    return "\n".join([table, *result["verdicts"], f"written to {result['out']}"])
+    table = text_tables.comparison_table(result["rows"], scale, **comparison.ranking(result))
+    metrics = result["metrics"]
+    same = set(metrics.values())
+    named = f"metric: {same.pop()}" if len(same) == 1 else ", ".join(f"{t}: {m}" for t, m in metrics.items())
+    return "\n".join([table, named, *result["verdicts"], f"written to {result['out']}"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,7 @@ def search(
             f"`asynchronous`: {algorithm.name} decides for whole generations; choose {' or '.join(able)}"
         )
     asked = request.model_dump(mode="json")
-    held = claim(out, "search", asked, resume, command)
+    held = claim(out, "search", asked, resume, command, table=factory.prepared.fingerprint)
     if held and (out / "result.json").exists():
         done: dict[str, Any] = files.read_json(out / "result.json")
         return done
@@ -164,7 +164,7 @@ def search(
         reference=request.reference,
         split=HOLDOUT,
         share=request.split,
-        request={"problem": _content(request)},
+        request={"problem": _content(request, factory.prepared.fingerprint)},
         resume=True,
         max_time=max_time,
         asynchronous=request.asynchronous,
@@ -177,11 +177,11 @@ def search(
     return result
 
 
-def _content(request: SearchRequest) -> dict[str, Any]:
+def _content(request: SearchRequest, table: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the part of the problem that decides the numbers: no paths, no device."""
     content = request.problem().model_dump(mode="json", exclude={"data", "device"})
     if content["csv"]:
-        content["csv"] = Path(content["csv"]).name
+        content["csv"] = Path(content["csv"]).name if table is None else table["sha256"]
     return content
 
 

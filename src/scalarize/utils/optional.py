@@ -12,6 +12,7 @@ EXTRAS = {
     "matplotlib": "demo",
     "pandas": "demo",
     "scipy": "demo",
+    "sklearn": "demo",
     "statsmodels": "demo",
     "PIL": "vision",
     "timm": "vision",

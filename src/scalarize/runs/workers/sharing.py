@@ -10,9 +10,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from scalarize.runs.build import Loader, prepare
+from scalarize.runs.holdout import HoldoutFactory
 from scalarize.runs.request import WorkloadRequest
 from scalarize.utils.errors import RequestError
 from scalarize.utils.workers import packing
+
+_DATA = {"workload", "csv", "targets", "table", "data"}  # fields that name the data of a problem
 
 
 def pack(
@@ -38,14 +41,14 @@ def pack(
     counted: Counter[str] = Counter()
     for request in requests:
         settings = {k: v for k, v in request.settings.items() if k.startswith("data.")}
-        key = json.dumps([request.workload, request.csv, request.targets, request.data, settings], default=str)
+        key = json.dumps([request.model_dump(include=_DATA), settings], default=str)
         by_data.setdefault(key, request)
         counted[key] += 1
     with contextlib.suppress(RequestError):  # said by the run that asks for it
         for key, _ in reversed(counted.most_common(loader.kept)):
             prepare(by_data[key].problem(), loader)
         for problem, share in shares:
-            loader.holdout(prepare(problem, loader), share)
+            _ = HoldoutFactory(problem, share, loader=loader).prepared
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
