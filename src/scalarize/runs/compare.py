@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,10 +13,10 @@ from scalarize import methods
 from scalarize.analysis import comparison, text_tables
 from scalarize.runs import comparison_rows, table_baselines
 from scalarize.runs.build import Loader, prepare
-from scalarize.runs.comparison_records import choose_rates, diverged
+from scalarize.runs.comparison_records import choose_rates, diverged, verdicts
 from scalarize.runs.comparison_rows import NEED_WEIGHTS, OF_POLICIES, SPECIAL, ComparisonContext
 from scalarize.runs.directory import claim
-from scalarize.runs.plan import Say, execute
+from scalarize.runs.plan import FinishedRun, PlannedRun, Say, Workers, execute
 from scalarize.runs.request import PolicyField, ScoredRequest
 from scalarize.runs.row_values import RowValue
 from scalarize.runs.task_score import AVERAGE, TaskScore, task_score
@@ -94,6 +96,8 @@ def compare(
     resume: bool,
     say: Say | None = None,
     loader: Loader | None = None,
+    workers: Workers | None = None,
+    finished: Mapping[str, FinishedRun] | None = None,
 ) -> dict[str, Any]:
     """Run the comparison in ``out``; finished runs are read.
 
@@ -104,6 +108,8 @@ def compare(
         resume: go on with what ``out`` holds.
         say: receives lines of progress.
         loader: of the command, if it reads tables and data besides; default a new one.
+        workers: that train side by side; default: this process.
+        finished: the runs of :func:`plan`, if they are over already.
 
     Returns:
         The JSON of ``compare``, and ``found``: a record of every value of every row.
@@ -121,33 +127,53 @@ def compare(
         asked, table = request.model_dump(mode="json"), context.prepared.fingerprint
         claim(out, "compare", asked, resume, command, table=table)
         values = _values(request, context)
-        plan = {run.name: run for value in values for run in value.runs}  # a search stands behind several values
-        finished = execute(list(plan.values()), out, command, say, loader)
-        found = [value.record(finished, score) | _overlap(request, context) for value in values]
-        found += _simple(request, context, score, out)
+        if finished is None:
+            finished = execute(_runs(values), out, command, say, loader, keep_diverged=True, workers=workers)
         data = context.prepared.data
+        found = [v.record(finished, score, data.names) | _overlap(request, context) for v in values]
         errors = [o.name for o in data.objectives if not o.task.higher_is_better]
-        kept = choose_rates(found, lower_is_better=score is None and bool(errors))
         lower = bool(errors) if score is None else score.lower_is_better
         focus = request.focus if request.focus in request.rows else None
+        found += _simple(request, context, score, out)
+        kept = choose_rates(found, lower_is_better=score is None and bool(errors))
         rows, tested = comparison.rows(kept), [r for r in kept if r["method"] not in table_baselines.SIMPLE]
         ahead = table_baselines.lead(rows, lower, comparison.display_scale(kept))
-        result = (
-            {
-                "out": str(out),
-                "rows": rows,
-                "verdicts": comparison.sentences(tested, focus, lower, score.name if score else None) + diverged(kept),
-                "workload": request.label,
-                "metrics": {o.name: o.task.metric_name for o in data.objectives},
-                "lower_is_better": [*errors, "average"] if len(errors) == len(data.names) else errors,
-                "runs": [d for r in kept for d in r["directories"]],
-                "found": found,
-            }
-            | ({"score": score.to_dict()} if score else {})
-            | ({"lead": ahead} if ahead else {})
-        )
+        result = {
+            "out": str(out),
+            "rows": rows,
+            "verdicts": verdicts(tested, focus, lower, score.name if score else None) + diverged(kept),
+            "workload": request.label,
+            "metrics": {o.name: o.task.metric_name for o in data.objectives},
+            "lower_is_better": [*errors, "average"] if len(errors) == len(data.names) else errors,
+            "runs": [d for r in kept for d in r["directories"]],
+            "found": found,
+        }
+        result |= ({"score": score.to_dict()} if score else {}) | ({"lead": ahead} if ahead else {})
         files.write_json(out / "result.json", result)
     return result
+
+
+def plan(request: CompareRequest, loader: Loader, searches: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Return the runs of a comparison whose policies are still to be found.
+
+    Args:
+        request: the comparison, without policies.
+        loader: of the command.
+        searches: that will find them, in their order.
+
+    Returns:
+        The runs, with those searches.
+
+    Raises:
+        RequestError: the problem is wrong.
+    """
+    context = dataclasses.replace(_context(request, loader), searched=searches)
+    return [*searches, *(run for run in _runs(_values(request, context)) if run not in searches)]
+
+
+def _runs(values: Sequence[RowValue]) -> list[PlannedRun]:
+    """Return the runs behind values, each once: a search stands behind several."""
+    return list({run.name: run for value in values for run in value.runs}.values())
 
 
 def _context(request: CompareRequest, loader: Loader) -> ComparisonContext:
@@ -160,16 +186,9 @@ def _context(request: CompareRequest, loader: Loader) -> ComparisonContext:
         )
     policies = [p.reorder(prepared.data.names) for p in request.policies]
     searched = [(p, float(p.provenance.get("found", {}).get("trainings", 0))) for p in policies]
-    return ComparisonContext(
-        prepared,
-        loader,
-        searched,
-        request.searches,
-        request.population,
-        request.split,
-        request.seed,
-        scored={} if request.score == AVERAGE else {"score": request.score, "reference": request.reference},
-    )
+    scored = {} if request.score == AVERAGE else {"score": request.score, "reference": request.reference}
+    numbers = (request.searches, request.population, request.split, request.seed)
+    return ComparisonContext(prepared, loader, searched, *numbers, scored=scored)
 
 
 def _values(request: CompareRequest, context: ComparisonContext) -> list[RowValue]:
