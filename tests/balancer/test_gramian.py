@@ -287,7 +287,7 @@ def test_no_row_is_held():
     pieces = choice.choose(losses, [weight])
     compact = Compact([weight], pieces, len(losses))
     for t, loss in enumerate(losses):
-        with compact.watch():
+        with compact.outputs.watch():
             compact.write(t, torch.autograd.grad(loss, compact.inputs, retain_graph=True))
     held = sum(d.numel() for parts in compact._layers[0]._held for d in parts)
     assert held == 8 * 10 * 400

@@ -76,7 +76,10 @@ def test_batch_norm_sees_the_mixed_batch() -> None:
 @pytest.mark.parametrize("counts", [{"reference": 8, "small": 8, "large": 8}, {"large": 20, "reference": 1}])
 def test_a_domains_loss_is_the_mean_over_its_own_samples(counts: dict[str, int]) -> None:
     trained, body = learner(data())
-    losses, _ = trained._losses(counts, torch.Generator())
+    trained.use(methods.create("uniform"))
+    assert trained.gradient is not None
+    drawn = {name: trained.drawing.reader.take(name, count) for name, count in counts.items()}
+    losses, _ = trained.gradient.losses(drawn, torch.Generator())
     assert set(losses) == set(counts)
     predictions = trained.model.heads[0](trained.model.encoder.norm(body.seen[0]))[:, 0]
     which = (body.seen[0][:, 0] / 10).round().long()

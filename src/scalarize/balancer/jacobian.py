@@ -54,7 +54,7 @@ class JacobianAccumulator:
             if compact is None:
                 self._add(step, targets, own, keep)
             else:
-                with compact.watch():
+                with compact.outputs.watch():
                     self._hold(step, compact, own, keep)
         self.step = step if self.step is None else _together(self.step, step)
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from scalarize.tasks import labels
 from scalarize.tasks.metrics import Generative, Metric
 from scalarize.tasks.samples import Streaming, batches
 from scalarize.tasks.task import Data
@@ -38,9 +39,9 @@ def measure(
     """Return {"metric", "loss", "score"} and further metrics by objective; score is the first metric, negated if
     lower is better.
 
-    Measures for the test alone are there for the split ``test``. The loss is the mean over samples, or over what the
-    task counts (``units``), NaN unless ``losses_too``. The model is in evaluation mode meanwhile. Raises
-    RequestError if the split is empty.
+    Measures for the test alone are there for the split ``test``. A task is measured on the samples that have its label.
+    The loss is the mean over these, or over what the task counts (``units``), NaN unless ``losses_too``. The model is
+    in evaluation mode meanwhile. Raises RequestError if the split is empty, or has no label of a task.
     """
     found: Measurements = {}
     double = next(model.parameters()).dtype == torch.float64
@@ -54,6 +55,7 @@ def measure(
         free = {n: [m for m in own.values() if isinstance(m, Generative)] for n, own in meters.items()}
         losses = {o.name: torch.zeros((), dtype=torch.float64, device=device) for o in objectives}
         counts: dict[str, Any] = {o.name: 0 for o in objectives}
+        seen = {o.name: 0 for o in objectives}
         source = domain.splits[split]
         if not len(source):
             raise RequestError(f"the {split} split of {name!r} holds no samples: there is nothing to measure on")
@@ -63,16 +65,26 @@ def measure(
             batch = batch.to_float64() if double else batch
             predictions = decode(model, model.encode(batch.inputs), [o.task.name for o in objectives], view)
             for o in objectives:
-                prediction, target = predictions[o.task.name], batch.targets[o.task.name]
+                rows = labels.rows(batch.labelled, o.task.name)
+                if rows is not None and not len(rows):
+                    continue
+                inputs, prediction, target = batch.inputs, predictions[o.task.name], batch.targets[o.task.name]
+                if rows is not None:
+                    rows = rows.to(target.device)
+                    inputs = inputs[rows] if free[o.name] else inputs
+                    prediction, target = prediction[rows], target[rows]
+                seen[o.name] += len(target)
                 for meter in told[o.name]:
                     meter.update(prediction, target)
                 for writer in free[o.name]:
-                    writer.generate(model, batch.inputs, target)
+                    writer.generate(model, inputs, target)
                 if losses_too:
-                    count: Any = len(batch) if o.task.units is None else o.task.units(target)
+                    count: Any = len(target) if o.task.units is None else o.task.units(target)
                     losses[o.name] += o.task.loss(prediction, target).double() * count
                     counts[o.name] += count
         for o in objectives:
+            if not seen[o.name]:
+                raise RequestError(f"no sample of the {split} split of {name!r} has a label of {o.name!r}")
             values = {key: meter.compute() for key, meter in meters[o.name].items()}
             loss = float(losses[o.name]) / float(counts[o.name]) if losses_too else float("nan")
             values["score"] = values["metric"] if o.task.higher_is_better else -values["metric"]

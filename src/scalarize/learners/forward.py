@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from scalarize.learners.evaluation import View, decode
+from scalarize.tasks import labels
 from scalarize.tasks.samples import Batch
 from scalarize.tasks.task import Data
 
@@ -39,7 +40,8 @@ def forward(
         view: what each head is given in place of the representation.
 
     Returns:
-        The losses of all objectives whose domain is among ``parts``.
+        The losses of all objectives whose domain is among ``parts``, each the mean over the samples that have its
+        label; none for an objective without any.
     """
     own = list(parts.values())
     batch = type(own[0]).concat(own)
@@ -52,8 +54,14 @@ def forward(
     losses, units = {}, {}
     for o in here:
         at = places[o.domain] if len(places) > 1 else slice(None)
-        target = batch.targets[o.task.name][at]
-        losses[o.name] = o.task.loss(predictions[o.task.name][at], target)
+        prediction, target = predictions[o.task.name][at], batch.targets[o.task.name][at]
+        rows = labels.rows(parts[o.domain].labelled, o.task.name)
+        if rows is not None:
+            if not len(rows):
+                continue
+            rows = rows.to(target.device, non_blocking=True)
+            prediction, target = prediction.index_select(0, rows), target.index_select(0, rows)
+        losses[o.name] = o.task.loss(prediction, target)
         if o.task.units is not None:
             units[o.name] = o.task.units(target)
     return Forward(losses, representation, units)

@@ -49,12 +49,17 @@ def epoch_rows(
     """Return an epoch's mean training losses, and its weights at each change: a row holds until the next.
 
     first: number of the epoch's first step; losses and weights: a tensor (T,) a step, None if a method combines
-    gradients without weights.
+    gradients without weights. A weight of NaN, of a task without a loss in a batch, is no change.
     """
     rows, held = [], None
     for offset, used in enumerate(weights):
-        if used is not None and (held is None or not torch.equal(used, held)):
+        now = used if used is None or held is None else torch.where(used.isnan(), held, used)
+        if used is not None and now is not None and (held is None or not _same(now, held)):
             rows += tidy(objectives, first + offset, epoch, "train", "weight", used.tolist())
-            held = used
+            held = now
     means = torch.stack(list(losses)).nanmean(0).tolist()
     return rows + tidy(objectives, first + len(losses), epoch + 1, "train", "loss", means)
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return torch.equal(a.nan_to_num(), b.nan_to_num()) and torch.equal(a.isnan(), b.isnan())

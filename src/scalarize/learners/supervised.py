@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from scalarize import methods
-from scalarize.balancer.balancer import BackwardResult, Balancer
+from scalarize.balancer.balancer import Balancer
 from scalarize.learners import rows
 from scalarize.learners.base import Learner, RunLearner
+from scalarize.learners.drawing import Drawing
 from scalarize.learners.evaluation import View, measure
-from scalarize.learners.forward import Precision, autocast, forward
+from scalarize.learners.forward import Precision, autocast
+from scalarize.learners.gradient import StepGradient
 from scalarize.learners.optimizer import make_optimizer
 from scalarize.learners.probes import Probe
 from scalarize.learners.recipe import Recipe
 from scalarize.learners.rows import Row
 from scalarize.learners.state import copy_state
 from scalarize.methods import Method, Needs
-from scalarize.tasks.sampler import Reader, Streams, equal_counts, multinomial_counts
 from scalarize.tasks.task import Data
 from scalarize.utils.errors import RequestError
 from scalarize.utils.seeds import derive, fork_rng
@@ -57,16 +58,14 @@ class SupervisedLearner:
             self.model: Any = build().to(self.device)
         if precision == "float64":
             self.model = self.model.double()
-        sources = {name: d.splits["train"] for name, d in data.domains.items()}
-        self.streams = Streams({name: len(s) for name, s in sources.items()}, derive(seed, "streams"))
-        share = recipe.batch_size // recipe.accumulate // len(sources)  # of a domain in a micro-batch, if all are equal
-        self.reader = Reader(sources, self.streams, max(1, share))
+        self.drawing = Drawing(data, recipe, derive(seed, "streams"))
+        self.streams, self.reader = self.drawing.streams, self.drawing.reader
         self.steps_per_epoch = max(1, data.epoch_size // recipe.batch_size)
         self.balancer: Balancer | None = None
         self.probes: list[Probe] = []
         self.optimizer: torch.optim.Optimizer | None = None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "float16")
-        self._units: dict[str, Any] = {}  # what the epoch's losses were means over, where a task counts it
+        self.gradient: StepGradient | None = None
         self._chosen: Policy | Method | None = None
         self._restored: dict[str, Any] | None = None
         self._blind = False  # the state loaded has views that only its method can give
@@ -129,6 +128,9 @@ class SupervisedLearner:
             tasks=self.tasks,
             learned="yours",
         )
+        self.gradient = StepGradient(
+            self.model, self.data, self.recipe, self.drawing, self.balancer, self.scaler, self.device, self.precision
+        )
         self.optimizer = make_optimizer(self.recipe.optimizer, self.model.parameters(), self.balancer.parameters())
         if before is not None and "optimizer" in before:
             # Only its memory: the recipe's numbers are those of this learner, not those of a donor.
@@ -141,7 +143,8 @@ class SupervisedLearner:
 
     def _train_epoch(self) -> None:
         assert self.balancer is not None
-        epoch, losses, weights, self._units = self.epoch, [], [], {}
+        assert self.gradient is not None
+        epoch, losses, weights, self.gradient.units = self.epoch, [], [], {}
         self.model.train()
         self.balancer.epoch = epoch
         self.balancer.reseed(derive(self.seed, "method", epoch))
@@ -158,79 +161,29 @@ class SupervisedLearner:
             first = epoch * self.steps_per_epoch
             end = first + self.steps_per_epoch
             probed = [row for p in self.probes for row in p.rows(end, self.epoch)]
-            units = [float(self._units.get(n, float("nan"))) for n in self.tasks]
+            units = [float(self.gradient.units.get(n, float("nan"))) for n in self.tasks]
             counted = rows.tidy(self.data.objectives, end, self.epoch, "train", "units", units)
             self.on_rows(rows.epoch_rows(self.data.objectives, first, epoch, losses, weights) + counted + probed)
 
     def _step(self, step: int, mixing: torch.Generator, augment: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """Make one update; return losses (T,), NaN for domains not drawn, and weights (T,), both on the device."""
-        assert self.balancer is not None
         assert self.optimizer is not None
+        assert self.gradient is not None
         at = self.epoch + step / self.steps_per_epoch
         rate = self.recipe.optimizer.lr * self.recipe.schedule.factor(at, self.recipe.epochs)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        for part in range(self.recipe.accumulate):
-            losses, used = self._micro_batch(step, part, mixing, augment)
+        losses, used = self.gradient.fill(step, mixing, augment, self.probes)
+        if not losses:  # no sample has a label
+            return torch.full((len(self.tasks),), float("nan"), device=self.device), None
         if self.recipe.max_grad_norm is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.max_grad_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         empty = torch.full((), float("nan"), device=self.device)
-        return torch.stack([losses[n].detach().float() if n in losses else empty for n in self.tasks]), used.weights
-
-    def _micro_batch(
-        self, step: int, part: int, mixing: torch.Generator, augment: torch.Generator
-    ) -> tuple[dict[str, Tensor], BackwardResult]:
-        """Draw a batch, and add its gradient to ``.grad`` as the method says."""
-        assert self.balancer is not None
-        parts = self.recipe.accumulate
-        size, last = max(1, self.recipe.batch_size // parts), part + 1 == parts
-        rates = self.balancer.weights_ahead(self.tasks) if self._sampled else None
-        counts = self._counts(step * parts + part, size, rates, mixing)
-        losses, representation = self._losses(counts, augment)
-        for probe in self.probes:
-            probe.look(losses, self.model.shared_parameters())
-        scaler = self.scaler if self.scaler.is_enabled() else None
-        if rates is not None:
-            shares = {o.name: counts[o.domain] / size for o in self.data.objectives if o.name in losses}
-            mixed = torch.stack([shares[n] * loss for n, loss in losses.items()]).sum() * rates.sum()
-            return losses, self.balancer.backward_mixed(mixed / parts, final=last, scaler=scaler)
-        shared = losses if parts == 1 else {n: loss / parts for n, loss in losses.items()}
-        further = [
-            self._losses(self._counts(step * parts + part, size, None, mixing), augment)[0]
-            for _ in range(self.balancer.method.extra_batches)
-        ]
-        used = self.balancer.backward(shared, representation=representation, extra=further, final=last, scaler=scaler)
-        return losses, used
-
-    @property
-    def _sampled(self) -> bool:
-        """True if weights act as sampling rates: asked for, possible with this data, and known before the batch."""
-        assert self.balancer is not None
-        known_ahead = self.balancer.method.needs == Needs.NOTHING
-        return self.recipe.mixing == "sampling" and self.data.separate and known_ahead
-
-    def _counts(self, step: int, size: int, rates: Tensor | None, mixing: torch.Generator) -> dict[str, int]:
-        names = list(self.data.domains)
-        if len(names) == 1:
-            return {names[0]: size}
-        return equal_counts(names, size, step) if rates is None else multinomial_counts(names, rates, size, mixing)
-
-    def _losses(self, counts: Mapping[str, int], augment: torch.Generator) -> tuple[dict[str, Tensor], Any]:
-        """Return the loss of each objective on its own samples, and the shared representation; one forward pass."""
-        parts = {}
-        for name, count in counts.items():
-            domain = self.data.domains[name]
-            batch = self.reader.take(name, count).to(self.device)
-            parts[name] = domain.augment(batch, augment) if domain.augment else batch
-        with autocast(self.device, self.precision):
-            found = forward(self.model, self.data, parts, self.precision == "float64", self._view())
-        for name, units in found.units.items():
-            self._units[name] = self._units.get(name, 0) + units
-        return found.losses, found.representation
+        return torch.stack([losses[n].detach().float() if n in losses else empty for n in self.tasks]), used
 
     def _view(self) -> View | None:
         """Return the method's transform between representation and heads. Raises RequestError if it is not known."""

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from scalarize import methods
 from scalarize.balancer.balancer import Balancer
 from scalarize.learners.evaluation import View, decode
+from scalarize.tasks import labels
 from scalarize.tasks.samples import Batch
 from scalarize.tasks.task import Data
 
@@ -145,6 +146,7 @@ def forward_of(model: Any, data: Data, batch_size: int, device: str = "cpu") -> 
     rows = {name: slice(end - len(parts[name]), end) for name, end in zip(parts, ends, strict=True)}
     batch = Batch.concat(list(parts.values())).to(torch.device(device))
     batch = batch.to_float64() if next(model.parameters()).dtype == torch.float64 else batch
+    own = {o.name: labels.rows(parts[o.domain].labelled, o.task.name) for o in data.objectives}
 
     def forward(view: View | None = None) -> tuple[dict[str, Tensor], Tensor]:
         z = model.encode(batch.inputs)
@@ -152,7 +154,10 @@ def forward_of(model: Any, data: Data, batch_size: int, device: str = "cpu") -> 
         losses = {}
         for o in data.objectives:
             at = rows[o.domain] if len(rows) > 1 else slice(None)
-            losses[o.name] = o.task.loss(predictions[o.task.name][at], batch.targets[o.task.name][at])
+            prediction, target = predictions[o.task.name][at], batch.targets[o.task.name][at]
+            if own[o.name] is not None:
+                prediction, target = prediction[own[o.name]], target[own[o.name]]
+            losses[o.name] = o.task.loss(prediction, target)
         return losses, z
 
     return forward

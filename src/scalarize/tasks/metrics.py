@@ -151,6 +151,13 @@ class BinaryAccuracy(Mean):
         return (prediction.reshape(target.shape) > 0) == (target > 0.5)
 
 
+class OrdinalAccuracy(Mean):
+    """Share of samples whose number of positive logits, (B, C-1), is their class, (B,)."""
+
+    def values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return (prediction > 0).sum(dim=1) == target
+
+
 class AbsoluteError(Mean):
     """Mean absolute error over all entries."""
 

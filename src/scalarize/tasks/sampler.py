@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -121,10 +120,13 @@ class Reader:
         sources: source by domain.
         streams: the streams of these domains.
         chunk: samples per chunk.
+        rows: by domain the indices, int64 (N',), of its samples that the stream is over. Default: all of them.
     """
 
-    def __init__(self, sources: Mapping[str, Source], streams: Streams, chunk: int) -> None:
-        self._sources, self._streams, self._chunk = sources, streams, chunk
+    def __init__(
+        self, sources: Mapping[str, Source], streams: Streams, chunk: int, rows: Mapping[str, Tensor] | None = None
+    ) -> None:
+        self._sources, self._streams, self._chunk, self._rows = sources, streams, chunk, dict(rows or {})
         # Determined once: isinstance of a protocol takes as long as a small batch.
         self._streaming = {name: s for name, s in sources.items() if isinstance(s, Streaming)}
         self._ahead: dict[str, Iterator[Batch]] = {}
@@ -133,24 +135,24 @@ class Reader:
     def take(self, name: str, count: int) -> Batch:
         """Return the next ``count`` samples of domain ``name``."""
         if name not in self._streaming:
-            return self._sources[name].batch(self._streams.take(name, count))
+            return self._sources[name].batch(self._indices(name, self._streams.take(name, count)))
         if name not in self._ahead:
-            self._ahead[name] = iter(self._streaming[name].stream(self._streams.ahead(name, self._chunk)))
+            ahead = (self._indices(name, drawn) for drawn in self._streams.ahead(name, self._chunk))
+            self._ahead[name] = iter(self._streaming[name].stream(ahead))
         parts, wanted = [], count
         while wanted > 0:
             chunk = self._rest.pop(name) if name in self._rest else next(self._ahead[name])
-            parts.append(_part(chunk, slice(0, wanted)))
+            parts.append(chunk.part(slice(0, wanted)))
             if len(chunk) > wanted:
-                self._rest[name] = _part(chunk, slice(wanted, None))
+                self._rest[name] = chunk.part(slice(wanted, None))
             wanted -= len(parts[-1])
         self._streams.position[name] += count
         return Batch.concat(parts)
+
+    def _indices(self, name: str, drawn: Tensor) -> Tensor:
+        return self._rows[name][drawn] if name in self._rows else drawn
 
     def close(self) -> None:
         """Stop reading ahead."""
         self._ahead.clear()
         self._rest.clear()
-
-
-def _part(batch: Batch, place: slice) -> Batch:
-    return replace(batch, inputs=batch.inputs[place], targets={k: v[place] for k, v in batch.targets.items()})

@@ -10,6 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from scalarize.tasks import labels
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -18,6 +20,8 @@ class Batch:
     Args:
         inputs: a tensor (B, ...), or whatever the model's ``encode`` takes.
         targets: task to targets (B, ...).
+        labelled: task to a mask, bool (B,), of the samples that have a target, for tasks that lack some; what stands in
+            the place of a missing target is finite and of no effect. Masks stay on the CPU. Default None: all have one.
 
     >>> len(Batch(torch.zeros(4, 3), {"digit": torch.zeros(4, dtype=torch.long)}))
     4
@@ -25,9 +29,10 @@ class Batch:
 
     inputs: Any
     targets: Mapping[str, Tensor]
+    labelled: Mapping[str, Tensor] | None = None
 
     def to(self, device: torch.device) -> Batch:
-        """Move the batch to ``device``; pinned memory moves without blocking."""
+        """Move inputs and targets to ``device``; pinned memory moves without blocking."""
         if device.type == "cpu":
             return self
         targets = {k: v.to(device, non_blocking=True) for k, v in self.targets.items()}
@@ -48,7 +53,13 @@ class Batch:
         if len(batches) == 1:
             return batches[0]
         targets = {k: torch.cat([b.targets[k] for b in batches]) for k in batches[0].targets}
-        return cls(torch.cat([b.inputs for b in batches]), targets)
+        masks = labels.concat([b.labelled for b in batches], [len(b) for b in batches])
+        return cls(torch.cat([b.inputs for b in batches]), targets, masks)
+
+    def part(self, place: slice) -> Batch:
+        """Return the samples at ``place``."""
+        targets = {k: v[place] for k, v in self.targets.items()}
+        return replace(self, inputs=self.inputs[place], targets=targets, labelled=labels.at(self.labelled, place))
 
 
 class Source(Protocol):
@@ -59,6 +70,9 @@ class Source(Protocol):
     Attributes:
         groups: int64 (N,), or None. Samples of one group are never split apart, and groups with the same number in
             several domains are the same group (such as one drawing by two vendors).
+
+    A source of which some samples lack a target of some task marks them in its batches (``Batch.labelled``). If it has
+    an attribute ``labelled`` as :class:`TensorTable` has, samples without any target are never drawn.
 
     >>> source: Source = TensorTable(torch.zeros(2, 1), {"a": torch.zeros(2)})
     >>> len(source)
@@ -109,6 +123,10 @@ class TensorTable:
         inputs: shape (N, ...).
         targets: task to targets (N, ...).
         groups: int64 (N,), see :class:`Source`. Default None: every sample is a group of its own.
+        labelled: task to a mask, bool (N,), see :class:`Batch`. Default None: every sample has all targets.
+
+    Raises:
+        RequestError: a mask has another type or shape, or belongs to no target.
 
     >>> table = TensorTable(torch.zeros(5, 3), {"price": torch.arange(5.0)})
     >>> table.batch(torch.tensor([1, 3])).targets["price"].tolist()
@@ -118,6 +136,10 @@ class TensorTable:
     inputs: Tensor
     targets: Mapping[str, Tensor]
     groups: Tensor | None = None
+    labelled: Mapping[str, Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        labels.check(self.labelled, self.targets)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -126,19 +148,36 @@ class TensorTable:
         """Copy the samples at ``indices``, int64 (B,)."""
         # Whole samples are copied: many times faster than elements.
         inputs = self.inputs.index_select(0, indices.to(self.inputs.device))
-        return Batch(inputs, {k: v[indices] for k, v in self.targets.items()})
+        return Batch(inputs, {k: v[indices] for k, v in self.targets.items()}, labels.at(self.labelled, indices))
 
     def select(self, indices: Tensor) -> TensorTable:
         """Return a table of the samples at ``indices`` alone, in that order."""
         groups = None if self.groups is None else self.groups[indices]
-        return TensorTable(self.inputs[indices], {k: v[indices] for k, v in self.targets.items()}, groups)
+        targets = {k: v[indices] for k, v in self.targets.items()}
+        return TensorTable(self.inputs[indices], targets, groups, labels.at(self.labelled, indices))
 
     @classmethod
     def concat(cls, tables: Sequence[TensorTable]) -> TensorTable:
         """Concatenate tables along the samples; either all have groups or none has."""
         groups = [t.groups for t in tables if t.groups is not None]
         targets = {k: torch.cat([t.targets[k] for t in tables]) for k in tables[0].targets}
-        return cls(torch.cat([t.inputs for t in tables]), targets, torch.cat(groups) if groups else None)
+        masks = labels.concat([t.labelled for t in tables], [len(t) for t in tables])
+        return cls(torch.cat([t.inputs for t in tables]), targets, torch.cat(groups) if groups else None, masks)
+
+
+def select_rows(source: Source, rows: Tensor | None) -> Source:
+    """Return the source of the samples at ``rows`` alone; the source itself if that is None."""
+    return source if rows is None else source.select(rows)
+
+
+def targets_of(source: Source, task: str, most: int) -> Tensor:
+    """Return targets (N, ...) of ``task``, ``most`` at most, from samples spread evenly over those with one."""
+    rows = labels.rows(getattr(source, "labelled", None), task)
+    total = len(source) if rows is None else len(rows)
+    indices = torch.linspace(0, total - 1, min(total, most), dtype=torch.float64).round().long()
+    batch = source.batch(indices if rows is None else rows[indices])
+    told = labels.rows(batch.labelled, task)
+    return batch.targets[task] if told is None else batch.targets[task][told]
 
 
 def split_indices(source: Source, shares: Sequence[float], seed: int) -> list[Tensor]:

@@ -13,31 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scalarize.tasks import metrics
-from scalarize.tasks.samples import Batch, Source, Streaming, split_groups, split_indices
+from scalarize.tasks import labels, metrics
+from scalarize.tasks.measure import Measure
+from scalarize.tasks.samples import Batch, Source, Streaming, select_rows, targets_of
+from scalarize.tasks.splits import split_sources
 from scalarize.utils.errors import RequestError, unknown_name_error
 
-
-@dataclass(frozen=True)
-class Measure:
-    """A further metric of a task: recorded, able to select a checkpoint, and part of no average.
-
-    Args:
-        name: name of the metric in records.
-        metric: makes a fresh accumulator for a split.
-        higher_is_better: direction of the metric. Default True.
-        test_only: True for a metric that is too slow for every validation: it is computed once, on the test split, and
-            nothing can be selected by it. Default False.
-
-    >>> from scalarize.tasks.metrics import Accuracy
-    >>> Measure("accuracy", Accuracy).higher_is_better
-    True
-    """
-
-    name: str
-    metric: Callable[[], metrics.Metric | metrics.Generative]
-    higher_is_better: bool = True
-    test_only: bool = False
+__all__ = ["Data", "Domain", "Measure", "Objective", "Task"]
 
 
 @dataclass(frozen=True)
@@ -148,12 +130,13 @@ class Data:
 
     @classmethod
     def multi_task(cls, tasks: Sequence[Task], domain: Domain, **info: Any) -> Data:
-        """Make the data of several tasks on one domain, with weights over tasks; an epoch is one pass over the domain.
+        """Make the data of several tasks on one domain, with weights over tasks; an epoch is one pass over the domain,
+        without the samples that lack a target of every task.
 
         ``tasks`` are in the order of the weights; for ``info`` see :class:`Data`.
         """
         objectives = tuple(Objective(t.name, t, domain.name) for t in tasks)
-        return cls(objectives, {domain.name: domain}, len(domain.splits["train"]), info)
+        return cls(objectives, {domain.name: domain}, len(domain.splits["train"]), info)._one_pass(domain.name)
 
     @classmethod
     def multi_domain(cls, task: Task, domains: Sequence[Domain], reference: str, **info: Any) -> Data:
@@ -167,7 +150,11 @@ class Data:
         """
         objectives = tuple(Objective(d.name, task, d.name) for d in domains)
         by_name = {d.name: d for d in domains}
-        return cls(objectives, by_name, len(by_name[reference].splits["train"]), info)
+        return cls(objectives, by_name, len(by_name[reference].splits["train"]), info)._one_pass(reference)
+
+    def _one_pass(self, reference: str) -> Data:
+        rows = self.rows(reference, "train")
+        return self if rows is None else replace(self, epoch_size=len(rows))
 
     @property
     def names(self) -> list[str]:
@@ -190,13 +177,27 @@ class Data:
         return len({o.task.higher_is_better for o in self.objectives}) == 1
 
     def restrict(self, names: Sequence[str]) -> Data:
-        """Keep the objectives ``names`` only; the epoch stays as long. Raises RequestError for an unknown name."""
+        """Keep the objectives ``names`` only, and the samples that have a target of any; the epoch stays as long.
+
+        Raises RequestError for an unknown name.
+        """
         for name in names:
             if name not in self.names:
                 raise unknown_name_error("task or domain", name, self.names)
         kept = tuple(o for o in self.objectives if o.name in set(names))
         domains = {o.domain: self.domains[o.domain] for o in kept}
-        return replace(self, objectives=kept, domains=domains)
+        less = replace(self, objectives=kept, domains=domains)
+        return replace(less, domains={name: less._with_labels(name) for name in domains})
+
+    def rows(self, domain: str, split: str) -> Tensor | None:
+        """Return the indices of the samples of ``split`` with a target of any task on ``domain``; None for all."""
+        tasks = [o.task.name for o in self.objectives if o.domain == domain]
+        return labels.rows_of_any(getattr(self.domains[domain].splits[split], "labelled", None), tasks)
+
+    def _with_labels(self, name: str) -> Domain:
+        """Return the domain ``name`` without samples that lack a target of every task on it."""
+        domain = self.domains[name]
+        return replace(domain, splits={k: select_rows(v, self.rows(name, k)) for k, v in domain.splits.items()})
 
     def has(self, split: str) -> bool:
         """Return True if every domain has ``split``."""
@@ -210,16 +211,13 @@ class Data:
         """
         if not 0 < share < 1:
             raise RequestError(f"the share of the training set to train on must lie between 0 and 1, got {share}")
-        groups = [g for d in self.domains.values() if (g := d.splits["train"].groups) is not None]
-        distinct = torch.unique(torch.cat(groups)) if groups else None
-        domains = {}
-        for position, (name, domain) in enumerate(self.domains.items()):
-            source = domain.splits["train"]
-            if source.groups is None:
-                train, holdout = split_indices(source, (share, 1 - share), seed * 1009 + position)
-            else:
-                train, holdout = split_groups(source.groups, (share, 1 - share), seed * 1009, distinct)
-            domains[name] = replace(domain, splits={"train": source.select(train), "holdout": source.select(holdout)})
+        trained = {name: d.splits["train"] for name, d in self.domains.items()}
+        domains = {
+            name: replace(
+                self.domains[name], splits={"train": trained[name].select(a), "holdout": trained[name].select(b)}
+            )
+            for name, (a, b) in split_sources(trained, share, seed).items()
+        }
         return replace(self, domains=domains, epoch_size=max(1, round(self.epoch_size * share)))
 
     def constant_losses(self, split: str = "train") -> dict[str, float]:
@@ -236,13 +234,14 @@ class Data:
         """Return the loss or a metric of an objective's best constant predictor, or None if it is unknown.
 
         ``metric`` is ``loss`` or a metric's name. At most 100,000 targets are predicted, or 2,048 if they stream from
-        disk.
+        disk. Raises RequestError if no sample has one.
         """
         task = objective.task
         known = {"loss": task.constant_loss, task.metric_name: task.constant_metric}.get(metric)
         if known is None:
             return None
         source = self.domains[objective.domain].splits[split]
-        count = min(len(source), 2048 if isinstance(source, Streaming) else 100_000)
-        indices = torch.linspace(0, len(source) - 1, count, dtype=torch.float64).round().long()
-        return known(source.batch(indices).targets[task.name])
+        targets = targets_of(source, task.name, 2048 if isinstance(source, Streaming) else 100_000)
+        if not len(targets):
+            raise RequestError(f"no sample of the {split} split of {objective.domain!r} has a label of {task.name!r}")
+        return known(targets)

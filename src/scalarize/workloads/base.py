@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
 
@@ -13,6 +13,9 @@ from scalarize.learners.recipe import Recipe
 from scalarize.tasks.task import Data
 from scalarize.utils import optional
 from scalarize.workloads.sizes import ONLY, Size
+
+if TYPE_CHECKING:
+    from scalarize.workloads.table.own_table import OwnTable
 
 
 def _nothing_missing(root: Path) -> str | None:
@@ -38,6 +41,7 @@ class Workload:
         reference: domain whose training split sets the length of an epoch. Default: none.
         packages: packages of extras that it needs, by the names they are imported under.
         sizes: sizes of the model, the largest last.
+        table: the user's own table that it was made of. Default: none.
         learner: (data, build, recipe, seed, device, precision, on_rows) -> the learner. Default None: the supervised
             one.
     """
@@ -56,6 +60,7 @@ class Workload:
     sizes: tuple[Size, ...] = ONLY
     learner: Callable[..., Any] | None = None
     packages: tuple[str, ...] = ()
+    table: OwnTable | None = None
 
     def absent(self, root: Path) -> str | None:
         """Say what is not there, of packages and of data, and how to get it; None if nothing is missing."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge
 
 from scalarize.balancer.autograd import Grads
 from scalarize.balancer.gramian.layer import Layer
+from scalarize.balancer.gramian.outputs import Outputs
 from scalarize.balancer.gramian.pieces import Piece
 from scalarize.balancer.rows import DOUBLE, Rows
 
@@ -37,34 +35,17 @@ class Compact:
         if self._others:
             self._rows.prepare(n_tasks, [params[k] for k in self._others])
             self._rows.forget()
-        # One edge a node: torch hands a gradient to one input alone.
-        nodes = {x.node: None for layer in self._layers.values() for x in layer.pieces}
-        self._places = {node: len(self._others) + k for k, node in enumerate(nodes)}
-        self._seen: dict[Any, Tensor | None] = {}
-        self.inputs: list[Any] = [*(params[k] for k in self._others), *(GradientEdge(node, 0) for node in nodes)]
-
-    @contextmanager
-    def watch(self) -> Iterator[None]:
-        """Within, backwards are watched: hooks on a layer's output change its gradient after autograd has handed it
-        out, if the backward goes on behind it."""
-
-        def look(node: Any, grads: Sequence[Tensor | None]) -> None:
-            self._seen[node] = grads[0]
-
-        handles = [node.register_prehook(partial(look, node)) for node in self._places]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+        self.outputs = Outputs(x.node for layer in self._layers.values() for x in layer.pieces)
+        self.inputs: list[Any] = [*(params[k] for k in self._others), *self.outputs.edges]
 
     def write(self, task: int, grads: Sequence[Tensor | None]) -> None:
-        """Take the gradients of one task by ``inputs``, of a backward that was watched."""
+        """Take the gradients of one task by ``inputs``, of a backward within ``outputs.watch()``."""
+        number = len(self._others)
         if self._others:
-            self._rows.write(task, grads[: len(self._others)])
+            self._rows.write(task, grads[:number])
+        found = self.outputs.take(grads[number:])
         for layer in self._layers.values():
-            layer.write(task, [self._seen.get(x.node, grads[self._places[x.node]]) for x in layer.pieces])
-        self._seen.clear()
+            layer.write(task, [found[x.node] for x in layer.pieces])
 
     def unscale(self, scale: Tensor | None) -> None:
         """Divide all gradients by the factor of a GradScaler."""

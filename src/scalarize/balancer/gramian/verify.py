@@ -29,7 +29,7 @@ def agrees(losses: Sequence[Tensor], params: Sequence[Tensor], pieces: Mapping[i
     compact = Compact(params, pieces, 1)
     with hooks.silenced(params), explained():
         given = torch.autograd.grad(roots, chosen, by, retain_graph=True, allow_unused=True)
-        with compact.watch():  # a backward of its own: autograd goes as far as it does in a step
+        with compact.outputs.watch():  # a backward of its own: autograd goes as far as it does in a step
             seen = torch.autograd.grad(roots, compact.inputs, by, retain_graph=True, allow_unused=True)
             compact.write(0, seen)
     made = [g for k, g in enumerate(compact.gradients(one)) if k in pieces]

@@ -7,6 +7,7 @@ the constraints is predicted to be better by more. SLSQP is scipy's; so is HiGHS
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -113,10 +114,13 @@ def minimise(problem: Problem, start: Array, convex: bool) -> Solution:
             result[: v.n] = utility @ problem.jacobian(x[: v.n]) / spread
         return result
 
-    found = minimize(
-        value, x0, jac=slope, method="SLSQP", bounds=v.bounds(c), constraints=_conditions(problem, v, spread),
-        options={"maxiter": 500, "ftol": 1e-10},
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        # SciPy before 1.13 says that a step left the bounds by rounding, and clips it, which is what is wanted.
+        warnings.filterwarnings("ignore", "Values in x were outside bounds", RuntimeWarning)
+        found = minimize(
+            value, x0, jac=slope, method="SLSQP", bounds=v.bounds(c), constraints=_conditions(problem, v, spread),
+            options={"maxiter": 500, "ftol": 1e-10},
+        )  # fmt: skip
     w = _tidy(np.asarray(found.x[: v.n], dtype=np.float64), c)
     best = Solution(w, problem.score(w), problem.violation(w))
     return certify(problem, best) if convex else best

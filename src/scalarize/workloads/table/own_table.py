@@ -1,0 +1,206 @@
+"""A user's table that has been read: its targets, inputs and splits, decided once for all runs of a command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from scalarize.tasks.samples import TensorTable
+from scalarize.tasks.task import Data, Domain, Objective, Task
+from scalarize.utils.errors import RequestError, unknown_name_error
+from scalarize.workloads.table import doubts, encodings, splits
+from scalarize.workloads.table.cells import Column, understand
+from scalarize.workloads.table.encodings import Category, Date, Encoding, Number
+from scalarize.workloads.table.fitted import FittedTable
+from scalarize.workloads.table.inputs import leave_out
+from scalarize.workloads.table.options import TableOptions
+from scalarize.workloads.table.reading import RawTable
+from scalarize.workloads.table.splits import Rows
+from scalarize.workloads.table.targets import Target, pose
+
+SMALLEST = 50  # rows below which nothing is left to measure on
+SMALLEST_DOMAIN = 20
+DOMAIN = "table"  # a fixed name: seeds derive from it, and a file that is renamed is the same table
+
+
+class OwnTable:
+    """The columns of a table, in their kinds, and what follows from its options.
+
+    columns: all but the targets. left_out: those that are no inputs, and why. posed: the targets, not fitted yet;
+    values: theirs, float64 (N,) each, NaN if missing.
+
+    Args:
+        raw: the table as it was read; its frame is taken apart, so that no second copy is held.
+        targets: names of the target columns.
+        options: of the table.
+
+    Raises:
+        RequestError: a column or an option is wrong, or the table is too small.
+    """
+
+    def __init__(self, raw: RawTable, targets: Sequence[str], options: TableOptions) -> None:
+        frame, where = raw.frame, raw.name
+        if not targets:
+            some = ", ".join(map(str, frame.columns[:20])) + (", ..." if len(frame.columns) > 20 else "")
+            raise RequestError(f"`csv` {where} needs `targets`: name columns of {some}")
+        for name in targets:
+            if name not in frame.columns:
+                raise unknown_name_error("target", name, map(str, frame.columns), where=f" in {where}")
+        if len(set(targets)) != len(targets):
+            raise RequestError(f"`targets` names a column twice: {', '.join(targets)}")
+        if len(frame) < SMALLEST:
+            raise RequestError(
+                f"{where}: {len(frame)} rows are too few to train, validate and test on; {SMALLEST} at least"
+            )
+        options.check(list(map(str, frame.columns)), tuple(targets), where)
+        self.name, self.options, self.rows_read = where, options, len(frame)
+        found = [pose(name, frame[name], options) for name in targets]
+        self.posed: list[Target] = [target for target, _ in found]
+        self.values: list[np.ndarray] = [values for _, values in found]
+        self.columns: dict[str, Column] = {}
+        for name in [c for c in frame.columns if c not in targets]:
+            asked = options.types.get(name)
+            self.columns[name] = understand(name, frame.pop(name), asked if asked in ("category", "date") else None)
+        uses = {"groups": "it names the groups", "split_column": "it names the splits"}
+        used = {getattr(options, key): use for key, use in uses.items() if getattr(options, key) is not None}
+        if options.time is not None and self.columns[options.time].kind != "date":
+            used[options.time] = "it orders the rows"
+        self.left_out = leave_out(self.columns, options, raw.nameless, used)
+        self.inputs = [name for name in self.columns if name not in self.left_out]
+        if not self.inputs:
+            why = "; ".join(f"{name}: {reason}" for name, reason in list(self.left_out.items())[:5])
+            raise RequestError(f"{where}: no column is left as input: {why or 'every column is a target'}")
+        kinds = {t.name: t.kind for t in self.posed} | {n: self.columns[n].kind for n in self.inputs}
+        told = {"name": where, "rows": self.rows_read, "columns": len(found) + len(self.columns)}
+        self.fingerprint: dict[str, Any] = told | {"sha256": raw.hash, "kinds": kinds}
+        self.domains = self._domains()
+        self._rows: dict[str, Rows] = {}
+
+    def _domains(self) -> dict[str, np.ndarray] | None:
+        """Return the rows of each domain, or None if there is only one."""
+        if self.options.domain is None:
+            return None
+        column = self.columns[self.options.domain]
+        words = understand(column.name, column.values, "category").values
+        if words.isna().any():
+            row = int(np.flatnonzero(words.isna())[0])
+            raise RequestError(f"domain column {column.name!r}: row {row + 1} is empty: of which domain is it?")
+        found = {str(d): np.flatnonzero((words == d).to_numpy()) for d in sorted(words.unique())}
+        if len(found) < 2:
+            raise RequestError(f"domain column {column.name!r} holds one value: there is nothing to weigh")
+        for name, rows in found.items():
+            if len(rows) < SMALLEST_DOMAIN:
+                raise RequestError(
+                    f"domain {name!r} has {len(rows)} rows: {SMALLEST_DOMAIN} at least; merge rare domains first"
+                )
+        return found
+
+    def rows(self, settings: Mapping[str, Any]) -> Rows:
+        """Return the rows of each split.
+
+        Args:
+            settings: ``split_seed``, and ``shares`` of training, validation and test.
+
+        Raises:
+            RequestError: a split would lack what a target needs, or the shares are none.
+        """
+        key = repr([settings["split_seed"], settings["shares"]])
+        if key not in self._rows:
+            found = self._split(settings)
+            for name, domain in (self.domains or {"": np.arange(self.rows_read)}).items():
+                here = Rows(found.how, *(np.intersect1d(part, domain) for part in found.parts.values()))
+                if (reason := splits.lacking(self.posed, self.values, here)) is not None:
+                    raise RequestError(f"{f'domain {name!r}, ' if name else ''}{reason}")
+            self._rows[key] = found
+        return self._rows[key]
+
+    def _split(self, settings: Mapping[str, Any]) -> Rows:
+        shares, seed, options = list(settings["shares"]), int(settings["split_seed"]), self.options
+        if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+            raise RequestError(f"`settings` data.shares={shares}: three shares above 0 with a sum of 1")
+        if options.split_column is not None:
+            words = understand(options.split_column, self.columns[options.split_column].values, "category").values
+            return splits.by_column(words.tolist(), options.split_column)
+        if options.time is not None:
+            column = self.columns[options.time]
+            if column.kind == "category" or column.missing.any():
+                row = int(np.flatnonzero(column.missing)[0]) + 1 if column.missing.any() else 1
+                raise RequestError(f"time column {column.name!r}: row {row} holds no date and no number")
+            return splits.by_time(column.values.to_numpy(dtype="float64"), shares, column.name)
+        if options.groups is not None:
+            column = self.columns[options.groups]
+            if column.missing.any():
+                row = int(np.flatnonzero(column.missing)[0]) + 1
+                raise RequestError(f"groups column {column.name!r}: row {row} is empty: of which group is it?")
+            groups = column.values.factorize()[0].astype(np.int64)
+            return splits.by_groups(groups, self.posed, self.values, shares, seed, column.name)
+        parts = [
+            splits.stratified(self.posed, self.values, shares, seed, rows)
+            for rows in (self.domains or {"": np.arange(self.rows_read)}).values()
+        ]
+        joined = [np.sort(np.concatenate([p.parts[name] for p in parts])) for name in parts[0].parts]
+        return Rows(parts[0].how, *joined)
+
+    def fitted(self, settings: Mapping[str, Any]) -> FittedTable:
+        """Return encodings and targets, fitted to the training rows of a split."""
+        rows = self.rows(settings)
+        train, split = rows.train, {"how": rows.how} | {name: len(part) for name, part in rows.parts.items()}
+        made = tuple(_encoding(self.columns[name], train, self.options) for name in self.inputs)
+        targets = tuple(t.fitted(v, train) for t, v in zip(self.posed, self.values, strict=True))
+        domain = None if self.domains is None else (str(self.options.domain), tuple(self.domains))
+        return FittedTable(made, targets, self.left_out, self.fingerprint, domain, split)
+
+    def data(self, settings: Mapping[str, Any]) -> Data:
+        """Return tasks, domains and splits as tensors."""
+        fitted, rows = self.fitted(settings), self.rows(settings)
+        inputs = torch.from_numpy(encodings.matrix(fitted.encodings, self.columns, self.rows_read))
+        targets = {t.name: torch.from_numpy(t.prepared(v)) for t, v in zip(fitted.targets, self.values, strict=True)}
+        known = {t.name: torch.from_numpy(~np.isnan(v)) for t, v in zip(fitted.targets, self.values, strict=True)}
+        labelled = {name: mask for name, mask in known.items() if not bool(mask.all())}
+        whole = TensorTable(inputs, targets, labelled=labelled or None)
+        tasks, info = fitted.tasks, fitted.info
+        if self.domains is None:
+            return Data.multi_task(tasks, Domain(DOMAIN, _parts(whole, rows, None)), **info)
+        domains = {name: Domain(name, _parts(whole, rows, of)) for name, of in self.domains.items()}
+        objectives = tuple(Objective(objective_name(t, d, tasks), t, d) for t in tasks for d in domains)
+        return Data(objectives, domains, len(rows.train), info)
+
+    @property
+    def objectives(self) -> list[str]:
+        """Names of what has a weight: targets, domains, or both."""
+        if self.domains is None:
+            return [t.name for t in self.posed]
+        return [objective_name(t, d, self.posed) for t in self.posed for d in self.domains]
+
+    def doubts(self, settings: Mapping[str, Any]) -> list[str]:
+        """Return sentences on what was read, on inputs that give a target away, and on rows that repeat."""
+        read = [t.understood for t in self.posed if t.understood]
+        strays = [line for name in self.inputs if (line := self.columns[name].stray_words())]
+        inputs = {name: self.columns[name] for name in self.inputs}
+        away = doubts.giveaways(inputs, self.posed, self.values, self.rows(settings).train)
+        grouped = self.options.groups is not None or self.options.split_column is not None
+        return read + strays + away + ([] if grouped else doubts.repeated(self.columns, self.values))
+
+
+def objective_name(task: Target | Task, domain: str, tasks: Sequence[Target] | Sequence[Task]) -> str:
+    """Name a task on a domain: by the domain alone if there is only one task."""
+    return domain if len(tasks) == 1 else f"{task.name} on {domain}"
+
+
+def _encoding(column: Column, train: np.ndarray, options: TableOptions) -> Encoding:
+    if column.kind == "category":
+        return Category.fit(column, train)
+    if column.kind == "date":
+        # The test lies after all that was seen, if time splits the rows: a trend would be extrapolated.
+        return Date.fit(column, train, trend=column.name != options.time)
+    return Number.fit(column, train)
+
+
+def _parts(whole: TensorTable, rows: Rows, domain: np.ndarray | None) -> dict[str, TensorTable]:
+    found = rows.parts
+    if domain is not None:
+        found = {name: np.intersect1d(part, domain) for name, part in found.items()}
+    return {name: whole.select(torch.from_numpy(part)) for name, part in found.items()}
