@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.Abort:
-        _fail("interrupted", 1, given)
+        _fail(_interrupted(given), 1, given)
     except NO_WORDS as error:
         known = ", ".join(error.ctx.command.list_commands(error.ctx))
         _fail(f"name a command: {known} (--help says what each does)", 2, given)
@@ -138,7 +138,7 @@ def main(arguments: list[str] | None = None) -> None:
     except ScalarizeError as error:
         _fail(as_options(str(error)), error.status, given)
     except KeyboardInterrupt:
-        _fail("interrupted", 1, given)
+        _fail(_interrupted(given), 1, given)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -151,6 +151,16 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(str(told), told.status, given)
     except OSError as error:  # a full disk, a place that may not be written to
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 1, given)
+
+
+def _interrupted(given: list[str]) -> str:
+    """Say how to go on with an interrupted command, if it can be gone on with."""
+    name = next((word for word in given if word in COMMANDS), "")
+    command = app.get_command(click.Context(app), name) if name else None
+    if command is None or not any("--resume" in parameter.opts for parameter in command.params):
+        return "interrupted"
+    words = given if "--resume" in given else [*given, "--resume"]
+    return f"interrupted; what is finished is kept, go on with: {shlex.join(['scalarize', *words])}"
 
 
 def _fail(message: str, status: int, given: list[str]) -> None:
