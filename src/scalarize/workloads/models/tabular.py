@@ -1,4 +1,4 @@
-"""The default model of a table: whitened numbers, embedded categories, a residual network with several members."""
+"""The default model of a table: numbers as they are and whitened, embedded categories, residual blocks, members."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ SETTINGS: dict[str, Any] = {"members": 8, "width": 128, "depth": 2, "dropout": 0
 
 
 class Inputs(nn.Module):
-    """The features of a prepared row: its numbers, whitened, beside an embedding of each category.
+    """The features of a prepared row: its numbers, the same whitened, and an embedding of each category.
+
+    Thresholds of single columns are easiest to learn from the numbers as they are, differences between columns from the
+    whitened ones.
 
     Args:
         numbers: number of columns of numbers; they come first.
@@ -37,14 +40,15 @@ class Inputs(nn.Module):
         self.embedding = nn.Embedding(sum(categories), width) if categories else None
         if self.embedding is not None:
             nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(width))
-        self.size = numbers + width * len(categories)
+        self.size = 2 * numbers + width * len(categories)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        features: Tensor = self.whitening(inputs[:, : self.numbers])
-        if self.embedding is None:
-            return features
-        codes = inputs[:, self.numbers :].round().long() + self.offsets
-        return torch.cat([features, self.embedding(codes).flatten(1)], dim=1)
+        numbers = inputs[:, : self.numbers]
+        features = [numbers, self.whitening(numbers)]
+        if self.embedding is not None:
+            codes = inputs[:, self.numbers :].round().long() + self.offsets
+            features.append(self.embedding(codes).flatten(1))
+        return torch.cat(features, dim=1)
 
 
 class Block(nn.Module):
