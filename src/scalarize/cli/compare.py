@@ -19,6 +19,8 @@ from scalarize.cli.options import (
     seed_option,
     take_problem,
     take_score,
+    take_workers,
+    worker_options,
 )
 from scalarize.cli.table_options import words
 from scalarize.utils.errors import RequestError
@@ -36,6 +38,7 @@ from scalarize.utils.errors import RequestError
 @click.option("--population", default=12, show_default=True, type=int, help="Trainings of each such search.")
 @score_options
 @seed_option
+@worker_options
 @log_option
 @out_options
 def compare(
@@ -66,6 +69,7 @@ def compare(
     for name, value in numbers.items():
         if value < 1:
             raise RequestError(f"{name} must be at least 1, got {value}")
+    workers = take_workers(options)
     problem, loader = WorkloadRequest(**take_problem(options)), Loader()
     every = all_methods(loader.workload(problem).kind)
     rows = [n for w in words(methods) for n in (every if w == "all" else [w])]
@@ -92,21 +96,23 @@ def compare(
         announce(problem, loader)
     target = Path(out or f"runs/compare-{request.label}-{digest(request.model_dump(mode='json'))}")
     with logged(logs):
-        result = run(request, target, command_line(), resume, show, loader)
+        result = run(request, target, command_line(), resume, show, loader, workers)
     emit(public(result), as_json, summary(result))
 
 
 @click.command()
 @click.option("--workload", default=None, help="Another workload than the demo's own.")
+@worker_options
 @out_options
-def demo(workload: str | None, out: str | None, resume: bool, as_json: bool) -> None:
+def demo(workload: str | None, out: str | None, resume: bool, as_json: bool, **options: Any) -> None:
     """The main job on real data: search, retrain, compare, report."""
     from scalarize.report import build  # type: ignore[attr-defined,unused-ignore]
     from scalarize.runs.compare import public, summary
     from scalarize.studies import demo as main_job
 
     target = Path(out or "runs/demo")
-    result = main_job.demo(target, command_line(), resume, show, workload or main_job.WORKLOAD)
+    asked = workload or main_job.WORKLOAD
+    result = main_job.demo(target, command_line(), resume, show, asked, take_workers(options))
     page = build(target, target / "report.html")
     emit(public(result) | {"report": str(page)}, as_json, f"{summary(result)}\nreport: {page}")
 

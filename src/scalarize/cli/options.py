@@ -54,6 +54,17 @@ log_option = click.option(
     metavar="NAME",
     help="Also show scalars in tensorboard (event files beside the records), wandb or mlflow; may be repeated.",
 )
+worker_options = _stack(
+    click.option(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="Trainings side by side (default: all cores by the threads of a training, or one a GPU; 1: this process).",
+    ),
+    click.option("--ray-address", metavar="A", help="Train on this Ray cluster; `local`: on Ray on this machine."),
+    click.option("--devices", metavar="0,1,3", help="Numbers of the GPUs to train on (default: all)."),
+    click.option("--gpus-per-member", "share", type=float, help="GPUs a training, may be a fraction (default: 1)."),
+)
 SCORE = "average, worst, gain, a=2,b=1, or one main target with auxiliaries: main=TARGET."
 score_options = _stack(
     click.option("--score", default="average", show_default=True, help=SCORE),
@@ -159,6 +170,24 @@ def take_problem(options: dict[str, Any]) -> dict[str, Any]:
     """Remove the shared options from ``options`` and return them as fields of a WorkloadRequest."""
     names = ("workload", "csv", "targets", "tasks", "epochs", "settings", "data", "device", "precision")
     return problem_fields(**{name: options.pop(name) for name in names}, table=table_options.take(options))
+
+
+def take_workers(options: dict[str, Any]) -> Any:
+    """Remove the options of workers from ``options``; return them as :class:`scalarize.runs.workers.request.Workers`.
+
+    Raises RequestError if one of them is out of range.
+    """
+    from scalarize.runs.workers.request import Workers
+
+    count, address, devices, share = (options.pop(k) for k in ("workers", "ray_address", "devices", "share"))
+    if count is not None and count < 1:
+        raise RequestError(f"--workers must be at least 1, got {count}")
+    if share is not None and not share >= 0:
+        raise RequestError(f"--gpus-per-member must be at least 0, got {share:g}")
+    numbers = words(devices)
+    if devices is not None and (not numbers or not all(n.isdecimal() for n in numbers)):
+        raise RequestError(f"--devices {devices}: write numbers of GPUs, as in 0,1,3")
+    return Workers(count, tuple(map(int, numbers)) or None, share, address)
 
 
 def take_score(options: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ OPTIONS = {
     "csv": "--csv",
     "data": "--data",
     "device": "--device",
+    "devices": "--devices",
     "domain": "--domain",
     "groups": "--groups",
     "ignore": "--ignore",

@@ -21,7 +21,9 @@ from scalarize.cli.options import (
     seed_option,
     take_problem,
     take_score,
+    take_workers,
     weights_of,
+    worker_options,
 )
 from scalarize.cli.table_options import words
 from scalarize.utils.errors import RequestError
@@ -41,10 +43,8 @@ from scalarize.utils.errors import RequestError
 @click.option("--hyper", multiple=True, metavar="KEY=VALUE", help="A hyper-parameter of the algorithm.")
 @click.option("--spread", type=float, help="Width of the initial weights, in log space (0.7; 0.35 with --start).")
 @click.option("--runs", "table", metavar="FILE.csv", help="Weights and metrics measured elsewhere, in place of W.")
-@click.option("--workers", type=int, help="Train members in this many Ray workers.")
-@click.option("--ray-address", metavar="A", help="A Ray cluster to train on.")
+@worker_options
 @click.option("--threads-per-member", "threads", type=int, help="Threads of torch a member.")
-@click.option("--gpus-per-member", "gpus", type=float, default=0.0, help="GPUs a member, may be a fraction.")
 @click.option("--checkpoints", metavar="DIR|URL", help="Where workers keep members' states, seen by all nodes.")
 @click.option("--asynchronous", is_flag=True, help="No barrier between generations: nobody waits for the slowest.")
 @click.option("--max-time", type=float, metavar="SECONDS", help="Stop cleanly with the best policy so far.")
@@ -63,10 +63,7 @@ def search(
     hyper: tuple[str, ...],
     spread: float | None,
     table: str | None,
-    workers: int | None,
-    ray_address: str | None,
     threads: int | None,
-    gpus: float,
     checkpoints: str | None,
     asynchronous: bool,
     max_time: float | None,
@@ -81,14 +78,13 @@ def search(
     from scalarize.runs import found_weights
     from scalarize.runs.build import Loader
     from scalarize.runs.directory import digest
-    from scalarize.runs.search import SearchRequest, cluster, reporter
+    from scalarize.runs.search import SearchRequest, reporter
     from scalarize.runs.search import search as run
     from scalarize.weights.policy import Policy
 
     if threads is not None and threads < 1:
         raise RequestError(f"--threads-per-member must be at least 1, got {threads}")
-    if not gpus >= 0:
-        raise RequestError(f"--gpus-per-member must be at least 0, got {gpus:g}")
+    workers = take_workers(options)
     if table is not None:
         if algorithm != "regression":
             raise RequestError(f"--runs is read by --algorithm regression, not by {algorithm}")
@@ -128,7 +124,7 @@ def search(
             target,
             command_line(),
             resume,
-            executor=cluster(workers, ray_address, threads, gpus, shared_directory=checkpoints is not None),
+            workers=workers,
             threads=threads,
             max_time=max_time,
             checkpoints=checkpoints,
@@ -158,6 +154,7 @@ def search(
 @click.option("--device", help="Another device.")
 @click.option("--out", metavar="DIR", help="Where to write (default: <DIR>/retrain-<history>-<digest>).")
 @click.option("--resume", is_flag=True)
+@worker_options
 @log_option
 @json_option
 def retrain(
@@ -175,6 +172,7 @@ def retrain(
     resume: bool,
     logs: tuple[str, ...],
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Retrain with the policy of a search, on the whole training set."""
     from scalarize.runs.retrain import retrain as run
@@ -195,5 +193,6 @@ def retrain(
             show,
             score,
             weights_of(reference, "--reference") if reference else None,
+            take_workers(options),
         )
     emit(result, as_json, summary(result))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ class Loader:
         self.kept = kept
         self._tables: dict[str, Workload] = {}
         self._data: OrderedDict[str, Data] = OrderedDict()
+        self._derived: OrderedDict[str, Data] = OrderedDict()
+        self._problems: dict[str, WorkloadRequest] = {}
 
     def workload(self, request: WorkloadRequest) -> Workload:
         """Return the workload of ``request``, or the one made from its table.
@@ -54,6 +57,7 @@ class Loader:
             from scalarize.workloads.table.workload import from_file
 
             self._tables[key] = from_file(Path(request.csv), request.targets, request.table)
+            self._problems[key] = request.problem()
         return self._tables[key]
 
     def data(self, request: WorkloadRequest, workload: Workload, recipe: Recipe) -> Data:
@@ -75,6 +79,30 @@ class Loader:
         if recipe.batch_size > max(samples, MOST_REPEATED):
             raise RequestError(f"`settings` batch_size={recipe.batch_size}: there are {samples} samples to train on")
         return data.restrict(request.tasks) if request.tasks else data
+
+    def derived(self, prepared: PreparedRun, what: str, make: Callable[[], Data]) -> Data:
+        """Return data made from those of ``prepared``, made once.
+
+        Args:
+            prepared: a problem.
+            what: names what is made of its data.
+            make: makes it.
+        """
+        asked = prepared.request
+        source = _table_key(asked) if asked.csv else prepared.workload.name
+        settings = [str(workloads.data_root(asked.data)), dict(prepared.recipe.data), asked.tasks, what]
+        key = json.dumps([source, *settings], sort_keys=True, default=str)
+        if key not in self._derived:
+            self._derived[key] = make()
+            while len(self._derived) > self.kept:
+                self._derived.popitem(last=False)
+        self._derived.move_to_end(key)
+        return self._derived[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what travels to another process: tables as the data made of them, not as they were read."""
+        again = {k: replace(w, load=functools.partial(_read_again, self._problems[k])) for k, w in self._tables.items()}
+        return self.__dict__ | {"_tables": again}
 
 
 @dataclass(frozen=True)
@@ -162,6 +190,11 @@ def check_device(request: WorkloadRequest) -> None:
         usable = "cpu" if there is None else f"cpu or {there.type}"
         reason = str(error).splitlines()[0].split(". ")[0].rstrip(".")
         raise RequestError(f"`device` {request.device}: choose {usable} here; torch says: {reason}") from None
+
+
+def _read_again(problem: WorkloadRequest, settings: Any, root: Path) -> Data:
+    """Read a table again, in a process that was given other data of it."""
+    return Loader().workload(problem).load(settings, root)
 
 
 def _load(request: WorkloadRequest, workload: Workload, recipe: Recipe, root: Path) -> Data:

@@ -14,7 +14,8 @@ from scalarize.runs.search import SearchRequest
 from scalarize.weights import simplex
 from scalarize.weights.policy import Policy
 
-Searched = tuple[Policy, float]  # a policy, and the trainings that its search cost
+# A policy and the trainings that its search cost, or a search of the same plan, which will find one.
+Searched = tuple[Policy, float] | PlannedRun
 NEED_WEIGHTS = ("fixed", "policy")  # methods that are rows only with weights of their own
 
 
@@ -124,10 +125,15 @@ def retrained(history: str) -> RowMaker:
     """Plan one training per policy, with its full, last or mean history."""
 
     def make(context: ComparisonContext, row: str, seed: int) -> list[RowValue]:
-        return [
-            context.value(row, seed, group=group, search_trainings=cost, policy=policy.history(history))
-            for group, (policy, cost) in enumerate(context.searched)
-        ]
+        values = []
+        for group, found in enumerate(context.searched):
+            if isinstance(found, PlannedRun):
+                values.append(context.value(row, seed, group=group, search=found, history=history))
+            else:
+                policy, cost = found
+                given = policy.history(history)
+                values.append(context.value(row, seed, group=group, search_trainings=cost, policy=given))
+        return values
 
     return make
 

@@ -157,6 +157,11 @@ def observed(*observers: Observer) -> Iterator[None]:
         _OBSERVERS.reset(before)
 
 
+def observing() -> bool:
+    """Return True if anybody observes."""
+    return bool(_OBSERVERS.get())
+
+
 def tell(directory: Path, rows: Sequence[Row]) -> None:
     """Show the observers ``rows`` of the run in ``directory``."""
     for observe in _OBSERVERS.get():

@@ -47,7 +47,13 @@ class HoldoutFactory:
     def prepared(self) -> PreparedRun:
         """Return the problem with its data, of which a share is held out."""
         whole = prepare(self.problem, self._loader)
-        return replace(whole, data=held_out(whole.data, self.share))
+        loader = self._loader or Loader()
+        data = loader.derived(whole, f"holdout {self.share}", lambda: held_out(whole.data, self.share))
+        return replace(whole, data=data)
+
+    def adopt(self, loader: Loader | None) -> HoldoutFactory:
+        """Return the same factory with the data of ``loader``, which the processes of a machine share."""
+        return HoldoutFactory(self.problem, self.share, self.threads, loader)
 
 
 def held_out(data: Data, share: float) -> Data:

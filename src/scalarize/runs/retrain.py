@@ -8,8 +8,9 @@ from typing import Any
 from scalarize.analysis import comparison, readers, text_tables
 from scalarize.runs import tables
 from scalarize.runs.build import Loader, prepare
+from scalarize.runs.comparison_records import diverged
 from scalarize.runs.directory import claim, digest, kind_in_words, read_config
-from scalarize.runs.plan import Say, execute
+from scalarize.runs.plan import Say, Workers, execute
 from scalarize.runs.request import ScoredRequest, WorkloadRequest
 from scalarize.runs.row_values import value_of
 from scalarize.runs.task_score import AVERAGE, task_score
@@ -30,6 +31,7 @@ def retrain(
     say: Say | None = None,
     score: str | None = None,
     reference: dict[str, float] | None = None,
+    workers: Workers | None = None,
 ) -> dict[str, Any]:
     """Train fresh models with the policy that a search found.
 
@@ -47,6 +49,7 @@ def retrain(
         resume: go on with what ``out`` holds.
         say: receives lines of progress.
         score, reference: by which the epoch of each model is chosen. Default: the search's own.
+        workers: that train side by side; default: this process.
 
     Returns:
         A comparison's result with this one row.
@@ -74,7 +77,8 @@ def retrain(
     asked = {"score": score or config["request"].get("score", AVERAGE)}
     asked["reference"] = reference or config["request"].get("reference")
     wanted = ScoredRequest.read(problem.fields() | asked, f"{directory / 'config.yaml'}")
-    judge = task_score(wanted, prepare(wanted, loader).data)
+    data = prepare(wanted, loader).data
+    judge = task_score(wanted, data)
     scored = {} if judge is None else {"score": judge.name, "reference": wanted.reference}
     for key, value in policy.numbers.items():
         if say is not None and key not in settings:
@@ -90,12 +94,13 @@ def retrain(
     files.check_directory(target)
     with files.lock(target):
         claim(target, "compare", request, resume, command, table=table)
-        finished = execute([run for value in values for run in value.runs], target, command, say, loader)
-        found = [value.record(finished, judge) for value in values]
+        runs = [run for value in values for run in value.runs]
+        finished = execute(runs, target, command, say, loader, keep_diverged=True, workers=workers)
+        found = [value.record(finished, judge, data.names) for value in values]
         result = {
             "out": str(target),
             "rows": comparison.rows(found),
-            "verdicts": [],
+            "verdicts": diverged(found),
             "workload": problem.label,
             "runs": [d for r in found for d in r["directories"]],
             "found": found,

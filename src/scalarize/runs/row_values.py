@@ -35,22 +35,27 @@ class RowValue:
         """All runs of the value."""
         return [*([self.search] if self.search else []), *self.trainings]
 
-    def record(self, finished: Mapping[str, FinishedRun], score: TaskScore | None = None) -> dict[str, Any]:
+    def record(
+        self, finished: Mapping[str, FinishedRun], score: TaskScore | None = None, tasks: Sequence[str] = ()
+    ) -> dict[str, Any]:
         """Return the value in the form that ``analysis.comparison`` reads.
 
         Args:
             finished: the plan's runs by name.
             score: by which rows are ranked. Default: the average.
+            tasks: named in the value if nothing could be measured.
 
         Returns:
             {"method", "group", "seed", "rate", "test", "average", "validation", "trainings", "search_trainings",
             "directories", "seconds", "diverged"}, "split" if there are several, and "score" if there is one;
-            "validation" is what rates are chosen by, higher is better with a score.
+            "validation" is what rates are chosen by, higher is better with a score. If a training diverged in its first
+            epoch, the values of "test", "average", "validation" and "score" are None.
         """
         results = [finished[p.name].result for p in self.trainings]
+        measured = all("test" in r for r in results)
 
         def merged(split: str) -> dict[str, float]:
-            return {k: v for r in results for k, v in r[split].items() if k != "average"}
+            return {k: v for r in results for k, v in r[split].items() if k != "average"} if measured else {}
 
         def average(metrics: Mapping[str, float]) -> float:
             return sum(metrics.values()) / len(metrics)
@@ -64,17 +69,17 @@ class RowValue:
                 "group": self.group,
                 "seed": self.seed,
                 "rate": self.rate,
-                "test": test,
-                "average": average(test),
+                "test": test or dict.fromkeys(tasks),
+                "average": average(test) if test else None,
                 "validation": judge(validation) if validation else None,
                 "trainings": len(results),
                 "search_trainings": cost,
                 "directories": [p.directory for p in self.trainings],
-                "seconds": sum(r["seconds"] for r in results),
+                "seconds": sum(r.get("seconds", 0.0) for r in results),
                 "diverged": [r["diverged"] for r in results if "diverged" in r],
             }
             | ({} if self.split is None else {"split": self.split})
-            | ({"score": score.shown(test)} if score else {})
+            | ({"score": score.shown(test) if test else None} if score else {})
         )
 
 
