@@ -153,13 +153,13 @@ def skeleton(
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """Build the model of a prepared table and fit its whitening to the training rows of all domains."""
+    """Build the model of a prepared table and fit its whitening to the training rows of all domains, if there are any."""
     one_task = len(data.tasks) == 1 and len(data.objectives) > 1
     model = skeleton(settings, data.info, {t.name: t.outputs for t in data.tasks}, shared_head=one_task)
     rows = []
     for domain in data.domains.values():
         train = domain.splits["train"]
-        spaced = torch.arange(0, len(train), -(-len(train) * len(data.domains) // ROWS))
+        spaced = torch.arange(0, len(train), max(1, -(-len(train) * len(data.domains) // ROWS)))
         rows.append(train.batch(spaced).inputs[:, : data.info["numbers"]])
     assert isinstance(model.encoder, Encoder)
     model.encoder.inputs.whitening.fit(torch.cat(rows))
