@@ -153,7 +153,7 @@ def skeleton(
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """Build the model of a prepared table and fit its whitening to the training rows of all domains, if there are any."""
+    """Build the model of a prepared table; its whitening is fitted to the training rows of all domains, if any."""
     one_task = len(data.tasks) == 1 and len(data.objectives) > 1
     model = skeleton(settings, data.info, {t.name: t.outputs for t in data.tasks}, shared_head=one_task)
     rows = []
