@@ -59,8 +59,10 @@ class Recipe(_Frozen):
     batch_size: samples a step; accumulate: micro-batches it is made of. selection: the epoch whose weights are
     tested: the best average on validation (early stopping), the best for each metric on its own, the best average
     gain over given baselines (Delta_m), or the last. mixing: what weights mean over domains, sampling rates or
-    loss weights. level: at which gradients are compared, None for the first that the method declares. threads: of
-    torch, since the last bits of a sum depend on it.
+    loss weights. level: at which gradients are compared, None for the first that the method declares. passes: of a
+    method that compares gradients of parameters: all samples of a batch share one forward pass, or each domain (or
+    task, if few samples have its label) has its own, a fraction of the cost; ``auto`` is separate if no module couples
+    samples. threads: of torch, since the last bits of a sum depend on it.
     """
 
     optimizer: OptimizerRecipe = OptimizerRecipe()
@@ -72,6 +74,7 @@ class Recipe(_Frozen):
     selection: Literal["best", "per-metric", "delta", "last"] = "best"
     mixing: Literal["sampling", "loss"] = "sampling"
     level: Literal["parameters", "representation"] | None = None
+    passes: Literal["auto", "mixed", "separate"] = "auto"
     max_grad_norm: float | None = Field(default=None, gt=0)
     on_nonfinite: Literal["raise", "skip"] = "raise"
     threads: PositiveInt = 1
