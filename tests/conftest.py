@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ import hypothesis
 import pytest
 
 from scalarize import cli
+
+# Tests run side by side already: each trains in its own process, unless it asks for workers.
+os.environ.setdefault("SCALARIZE_WORKERS", "1")
 
 # No test depends on timing, nor on the day's luck: a busy machine must not fail what is right.
 hypothesis.settings.register_profile(

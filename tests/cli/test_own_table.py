@@ -35,10 +35,17 @@ def test_kinds_are_inferred_said_and_learned(command: Any, frame: pd.DataFrame, 
     file = write(frame, tmp_path / "mine.csv")
     answer = command("train", "--csv", file, "--targets", "bought,grade,spent", "--out", "r", "--json")
     assert answer.status == 0
-    assert (
-        "bought: binary, grade: classes (3), spent: regression; 2 numeric inputs; ignored, not numeric: note"
-        in answer.err
-    )
+    for said in (
+        "mine.csv: 300 rows, split at random, stratified",
+        "target bought: binary (no, yes), ",
+        "judged by auroc (0.5 is chance), beside it accuracy",
+        "target grade: classes (3), ",
+        "target spent: regression, ",
+        "beside it r2, mae, rmse",
+        "inputs: x1, x2\n",
+        "left out: note (constant ('text'))",
+    ):
+        assert said in answer.err
     test = answer.json["test"]
     assert test["bought"] > 0.9
     assert test["grade"] > 0.8
@@ -51,20 +58,22 @@ def test_search_and_compare_take_a_table(command: Any, frame: pd.DataFrame, tmp_
     found = command("search", *own, "--population", 3, "--ready", 1, "--out", "s", "--json")
     assert found.status == 0
     table = command("compare", *own, "--methods", "uniform,policy", "--policy", "s/policy.json", "--seeds", 1, "--json")
-    assert [r["method"] for r in table.json["rows"]] == ["uniform", "policy"]
+    assert [r["method"] for r in table.json["rows"]] == ["uniform", "policy", "constant", "linear", "boosting"]
+    assert table.json["lead"].startswith(("A simple model is ahead", "Simple models are behind"))
+    assert table.json["metrics"] == {"bought": "auroc", "spent": "rank-agreement"}
+    without = command("compare", *own, "--methods", "uniform", "--no-baselines", "--seeds", 1, "--json")
+    assert [r["method"] for r in without.json["rows"]] == ["uniform"]
 
 
 def broken(frame: pd.DataFrame, what: str) -> pd.DataFrame:
     if what == "constant target":
         return frame.assign(spent=1.0)
-    if what == "missing target":
-        return frame.assign(spent=frame.spent.where(frame.index > 3))
     if what == "infinite target":
         return frame.assign(spent=frame.spent.where(frame.index > 3, np.inf))
-    if what == "no numeric input":
+    if what == "no input":
         return frame.drop(columns=["x1", "x2", "bought", "grade"])
     if what == "infinite input":
-        return frame.assign(x1=np.where(frame.index == 5, np.inf, frame.x1))
+        return frame.assign(x1=np.where(frame.index == 5, np.inf, frame.x1))[["x1", "spent"]]
     if what == "too few rows":
         return frame.head(20)
     return frame.assign(spent=[f"word {i}" for i in range(len(frame))])
@@ -72,10 +81,9 @@ def broken(frame: pd.DataFrame, what: str) -> pd.DataFrame:
 
 REFUSED = {
     "constant target": "'spent' is constant",
-    "missing target": "'spent': 4 rows have no value",
     "infinite target": "'spent' holds infinite",
-    "no numeric input": "no numeric column",
-    "infinite input": "column 'x1' holds infinite",
+    "no input": "no column is left as input: note: constant ('text')",
+    "infinite input": "no column is left as input: x1: infinite in row 6",
     "too few rows": "20 rows",
     "text target": "'spent' is text with 300",
 }

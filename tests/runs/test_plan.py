@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from scalarize.runs import plan
+from scalarize.runs import search as runs_search
+from scalarize.runs import train as runs_train
 from scalarize.runs.plan import FinishedRun, PlannedRun
 from scalarize.runs.request import TrainRequest, WorkloadRequest, train_request
 from scalarize.runs.search import SearchRequest
@@ -41,8 +43,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
         values = {request.single or "a": {"acc": 0.5, "loss": 9.0}}
         return {"test": {"a": 0.5}, "measures": {"validation": values}}
 
-    monkeypatch.setattr(plan.search, "search", search)
-    monkeypatch.setattr(plan.train, "train", train)
+    monkeypatch.setattr(runs_search, "search", search)
+    monkeypatch.setattr(runs_train, "train", train)
     return seen
 
 

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from scalarize.analysis import statistics
-from scalarize.analysis.statistics import Difference
+from scalarize.analysis import resampling, statistics, verdict_words
+from scalarize.analysis.statistics import Difference, Interval
 from scalarize.utils.errors import RequestError, unknown_name_error
 
 Run = Mapping[str, Any]
@@ -48,7 +48,7 @@ def methods_of(runs: Sequence[Run]) -> list[str]:
     tasks = list(runs[0]["test"])
     seen = set()
     for run in runs:
-        key = (run["method"], run.get("group"), run["seed"])
+        key = (run["method"], run.get("group"), run["seed"], run.get("split"))
         if key in seen:
             search = "" if key[1] is None else f" of search {key[1]}"
             raise RequestError(f"two runs of {key[0]} have seed {key[2]}{search}")
@@ -59,13 +59,14 @@ def methods_of(runs: Sequence[Run]) -> list[str]:
 
 
 def units(runs: Sequence[Run], method: str, task: str | None = None) -> dict[Unit, float]:
-    """Return one value per search or seed: the average metric, or that of ``task``; retrains are averaged."""
+    """Return one value per split, search or seed: what ranks rows, or the metric of ``task``; others are averaged."""
     values: dict[Unit, list[float]] = {}
     for run in runs:
         if run["method"] == method:
             group = run.get("group")
             unit = ("seed", int(run["seed"])) if group is None else ("search", int(group))
-            value = run["average"] if task is None else run["test"][task]
+            unit = ("split", int(run["split"])) if run.get("split") is not None else unit
+            value = headline(run) if task is None else run["test"][task]
             values.setdefault(unit, []).append(math.nan if value is None else float(value))
     return {unit: float(np.mean(found)) for unit, found in sorted(values.items())}
 
@@ -81,35 +82,85 @@ def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
         own = [run for run in runs if run["method"] == method]
         searches = {run.get("group"): float(run.get("search_trainings", 0)) for run in own}
         searches.pop(None, None)
-        tasks = {
-            task: statistics.t_interval(list(units(own, method, task).values())).to_dict() for task in own[0]["test"]
-        }
+        averages = [{k: v for k, v in run.items() if k != "score"} for run in own]
+        ratio = test_ratio(own)
+        scored = {"score": _interval(units(own, method), ratio).to_dict()} if "score" in own[0] else {}
+        tasks = {task: _interval(units(own, method, task), ratio).to_dict() for task in own[0]["test"]}
         table.append(
             {
                 "method": method,
                 "seeds": len({run["seed"] for run in own}),
-                "average": statistics.t_interval(list(units(own, method).values())).to_dict(),
+                "average": _interval(units(averages, method), ratio).to_dict(),
                 "tasks": tasks,
+                **scored,
                 "trainings": round(sum(run["trainings"] for run in own) + sum(searches.values()), 1),
                 "runs": len(own),
                 "searches": len(searches) or None,
             }
+            | ({} if ratio is None else {"splits": len({run["split"] for run in own})})
         )
     return table
 
 
+def test_ratio(runs: Sequence[Run]) -> float | None:
+    """Return test rows per training row if runs are over several random splits, else None."""
+    return next((float(run["test_ratio"]) for run in runs if run.get("split") is not None), None)
+
+
+def _interval(values: Mapping[Unit, float], ratio: float | None) -> Interval:
+    found = list(values.values())
+    return statistics.t_interval(found) if ratio is None else resampling.resampled_interval(found, ratio)
+
+
+def headline(of: Mapping[str, Any]) -> Any:
+    """Return what a run or a row is ranked by: its score if one was asked for, else its average."""
+    return of["score"] if "score" in of else of["average"]
+
+
+def ranking(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how the rows of a comparison's result are ranked.
+
+    Args:
+        result: content of ``result.json``.
+
+    Returns:
+        ``title`` of the column that ranks: ``average``, or the score's name; ``lower_is_better``: the columns of
+        which lower is better, ``average`` for that one.
+
+    >>> ranking({"lower_is_better": ["error"], "score": {"name": "main=error", "lower_is_better": False}})
+    {'title': 'main=error', 'lower_is_better': ['error']}
+    """
+    stated, score = result.get("lower_is_better", []), result.get("score")
+    columns = sorted({str(c) for c in stated}) if isinstance(stated, list) else []
+    if not isinstance(score, Mapping):
+        return {"title": "average", "lower_is_better": columns}
+    columns = [c for c in columns if c != "average"] + (["average"] if score.get("lower_is_better") else [])
+    return {"title": str(score.get("name")), "lower_is_better": columns}
+
+
 def difference(
-    first: Mapping[Unit, float], second: Mapping[Unit, float], confidence: float = statistics.CONFIDENCE
+    first: Mapping[Unit, float],
+    second: Mapping[Unit, float],
+    confidence: float = statistics.CONFIDENCE,
+    ratio: float | None = None,
 ) -> Difference:
-    """Return first - second: paired over common units if all units of one side occur on the other (at least 2)."""
+    """Return first - second: paired over common units if all units of one side occur on the other (at least 2).
+
+    ratio: test rows per training row if units are splits of one data set, whose training rows overlap; else None.
+    """
     common = [unit for unit in first if unit in second]
+    if ratio is not None and common:
+        sides = [first[u] for u in common], [second[u] for u in common]
+        return resampling.resampled_difference(*sides, ratio, confidence)
     if len(common) >= 2 and len(common) == min(len(first), len(second)):
         return statistics.paired_difference([first[u] for u in common], [second[u] for u in common], confidence)
     return statistics.welch_difference(list(first.values()), list(second.values()), confidence)
 
 
-def compare(runs: Sequence[Run], focus: str | None = None, lower_is_better: bool = False) -> list[Verdict]:
-    """Return one verdict per pair on the average metric.
+def compare(
+    runs: Sequence[Run], focus: str | None = None, lower_is_better: bool = False, score: str | None = None
+) -> list[Verdict]:
+    """Return one verdict per pair on the average metric, or on the score of that name, which the runs hold.
 
     Without ``focus`` all pairs are corrected together. With it, its pairs come first and are corrected among
     themselves, the others among theirs. Raises RequestError for a focus without runs.
@@ -121,35 +172,38 @@ def compare(runs: Sequence[Run], focus: str | None = None, lower_is_better: bool
     planned = [(focus, other) for other in methods if other != focus] if focus else everything
     others = [pair for pair in everything if focus not in pair] if focus else []
     values = {method: units(runs, method) for method in methods}
-    scale = display_scale(runs)
+    scale, ratio = display_scale(runs), test_ratio(runs)
     verdicts = []
     for family in (planned, others):
-        found = [difference(values[a], values[b]) for a, b in family]
+        found = [difference(values[a], values[b], ratio=ratio) for a, b in family]
         corrected = statistics.holm([d.p for d in found])
         for (a, b), d, p in zip(family, found, corrected, strict=True):
             outcome = _outcome(d, float(p), lower_is_better)
             detectable = _detectable(values[a], values[b], d)
-            text = _sentence(a, b, outcome, d, float(p), len(family), detectable, scale, values)
+            text = verdict_words.sentence(a, b, outcome, d, float(p), len(family), detectable, scale, values, score)
             verdicts.append(Verdict(a, b, outcome, d, float(p), len(family), detectable, text))
     return verdicts
 
 
-def sentences(runs: Sequence[Run], focus: str | None = None, lower_is_better: bool = False) -> list[str]:
+def sentences(
+    runs: Sequence[Run], focus: str | None = None, lower_is_better: bool = False, score: str | None = None
+) -> list[str]:
     """Return the ``verdicts`` of ``compare --json``: one plain sentence per pair."""
-    return [verdict.sentence for verdict in compare(runs, focus, lower_is_better)]
+    return [verdict.sentence for verdict in compare(runs, focus, lower_is_better, score)]
 
 
 def display_scale(runs: Sequence[Run]) -> float:
     """Return 100 if every metric lies in [0, 1] (numbers are shown in points, as in the papers), else 1."""
-    shown = [v for run in runs for v in (run["average"], *run["test"].values()) if v is not None and math.isfinite(v)]
+    numbers = [v for run in runs for v in (headline(run), *run["test"].values())]
+    shown = [v for v in numbers if v is not None and math.isfinite(v)]
     return 100.0 if all(0 <= v <= 1 for v in shown) else 1.0
 
 
 def best(table: Sequence[Mapping[str, Any]], lower_is_better: Collection[str] = ()) -> dict[str | None, set[str]]:
-    """Return the methods with the best mean for each task (None: the average); ties to 1e-12 share it."""
+    """Return the methods with the best mean for each task (None: what rows are ranked by); ties to 1e-12 share it."""
     found: dict[str | None, set[str]] = {}
     for task in (None, *(table[0]["tasks"] if table else ())):
-        cells = {row["method"]: (row["average"] if task is None else row["tasks"][task])["mean"] for row in table}
+        cells = {row["method"]: (headline(row) if task is None else row["tasks"][task])["mean"] for row in table}
         known = {method: mean for method, mean in cells.items() if mean is not None}
         if known:
             lower = (task or "average") in lower_is_better
@@ -170,44 +224,3 @@ def _detectable(first: Mapping[Unit, float], second: Mapping[Unit, float], d: Di
         return statistics.minimum_detectable_difference(statistics.t_interval(gaps).deviation, len(gaps), paired=True)
     deviations = [statistics.t_interval(list(side.values())).deviation for side in (first, second)]
     return statistics.minimum_detectable_difference(math.sqrt(float(np.mean(np.square(deviations)))), min(d.n))
-
-
-def _sentence(
-    a: str,
-    b: str,
-    outcome: Outcome,
-    d: Difference,
-    p: float,
-    family: int,
-    detectable: float,
-    scale: float,
-    values: Mapping[str, Mapping[Unit, float]],
-) -> str:
-    shared = [unit for unit in values[a] if unit in values[b]] if d.test == "paired" else []
-    means = " against ".join(
-        f"{scale * np.mean([v for unit, v in values[m].items() if not shared or unit in shared]):.2f}" for m in (a, b)
-    )
-    gap = f"{scale * d.mean:+.2f} ({means})"
-    if math.isnan(p):
-        return f"{a} ties with {b}: not distinguishable, difference {gap}, with too few runs to test it."
-    basis = (
-        f"paired over the {d.n[0]} {_kind(values[a])} that both have"
-        if d.test == "paired"
-        else (f"Welch, {d.n[0]} {_kind(values[a])} against {d.n[1]} {_kind(values[b])}")
-    )
-    interval = f"95 % interval {scale * d.low:+.2f} to {scale * d.high:+.2f}"
-    tested = f"p {_p(d.p)}" + (f", corrected for {family} pairs p {_p(p)}" if family > 1 else "")
-    if outcome == "ties":
-        return (
-            f"{a} ties with {b}: not distinguishable, difference {gap}, {interval}, {tested} ({basis}; "
-            f"a true difference below {scale * detectable:.2f} would often be missed)."
-        )
-    return f"{a} {outcome} against {b}: difference {gap}, {interval}, {tested} ({basis})."
-
-
-def _kind(side: Mapping[Unit, float]) -> str:
-    return "searches" if all(kind == "search" for kind, _ in side) else "seeds"
-
-
-def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from scalarize.analysis import readers
 from scalarize.analysis.read_runs import Run
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
@@ -27,6 +28,23 @@ def metric(run: Run, split: str = "validation") -> pd.DataFrame:
     """Return epoch x objective: the first metric of each objective on ``split``; empty if nothing was measured."""
     rows = run.records[(run.records["split"] == split) & ~run.records["metric"].isin(["loss", "weight"])]
     return _by_epoch(rows)
+
+
+def headline(run: Run, split: str = "validation") -> pd.DataFrame:
+    """Return :func:`metric`, or its weighted mean if the run was scored by one: epoch x the score's name."""
+    frame, score = metric(run, split), run.result.get("score")
+    weights = score.get("weights") if isinstance(score, Mapping) else None
+    if frame.empty or not isinstance(weights, Mapping) or not set(weights) <= set(frame.columns):
+        return frame
+    if not all(readers.is_number(w) for w in weights.values()):
+        return frame
+    return pd.DataFrame({score_of(run): sum(frame[task] * weight for task, weight in weights.items())})
+
+
+def score_of(run: Run) -> str:
+    """Return the name of the weighted mean that a run was scored by; ``average`` if there was none."""
+    score = run.result.get("score")
+    return str(score.get("name")) if isinstance(score, Mapping) and score.get("weights") else "average"
 
 
 def loss(run: Run, split: str = "train") -> pd.DataFrame:

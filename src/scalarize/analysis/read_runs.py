@@ -129,6 +129,7 @@ def read_run(path: Path, method: str | None = None) -> Run:
         if key not in result:
             raise RequestError(f"{path / 'result.json'}: no result of a training: {key!r} is missing")
     readers.check_scores(path / "result.json", result["test"])
+    readers.check_score(path / "result.json", result.get("score"))
     if not (path / "records.jsonl").is_file():
         raise RequestError(f"{path / 'records.jsonl'}: missing")
     return Run(path, method or str(result["method"]), readers.read_yaml(path / "config.yaml"), result)
@@ -159,6 +160,7 @@ def read_comparison(path: Path) -> Comparison:
     where = path / "result.json"
     result = readers.read_mapping(where, "is the comparison finished? go on with `resume`")
     rows = readers.check_rows(where, result.get("rows"))
+    readers.check_score(where, result.get("score"))
     readers.check_sentences(where, result.get("verdicts", []))
     methods = [str(row["method"]) for row in rows]
     runs = []

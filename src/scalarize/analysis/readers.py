@@ -62,6 +62,16 @@ def check_scores(where: Path, scores: Any) -> None:
         raise RequestError(f"{where}: 'test' must map tasks to numbers")
 
 
+def check_score(where: Path, score: Any) -> None:
+    """Raise RequestError unless ``score`` is None or a score's name with numbers or null under ``test``."""
+    if score is None:
+        return
+    if not isinstance(score, dict) or not isinstance(score.get("name"), str):
+        raise RequestError(f"{where}: 'score' must hold the name of a score")
+    if not all(v is None or isinstance(v, int | float) for v in (score.get("test"), score.get("validation"))):
+        raise RequestError(f"{where}: 'score' must hold numbers")
+
+
 def check_rows(where: Path, rows: Any) -> list[Mapping[str, Any]]:
     """Return the rows of a comparison, or raise RequestError.
 
@@ -76,7 +86,9 @@ def check_rows(where: Path, rows: Any) -> list[Mapping[str, Any]]:
             raise RequestError(f"{where}: rows are over different tasks")
         if not is_number(row["trainings"]):
             raise RequestError(f"{where}: 'trainings' must be a number")
-        for interval in (row["average"], *row["tasks"].values()):
+        if ("score" in row) != ("score" in rows[0]):
+            raise RequestError(f"{where}: some rows have a score and some have none")
+        for interval in (row["average"], row.get("score", row["average"]), *row["tasks"].values()):
             numbers = [interval.get(k, "") for k in ("mean", "low", "high")] if isinstance(interval, dict) else [""]
             if not all(v is None or is_number(v) for v in numbers):
                 raise RequestError(f"{where}: an interval needs mean, low and high, each a number or null")

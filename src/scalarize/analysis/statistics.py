@@ -7,6 +7,7 @@ are two-sided. Units are taken as independent draws, so an interval is about new
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -69,16 +70,16 @@ class Difference:
     n: tuple[int, int]
 
 
-def _array(values: Values) -> NDArray[np.float64]:
+def as_array(values: Values) -> NDArray[np.float64]:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"need a list of at least one number, got shape {array.shape}")
     return array
 
 
-def _moments(values: Values) -> tuple[NDArray[np.float64], float, float]:
+def moments(values: Values) -> tuple[NDArray[np.float64], float, float]:
     """Return the values, their mean and deviation. Equal values have deviation 0 exactly, in spite of rounding."""
-    array = _array(values)
+    array = as_array(values)
     if array.size < 2 or not np.isfinite(array).all():
         return array, float(array.mean()), math.nan
     if np.ptp(array) == 0:
@@ -88,7 +89,7 @@ def _moments(values: Values) -> tuple[NDArray[np.float64], float, float]:
 
 def t_interval(values: Values, confidence: float = CONFIDENCE) -> Interval:
     """Return Student's interval of the mean: mean +- t(n - 1) * deviation / sqrt(n)."""
-    array, mean, deviation = _moments(values)
+    array, mean, deviation = moments(values)
     return Interval(mean, math.nan, math.nan, deviation, array.size).at(confidence)
 
 
@@ -106,7 +107,7 @@ def bootstrap_interval(values: Values, confidence: float = CONFIDENCE, seed: int
     """
     from scipy import stats
 
-    array, mean, deviation = _moments(values)
+    array, mean, deviation = moments(values)
     if math.isnan(deviation) or deviation == 0:
         bound = math.nan if math.isnan(deviation) else mean
         return Interval(mean, bound, bound, deviation, array.size)
@@ -116,19 +117,32 @@ def bootstrap_interval(values: Values, confidence: float = CONFIDENCE, seed: int
     return Interval(mean, float(found.low), float(found.high), deviation, array.size)
 
 
+def without_spread(gaps: NDArray[np.float64], a: Values, b: Values) -> bool:
+    """Return True if values differ by rounding alone, from which no test can be made."""
+    size = float(max(np.abs(as_array(a)).max(), np.abs(as_array(b)).max()))
+    return bool(np.ptp(gaps) <= 1e-9 * size)
+
+
+def untested(gaps: NDArray[np.float64]) -> float:
+    """Return the p-value of differences without spread: 1 if all are 0. Else it is unknown (NaN): a difference that
+    repeats exactly, such as one test sample more, says nothing about how it would vary.
+    """
+    return 1.0 if gaps.size > 1 and bool((gaps == 0).all()) else math.nan
+
+
 def paired_difference(a: Values, b: Values, confidence: float = CONFIDENCE) -> Difference:
     """Run a paired t-test: a[k] and b[k] share seed k. Raises ValueError if the lengths differ."""
     from scipy import stats
 
-    x, y = _array(a), _array(b)
+    x, y = as_array(a), as_array(b)
     if x.size != y.size:
         raise ValueError(f"paired values must be as many on both sides, got {x.size} and {y.size}")
     gap = t_interval(x - y, confidence)
     n = (x.size, y.size)
     if math.isnan(gap.deviation):
         return Difference(gap.mean, math.nan, math.nan, math.nan, "paired", n)
-    if gap.deviation == 0:
-        return Difference(gap.mean, gap.low, gap.high, float(gap.mean == 0), "paired", n)
+    if without_spread(x - y, x, y):
+        return Difference(gap.mean, gap.low, gap.high, untested(x - y), "paired", n)
     return Difference(gap.mean, gap.low, gap.high, float(stats.ttest_rel(x, y).pvalue), "paired", n)
 
 
@@ -136,13 +150,16 @@ def welch_difference(a: Values, b: Values, confidence: float = CONFIDENCE) -> Di
     """Run Welch's t-test of independent units with unequal variances."""
     from scipy import stats
 
-    (x, mean_x, deviation_x), (y, mean_y, deviation_y) = _moments(a), _moments(b)
+    (x, mean_x, deviation_x), (y, mean_y, deviation_y) = moments(a), moments(b)
     mean, n = mean_x - mean_y, (x.size, y.size)
     if math.isnan(deviation_x) or math.isnan(deviation_y):
         return Difference(mean, math.nan, math.nan, math.nan, "welch", n)
-    if deviation_x == 0 and deviation_y == 0:
-        return Difference(mean, mean, mean, float(mean == 0), "welch", n)
-    found = stats.ttest_ind(x, y, equal_var=False)
+    size = float(max(np.abs(x).max(), np.abs(y).max()))
+    if max(np.ptp(x), np.ptp(y)) <= 1e-9 * size:
+        return Difference(mean, mean, mean, 1.0 if mean == 0 else math.nan, "welch", n)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # one side may be without spread, and the other not
+        found = stats.ttest_ind(x, y, equal_var=False)
     bounds = found.confidence_interval(confidence)
     return Difference(mean, float(bounds.low), float(bounds.high), float(found.pvalue), "welch", n)
 

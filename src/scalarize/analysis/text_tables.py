@@ -7,6 +7,8 @@ from typing import Any
 
 from scalarize.analysis import comparison
 
+LONGEST = 24  # a longer title of a column would push the others off the line
+
 
 def render(header: Sequence[str], body: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> str:
     """Pad columns to their widest cell; those in ``left`` are flush left, the others flush right.
@@ -33,23 +35,36 @@ def render(header: Sequence[str], body: Sequence[Sequence[str]], left: Collectio
 
 
 def comparison_table(
-    rows: Sequence[Mapping[str, Any]], scale: float = 1.0, lower_is_better: Collection[str] = ()
+    rows: Sequence[Mapping[str, Any]],
+    scale: float = 1.0,
+    lower_is_better: Collection[str] = (),
+    title: str = "average",
 ) -> str:
-    """Write the rows of ``compare`` as text: mean and half of the 95 % interval, a star at the best of a column."""
+    """Write the rows of ``compare`` as text: mean and half of the 95 % interval, a star at the best of a column.
+
+    title: of the column by which rows are ranked, see :func:`scalarize.analysis.comparison.ranking`.
+    """
     if not rows:
         return "no runs"
     tasks = list(rows[0]["tasks"])
     best = comparison.best(rows, lower_is_better)
     body = []
     for row in rows:
-        cells = {None: row["average"], **row["tasks"]}
+        cells = {None: comparison.headline(row), **row["tasks"]}
         digits = {t: (2 if t is None else 1) if scale == 100 else 3 for t in cells}
         shown = [cell(cells[t], scale, row["method"] in best.get(t, ()), digits[t]) for t in (None, *tasks)]
-        behind = f"{row['searches']} x {row['runs'] // row['searches']}" if row.get("searches") else str(row["seeds"])
+        groups = row.get("splits") or row.get("searches")
+        behind = f"{groups} x {row['runs'] // groups}" if groups else str(row["seeds"])
         body.append([str(row["method"]), *shown, behind, f"{row['trainings']:g}"])
-    text = render(["method", "average", *tasks, "seeds", "trainings"], body)
+    first = title if len(title) <= LONGEST else "score"
+    text = render(["method", first, *tasks, "seeds", "trainings"], body)
     unit = "test metric x 100" if scale == 100 else "test metric"
-    return text + f"\n{unit}, mean and half of the 95 % interval; * best of its column; a x b: searches x retrains"
+    ranked = "" if title == "average" else f"ranked by {title}; "
+    return (
+        text
+        + f"\n{ranked}{unit}, mean and half of the 95 % interval; * best of its column; a x b: "
+        + ("splits x seeds" if any(row.get("splits") for row in rows) else "searches x retrains")
+    )
 
 
 def cell(interval: Mapping[str, float | None], scale: float = 1.0, best: bool = False, digits: int = 2) -> str:

@@ -25,6 +25,8 @@ COMMANDS = {
     "retrain": ("scalarize.cli.search", "retrain"),
     "mixture": ("scalarize.cli.mixture", "mixture"),
     "compare": ("scalarize.cli.compare", "compare"),
+    "predict": ("scalarize.cli.predict", "predict"),
+    "export": ("scalarize.cli.export", "export"),
     "reproduce": ("scalarize.cli.reproduce", "reproduce"),
     "demo": ("scalarize.cli.compare", "demo"),
     "cost": ("scalarize.cli.cost", "cost"),
@@ -41,6 +43,8 @@ SUMMARIES = {
     "retrain": "Retrain with the policy of a search, on the whole training set.",
     "mixture": "Choose a mixture or weights from runs made anywhere: design, fit, choose, check, report.",
     "compare": "Compare methods and policies over seeds, in one table.",
+    "predict": "Predict new rows of a table, in the targets' own units and class names.",
+    "export": "Export a model of a table as safetensors, torch or ONNX, with its preparation and a model card.",
     "reproduce": "The tables and figures of a paper, on its data or on others.",
     "demo": "The main job on real data: search, retrain, compare, report.",
     "cost": "Seconds and memory a step of every method, beside a bare loop.",
@@ -125,7 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.Abort:
-        _fail("interrupted", 1, given)
+        _fail(_interrupted(given), 1, given)
     except NO_WORDS as error:
         known = ", ".join(error.ctx.command.list_commands(error.ctx))
         _fail(f"name a command: {known} (--help says what each does)", 2, given)
@@ -134,7 +138,7 @@ def main(arguments: list[str] | None = None) -> None:
     except ScalarizeError as error:
         _fail(as_options(str(error)), error.status, given)
     except KeyboardInterrupt:
-        _fail("interrupted", 1, given)
+        _fail(_interrupted(given), 1, given)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -147,6 +151,16 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(str(told), told.status, given)
     except OSError as error:  # a full disk, a place that may not be written to
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 1, given)
+
+
+def _interrupted(given: list[str]) -> str:
+    """Say how to go on with an interrupted command, if it can be gone on with."""
+    name = next((word for word in given if word in COMMANDS), "")
+    command = app.get_command(click.Context(app), name) if name else None
+    if command is None or not any("--resume" in parameter.opts for parameter in command.params):
+        return "interrupted"
+    words = given if "--resume" in given else [*given, "--resume"]
+    return f"interrupted; what is finished is kept, go on with: {shlex.join(['scalarize', *words])}"
 
 
 def _fail(message: str, status: int, given: list[str]) -> None:

@@ -8,16 +8,21 @@ from typing import Any
 import click
 
 from scalarize.cli import command_line, emit, show
+from scalarize.cli.announcing import announce
 from scalarize.cli.options import (
     json_option,
     log_option,
     logged,
     out_options,
     problem_options,
+    score_options,
     seed_option,
     take_problem,
-    words,
+    take_score,
+    take_workers,
+    worker_options,
 )
+from scalarize.cli.table_options import words
 from scalarize.utils.errors import RequestError
 
 
@@ -26,16 +31,22 @@ from scalarize.utils.errors import RequestError
 @click.option("--methods", metavar="A,B", help="Rows of the table; `all` is every method.")
 @click.option("--policy", "policies", multiple=True, metavar="FILE", help="A search's policy; may be repeated.")
 @click.option("--seeds", default=3, show_default=True, type=int, help="Seeds a row.")
+@click.option("--splits", default=1, show_default=True, type=int, help="Random splits of a table.")
+@click.option("--baselines/--no-baselines", default=None, help="Rows of simple models (default: of tables).")
 @click.option("--learning-rates", metavar="X,Y,Z", help="Tried for every row, chosen on validation.")
 @click.option("--searches", default=3, show_default=True, type=int, help="Repeats of the row random-search.")
 @click.option("--population", default=12, show_default=True, type=int, help="Trainings of each such search.")
+@score_options
 @seed_option
+@worker_options
 @log_option
 @out_options
 def compare(
     methods: str | None,
     policies: tuple[str, ...],
     seeds: int,
+    splits: int,
+    baselines: bool | None,
     learning_rates: str | None,
     searches: int,
     population: int,
@@ -54,9 +65,11 @@ def compare(
     from scalarize.runs.request import WorkloadRequest
     from scalarize.weights.policy import Policy
 
-    for name, value in (("--seeds", seeds), ("--searches", searches), ("--population", population)):
+    numbers = {"--seeds": seeds, "--splits": splits, "--searches": searches, "--population": population}
+    for name, value in numbers.items():
         if value < 1:
             raise RequestError(f"{name} must be at least 1, got {value}")
+    workers = take_workers(options)
     problem, loader = WorkloadRequest(**take_problem(options)), Loader()
     every = all_methods(loader.workload(problem).kind)
     rows = [n for w in words(methods) for n in (every if w == "all" else [w])]
@@ -68,31 +81,38 @@ def compare(
         raise RequestError("--learning-rates: write numbers, as in 0.001,0.003")
     request = CompareRequest(
         **problem.fields(),
+        **take_score(options),
         rows=tuple(dict.fromkeys(rows)),
         policies=tuple(Policy.load(p) for p in policies),
         seeds=seeds,
+        splits=splits,
+        baselines=baselines,
         seed=seed,
         learning_rates=rates,
         searches=searches,
         population=population,
     )
+    if problem.csv is not None:
+        announce(problem, loader)
     target = Path(out or f"runs/compare-{request.label}-{digest(request.model_dump(mode='json'))}")
     with logged(logs):
-        result = run(request, target, command_line(), resume, show, loader)
+        result = run(request, target, command_line(), resume, show, loader, workers)
     emit(public(result), as_json, summary(result))
 
 
 @click.command()
 @click.option("--workload", default=None, help="Another workload than the demo's own.")
+@worker_options
 @out_options
-def demo(workload: str | None, out: str | None, resume: bool, as_json: bool) -> None:
+def demo(workload: str | None, out: str | None, resume: bool, as_json: bool, **options: Any) -> None:
     """The main job on real data: search, retrain, compare, report."""
     from scalarize.report import build  # type: ignore[attr-defined,unused-ignore]
     from scalarize.runs.compare import public, summary
     from scalarize.studies import demo as main_job
 
     target = Path(out or "runs/demo")
-    result = main_job.demo(target, command_line(), resume, show, workload or main_job.WORKLOAD)
+    asked = workload or main_job.WORKLOAD
+    result = main_job.demo(target, command_line(), resume, show, asked, take_workers(options))
     page = build(target, target / "report.html")
     emit(public(result) | {"report": str(page)}, as_json, f"{summary(result)}\nreport: {page}")
 
@@ -105,11 +125,15 @@ def report(directories: tuple[str, ...], out: str | None, as_json: bool) -> None
     """One self-contained page of what the given directories hold."""
     from scalarize.analysis import readers
     from scalarize.report import build  # type: ignore[attr-defined,unused-ignore]
+    from scalarize.runs import tables
+    from scalarize.runs.directory import read_config
     from scalarize.utils import files
 
     paths = [Path(d) for d in directories]
     for path in paths:
         readers.check_place(path)
+        if (path / "config.yaml").exists():
+            tables.check_unchanged(read_config(path), path)
     target = Path(out) if out else paths[0] / "report.html"
     if target.exists() and target.suffix != ".html":
         raise RequestError(f"{target}: exists and is no page; choose another --out, as in --out report.html")

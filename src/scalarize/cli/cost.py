@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from scalarize.cli import emit
-from scalarize.cli.options import json_option, problem_options, seed_option, take_problem, words
+from scalarize.cli.options import json_option, problem_options, seed_option, take_problem
+from scalarize.cli.table_options import words
 from scalarize.utils.errors import RequestError
 
 

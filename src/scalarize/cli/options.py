@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
+from scalarize.cli import table_options
 from scalarize.cli.parameters import as_options
+from scalarize.cli.table_options import named, words
 from scalarize.utils.errors import RequestError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -29,7 +31,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 problem_options = _stack(
     click.argument("workload", required=False),
     click.option("--csv", "csv", metavar="FILE", help="Your own table in place of a workload."),
-    click.option("--targets", metavar="A,B", help="Its target columns."),
+    click.option("--targets", multiple=True, metavar="A,B", help="Its target columns; may be repeated."),
+    *table_options.OPTIONS,
     click.option("--tasks", metavar="A,B", help="Only these tasks or domains."),
     click.option("--epochs", type=int, help="Length of a training."),
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of the recipe or model."),
@@ -50,6 +53,22 @@ log_option = click.option(
     multiple=True,
     metavar="NAME",
     help="Also show scalars in tensorboard (event files beside the records), wandb or mlflow; may be repeated.",
+)
+worker_options = _stack(
+    click.option(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="Trainings side by side (default: all cores by the threads of a training, or one a GPU; 1: this process).",
+    ),
+    click.option("--ray-address", metavar="A", help="Train on this Ray cluster; `local`: on Ray on this machine."),
+    click.option("--devices", metavar="0,1,3", help="Numbers of the GPUs to train on (default: all)."),
+    click.option("--gpus-per-member", "share", type=float, help="GPUs a training, may be a fraction (default: 1)."),
+)
+SCORE = "average, worst, gain, a=2,b=1, or one main target with auxiliaries: main=TARGET."
+score_options = _stack(
+    click.option("--score", default="average", show_default=True, help=SCORE),
+    click.option("--reference", metavar="A=1,B=2", help="Single-task metrics, for --score gain."),
 )
 seed_option = click.option("--seed", default=0, show_default=True, type=int)
 
@@ -72,11 +91,6 @@ def logged(logs: tuple[str, ...]) -> Iterator[None]:
     finally:
         for logger in open_ones:
             logger.close()
-
-
-def words(text: str | None) -> tuple[str, ...]:
-    """Split ``"a, b"`` into ("a", "b")."""
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
 def parse_settings(items: Sequence[str], option: str = "--set") -> dict[str, Any]:
@@ -116,13 +130,14 @@ def parse_settings(items: Sequence[str], option: str = "--set") -> dict[str, Any
 def problem_fields(
     workload: str | None,
     csv: str | None,
-    targets: str | None,
+    targets: tuple[str, ...],
     tasks: str | None,
     epochs: int | None,
     settings: tuple[str, ...],
     data: str | None,
     device: str,
     precision: str,
+    table: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the shared options as fields of a WorkloadRequest.
 
@@ -132,14 +147,16 @@ def problem_fields(
         raise RequestError(f"{workload} and --csv {csv} exclude each other: name a workload or a table")
     if not workload and not csv:
         raise RequestError("name a workload (see `scalarize workloads`), or a table with --csv FILE --targets A,B")
-    if targets and not csv:
-        raise RequestError("--targets names columns of a table: give it with --csv FILE")
+    if (targets or table) and not csv:
+        option = "--targets" if targets else table_options.option_of(next(iter(table or {})))
+        raise RequestError(f"{option} is about columns of a table: give it with --csv FILE")
     if epochs is not None and epochs < 1:
         raise RequestError(f"--epochs must be at least 1, got {epochs}")
     return {
         "workload": workload or "",
         "csv": str(Path(csv).resolve()) if csv else None,
-        "targets": words(targets),
+        **({"table": table} if table else {}),
+        "targets": named(targets, csv),
         "tasks": words(tasks),
         "epochs": epochs,
         "settings": parse_settings(settings),
@@ -152,10 +169,34 @@ def problem_fields(
 def take_problem(options: dict[str, Any]) -> dict[str, Any]:
     """Remove the shared options from ``options`` and return them as fields of a WorkloadRequest."""
     names = ("workload", "csv", "targets", "tasks", "epochs", "settings", "data", "device", "precision")
-    return problem_fields(**{name: options.pop(name) for name in names})
+    return problem_fields(**{name: options.pop(name) for name in names}, table=table_options.take(options))
 
 
-def weights_of(text: str) -> dict[str, float]:
+def take_workers(options: dict[str, Any]) -> Any:
+    """Remove the options of workers from ``options``; return them as :class:`scalarize.runs.workers.request.Workers`.
+
+    Raises RequestError if one of them is out of range.
+    """
+    from scalarize.runs.workers.request import Workers
+
+    count, address, devices, share = (options.pop(k) for k in ("workers", "ray_address", "devices", "share"))
+    if count is not None and count < 1:
+        raise RequestError(f"--workers must be at least 1, got {count}")
+    if share is not None and not share >= 0:
+        raise RequestError(f"--gpus-per-member must be at least 0, got {share:g}")
+    numbers = words(devices)
+    if devices is not None and (not numbers or not all(n.isdecimal() for n in numbers)):
+        raise RequestError(f"--devices {devices}: write numbers of GPUs, as in 0,1,3")
+    return Workers(count, tuple(map(int, numbers)) or None, share, address)
+
+
+def take_score(options: dict[str, Any]) -> dict[str, Any]:
+    """Remove ``--score`` and ``--reference`` from ``options`` and return them as fields of a request."""
+    score, reference = options.pop("score"), options.pop("reference")
+    return {"score": score, "reference": weights_of(reference, "--reference") if reference else None}
+
+
+def weights_of(text: str, option: str = "--weights") -> dict[str, float]:
     """Read ``"a=1,b=2"`` as a dict. Raises RequestError for anything that is not NAME=NUMBER."""
     weights: dict[str, float] = {}
     for part in words(text):
@@ -165,8 +206,8 @@ def weights_of(text: str) -> dict[str, float]:
         except ValueError:
             equals = ""
         if not equals or not name:
-            raise RequestError(f"--weights: {part!r} is not NAME=NUMBER, as in --weights a=1,b=2")
+            raise RequestError(f"{option}: {part!r} is not NAME=NUMBER, as in {option} a=1,b=2")
         if name in weights:
-            raise RequestError(f"--weights names {name!r} twice")
+            raise RequestError(f"{option} names {name!r} twice")
         weights[name] = value
     return weights

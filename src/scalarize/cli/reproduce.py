@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from scalarize.cli import command_line, emit, say
-from scalarize.cli.options import out_options, parse_settings, words
+from scalarize.cli.options import out_options, parse_settings, take_workers, worker_options
+from scalarize.cli.table_options import words
 
 
 @click.command()
@@ -24,6 +25,7 @@ from scalarize.cli.options import out_options, parse_settings, words
 @click.option("--data", metavar="DIR", help="Data root (default: SCALARIZE_DATA, else the user's cache).")
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--page", metavar="FILE.md", help="Run what the paper's results page reports, and write that page.")
+@worker_options
 @out_options
 def reproduce(
     name: str | None,
@@ -41,6 +43,7 @@ def reproduce(
     out: str | None,
     resume: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """The tables and figures of a paper, on its data or on others.
 
@@ -66,11 +69,13 @@ def reproduce(
     for option, value in (("--seeds", seeds), ("--epochs", epochs)):
         if value is not None and value < 1:
             raise RequestError(f"{option} must be at least 1, got {value}")
+    workers = take_workers(options)
     if page is not None:
         if tasks or methods:
             raise RequestError("--tasks and --methods are the results page's own: leave them out beside --page")
         changed = {"budget": budget, "epochs": epochs, "seeds": seeds, "settings": parse_settings(settings)}
-        return _page(name, workload, changed | {"data": data, "device": device}, Path(page), out, resume, as_json)
+        changed |= {"data": data, "device": device}
+        return _page(name, workload, changed, Path(page), out, resume, as_json, workers)
     chosen = registry.get(name)
     asked: dict[str, Any] = {
         "workload": workload,
@@ -86,14 +91,21 @@ def reproduce(
     results = []
     for target in chosen:
         request = study.StudyRequest(target=target.name, **asked)
-        result = study.run(target, request, place, command_line(), resume, say)
+        result = study.run(target, request, place, command_line(), resume, say, workers)
         results.append(result | {"report": str(study_page.build(Path(result["out"])))})
     text = "\n".join(line for r in results for line in study.summary(r))
     emit(results[0] if len(results) == 1 else {"out": str(place), "targets": results}, as_json, text)
 
 
 def _page(
-    name: str, workload: str | None, changed: dict[str, Any], path: Path, out: str | None, resume: bool, as_json: bool
+    name: str,
+    workload: str | None,
+    changed: dict[str, Any],
+    path: Path,
+    out: str | None,
+    resume: bool,
+    as_json: bool,
+    workers: Any,
 ) -> None:
     """Write a paper's results page, or that of one of its targets."""
     from scalarize.studies import registry, results_page
@@ -108,6 +120,6 @@ def _page(
     page = registry.page(paper)
     trials = page.chosen(None if name == paper else name, workload)
     place = Path(out or f"runs/{paper}")
-    found = results_page.write(page, trials, results_page.Changes(**changed), path, place, resume, say)
+    found = results_page.write(page, trials, results_page.Changes(**changed), path, place, resume, say, workers)
     result = {"page": str(path), "out": str(place), "targets": [{k: r[k] for k in ("out", "target")} for r in found]}
     emit(result, as_json, f"written to {path}")

@@ -8,17 +8,24 @@ from typing import Any
 import click
 
 from scalarize.cli import command_line, emit, show
+from scalarize.cli.announcing import announce
 from scalarize.cli.options import (
+    SCORE,
     json_option,
     log_option,
     logged,
     out_options,
     parse_settings,
     problem_options,
+    score_options,
     seed_option,
     take_problem,
-    words,
+    take_score,
+    take_workers,
+    weights_of,
+    worker_options,
 )
+from scalarize.cli.table_options import words
 from scalarize.utils.errors import RequestError
 
 
@@ -29,18 +36,15 @@ from scalarize.utils.errors import RequestError
 @click.option("--ready", default=3, show_default=True, type=int, help="Epochs between decisions.")
 @click.option("--quantile", default=0.4, show_default=True, type=float, help="Share replaced, in (0, 0.5].")
 @click.option("--split", default=0.7, show_default=True, type=float, help="Share of the training set to train on.")
-@click.option("--score", default="average", show_default=True, help="average, worst, gain, or a=2,b=1.")
+@score_options
 @click.option("--start", metavar="POLICY", help="Begin around the mean of this policy, half as wide.")
 @click.option("--also", multiple=True, metavar="KEY=log:LO:HI", help="A recipe number searched beside the weights.")
 @click.option("--group", "groups", multiple=True, metavar="A,B", help="Tasks that share one weight.")
 @click.option("--hyper", multiple=True, metavar="KEY=VALUE", help="A hyper-parameter of the algorithm.")
 @click.option("--spread", type=float, help="Width of the initial weights, in log space (0.7; 0.35 with --start).")
-@click.option("--reference", metavar="A=1,B=2", help="Single-task metrics, for --score gain.")
 @click.option("--runs", "table", metavar="FILE.csv", help="Weights and metrics measured elsewhere, in place of W.")
-@click.option("--workers", type=int, help="Train members in this many Ray workers.")
-@click.option("--ray-address", metavar="A", help="A Ray cluster to train on.")
+@worker_options
 @click.option("--threads-per-member", "threads", type=int, help="Threads of torch a member.")
-@click.option("--gpus-per-member", "gpus", type=float, default=0.0, help="GPUs a member, may be a fraction.")
 @click.option("--checkpoints", metavar="DIR|URL", help="Where workers keep members' states, seen by all nodes.")
 @click.option("--asynchronous", is_flag=True, help="No barrier between generations: nobody waits for the slowest.")
 @click.option("--max-time", type=float, metavar="SECONDS", help="Stop cleanly with the best policy so far.")
@@ -53,18 +57,13 @@ def search(
     ready: int,
     quantile: float,
     split: float,
-    score: str,
     start: str | None,
     also: tuple[str, ...],
     groups: tuple[str, ...],
     hyper: tuple[str, ...],
     spread: float | None,
-    reference: str | None,
     table: str | None,
-    workers: int | None,
-    ray_address: str | None,
     threads: int | None,
-    gpus: float,
     checkpoints: str | None,
     asynchronous: bool,
     max_time: float | None,
@@ -76,16 +75,16 @@ def search(
     **options: Any,
 ) -> None:
     """Search task weights; writes policy.json and lineage.jsonl."""
-    from scalarize.cli.options import weights_of
+    from scalarize.runs import found_weights
+    from scalarize.runs.build import Loader
     from scalarize.runs.directory import digest
-    from scalarize.runs.search import SearchRequest, cluster, reporter
+    from scalarize.runs.search import SearchRequest, reporter
     from scalarize.runs.search import search as run
     from scalarize.weights.policy import Policy
 
     if threads is not None and threads < 1:
         raise RequestError(f"--threads-per-member must be at least 1, got {threads}")
-    if not gpus >= 0:
-        raise RequestError(f"--gpus-per-member must be at least 0, got {gpus:g}")
+    workers = take_workers(options)
     if table is not None:
         if algorithm != "regression":
             raise RequestError(f"--runs is read by --algorithm regression, not by {algorithm}")
@@ -93,8 +92,10 @@ def search(
             raise RequestError("--runs takes the place of a workload: give one of them")
         from scalarize.runs import regression
 
-        given = weights_of(reference) if reference else None
-        found = regression.search(table, score, given, options["epochs"], seed, out, command_line(), resume)
+        asked = take_score(options)
+        found = regression.search(
+            table, **asked, epochs=options["epochs"], seed=seed, out=out, command=command_line(), resume=resume
+        )
         emit(found, as_json, regression.summary(found))
         return
     request = SearchRequest(
@@ -105,15 +106,17 @@ def search(
         ready=ready,
         quantile=quantile,
         split=split,
-        score=score,
+        **take_score(options),
         start=Policy.load(start) if start else None,
         also=also,
         groups=tuple(words(g) for g in groups),
-        reference=weights_of(reference) if reference else None,
         spread=spread,
         seed=seed,
         asynchronous=asynchronous,
     )
+    loader = Loader()
+    if request.csv is not None:
+        announce(request, loader)
     target = Path(out or f"runs/search-{request.label}-{digest(request.model_dump(mode='json'))}")
     with logged(logs):
         result = run(
@@ -121,16 +124,19 @@ def search(
             target,
             command_line(),
             resume,
-            executor=cluster(workers, ray_address, threads, gpus, shared_directory=checkpoints is not None),
+            workers=workers,
             threads=threads,
             max_time=max_time,
             checkpoints=checkpoints,
             progress=reporter(show, request.algorithm),
+            loader=loader,
         )
+    workload = loader.workload(request)
+    fitted = workload.table.fitted(request.recipe(workload).data) if workload.table is not None else None
     text = (
         f"{result['algorithm']}: score {result['score']:.4f} on the hold-out; {result['configurations']} "
         f"configurations explored by {round(result['trainings'], 1):g} trainings in {result['seconds']:.0f} s\n"
-        f"{result['policy']}"
+        + "\n".join([*found_weights.lines(Policy.load(result["policy"]), fitted), str(result["policy"])])
     )
     emit(result, as_json, text)
 
@@ -140,12 +146,15 @@ def search(
 @click.option("--history", default="full", show_default=True, help="full, last or mean.")
 @click.option("--seeds", default=1, show_default=True, type=int, help="How many fresh models.")
 @click.option("--seed", default=0, show_default=True, type=int, help="The first of them.")
+@click.option("--score", help=f"{SCORE} Default: the search's own.")
+@click.option("--reference", metavar="A=1,B=2", help="Single-task metrics, for --score gain.")
 @click.option("--epochs", type=int, help="Another length; the policy is stretched.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another size or setting.")
 @click.option("--data", metavar="DIR", help="Data root.")
 @click.option("--device", help="Another device.")
 @click.option("--out", metavar="DIR", help="Where to write (default: <DIR>/retrain-<history>-<digest>).")
 @click.option("--resume", is_flag=True)
+@worker_options
 @log_option
 @json_option
 def retrain(
@@ -153,6 +162,8 @@ def retrain(
     history: str,
     seeds: int,
     seed: int,
+    score: str | None,
+    reference: str | None,
     epochs: int | None,
     settings: tuple[str, ...],
     data: str | None,
@@ -161,6 +172,7 @@ def retrain(
     resume: bool,
     logs: tuple[str, ...],
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Retrain with the policy of a search, on the whole training set."""
     from scalarize.runs.retrain import retrain as run
@@ -179,5 +191,8 @@ def retrain(
             command_line(),
             resume,
             show,
+            score,
+            weights_of(reference, "--reference") if reference else None,
+            take_workers(options),
         )
     emit(result, as_json, summary(result))

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from scalarize.cli import command_line, emit, say, show
+from scalarize.cli.announcing import announce
 from scalarize.cli.options import (
     json_option,
     log_option,
@@ -15,8 +16,10 @@ from scalarize.cli.options import (
     out_options,
     parse_settings,
     problem_options,
+    score_options,
     seed_option,
     take_problem,
+    take_score,
     weights_of,
 )
 from scalarize.utils.errors import RequestError
@@ -31,6 +34,8 @@ DEFAULT_METHOD = "uniform"
 @click.option("--weights", metavar="A=1,B=2", help="Fixed weights, every task named.")
 @click.option("--policy", metavar="FILE", help="Replay a policy.json, with recipe numbers searched beside it.")
 @click.option("--single", metavar="TASK", help="Train on one task or domain alone.")
+@click.option("--refit/--no-refit", default=True, help="Of a table: train once more on all rows, to predict with.")
+@score_options
 @seed_option
 @log_option
 @out_options
@@ -40,6 +45,7 @@ def train(
     weights: str | None,
     policy: str | None,
     single: str | None,
+    refit: bool,
     seed: int,
     logs: tuple[str, ...],
     out: str | None,
@@ -68,18 +74,21 @@ def train(
             f"--method {method}: that is a row of `scalarize compare`; a training takes one of `scalarize methods`, "
             "or --weights, --policy or --single"
         )
+    problem = take_problem(options)
     request = TrainRequest(
-        **take_problem(options),
+        **problem,
+        **take_score(options),
         method=DEFAULT_METHOD if method is weights is policy is None else method,
         weights=None if weights is None else weights_of(weights),
         hyper=parse_settings(hyper, "--hyper"),
         policy=None if policy is None else Policy.load(policy),
         single=single,
         seed=seed,
+        refit=refit and problem["csv"] is not None and single is None,
     )
     target = Path(out or f"runs/train-{request.label}-{digest(request.model_dump(mode='json'))}")
     loader = Loader()
-    say(loader.workload(request).provenance)
+    announce(request, loader)
     for key, value in (request.policy.numbers if request.policy else {}).items():
         if key not in request.settings:
             say(f"{key} = {value:g}, as the search of the policy had it in the end")

@@ -58,11 +58,12 @@ class Recipe(_Frozen):
 
     batch_size: samples a step; accumulate: micro-batches it is made of. selection: the epoch whose weights are
     tested: the best average on validation (early stopping), the best for each metric on its own, the best average
-    gain over given baselines (Delta_m), or the last. mixing: what weights mean over domains, sampling rates or
-    loss weights. level: at which gradients are compared, None for the first that the method declares. passes: of a
-    method that compares gradients of parameters: all samples of a batch share one forward pass, or each domain (or
-    task, if few samples have its label) has its own, a fraction of the cost; ``auto`` is separate if no module couples
-    samples. threads: of torch, since the last bits of a sum depend on it.
+    gain over given baselines (Delta_m), the last, or the best skill, 1 - loss / that of constants. patience: a
+    training ends when its best epoch is so many epochs old; None: never before ``epochs``. mixing: what weights mean
+    over domains, sampling rates or loss weights. level: at which gradients are compared, None for the first that the
+    method declares. passes: of a method that compares gradients of parameters: all samples of a batch share one
+    forward pass, or each domain (or task, if few samples have its label) has its own, a fraction of the cost; ``auto``
+    is separate if no module couples samples. threads: of torch, since the last bits of a sum depend on it.
     """
 
     optimizer: OptimizerRecipe = OptimizerRecipe()
@@ -71,7 +72,8 @@ class Recipe(_Frozen):
     batch_size: PositiveInt = 128
     accumulate: PositiveInt = 1
     accumulation: Literal["micro", "full"] = "full"
-    selection: Literal["best", "per-metric", "delta", "last"] = "best"
+    selection: Literal["best", "per-metric", "delta", "last", "skill"] = "best"
+    patience: PositiveInt | None = None
     mixing: Literal["sampling", "loss"] = "sampling"
     level: Literal["parameters", "representation"] | None = None
     passes: Literal["auto", "mixed", "separate"] = "auto"

@@ -90,13 +90,18 @@ def cell(text: str, value: float | None = None, sortable: bool = False, small: s
     return f"<td{attributes}>{escape(text)}{f'<small>{escape(small)}</small>' if small else ''}</td>"
 
 
-def comparison_table(rows: Sequence[Mapping[str, Any]], scale: float, lower_is_better: Collection[str]) -> str:
-    """Return the rows of ``compare``: mean over its 95 % interval, the best of a column bold and tinted."""
+def comparison_table(
+    rows: Sequence[Mapping[str, Any]], scale: float, lower_is_better: Collection[str], title: str = "average"
+) -> str:
+    """Return the rows of ``compare``: mean over its 95 % interval, the best of a column bold and tinted.
+
+    title: of the column by which rows are ranked.
+    """
     tasks = list(rows[0]["tasks"])
     best = comparison.best(rows, lower_is_better)
     body = []
     for row in rows:
-        cells = {None: row["average"], **row["tasks"]}
+        cells = {None: comparison.headline(row), **row["tasks"]}
         line = [f"<td>{escape(str(row['method']))}</td>"]
         line += [_interval(cells[t], scale, row["method"] in best.get(t, ())) for t in (None, *tasks)]
         seeds = row.get("seeds")
@@ -105,7 +110,7 @@ def comparison_table(rows: Sequence[Mapping[str, Any]], scale: float, lower_is_b
         runs = f"{searches} searches" if isinstance(searches, int) and searches else f"{count} seeds"
         line += [cell(f"{row['trainings']:g}", float(row["trainings"]), True, runs)]
         body.append(line)
-    return table(["method", "average", *tasks, "trainings"], body, "Methods compared")
+    return table(["method", title, *tasks, "trainings"], body, "Methods compared")
 
 
 def _interval(interval: Mapping[str, Any], scale: float, best: bool) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from scalarize.analysis import read_runs as sources
+from scalarize.analysis.comparison import ranking
 from scalarize.analysis.read_runs import Comparison, Run, Search
 from scalarize.report import html, images
 from scalarize.report.charts import Chart
@@ -92,21 +93,21 @@ def build(
 
 def _comparison(page: _Page, comparison: Comparison) -> None:
     rows: list[Mapping[str, Any]] = comparison.result["rows"]
-    stated = comparison.result.get("lower_is_better", [])
-    lower = {str(task) for task in stated} if isinstance(stated, list) else set()
+    ranked = ranking(comparison.result)
+    lower, title = ranked["lower_is_better"], ranked["title"]
     scale = results.scale_of(rows)
     page.section(f"{len(rows)} methods on {_workload(comparison.result, comparison.config)}")
     page.how(comparison.path, comparison.config)
-    page.parts.append(html.comparison_table(rows, scale, lower))
+    page.parts.append(html.comparison_table(rows, scale, lower, title))
     page.parts.append(
-        f'<p class="soft">{results.unit(scale).replace("average t", "T")}: mean, and its 95 % interval below; over '
-        "searches where a row has them, else over seeds. Bold: best of a column, whether or not it can be told from "
-        "the next. Trainings: all that the row cost. A title sorts.</p>"
+        f'<p class="soft">{_ranked_by(title)}{results.unit(scale).replace("average t", "T")}: mean, and its 95 % '
+        "interval below; over searches where a row has them, else over seeds. Bold: best of a column, whether or not "
+        "it can be told from the next. Trainings: all that the row cost. A title sorts.</p>"
     )
     page.parts.append(html.verdicts(comparison.result.get("verdicts", [])))
     methods = _by(comparison.runs, lambda run: run.method)
     shared = {name: own for name, own in methods.items() if all(_is_shared(run, rows) for run in own)}
-    charts = [results.intervals(rows, "average" in lower), results.cost_against_quality(rows)]
+    charts = [results.intervals(rows, "average" in lower, title), results.cost_against_quality(rows, title)]
     tasks = list(rows[0]["tasks"])
     if len(tasks) == 2 and shared:
         pair = (tasks[0], tasks[1])
@@ -120,6 +121,10 @@ def _comparison(page: _Page, comparison: Comparison) -> None:
         page.section("Learning curves")
         page.figures(curves.learning_curves(shared))
         _weights(page, shared)
+
+
+def _ranked_by(title: str) -> str:
+    return "" if title == "average" else f"Epochs were chosen and rows are ranked by <code>{escape(title)}</code>. "
 
 
 def _searches(page: _Page, searches: Mapping[str, Search]) -> None:
@@ -142,14 +147,17 @@ def _runs(page: _Page, workload: str, own: Sequence[Run]) -> None:
     """Add runs that belong to no comparison: one row each, and their curves."""
     page.section(f"{len(own)} {'run' if len(own) == 1 else 'runs'} on {workload}")
     tasks = list(dict.fromkeys(task for run in own for task in run.result["test"]))
+    scores = {f"score {s['name']}": s["name"] for run in own if (s := run.result.get("score"))}
     body = []
     for run in own:
+        score = run.result.get("score") or {}
         values = [run.result["test"].get(task) for task in tasks]
+        values += [score.get("test") if score.get("name") == name else None for name in scores.values()]
         body.append(
             [f"<td>{escape(run.path.name)}</td>", html.cell(run.method), html.cell(str(run.result["seed"]))]
             + [html.cell("" if v is None else f"{v:.4f}", v, True) for v in values]
         )
-    page.parts.append(html.table(["run", "method", "seed", *tasks], body, "Runs"))
+    page.parts.append(html.table(["run", "method", "seed", *tasks, *scores], body, "Runs"))
     if len(own) == 1:
         page.how(own[0].path, own[0].config)
     else:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -37,8 +39,10 @@ class Loader:
 
     def __init__(self, kept: int = 2) -> None:
         self.kept = kept
-        self._tables: dict[tuple[str, tuple[str, ...]], Workload] = {}
+        self._tables: dict[str, Workload] = {}
         self._data: OrderedDict[str, Data] = OrderedDict()
+        self._derived: OrderedDict[str, Data] = OrderedDict()
+        self._problems: dict[str, WorkloadRequest] = {}
 
     def workload(self, request: WorkloadRequest) -> Workload:
         """Return the workload of ``request``, or the one made from its table.
@@ -48,11 +52,12 @@ class Loader:
         """
         if request.csv is None:
             return workloads.get(request.workload)
-        key = (request.csv, request.targets)
+        key = _table_key(request)
         if key not in self._tables:
-            from scalarize.workloads.own_table import from_csv
+            from scalarize.workloads.table.workload import from_file
 
-            self._tables[key] = from_csv(Path(request.csv), request.targets)
+            self._tables[key] = from_file(Path(request.csv), request.targets, request.table)
+            self._problems[key] = request.problem()
         return self._tables[key]
 
     def data(self, request: WorkloadRequest, workload: Workload, recipe: Recipe) -> Data:
@@ -62,7 +67,7 @@ class Loader:
             RequestError: the data are not there or damaged, a setting does not fit, or a task is unknown.
         """
         root = workloads.data_root(request.data)
-        source = [request.csv, request.targets] if request.csv else workload.name
+        source = _table_key(request) if request.csv else workload.name
         key = json.dumps([source, str(root), dict(recipe.data)], sort_keys=True, default=str)
         if key not in self._data:
             self._data[key] = _load(request, workload, recipe, root)
@@ -75,6 +80,30 @@ class Loader:
             raise RequestError(f"`settings` batch_size={recipe.batch_size}: there are {samples} samples to train on")
         return data.restrict(request.tasks) if request.tasks else data
 
+    def derived(self, prepared: PreparedRun, what: str, make: Callable[[], Data]) -> Data:
+        """Return data made from those of ``prepared``, made once.
+
+        Args:
+            prepared: a problem.
+            what: names what is made of its data.
+            make: makes it.
+        """
+        asked = prepared.request
+        source = _table_key(asked) if asked.csv else prepared.workload.name
+        settings = [str(workloads.data_root(asked.data)), dict(prepared.recipe.data), asked.tasks, what]
+        key = json.dumps([source, *settings], sort_keys=True, default=str)
+        if key not in self._derived:
+            self._derived[key] = make()
+            while len(self._derived) > self.kept:
+                self._derived.popitem(last=False)
+        self._derived.move_to_end(key)
+        return self._derived[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what travels to another process: tables as the data made of them, not as they were read."""
+        again = {k: replace(w, load=functools.partial(_read_again, self._problems[k])) for k, w in self._tables.items()}
+        return self.__dict__ | {"_tables": again}
+
 
 @dataclass(frozen=True)
 class PreparedRun:
@@ -85,6 +114,11 @@ class PreparedRun:
     recipe: Recipe
     data: Data
     method: Method | None = None
+
+    @property
+    def fingerprint(self) -> Mapping[str, Any] | None:
+        """The fingerprint of the user's own table, None for a workload."""
+        return None if self.workload.table is None else self.workload.table.fingerprint
 
     def model(self, recipe: Recipe | None = None) -> nn.Module:
         """Make a fresh model, of the workload's kind and for these data.
@@ -140,6 +174,11 @@ def prepare(request: WorkloadRequest, loader: Loader | None = None) -> PreparedR
     return PreparedRun(request, workload, recipe, data, request.source(data.names, recipe.epochs))
 
 
+def _table_key(request: WorkloadRequest) -> str:
+    options = None if request.table is None else request.table.model_dump(mode="json")
+    return json.dumps([request.csv, request.targets, options], sort_keys=True)
+
+
 def check_device(request: WorkloadRequest) -> None:
     """Raise RequestError for a device or precision that torch cannot serve here."""
     if request.precision not in PRECISIONS:
@@ -151,6 +190,11 @@ def check_device(request: WorkloadRequest) -> None:
         usable = "cpu" if there is None else f"cpu or {there.type}"
         reason = str(error).splitlines()[0].split(". ")[0].rstrip(".")
         raise RequestError(f"`device` {request.device}: choose {usable} here; torch says: {reason}") from None
+
+
+def _read_again(problem: WorkloadRequest, settings: Any, root: Path) -> Data:
+    """Read a table again, in a process that was given other data of it."""
+    return Loader().workload(problem).load(settings, root)
 
 
 def _load(request: WorkloadRequest, workload: Workload, recipe: Recipe, root: Path) -> Data:

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from scalarize import methods
 from scalarize.analysis import comparison, text_tables
-from scalarize.runs import comparison_rows
+from scalarize.runs import comparison_rows, table_baselines
 from scalarize.runs.build import Loader, prepare
-from scalarize.runs.comparison_rows import NEED_WEIGHTS, OF_POLICIES, SPECIAL, ComparisonContext, RowValue
+from scalarize.runs.comparison_records import choose_rates, diverged, verdicts
+from scalarize.runs.comparison_rows import NEED_WEIGHTS, OF_POLICIES, SPECIAL, ComparisonContext
 from scalarize.runs.directory import claim
-from scalarize.runs.plan import Say, execute
-from scalarize.runs.request import PolicyField, WorkloadRequest
+from scalarize.runs.plan import FinishedRun, PlannedRun, Say, Workers, execute
+from scalarize.runs.request import PolicyField, ScoredRequest
+from scalarize.runs.row_values import RowValue
+from scalarize.runs.task_score import AVERAGE, TaskScore, task_score
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError, unknown_name_error
 
 
-class CompareRequest(WorkloadRequest):
-    """A problem, the rows of the table and the seeds of each.
+class CompareRequest(ScoredRequest):
+    """A problem, the rows of the table and the seeds of each, ranked by the average or the score that is asked for.
 
     rows: names of methods, or of SPECIAL; policies: one a search; searches: how often
     ``random-search`` is repeated; row_seeds: another number of seeds for a row; learning_rates: tried for every row,
-    the one with the best validation average is reported, and all are counted; focus: the row of the question.
+    the one with the best score on validation is reported, and all are counted; focus: the row of the question.
+    splits: so many random splits of a table, each with all rows and seeds. baselines: add rows of simple models of the
+    table to compare with, None for yes if there is a table.
     """
 
     rows: tuple[str, ...]
@@ -38,6 +44,10 @@ class CompareRequest(WorkloadRequest):
     population: int = 12
     split: float = 0.7
     focus: str | None = None
+    splits: int = Field(default=1, ge=1, le=100)
+    baselines: bool | None = None
+
+    LATER: ClassVar[dict[str, Any]] = ScoredRequest.LATER | {"splits": 1, "baselines": None}
 
     def check(self, kind: str) -> None:
         """Check the rows.
@@ -62,6 +72,13 @@ class CompareRequest(WorkloadRequest):
                 raise RequestError(f"{row} compares tasks sample by sample: it cannot weigh domains")
         if len(set(self.rows)) != len(self.rows):
             raise RequestError(f"`rows` names a row twice: {', '.join(self.rows)}")
+        if self.splits > 1 and self.csv is None:
+            raise RequestError("`splits` is about the rows of a table: a workload has one split")
+        if self.splits > 1 and self.policies:
+            raise RequestError(
+                "`policies` were found on the training rows of one split, which are test rows of the others: compare "
+                "them without `splits`; the row random-search searches anew in each"
+            )
         if any(not rate > 0 for rate in self.learning_rates):
             raise RequestError(f"`learning_rates` must be positive, got {list(self.learning_rates)}")
 
@@ -79,6 +96,8 @@ def compare(
     resume: bool,
     say: Say | None = None,
     loader: Loader | None = None,
+    workers: Workers | None = None,
+    finished: Mapping[str, FinishedRun] | None = None,
 ) -> dict[str, Any]:
     """Run the comparison in ``out``; finished runs are read.
 
@@ -89,6 +108,8 @@ def compare(
         resume: go on with what ``out`` holds.
         say: receives lines of progress.
         loader: of the command, if it reads tables and data besides; default a new one.
+        workers: that train side by side; default: this process.
+        finished: the runs of :func:`plan`, if they are over already.
 
     Returns:
         The JSON of ``compare``, and ``found``: a record of every value of every row.
@@ -101,40 +122,73 @@ def compare(
     request.check(loader.workload(request).kind)
     files.check_directory(out)
     context = _context(request, loader)
+    score = task_score(request, context.prepared.data)
     with files.lock(out):
-        claim(out, "compare", request.model_dump(mode="json"), resume, command)
+        asked, table = request.model_dump(mode="json"), context.prepared.fingerprint
+        claim(out, "compare", asked, resume, command, table=table)
         values = _values(request, context)
-        plan = {run.name: run for value in values for run in value.runs}  # a search stands behind several values
-        finished = execute(list(plan.values()), out, command, say, loader)
-        found = [value.record(finished) for value in values]
-        kept = choose_rates(found)
-        lower = not context.prepared.data.tasks[0].higher_is_better
+        if finished is None:
+            finished = execute(_runs(values), out, command, say, loader, keep_diverged=True, workers=workers)
+        data = context.prepared.data
+        found = [v.record(finished, score, data.names) | _overlap(request, context) for v in values]
+        errors = [o.name for o in data.objectives if not o.task.higher_is_better]
+        lower = bool(errors) if score is None else score.lower_is_better
         focus = request.focus if request.focus in request.rows else None
+        found += _simple(request, context, score, out)
+        kept = choose_rates(found, lower_is_better=score is None and bool(errors))
+        rows, tested = comparison.rows(kept), [r for r in kept if r["method"] not in table_baselines.SIMPLE]
+        ahead = table_baselines.lead(rows, lower, comparison.display_scale(kept))
         result = {
             "out": str(out),
-            "rows": comparison.rows(kept),
-            "verdicts": comparison.sentences(kept, focus, lower) + diverged(kept),
+            "rows": rows,
+            "verdicts": verdicts(tested, focus, lower, score.name if score else None) + diverged(kept),
             "workload": request.label,
-            "lower_is_better": [*context.prepared.data.names, "average"] if lower else [],
+            "metrics": {o.name: o.task.metric_name for o in data.objectives},
+            "lower_is_better": [*errors, "average"] if len(errors) == len(data.names) else errors,
             "runs": [d for r in kept for d in r["directories"]],
             "found": found,
         }
+        result |= ({"score": score.to_dict()} if score else {}) | ({"lead": ahead} if ahead else {})
         files.write_json(out / "result.json", result)
     return result
 
 
+def plan(request: CompareRequest, loader: Loader, searches: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Return the runs of a comparison whose policies are still to be found.
+
+    Args:
+        request: the comparison, without policies.
+        loader: of the command.
+        searches: that will find them, in their order.
+
+    Returns:
+        The runs, with those searches.
+
+    Raises:
+        RequestError: the problem is wrong.
+    """
+    context = dataclasses.replace(_context(request, loader), searched=searches)
+    return [*searches, *(run for run in _runs(_values(request, context)) if run not in searches)]
+
+
+def _runs(values: Sequence[RowValue]) -> list[PlannedRun]:
+    """Return the runs behind values, each once: a search stands behind several."""
+    return list({run.name: run for value in values for run in value.runs}.values())
+
+
 def _context(request: CompareRequest, loader: Loader) -> ComparisonContext:
     prepared = prepare(request.problem(), loader)
-    if not prepared.data.has_average:
+    if request.score == AVERAGE and not prepared.data.has_average:
         raise RequestError(
             f"{request.label}: higher is better for some of its tasks and worse for others, so they have no average to "
-            "compare by; restrict it with `tasks`, or see `scalarize reproduce` for studies by metric"
+            "compare by; choose a `score`, such as one main task, restrict it with `tasks`, or see `scalarize "
+            "reproduce` for studies by metric"
         )
     policies = [p.reorder(prepared.data.names) for p in request.policies]
     searched = [(p, float(p.provenance.get("found", {}).get("trainings", 0))) for p in policies]
-    return ComparisonContext(
-        prepared, loader, searched, request.searches, request.population, request.split, request.seed
-    )
+    scored = {} if request.score == AVERAGE else {"score": request.score, "reference": request.reference}
+    numbers = (request.searches, request.population, request.split, request.seed)
+    return ComparisonContext(prepared, loader, searched, *numbers, scored=scored)
 
 
 def _values(request: CompareRequest, context: ComparisonContext) -> list[RowValue]:
@@ -143,51 +197,36 @@ def _values(request: CompareRequest, context: ComparisonContext) -> list[RowValu
     for row in request.rows:
         make = SPECIAL.get(row, comparison_rows.method)
         seeds = range(request.seed, request.seed + request.row_seeds.get(row, request.seeds))
-        for rate in request.learning_rates or (None,):
-            here = context.at(rate)
-            values += [value for seed in seeds for value in make(here, row, seed)]
+        for place in [context.divided(k) for k in range(request.splits)] if request.splits > 1 else [context]:
+            for rate in request.learning_rates or (None,):
+                here = place.at(rate)
+                values += [value for seed in seeds for value in make(here, row, seed)]
     return values
 
 
-def diverged(found: Sequence[dict[str, Any]]) -> list[str]:
-    """Write one sentence per row with runs that diverged, from records of its values."""
-    lines = []
-    for row in dict.fromkeys(r["method"] for r in found):
-        own = [r for r in found if r["method"] == row]
-        lost = [r for r in own if r["diverged"]]
-        if lost:
-            first = lost[0]["diverged"][0]
-            lines.append(
-                f"{row}: {len(lost)} of {len(own)} diverged (first: {first}); counted as selected before that."
-            )
-    return lines
+def _simple(
+    request: CompareRequest, context: ComparisonContext, score: TaskScore | None, out: Path
+) -> list[dict[str, Any]]:
+    """Return records of simple models of the user's own table, at every split."""
+    wanted = request.baselines is not False and context.prepared.workload.table is not None
+    if not wanted:
+        return []
+    found = []
+    for k in range(request.splits) if request.splits > 1 else [None]:
+        here = context if k is None else context.divided(k)
+        own = table_baselines.records(here.prepared, score, request.seed, k, out)
+        found += [record | _overlap(request, context) for record in own]
+    return found
 
 
-def choose_rates(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Choose each row's learning rate by its mean validation average.
-
-    Args:
-        found: records of values, as :meth:`RowValue.record` makes them, at one or several rates.
-
-    Returns:
-        The records at each row's best rate; their ``trainings`` count those at all rates.
-
-    Raises:
-        RequestError: there are several rates, and no validation split to choose on.
-    """
-    kept = []
-    for row in dict.fromkeys(r["method"] for r in found):
-        own = [r for r in found if r["method"] == row]
-        rates = list(dict.fromkeys(r["rate"] for r in own))
-        if len(rates) > 1 and any(r["validation"] is None for r in own):
-            raise RequestError("`learning_rates` are chosen on a validation split, which this workload does not have")
-        means = {}
-        for rate in rates:
-            values = [r["validation"] for r in own if r["rate"] == rate]
-            means[rate] = 0.0 if len(rates) == 1 else sum(values) / len(values)
-        best = max(means, key=lambda rate: means[rate])
-        kept += [r | {"trainings": r["trainings"] * len(rates)} for r in own if r["rate"] == best]
-    return kept
+def _overlap(request: CompareRequest, context: ComparisonContext) -> dict[str, float]:
+    """Return test rows per training row if there are several splits: what their tests are corrected by."""
+    if request.splits == 1:
+        return {}
+    counts = {"train": 0, "test": 0}
+    for domain in context.prepared.data.domains.values():
+        counts = {split: count + len(domain.splits[split]) for split, count in counts.items()}
+    return {"test_ratio": counts["test"] / counts["train"]}
 
 
 def public(result: dict[str, Any]) -> dict[str, Any]:
@@ -198,5 +237,9 @@ def public(result: dict[str, Any]) -> dict[str, Any]:
 def summary(result: dict[str, Any]) -> str:
     """Return the table and the verdicts as text."""
     scale = comparison.display_scale(result["found"])
-    table = text_tables.comparison_table(result["rows"], scale, result["lower_is_better"])
-    return "\n".join([table, *result["verdicts"], f"written to {result['out']}"])
+    table = text_tables.comparison_table(result["rows"], scale, **comparison.ranking(result))
+    metrics = result["metrics"]
+    same = set(metrics.values())
+    named = f"metric: {same.pop()}" if len(same) == 1 else ", ".join(f"{t}: {m}" for t, m in metrics.items())
+    lead = [result["lead"]] if "lead" in result else []
+    return "\n".join([*lead, table, named, *result["verdicts"], f"written to {result['out']}"])

@@ -3,108 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scalarize.runs.build import Loader, PreparedRun, prepare
-from scalarize.runs.plan import FinishedRun, PlannedRun
-from scalarize.runs.request import WorkloadRequest, train_request
+from scalarize.runs.plan import PlannedRun
+from scalarize.runs.request import WorkloadRequest
+from scalarize.runs.row_values import RowValue, value_of
 from scalarize.runs.search import SearchRequest
 from scalarize.weights import simplex
 from scalarize.weights.policy import Policy
 
-Searched = tuple[Policy, float]  # a policy, and the trainings that its search cost
+# A policy and the trainings that its search cost, or a search of the same plan, which will find one.
+Searched = tuple[Policy, float] | PlannedRun
 NEED_WEIGHTS = ("fixed", "policy")  # methods that are rows only with weights of their own
-
-
-@dataclass(frozen=True)
-class RowValue:
-    """One value of a row, and its trainings (several if each trains one task alone).
-
-    row: the table's row. group: the number of the search whose policy is retrained, or None. search: that search,
-    if it is part of the plan. search_trainings: the trainings that it cost, if it is not. rate: the learning rate
-    tried, None for the recipe's own.
-    """
-
-    row: str
-    seed: int
-    trainings: Sequence[PlannedRun]
-    group: int | None = None
-    search: PlannedRun | None = None
-    search_trainings: float = 0
-    rate: float | None = None
-
-    @property
-    def runs(self) -> list[PlannedRun]:
-        """All runs of the value."""
-        return [*([self.search] if self.search else []), *self.trainings]
-
-    def record(self, finished: Mapping[str, FinishedRun]) -> dict[str, Any]:
-        """Return the value in the form that ``analysis.comparison`` reads.
-
-        Args:
-            finished: the plan's runs by name.
-
-        Returns:
-            {"method", "group", "seed", "rate", "test", "average", "validation", "trainings", "search_trainings",
-            "directories", "seconds", "diverged"}.
-        """
-        results = [finished[p.name].result for p in self.trainings]
-
-        def merged(split: str) -> dict[str, float]:
-            return {k: v for r in results for k, v in r[split].items() if k != "average"}
-
-        test, validation = merged("test") or merged("validation"), merged("validation")
-        cost = self.search_trainings if self.search is None else float(finished[self.search.name].result["trainings"])
-        return {
-            "method": self.row,
-            "group": self.group,
-            "seed": self.seed,
-            "rate": self.rate,
-            "test": test,
-            "average": sum(test.values()) / len(test),
-            "validation": sum(validation.values()) / len(validation) if validation else None,
-            "trainings": len(results),
-            "search_trainings": cost,
-            "directories": [p.directory for p in self.trainings],
-            "seconds": sum(r["seconds"] for r in results),
-            "diverged": [r["diverged"] for r in results if "diverged" in r],
-        }
-
-
-def value_of(
-    problem: WorkloadRequest,
-    row: str,
-    seed: int,
-    group: int | None = None,
-    rate: float | None = None,
-    search: PlannedRun | None = None,
-    search_trainings: float = 0,
-    history: str = "full",
-    singles: Sequence[str] = (),
-    **source: Any,
-) -> RowValue:
-    """Return one value of a row.
-
-    Args:
-        problem: the workload and its settings.
-        row, seed, group, rate, search, search_trainings: see :class:`RowValue`.
-        history: which part of the policy that ``search`` finds.
-        singles: tasks of which each is trained on alone; empty for one training of all.
-        source: of the weights, fields of :class:`TrainRequest`.
-
-    Returns:
-        The value, whose trainings lie below ``runs/``.
-    """
-    parts = [row, *([f"search{group}"] if group is not None else []), *([f"lr{rate:g}"] if rate is not None else [])]
-    stem = "-".join([*parts, f"seed{seed}"])
-    given = search.name if search else None
-    trainings = []
-    for single in singles or (None,):
-        name = f"{stem}-{single}" if single else stem
-        request = train_request(problem, seed=seed, single=single, **source)
-        trainings.append(PlannedRun(name, request, directory=f"runs/{name}", policy_of=given, history=history))
-    return RowValue(row, seed, trainings, group, search, search_trainings, rate)
 
 
 def inverse_policy(losses: Mapping[str, float]) -> Policy:
@@ -123,7 +35,9 @@ class ComparisonContext:
 
     prepared: the problem and its data. searched: the policies to compare. searches and population: repeats and size
     of the row that searches at random; split: the share of the training set that its members train on; seed: of the
-    first of those searches. rate: the learning rate tried, None for the recipe's own.
+    first of those searches. rate: the learning rate tried, None for the recipe's own. scored: the fields ``score`` and
+    ``reference`` of trainings and searches, if rows are not ranked by the average. division: number of the random
+    split of a table, None if there is only one.
     """
 
     prepared: PreparedRun
@@ -134,6 +48,8 @@ class ComparisonContext:
     split: float
     seed: int
     rate: float | None = None
+    scored: Mapping[str, Any] = field(default_factory=dict)
+    division: int | None = None
 
     @property
     def problem(self) -> WorkloadRequest:
@@ -148,9 +64,16 @@ class ComparisonContext:
         tuned = self.problem.model_copy(update={"settings": settings})
         return replace(self, rate=rate, prepared=prepare(tuned, self.loader))
 
+    def divided(self, number: int) -> ComparisonContext:
+        """Return the same context at another random split of the table's rows."""
+        first = int(self.prepared.recipe.data["split_seed"])
+        settings = dict(self.problem.settings) | {"data.split_seed": first + number}
+        moved = self.problem.model_copy(update={"settings": settings})
+        return replace(self, division=number, prepared=prepare(moved, self.loader))
+
     def value(self, row: str, seed: int, **more: Any) -> RowValue:
         """Return one value of a row at this learning rate; ``more``: as :func:`value_of` takes it."""
-        return value_of(self.problem, row, seed, rate=self.rate, **more)
+        return value_of(self.problem, row, seed, rate=self.rate, split=self.division, scored=self.scored, **more)
 
 
 RowMaker = Callable[[ComparisonContext, str, int], list[RowValue]]
@@ -181,13 +104,17 @@ def random_search(context: ComparisonContext, row: str, seed: int) -> list[RowVa
     """Plan trainings with the best weights of random searches around the same centre."""
     values = []
     for k in range(context.searches):
-        name = f"random-{k}" + ("" if context.rate is None else f"-lr{context.rate:g}")
+        rate, division = context.rate, context.division
+        name = (
+            f"random-{k}" + ("" if rate is None else f"-lr{rate:g}") + ("" if division is None else f"-split{division}")
+        )
         request = SearchRequest(
             **context.problem.fields(),
             algorithm="random",
             population=context.population,
             split=context.split,
             seed=context.seed + k,
+            **context.scored,
         )
         searched = PlannedRun(name, request, directory=f"searches/{name}")
         values.append(context.value(row, seed, group=k, search=searched))
@@ -198,10 +125,15 @@ def retrained(history: str) -> RowMaker:
     """Plan one training per policy, with its full, last or mean history."""
 
     def make(context: ComparisonContext, row: str, seed: int) -> list[RowValue]:
-        return [
-            context.value(row, seed, group=group, search_trainings=cost, policy=policy.history(history))
-            for group, (policy, cost) in enumerate(context.searched)
-        ]
+        values = []
+        for group, found in enumerate(context.searched):
+            if isinstance(found, PlannedRun):
+                values.append(context.value(row, seed, group=group, search=found, history=history))
+            else:
+                policy, cost = found
+                given = policy.history(history)
+                values.append(context.value(row, seed, group=group, search_trainings=cost, policy=given))
+        return values
 
     return make
 

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import platform
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from scalarize.runs import tables
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 
@@ -32,7 +34,25 @@ def digest(request: Mapping[str, Any]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
-def claim(out: Path, kind: str, request: Mapping[str, Any], resume: bool, command: str, **more: Any) -> bool:
+def file_name(task: str) -> str:
+    """Return a name for the directory of a task: its own if that is plain, else letters that stand for it.
+
+    >>> file_name("price"), file_name("../price") != file_name("../../price"), "/" in file_name("a/b")
+    ('price', True, False)
+    """
+    plain = re.fullmatch(r"[\w ,()%+=-][\w .,()%+=-]{0,63}", task) is not None and not task.endswith((".", " "))
+    return task if plain else f"task-{digest({'task': task})}"
+
+
+def claim(
+    out: Path,
+    kind: str,
+    request: Mapping[str, Any],
+    resume: bool,
+    command: str,
+    table: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> bool:
     """Make ``out`` the directory of this request.
 
     Args:
@@ -41,6 +61,8 @@ def claim(out: Path, kind: str, request: Mapping[str, Any], resume: bool, comman
         request: plain data that names what is run.
         resume: whether it may hold this request already.
         command: how it is run again.
+        table: fingerprint of the user's own table, if one is used: the same one is asked for, whatever its file is
+            called.
         more: further content of ``config.yaml``.
 
     Returns:
@@ -60,6 +82,9 @@ def claim(out: Path, kind: str, request: Mapping[str, Any], resume: bool, comman
         if (there := held.get("kind")) != kind:
             raise RequestError(f"{out}: holds {kind_in_words(there)}, not {kind_in_words(kind)}; choose another `out`")
         found = {"kind": there, **held["request"]}
+        if table is not None:
+            tables.check_same(held.get("table"), table, f"{out}")
+            wanted["csv"] = found.get("csv")  # the same table by another path
         for key in sorted(set(wanted) | set(found)):
             if wanted.get(key) != found.get(key):
                 raise RequestError(
@@ -70,7 +95,8 @@ def claim(out: Path, kind: str, request: Mapping[str, Any], resume: bool, comman
     if left:
         raise RequestError(f"{out}: holds {left[0]} of a run whose config.yaml is missing; choose another `out`")
     content: dict[str, Any] = {"format": FORMAT, "kind": kind, "command": command}
-    content |= {"request": json.loads(json.dumps(request, default=str)), **more, "versions": versions()}
+    content |= {"request": json.loads(json.dumps(request, default=str)), **more}
+    content |= ({"table": dict(table)} if table is not None else {}) | {"versions": versions()}
     files.write_text(config, yaml.safe_dump(content, sort_keys=False))
     return False
 
@@ -129,6 +155,11 @@ def observed(*observers: Observer) -> Iterator[None]:
         yield
     finally:
         _OBSERVERS.reset(before)
+
+
+def observing() -> bool:
+    """Return True if anybody observes."""
+    return bool(_OBSERVERS.get())
 
 
 def tell(directory: Path, rows: Sequence[Row]) -> None:

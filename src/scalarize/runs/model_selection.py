@@ -48,21 +48,48 @@ def delta(seen: Measurements, data: Data, baselines: Mapping[str, float]) -> flo
     return sum(gains) / len(gains)
 
 
-def criteria(kind: str, data: Data, baselines: Mapping[str, float] | None) -> dict[str, Criterion]:
+def skill(data: Data) -> Criterion:
+    """Make the criterion of skill: the mean over objectives of 1 - loss / loss of the best constant predictor.
+
+    It sees what a metric of ranks does not, the scale of predictions, and is less noisy than a metric of few samples.
+
+    Args:
+        data: of the training, whose training split the constant predictors are of.
+
+    Returns:
+        The criterion; 1 is perfect, 0 as good as constants.
+
+    Raises:
+        RequestError: a task defines no constant predictor.
+    """
+    constants = data.constant_losses()
+
+    def of(seen: Measurements) -> float:
+        return sum(1 - v["loss"] / max(constants[name], 1e-12) for name, v in seen.items()) / len(seen)
+
+    return of
+
+
+def criteria(
+    kind: str, data: Data, baselines: Mapping[str, float] | None, score: Criterion | None = None
+) -> dict[str, Criterion]:
     """Return the criteria of a recipe's ``selection``.
 
     Args:
-        kind: ``best``, ``per-metric``, ``delta`` or ``last``.
+        kind: ``best``, ``skill``, ``per-metric``, ``delta`` or ``last``.
         data: whose objectives are measured.
         baselines: ``TASK/METRIC`` -> value of a single-task model, for ``delta``.
+        score: in place of the average.
 
     Returns:
         Criteria by name, the one whose weights are kept first; higher is better.
 
     Raises:
-        RequestError: ``delta`` has no baselines, or one of an unknown metric or of value 0.
+        RequestError: ``delta`` has no baselines, or one of an unknown metric or of value 0, or a score beside it.
     """
     if kind == "delta":
+        if score is not None:
+            raise RequestError("`settings` selection=delta and `score` exclude each other: each chooses the epoch")
         known = measures(data, every_epoch=True)
         if not baselines:
             raise RequestError("selection=delta compares with single-task models: a study gives it their metrics")
@@ -70,7 +97,9 @@ def criteria(kind: str, data: Data, baselines: Mapping[str, float] | None) -> di
             if name not in known or base is None or base == 0 or not math.isfinite(base):
                 raise RequestError(f"selection=delta: no gain over {name} = {base} can be computed")
         return {"delta": lambda seen: delta(seen, data, baselines)}
-    found: dict[str, Criterion] = {"average": average}
+    if kind == "skill" and score is None:
+        return {"skill": skill(data)}
+    found: dict[str, Criterion] = {"average": average} if score is None else {"score": score}
     if kind == "per-metric":
         for name, (objective, key, sign) in measures(data, every_epoch=True).items():
             found[name] = lambda seen, o=objective, k=key, s=sign: s * seen[o][k]  # type: ignore[misc]
@@ -102,6 +131,10 @@ class Selection:
             first = name not in self.states
             if first or self.latest or seen is None or score > self.scores[name] or math.isnan(self.scores[name]):
                 self.scores[name], self.states[name] = score, kept
+
+    def is_stale(self, epoch: int, patience: int | None) -> bool:
+        """Return True if the best epoch is ``patience`` epochs old, or older, after ``epoch`` of them."""
+        return patience is not None and bool(self.states) and epoch - self.epochs()[self.primary] >= patience
 
     def state_of(self, name: str) -> dict[str, Any]:
         """Return the weights that ``name`` prefers; the primary's if there is no such criterion."""

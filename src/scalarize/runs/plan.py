@@ -1,76 +1,31 @@
-"""Plans: lists of trainings and searches, some of which need others. Missing runs are run, present ones are read.
+"""The engine of all sets of runs: what is missing is run, side by side if there are workers, what is there is read.
 
-A planned run is plain data, and all that one run gives another is read from the directory that it left. So a plan can
-be interrupted anywhere, and its runs may be made in any order, and anywhere, that honours :attr:`PlannedRun.needs`.
+A run begins as soon as what it needs is there; of those that may begin, the one goes first that most work waits for.
 """
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scalarize.runs import search, train
 from scalarize.runs.build import Loader
-from scalarize.runs.directory import digest
-from scalarize.runs.request import TrainRequest
+from scalarize.runs.directory import observing, tell
+from scalarize.runs.planned_run import FinishedRun, PlannedRun, complete, directory_name, in_order
 from scalarize.runs.search import SearchRequest
+from scalarize.runs.workers import sharing
+from scalarize.runs.workers.progress import Progress
+from scalarize.runs.workers.request import Workers, crew
+from scalarize.runs.workers.run_job import RunJob
+from scalarize.utils import files
 from scalarize.utils.errors import DivergedError, RunError
-from scalarize.weights.policy import Policy
+from scalarize.utils.workers.job import Job, LostJobError
+
+__all__ = ["FinishedRun", "PlannedRun", "Say", "Workers", "complete", "directory_name", "execute", "in_order"]
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """One training or search of a plan.
-
-    name: unique in its plan. request: what is run, but for what other runs give it. labels: columns of tables about
-    this run. directory: below the plan's root; None for one made of the name and a digest of the request, so that
-    several plans can share a root. policy_of: the search of the plan whose policy it trains with; history: the part of
-    that policy (full, last or mean). baselines_of: runs of single tasks in the plan whose validation metrics are its
-    baselines. keep_records: its records are wanted, not only its result.
-    """
-
-    name: str
-    request: TrainRequest | SearchRequest
-    labels: Mapping[str, Any] = field(default_factory=dict)
-    directory: str | None = None
-    policy_of: str | None = None
-    history: str = "full"
-    baselines_of: tuple[str, ...] = ()
-    keep_records: bool = False
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Names of the runs that have to be finished before this one."""
-        return (*([self.policy_of] if self.policy_of is not None else []), *self.baselines_of)
-
-    @property
-    def kind(self) -> str:
-        """``search`` or ``training``."""
-        return "search" if isinstance(self.request, SearchRequest) else "training"
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """A run of a plan that is over.
-
-    request: as it was run, with what other runs gave it. directory: its own. result: the content of its
-    ``result.json``; of a training that diverged in its first epoch, which leaves none, only ``diverged``.
-    """
-
-    planned: PlannedRun
-    request: TrainRequest | SearchRequest
-    directory: Path
-    result: Mapping[str, Any]
-
-    @functools.cached_property
-    def policy(self) -> Policy:
-        """The policy that a search found, read from its directory."""
-        return Policy.load(self.directory / "policy.json")
+_OF_THE_RUN = {"seed", "policy", "weights", "baselines", "start", "reference"}  # what a run's cost does not depend on
 
 
 def execute(
@@ -80,6 +35,7 @@ def execute(
     say: Say | None = None,
     loader: Loader | None = None,
     keep_diverged: bool = False,
+    workers: Workers | None = None,
 ) -> dict[str, FinishedRun]:
     """Run the missing runs of ``plan`` below ``root``, and read the others.
 
@@ -90,6 +46,7 @@ def execute(
         say: receives a line for each run, and a search's progress.
         loader: of the command, if it reads tables and data besides; default a new one.
         keep_diverged: a training that diverges in its first epoch is part of what was found, not the end of the plan.
+        workers: that run them side by side; default: this process, one after the other.
 
     Returns:
         Each run by its name, in the plan's order.
@@ -97,84 +54,134 @@ def execute(
     Raises:
         ValueError: two runs have one name, or a run needs one that is not there.
         RequestError: a request is wrong, or a directory holds something else.
-        RunError: a run failed.
+        RunError: a run failed, or ended its process twice: then all others that do not need it are finished first.
     """
-    loader = loader or Loader()
-    finished: dict[str, FinishedRun] = {}
-    total = {kind: sum(p.kind == kind for p in plan) for kind in ("search", "training")}
-    done = dict.fromkeys(total, 0)
-    for planned in in_order(plan):
-        done[planned.kind] += 1
-        if say:
-            say(f"{planned.kind} {done[planned.kind]}/{total[planned.kind]}: {planned.name}")
-        request = complete(planned, finished)
-        directory = root / (planned.directory or directory_name(planned.name, request))
+    return _Execution(plan, root, command, say, loader or Loader(), keep_diverged, workers).finish()
+
+
+class _Execution:
+    def __init__(
+        self,
+        plan: Sequence[PlannedRun],
+        root: Path,
+        command: str,
+        say: Say | None,
+        loader: Loader,
+        keep_diverged: bool,
+        workers: Workers | None,
+    ) -> None:
+        self.plan, self.root, self.command, self.loader, self.keep = plan, root, command, loader, keep_diverged
+        self.blocked = {planned.name: planned for planned in in_order(plan)}
+        self.finished: dict[str, FinishedRun] = {}
+        self.lost: dict[str, BaseException] = {}
+        self.under_way: dict[int, tuple[PlannedRun, RunJob]] = {}
+        self.needed_by: dict[str, list[str]] = {}
+        for planned in plan:
+            for name in planned.needs:
+                self.needed_by.setdefault(name, []).append(planned.name)
+        self.jobs = {planned.name: self._job(planned) for planned in plan}
+        self.progress = Progress(plan, root, say)
+        searches = [p.request for p in plan if isinstance(p.request, SearchRequest)]
+        shares = {(r.problem().model_dump_json(), r.split): (r.problem(), r.split) for r in searches}
+        self.crew = crew(
+            workers, [p.request for p in plan], loader, root / ".workers", self._hear, list(shares.values())
+        )
+        self.crew.expected, self.crew.desk.rank, self.crew.desk.changed = self._expected, self._rank, self._changed
+
+    def finish(self) -> dict[str, FinishedRun]:
+        """Run everything; see :func:`execute`."""
         try:
-            result = run(request, directory, command, say, loader, planned.name)
-        except DivergedError as error:  # before its first epoch was over: there is nothing to measure
-            if not keep_diverged:
-                raise
-            result = {"diverged": f"epoch 0: {error}"}
-        finished[planned.name] = FinishedRun(planned, request, directory, result)
-    return {planned.name: finished[planned.name] for planned in plan}
+            self._release()
+            while self.under_way:
+                ticket, result, error = self.crew.next()
+                planned, job = self.under_way.pop(ticket)
+                if isinstance(error, LostJobError):
+                    self.lost[planned.name] = error
+                    continue
+                if isinstance(error, DivergedError) and self.keep:  # before its first epoch was over
+                    result = {"diverged": f"epoch 0: {error}"}
+                elif error is not None:
+                    raise error
+                self.finished[planned.name] = FinishedRun(planned, job.request, job.directory, result)
+                self._release()
+        finally:
+            self.crew.close()
+            files.remove_folder(self.root / ".workers")
+            self.progress.close()
+        if self.lost:
+            left = f"; not run, since they need it: {', '.join(self.blocked)}" if self.blocked else ""
+            raise RunError("; ".join(str(error) for error in self.lost.values()) + left)
+        return {planned.name: self.finished[planned.name] for planned in self.plan}
+
+    def _release(self) -> None:
+        """Queue the runs that have all that they need; read those that are there."""
+        while ready := [p for p in self.blocked.values() if all(need in self.finished for need in p.needs)]:
+            for planned in ready:
+                del self.blocked[planned.name]
+                request = complete(planned, self.finished)
+                directory = self.root / (planned.directory or directory_name(planned.name, request))
+                job = RunJob(request, directory, self.command, planned.name, observing())
+                if (directory / "result.json").exists():
+                    self.progress.begin(planned.name, "")
+                    result = job(_Reading(self.loader))
+                    self.finished[planned.name] = FinishedRun(planned, request, directory, result)
+                    self._remember(planned, result)
+                    self.progress.end(planned.name)
+                else:
+                    ticket = self.crew.submit(dataclasses.replace(self.jobs[planned.name], call=job))
+                    self.under_way[ticket] = planned, job
+
+    # --- costs ----------------------------------------------------------------------------------------------------
+    def _job(self, planned: PlannedRun) -> Job:
+        """Return the job of a run, still without its call."""
+        request, units = planned.request, float(sharing.epochs(planned.request, self.loader))
+        searches = isinstance(request, SearchRequest)
+        if isinstance(request, SearchRequest):
+            units *= max(1.0, request.population * min(1.0, max(0.0, request.split)))
+        key = request.model_dump_json(exclude=_OF_THE_RUN)
+        return Job(planned.name, _nothing, units, key, coordinates=searches)
+
+    def _remember(self, planned: PlannedRun, result: Mapping[str, Any]) -> None:
+        seconds = result.get("seconds_training", result.get("seconds"))
+        if isinstance(seconds, int | float) and seconds > 0:
+            self.crew.costs.note(self.jobs[planned.name], float(seconds))
+
+    def _rank(self, job: Job) -> float:
+        """Return the seconds until the last run that waits for this one can be over."""
+        waiting = [n for n in self.needed_by.get(job.name, ()) if n in self.blocked]
+        return self.crew.costs.of(job) + max((self._rank(self.jobs[name]) for name in waiting), default=0.0)
+
+    def _expected(self) -> float:
+        """Return the seconds of all that has not begun."""
+        return self.crew.queued() + sum(self.crew.costs.of(self.jobs[name]) for name in self.blocked)
+
+    # --- what is heard --------------------------------------------------------------------------------------------
+    def _changed(self, job: Job, begun: bool) -> None:
+        side_by_side = f", {len(self.crew.running)} running" if self.crew.size > 1 else ""
+        left = (self._expected() + self.crew.begun()) / self.crew.size if self.crew.costs.known else None
+        self.progress.left = left
+        if begun:
+            self.progress.begin(job.name, side_by_side)
+        else:
+            self.progress.end(job.name)
+
+    def _hear(self, job: Job, kind: str, content: Any) -> None:
+        if kind == "rows":
+            tell(*content)
+        elif kind == "say" and self.progress.say is not None:
+            self.progress.say(content)
 
 
-def run(
-    request: TrainRequest | SearchRequest, directory: Path, command: str, say: Say | None, loader: Loader, name: str
-) -> dict[str, Any]:
-    """Return the result of one run, made or read."""
-    if isinstance(request, SearchRequest):
-        progress = search.reporter(say, name)
-        return search.search(request, directory, command, resume=True, progress=progress, loader=loader)
-    result: dict[str, Any] = train.train(request, directory, command, resume=True, loader=loader)
-    return result
+@dataclasses.dataclass
+class _Reading:
+    """The context of a run that is only read."""
+
+    setup: Loader
+    here = True
+
+    def emit(self, kind: str, content: Any) -> None:
+        """Say nothing."""
 
 
-def in_order(plan: Sequence[PlannedRun]) -> list[PlannedRun]:
-    """Sort runs so that each follows those that it needs; searches first, since trainings wait for them; else as they
-    come.
-
-    Raises:
-        ValueError: two runs have one name, or a run needs one that is not there, or itself.
-    """
-    by_name = {p.name: p for p in plan}
-    if len(by_name) < len(plan):
-        names = [p.name for p in plan]
-        raise ValueError(f"two runs of a plan are called {next(n for n in names if names.count(n) > 1)}")
-    ordered: dict[str, PlannedRun] = {}
-    waiting = sorted(plan, key=lambda p: p.kind != "search")
-    while waiting:
-        ready = [p for p in waiting if all(need in ordered for need in p.needs)]
-        if not ready:
-            lacking = waiting[0]
-            raise ValueError(f"{lacking.name} needs {', '.join(lacking.needs)}: not in the plan, or in a circle")
-        ordered |= {p.name: p for p in ready}
-        waiting = [p for p in waiting if p.name not in ordered]
-    return list(ordered.values())
-
-
-def complete(planned: PlannedRun, finished: Mapping[str, FinishedRun]) -> TrainRequest | SearchRequest:
-    """Complete a request from other runs of the plan: a policy, or baselines from their validation metrics.
-
-    Raises:
-        RunError: a run that would give baselines diverged.
-    """
-    request = planned.request
-    if planned.policy_of is not None:
-        policy = finished[planned.policy_of].policy.history(planned.history)
-        request = request.model_copy(update={"policy": policy, "method": None})
-    if planned.baselines_of:
-        baselines: dict[str, float] = {}
-        for name in planned.baselines_of:
-            result = finished[name].result
-            if "diverged" in result:
-                raise RunError(f"{planned.name}: {name}, which it is compared with, diverged: it has no baseline")
-            for task, values in result["measures"]["validation"].items():
-                baselines |= {f"{task}/{metric}": v for metric, v in values.items() if metric != "loss"}
-        request = request.model_copy(update={"baselines": baselines})
-    return request
-
-
-def directory_name(name: str, request: TrainRequest | SearchRequest) -> str:
-    """Return a name for the directory of a run, of its name and a digest of its request."""
-    return f"{name.replace(' ', '-')}-{digest(request.model_dump(mode='json'))}"
+def _nothing(context: Any) -> None:
+    """Do nothing."""

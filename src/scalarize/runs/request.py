@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from scalarize import methods
 from scalarize.learners.recipe import Recipe
@@ -14,6 +23,7 @@ from scalarize.methods import Method
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 from scalarize.workloads import Workload
+from scalarize.workloads.table.options import TableOptions
 
 
 def _parsed(content: Any) -> Policy:
@@ -27,22 +37,32 @@ PolicyField = Annotated[Policy, PlainValidator(_parsed), PlainSerializer(Policy.
 class WorkloadRequest(BaseModel):
     """A problem: workload (or the user's own table), restriction to some tasks, settings, device; no task weights.
 
-    csv and targets: path of a table and its target columns, in place of ``workload``. tasks: only these tasks or
-    domains, all if empty. epochs: of a training, None for the recipe's. settings: dotted keys of the recipe and their
-    values. data: the data root, None for the default one.
+    csv and targets: path of a table and its target columns, in place of ``workload``; table: what was said about its
+    columns and splits, None for nothing. tasks: only these tasks or domains, all if empty. epochs: of a training, None
+    for the recipe's. settings: dotted keys of the recipe and their values. data: the data root, None for the default
+    one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    # Fields that earlier versions did not have, and the value that leaves everything as it was then.
+    LATER: ClassVar[dict[str, Any]] = {"table": None}
 
     workload: str = ""
     csv: str | None = None
     targets: tuple[str, ...] = ()
+    table: TableOptions | None = None
     tasks: tuple[str, ...] = ()
     epochs: int | None = Field(default=None, ge=1)
     settings: dict[str, Any] = Field(default_factory=dict)
     data: str | None = None
     device: str = "cpu"
     precision: str = "float32"
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what a request without it does not say: digests and directories of earlier versions stay right."""
+        content: dict[str, Any] = serialize(self)
+        return {key: value for key, value in content.items() if key not in self.LATER or value != self.LATER[key]}
 
     @classmethod
     def read(cls, content: Mapping[str, Any], where: str) -> Self:
@@ -87,15 +107,31 @@ class WorkloadRequest(BaseModel):
         return workload.recipe.override(changes)
 
 
-class TrainRequest(WorkloadRequest):
+class ScoredRequest(WorkloadRequest):
+    """A problem and the score by which its models are compared: epochs of a training, rows of a comparison.
+
+    score: as of a search (see :func:`scalarize.search.score.create`), such as ``main=price``. reference: single-task
+    metrics, for the score ``gain``.
+    """
+
+    LATER: ClassVar[dict[str, Any]] = WorkloadRequest.LATER | {"score": "average", "reference": None}
+
+    score: str = "average"
+    reference: dict[str, float] | None = None
+
+
+class TrainRequest(ScoredRequest):
     """A problem and the source of its task weights: one of a method, fixed weights or a policy.
 
     hyper: hyper-parameters of ``method``. single: train on that task or domain alone. probe_every: count conflicting
     gradients at each k-th batch (None: never). norm_every: the norm of the summed gradient at each k-th batch.
     read_train: measure on the training split, too, with the selected weights, or with the "last" ones; of data that
     offer it, on the split ``seen``, a sample of it. baselines: ``TASK/METRIC`` -> value of a single-task model, for
-    selection=delta.
+    selection=delta. refit: of a table, train once more on all rows, for as many steps as were selected, once the test
+    split has been read: that model predicts.
     """
+
+    LATER: ClassVar[dict[str, Any]] = ScoredRequest.LATER | {"refit": False}
 
     method: str | None = None
     hyper: dict[str, Any] = Field(default_factory=dict)
@@ -107,6 +143,7 @@ class TrainRequest(WorkloadRequest):
     norm_every: int | None = Field(default=None, ge=1)
     read_train: bool | Literal["last"] | None = None
     baselines: dict[str, float] | None = None
+    refit: bool = False
 
     def recipe(self, workload: Workload) -> Recipe:
         """Return the recipe of the problem, with recipe numbers that were searched with the policy unless a setting

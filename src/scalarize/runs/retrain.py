@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from scalarize.analysis import comparison, readers, text_tables
-from scalarize.runs.comparison_rows import value_of
+from scalarize.runs import tables
+from scalarize.runs.build import Loader, prepare
+from scalarize.runs.comparison_records import diverged
 from scalarize.runs.directory import claim, digest, kind_in_words, read_config
-from scalarize.runs.plan import Say, execute
-from scalarize.runs.request import WorkloadRequest
+from scalarize.runs.plan import Say, Workers, execute
+from scalarize.runs.request import ScoredRequest, WorkloadRequest
+from scalarize.runs.row_values import value_of
+from scalarize.runs.task_score import AVERAGE, task_score
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 
@@ -25,6 +29,9 @@ def retrain(
     command: str,
     resume: bool,
     say: Say | None = None,
+    score: str | None = None,
+    reference: dict[str, float] | None = None,
+    workers: Workers | None = None,
 ) -> dict[str, Any]:
     """Train fresh models with the policy that a search found.
 
@@ -41,6 +48,8 @@ def retrain(
         command: how it is run again, for ``config.yaml``.
         resume: go on with what ``out`` holds.
         say: receives lines of progress.
+        score, reference: by which the epoch of each model is chosen. Default: the search's own.
+        workers: that train side by side; default: this process.
 
     Returns:
         A comparison's result with this one row.
@@ -60,26 +69,42 @@ def retrain(
     if isinstance(held, dict):
         asked["settings"] = {k: v for k, v in held.items() if k not in policy.numbers} | settings
     problem = WorkloadRequest.read(asked, f"{directory / 'config.yaml'}")
+    loader = Loader()
+    own = loader.workload(problem).table
+    table = None if own is None else own.fingerprint
+    if table is not None:
+        tables.check_same(config.get("table"), table, f"{directory}")
+    asked = {"score": score or config["request"].get("score", AVERAGE)}
+    asked["reference"] = reference or config["request"].get("reference")
+    wanted = ScoredRequest.read(problem.fields() | asked, f"{directory / 'config.yaml'}")
+    data = prepare(wanted, loader).data
+    judge = task_score(wanted, data)
+    scored = {} if judge is None else {"score": judge.name, "reference": wanted.reference}
     for key, value in policy.numbers.items():
         if say is not None and key not in settings:
             say(f"{key} = {value:g}, as the search had it in the end")
     row = "policy" if history == "full" else f"policy-{history}"
-    values = [value_of(problem, row, s, policy=policy) for s in range(seed, seed + seeds)]
+    values = [
+        value_of(problem, row, s, scored=scored, policy=policy, refit=own is not None)
+        for s in range(seed, seed + seeds)
+    ]
     request = {"policy": policy.to_dict(), "problem": problem.model_dump(mode="json"), "seeds": seeds, "seed": seed}
+    request |= scored
     target = out or directory / f"retrain-{history}-{digest(request)}"
     files.check_directory(target)
     with files.lock(target):
-        claim(target, "compare", request, resume, command)
-        finished = execute([run for value in values for run in value.runs], target, command, say)
-        found = [value.record(finished) for value in values]
+        claim(target, "compare", request, resume, command, table=table)
+        runs = [run for value in values for run in value.runs]
+        finished = execute(runs, target, command, say, loader, keep_diverged=True, workers=workers)
+        found = [value.record(finished, judge, data.names) for value in values]
         result = {
             "out": str(target),
             "rows": comparison.rows(found),
-            "verdicts": [],
+            "verdicts": diverged(found),
             "workload": problem.label,
             "runs": [d for r in found for d in r["directories"]],
             "found": found,
-        }
+        } | ({"score": judge.to_dict()} if judge else {})
         files.write_json(target / "result.json", result)
     return result
 
@@ -87,4 +112,5 @@ def retrain(
 def summary(result: dict[str, Any]) -> str:
     """Return the rows as text, and the directory of the runs."""
     scale = comparison.display_scale(result["found"])
-    return text_tables.comparison_table(result["rows"], scale) + f"\nwritten to {result['out']}"
+    table = text_tables.comparison_table(result["rows"], scale, **comparison.ranking(result))
+    return table + f"\nwritten to {result['out']}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from scalarize.runs.build import Loader, PreparedRun
 from scalarize.runs.directory import claim, tell
 from scalarize.runs.holdout import HOLDOUT, HoldoutFactory
 from scalarize.runs.request import PolicyField, WorkloadRequest
+from scalarize.runs.workers import members
+from scalarize.runs.workers.request import Workers
 from scalarize.search.algorithms import registry
 from scalarize.search.algorithms.base import Algorithm, Setting
 from scalarize.search.driver import run_search
@@ -108,6 +110,7 @@ def search(
     resume: bool = False,
     executor: Callable[[HoldoutFactory], Executor] | None = None,
     threads: int | None = None,
+    workers: Workers | None = None,
     max_time: float | None = None,
     checkpoints: str | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -120,8 +123,9 @@ def search(
         out: the search's directory.
         command: how the search is made again, for its ``config.yaml``.
         resume: go on with what ``out`` holds.
-        executor: makes what trains members, from the factory of learners; default: this process.
+        executor: makes what trains members, from the factory of learners; default: what ``workers`` ask for.
         threads: of torch a member, None for the recipe's number.
+        workers: that train members side by side; default: this process.
         max_time: seconds after which the search stops with the best policy so far.
         checkpoints: a folder or URL for members' states, seen by all nodes; default below ``out``.
         progress: receives the state of the search after each member.
@@ -134,9 +138,8 @@ def search(
         RequestError: the request is wrong, or ``out`` holds something else.
         RunError: no member has a finite score, or the disk is full.
     """
-    from scalarize.search.executors.local import LocalExecutor
-
     files.check_directory(out)
+    loader = loader or Loader()
     if max_time is not None and not max_time > 0:
         raise RequestError(f"`max_time` must be a positive number of seconds, got {max_time}")
     factory = HoldoutFactory(request.problem(), request.split, threads, loader)
@@ -147,24 +150,26 @@ def search(
             f"`asynchronous`: {algorithm.name} decides for whole generations; choose {' or '.join(able)}"
         )
     asked = request.model_dump(mode="json")
-    held = claim(out, "search", asked, resume, command)
+    held = claim(out, "search", asked, resume, command, table=factory.prepared.fingerprint)
     if held and (out / "result.json").exists():
         done: dict[str, Any] = files.read_json(out / "result.json")
         return done
+    make = executor or members.executor(workers, request, algorithm, out, loader, threads, checkpoints is not None)
+    made = make(factory)
     found = run_search(
         algorithm,
-        (executor or LocalExecutor)(factory),
+        made,
         out,
         score=request.score,
         reference=request.reference,
         split=HOLDOUT,
         share=request.split,
-        request={"problem": _content(request)},
+        request={"problem": _content(request, factory.prepared.fingerprint)},
         resume=True,
         max_time=max_time,
         asynchronous=request.asynchronous,
         checkpoints=checkpoints,
-        progress=_observed(out, progress),
+        progress=_observed(out, members.counted(made, progress)),
     )
     result: dict[str, Any] = found.to_dict()
     if found.finished:
@@ -172,11 +177,11 @@ def search(
     return result
 
 
-def _content(request: SearchRequest) -> dict[str, Any]:
+def _content(request: SearchRequest, table: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the part of the problem that decides the numbers: no paths, no device."""
     content = request.problem().model_dump(mode="json", exclude={"data", "device"})
     if content["csv"]:
-        content["csv"] = Path(content["csv"]).name
+        content["csv"] = Path(content["csv"]).name if table is None else table["sha256"]
     return content
 
 
@@ -205,26 +210,3 @@ def reporter(say: Callable[[str], None] | None, label: str) -> Callable[[Progres
         )
 
     return tell
-
-
-def cluster(
-    workers: int | None, address: str | None, threads: int | None, gpus: float, shared_directory: bool = False
-) -> Callable[[HoldoutFactory], Executor] | None:
-    """Return the executor for so many workers, on a cluster at ``address``; None if neither is given (this process).
-
-    shared_directory: workers write and read members' states themselves, where all nodes see them.
-    """
-    if workers is None and address is None:
-        return None
-    if workers is not None and workers < 1:
-        raise RequestError(f"`workers` must be at least 1, got {workers}")
-    from scalarize.search.executors.ray_executor import RayExecutor  # type: ignore[import-not-found,unused-ignore]
-
-    return lambda factory: RayExecutor(
-        factory,
-        workers=workers,
-        address=address,
-        threads_per_member=threads or 1,
-        gpus_per_member=gpus,
-        through="directory" if shared_directory else "objects",
-    )

@@ -18,7 +18,9 @@ from scalarize.runs import model_selection
 from scalarize.runs.build import Loader, PreparedRun, prepare
 from scalarize.runs.directory import Records, claim, read_config
 from scalarize.runs.model_selection import Selection
+from scalarize.runs.refit import refit
 from scalarize.runs.request import TrainRequest
+from scalarize.runs.task_score import TaskScore, task_score
 from scalarize.tasks.task import Data
 from scalarize.utils import files
 from scalarize.utils.errors import DivergedError, RequestError
@@ -57,17 +59,31 @@ def train(
     """
     prepared = prepare(request, loader)
     recipe = prepared.recipe.model_dump(mode="json")
+    score = task_score(request, prepared.data)
+    select = score.of_measurements if score else None
+    wanted = model_selection.criteria(prepared.recipe.selection, prepared.data, request.baselines, select)
     files.check_directory(out)
     with files.lock(out):
-        held = claim(out, "train", request.model_dump(mode="json"), resume, command, recipe=recipe)
+        asked, table = request.model_dump(mode="json"), prepared.fingerprint
+        held = claim(out, "train", asked, resume, command, recipe=recipe, table=table)
         if held and (out / "result.json").exists():
             return files.read_json(out / "result.json")
         if held and "passes" not in read_config(out).get("recipe", {}):  # begun when there was no choice
             prepared = replace(prepared, recipe=prepared.recipe.override({"passes": "mixed"}))
-        return _run(request, prepared, out, say)
+        if prepared.workload.table is not None:
+            fitted = prepared.workload.table.fitted(prepared.recipe.data)
+            files.write_json(out / "table.json", fitted.to_dict())
+        return _run(request, prepared, Selection(wanted, prepared.recipe.selection == "last"), score, out, say)
 
 
-def _run(request: TrainRequest, prepared: PreparedRun, out: Path, say: Progress | None) -> dict[str, Any]:
+def _run(
+    request: TrainRequest,
+    prepared: PreparedRun,
+    chosen: Selection,
+    score: TaskScore | None,
+    out: Path,
+    say: Progress | None,
+) -> dict[str, Any]:
     recipe, data, method = prepared.recipe, prepared.data, prepared.method
     assert method is not None
     started, spent, trained, log = time.perf_counter(), 0.0, 0.0, Records(out)
@@ -80,7 +96,6 @@ def _run(request: TrainRequest, prepared: PreparedRun, out: Path, say: Progress 
         layers = [names[id(p)] for p in learner.model.shared_parameters()]
         learner.probes.append(Conflicts(data.names, request.probe_every, layers))
     split = "validation" if data.has("validation") else None
-    chosen = Selection(model_selection.criteria(recipe.selection, data, request.baselines), recipe.selection == "last")
     checkpoint = out / "checkpoints" / "last.pt"
     saved = started
     if checkpoint.exists():
@@ -89,7 +104,7 @@ def _run(request: TrainRequest, prepared: PreparedRun, out: Path, say: Progress 
     else:
         log.truncate(0)
     diverged: dict[str, str] = {}
-    while learner.epoch < recipe.epochs:
+    while learner.epoch < recipe.epochs and not chosen.is_stale(learner.epoch, recipe.patience):
         begun = time.perf_counter()
         try:
             learner.train(method, learner.epoch + 1)
@@ -108,8 +123,9 @@ def _run(request: TrainRequest, prepared: PreparedRun, out: Path, say: Progress 
             content |= {"seconds": spent + saved - started, "bytes": log.size()}
             files.save_tensors(checkpoint, content)
         if say:
-            score = f"  validation {model_selection.average(seen):.4f}" if seen else ""
-            say(f"epoch {learner.epoch}/{recipe.epochs}{score}")
+            judge = score.of_measurements if score else model_selection.average
+            found = f"  validation {judge(seen):.4f}" if seen else ""
+            say(f"epoch {learner.epoch}/{recipe.epochs}{found}")
     label = method.name if request.single is None else "single"
     result: dict[str, Any] = {"out": str(out), "workload": request.label, "method": label, "seed": request.seed}
     trained_on = "seen" if data.has("seen") else "train"
@@ -118,11 +134,19 @@ def _run(request: TrainRequest, prepared: PreparedRun, out: Path, say: Progress 
     )
     last = learner.measure(trained_on) if request.read_train == "last" else {}
     result |= _finish(learner, splits, last, chosen, log)
+    if score is not None:
+        seen_by = {split: score.shown(result[split]) for split in ("validation", "test") if result[split]}
+        result["score"] = score.to_dict() | seen_by
     units = sum(row["value"] for row in log.read() if row["metric"] == "units")
     result |= {"units_per_second": units / trained} if units else {}
     result |= {"seconds": spent + time.perf_counter() - started, **diverged}
     selected = chosen.state_of(chosen.primary)
     files.save_tensors(out / "checkpoints" / "selected.pt", selected["model"])
+    if request.refit and prepared.workload.table is not None and "diverged" not in result:
+        if say:
+            say(f"refit on all rows, {result['epoch']} epochs")
+        again = request.source(data.names, recipe.epochs)
+        refit(prepared, again, request.seed, result["epoch"], out)
     if method.has_view:  # without it the model is not what was measured
         files.save_tensors(out / "checkpoints" / "selected-method.pt", selected["method"])
     files.write_json(out / "result.json", result)
@@ -206,10 +230,21 @@ def _by_task(data: Data, seen: Measurements) -> dict[str, dict[str, float | None
     return found
 
 
+def _named(measures: Mapping[str, float | None]) -> str:
+    """Name a task's metric, and give those that are recorded beside it."""
+    first, *beside = [(name, value) for name, value in measures.items() if name != "loss"] or [("", None)]
+    more = ", ".join(f"{name} {value:.4g}" for name, value in beside if value is not None)
+    return f" {first[0]}".rstrip() + (f"  ({more})" if more else "")
+
+
 def summary(result: dict[str, Any]) -> str:
     """Return a run's result as text."""
     tested = result["test"] or result["validation"]
-    lines = [f"{task:24s} {value:.4f}" for task, value in tested.items()]
+    measured = result.get("measures", {}).get("test" if result["test"] else "validation", {})
+    lines = [f"{task:24s} {value:.4f}{_named(measured.get(task, {}))}" for task, value in tested.items()]
     head = f"{result['workload']}, {result['method']}, seed {result['seed']}, epoch {result['epoch']}"
+    if "score" in result:
+        score = result["score"]
+        lines.append(f"{score['name']:24s} {score.get('test', score.get('validation')):.4f}  (the score)")
     stopped = [f"diverged, {result['diverged']}; above: what was selected before"] if "diverged" in result else []
     return "\n".join([head, *lines, *stopped, f"written to {result['out']}"])

@@ -77,8 +77,8 @@ def search(
         groups: groups of tasks that share one weight. Default: none.
         also: recipe numbers to search beside the weights, by key, such as ``{"lr": "log:1e-4:1e-2"}``; they are passed
             to the factory. Default: none.
-        score: number by which members are compared, see :func:`scalarize.search.score.create`. Default: the average
-            metric.
+        score: number by which members are compared: ``worst``, a weighted mean such as ``a=2,b=1``, or one main task
+            as in ``main=a``; see :func:`scalarize.search.score.create`. Default: the average metric.
         reference: single-task metric by task, for the score ``gain``.
         split: split on which members are scored. Default ``validation``.
         share: share of the training set that the factory's learners train on, to count the cost in full trainings.

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from scalarize.runs.build import Loader
-from scalarize.runs.compare import CompareRequest, compare
-from scalarize.runs.plan import PlannedRun, Say, execute
+from scalarize.runs.compare import CompareRequest, compare, plan
+from scalarize.runs.plan import PlannedRun, Say, Workers, execute
 from scalarize.runs.search import SearchRequest
+from scalarize.utils import files
+from scalarize.utils.errors import RequestError
 
 WORKLOAD = "rand-hie"
 SEARCHES = 3
@@ -18,24 +20,31 @@ ROWS = ("single", "uniform", "inverse-loss", "inverse-constant", "random-search"
 SEARCH: dict[str, Any] = {"algorithm": "pbt", "population": 12, "ready": 3, "quantile": 0.4, "split": 0.7}
 
 
-def demo(out: Path, command: str, resume: bool, say: Say | None = None, workload: str = WORKLOAD) -> dict[str, Any]:
+def demo(
+    out: Path,
+    command: str,
+    resume: bool,
+    say: Say | None = None,
+    workload: str = WORKLOAD,
+    workers: Workers | None = None,
+) -> dict[str, Any]:
     """Run three searches by population-based training, three retrains of each policy, and the six rows to compare with.
 
     The cost is counted in the table: about 113 trainings' worth of steps in all (our choice: 5 seeds for the fixed
-    weights, 3 for single-task models, which train seven models per seed).
+    weights, 3 for single-task models, which train seven models per seed). They are one plan: nothing waits for what it
+    does not need.
     """
     loader = Loader()
     requests = [SearchRequest(workload=workload, seed=k, **SEARCH) for k in range(SEARCHES)]
-    plan = [PlannedRun(f"pbt-{k}", asked, directory=f"searches/pbt-{k}") for k, asked in enumerate(requests)]
-    searched = execute(plan, out, command, say, loader)
+    searches = [PlannedRun(f"pbt-{k}", asked, directory=f"searches/pbt-{k}") for k, asked in enumerate(requests)]
     fewer = dict.fromkeys(("single", "random-search", "policy", "policy-last"), RETRAINS)
     request = CompareRequest(
-        workload=workload,
-        rows=ROWS,
-        policies=tuple(run.policy for run in searched.values()),
-        seeds=SEEDS,
-        row_seeds=fewer,
-        searches=SEARCHES,
-        focus="policy",
+        workload=workload, rows=ROWS, seeds=SEEDS, row_seeds=fewer, searches=SEARCHES, focus="policy"
     )
-    return compare(request, out, command, resume, say, loader)
+    if not resume and (out / "config.yaml").exists():
+        raise RequestError(f"{out}: already holds a run; go on with `resume` or choose another `out`")
+    files.check_directory(out)
+    with files.lock(out):
+        finished = execute(plan(request, loader, searches), out, command, say, loader, workers=workers)
+    asked = request.model_copy(update={"policies": tuple(finished[run.name].policy for run in searches)})
+    return compare(asked, out, command, resume, say, loader, finished=finished)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scalarize.report import study_page
-from scalarize.runs.plan import Say
+from scalarize.runs.plan import Say, Workers
 from scalarize.studies import registry, study
 from scalarize.studies.study import StudyRequest
 from scalarize.utils import files
@@ -123,6 +123,7 @@ def write(
     out: Path,
     resume: bool = False,
     say: Say | None = None,
+    workers: Workers | None = None,
 ) -> list[dict[str, Any]]:
     """Run what is missing of ``trials`` and write the page, anew after each of them: the next may take hours.
 
@@ -134,6 +135,7 @@ def write(
         out: a directory; the studies of each workload lie in one of its own.
         resume: go on with what ``out`` holds.
         say: receives lines of progress.
+        workers: that train side by side; default: this process.
 
     Returns:
         Each study's result, with the command that runs it again and its question.
@@ -147,7 +149,7 @@ def write(
         request = request_of(page.paper, trial, changes)
         (target,) = registry.get(request.target)
         command = command_of(request)
-        result = study.run(target, request, out / trial.workload, command, resume, say)
+        result = study.run(target, request, out / trial.workload, command, resume, say, workers)
         study_page.build(Path(result["out"]))
         shown = {"command": command, "question": trial.question, "data": trial.data, "minutes": trial.minutes}
         found.append(result | shown)

@@ -18,7 +18,7 @@ from scalarize.analysis import statistics
 from scalarize.analysis.study_tables import StudyTable, write
 from scalarize.runs.build import Loader, prepare
 from scalarize.runs.directory import claim
-from scalarize.runs.plan import PlannedRun, Say, execute
+from scalarize.runs.plan import PlannedRun, Say, Workers, execute
 from scalarize.runs.request import WorkloadRequest
 from scalarize.runs.search import SearchRequest
 from scalarize.studies import budget
@@ -107,7 +107,13 @@ def contexts(target: Target, request: StudyRequest, loader: Loader | None = None
 
 
 def run(
-    target: Target, request: StudyRequest, out: Path, command: str, resume: bool, say: Say | None = None
+    target: Target,
+    request: StudyRequest,
+    out: Path,
+    command: str,
+    resume: bool,
+    say: Say | None = None,
+    workers: Workers | None = None,
 ) -> dict[str, Any]:
     """Run what is missing of ``target`` and write its tables to ``out``/TARGET.
 
@@ -118,6 +124,7 @@ def run(
         command: how the study is run again, for each ``config.yaml``.
         resume: go on with what ``out``/TARGET holds.
         say: receives lines of progress.
+        workers: that train side by side; default: this process.
 
     Returns:
         The content of ``result.json``: tables, findings, what was scaled, counts and seconds.
@@ -145,7 +152,8 @@ def run(
                 for line in lines:
                     say(f"{target.name}, {name}, budget {request.budget}: {line}")
             tell = functools.partial(_tell, say, name) if say else None
-            finished = execute(plan, out / "runs" / name, command, tell, loader, keep_diverged=True)
+            place_of_runs = out / "runs" / name
+            finished = execute(plan, place_of_runs, command, tell, loader, keep_diverged=True, workers=workers)
             found = gather(here, list(finished.values()))
             if found.results.empty and found.diverged:
                 raise RunError(f"{target.name}, {name}: every training diverged; {found.diverged[0]}")

@@ -124,7 +124,8 @@ def count(name: str) -> Task:
     def loss(prediction: Tensor, target: Tensor) -> Tensor:
         log_rate = prediction.reshape(target.shape)
         least = target - torch.special.xlogy(target, target)
-        return (log_rate.exp() - target * log_rate - least).mean()
+        each: Tensor = log_rate.exp() - target * log_rate - least
+        return each.mean()
 
     def constant(target: Tensor) -> float:
         mean = target.double().mean().clamp_min(1e-300)

@@ -18,6 +18,10 @@ class RequestError(ScalarizeError, ValueError):
     status = 2
 
 
+class BusyError(RequestError):
+    """A directory that another process is working on."""
+
+
 class RunError(ScalarizeError, RuntimeError):
     """A valid run that failed (exit status 1)."""
 

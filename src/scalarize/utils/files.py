@@ -6,12 +6,13 @@ import contextlib
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from scalarize.utils import file_lock
-from scalarize.utils.errors import RequestError, RunError
+from scalarize.utils.errors import BusyError, RequestError, RunError
 
 
 def read_error(path: str | Path, error: OSError) -> RequestError:
@@ -125,9 +126,14 @@ def check_directory(path: Path, parameter: str = "out") -> None:
         raise RequestError(f"{there}: is a file; choose another `{parameter}`")
 
 
+def remove_folder(path: Path) -> None:
+    """Delete a folder with its content, as far as that is possible; a missing one is no error."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def lock(directory: str | Path) -> Iterator[None]:
-    """Lock ``directory`` for this process. Raises RequestError if another process holds the lock."""
+    """Lock ``directory`` for this process. Raises BusyError, a RequestError, if another process holds the lock."""
     directory = Path(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -138,9 +144,7 @@ def lock(directory: str | Path) -> Iterator[None]:
         try:
             file_lock.acquire(handle)
         except OSError:
-            raise RequestError(
-                f"{directory}: another process is working on it: wait, or choose another `out`"
-            ) from None
+            raise BusyError(f"{directory}: another process is working on it: wait, or choose another `out`") from None
         yield
 
 

@@ -12,6 +12,7 @@ EXTRAS = {
     "matplotlib": "demo",
     "pandas": "demo",
     "scipy": "demo",
+    "sklearn": "demo",
     "statsmodels": "demo",
     "PIL": "vision",
     "timm": "vision",
@@ -34,6 +35,9 @@ EXTRAS = {
     "accelerate": "integrations",
     "lightning": "integrations",
     "transformers": "integrations",
+    "onnx": "export",
+    "onnxscript": "export",
+    "safetensors": "export",
 }
 
 

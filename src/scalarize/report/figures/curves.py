@@ -12,12 +12,16 @@ from scalarize.report.charts import Chart, Series
 
 
 def learning_curves(runs: Mapping[str, Sequence[Run]]) -> list[Chart]:
-    """Show validation metric and training loss per epoch, averaged over tasks: a line and a band per method."""
+    """Show validation metric and training loss per epoch, averaged over tasks: a line and a band per method.
+
+    Runs that were scored by another mean, say by one main task, show that one.
+    """
+    scores = " or ".join(dict.fromkeys(curves.score_of(run) for own in runs.values() for run in own))
     validation = _bands(
         runs,
-        curves.metric,
+        curves.headline,
         "Learning curves: validation",
-        "validation metric, average over tasks",
+        f"validation metric, {scores} over tasks" if scores == "average" else f"validation metric, {scores}",
         "The epoch of each run is chosen on this split.",
     )
     training = _bands(
@@ -93,6 +97,8 @@ def method_weights(method: str, run: Run) -> Chart | None:
 def search_progress(searches: Mapping[str, Search]) -> Chart:
     """Show the scores of a population over epochs: best, median and worst member of each generation."""
     series, said = [], []
+    asked = [search.config.get("request") for search in searches.values()]
+    scores = dict.fromkeys(str(a["score"]) for a in asked if isinstance(a, Mapping) and "score" in a)
     for name, search in searches.items():
         table = curves.generations(search.lineage).dropna()
         if not table.empty:
@@ -106,5 +112,5 @@ def search_progress(searches: Mapping[str, Search]) -> Chart:
         x_label="epoch",
         y_label="score on the search's hold-out",
         series=tuple(series),
-        note="Line: median member. Band: worst to best member.",
+        note="Line: median member. Band: worst to best member." + (f" Score: {', '.join(scores)}." if scores else ""),
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalarize.analysis import pareto
+from scalarize.analysis.comparison import headline
 from scalarize.report.charts import Chart, Series
 
 Row = Mapping[str, Any]
@@ -16,57 +17,58 @@ Row = Mapping[str, Any]
 
 def scale_of(rows: Sequence[Row]) -> float:
     """Return 100 if every mean of ``rows`` lies in [0, 1] (shown in points, as in the papers), else 1."""
-    means = [cell["mean"] for row in rows for cell in (row["average"], *row["tasks"].values())]
+    means = [cell["mean"] for row in rows for cell in (headline(row), *row["tasks"].values())]
     return 100.0 if all(m is None or 0 <= m <= 1 for m in means) else 1.0
 
 
-def unit(scale: float) -> str:
-    """Return the axis label of a test metric."""
-    return "average test metric x 100" if scale == 100 else "average test metric"
+def unit(scale: float, title: str = "average") -> str:
+    """Return the axis label of a test metric: the average, or the score of that name."""
+    what = "average test metric" if title == "average" else f"test metric, {title}"
+    return f"{what} x 100" if scale == 100 else what
 
 
-def intervals(rows: Sequence[Row], lower_is_better: bool = False) -> Chart:
-    """Show the average of each method with its 95 % interval, best on top."""
+def intervals(rows: Sequence[Row], lower_is_better: bool = False, title: str = "average") -> Chart:
+    """Show the average of each method with its 95 % interval, best on top; of the score ``title``, if rows have one."""
     scale = scale_of(rows)
-    known = [row for row in rows if row["average"]["mean"] is not None]
+    known = [row for row in rows if headline(row)["mean"] is not None]
     sign = 1 if lower_is_better else -1
-    order = sorted(known, key=lambda row: sign * row["average"]["mean"])
+    order = sorted(known, key=lambda row: sign * headline(row)["mean"])
     place = {row["method"]: k for k, row in enumerate(order)}
     series = tuple(
         Series(
             row["method"],
-            [scale * row["average"]["mean"]],
+            [scale * headline(row)["mean"]],
             [place[row["method"]]],
-            x_low=[_scaled(row["average"]["low"], scale)],
-            x_high=[_scaled(row["average"]["high"], scale)],
+            x_low=[_scaled(headline(row)["low"], scale)],
+            x_high=[_scaled(headline(row)["high"], scale)],
         )
         for row in known
     )
-    said = "; ".join(f"{row['method']} {scale * row['average']['mean']:.2f}" for row in order)
+    said = "; ".join(f"{row['method']} {scale * headline(row)['mean']:.2f}" for row in order)
     return Chart(
-        title="Average on the test split",
+        title="Average on the test split" if title == "average" else f"Test split: {title}",
         kind="intervals",
         alt=f"Mean and 95 % interval of each method, best first: {said}.",
-        x_label=unit(scale),
+        x_label=unit(scale, title),
         series=series,
         rows=tuple(row["method"] for row in order),
         note="Mean and 95 % interval (Student's t) over searches where a row has them, over seeds elsewhere.",
     )
 
 
-def cost_against_quality(rows: Sequence[Row]) -> Chart:
-    """Show the cost of each row in trainings against its average."""
+def cost_against_quality(rows: Sequence[Row], title: str = "average") -> Chart:
+    """Show the cost of each row in trainings against its average, or the score ``title`` if rows have one."""
     scale = scale_of(rows)
-    known = [row for row in rows if row["average"]["mean"] is not None]
-    places = side_by_side([float(row["trainings"]) for row in known], [-row["average"]["mean"] for row in known])
+    known = [row for row in rows if headline(row)["mean"] is not None]
+    places = side_by_side([float(row["trainings"]) for row in known], [-headline(row)["mean"] for row in known])
     series = tuple(
         Series(
             row["method"],
             [float(row["trainings"])],
-            [scale * row["average"]["mean"]],
+            [scale * headline(row)["mean"]],
             aside=[place],
-            low=[_scaled(row["average"]["low"], scale)],
-            high=[_scaled(row["average"]["high"], scale)],
+            low=[_scaled(headline(row)["low"], scale)],
+            high=[_scaled(headline(row)["high"], scale)],
             labels=[row["method"]],
         )
         for row, place in zip(known, places, strict=True)
@@ -75,9 +77,9 @@ def cost_against_quality(rows: Sequence[Row]) -> Chart:
     return Chart(
         title="Cost against quality",
         kind="points",
-        alt=f"Trainings that each row of the table cost, against its average: {said}.",
+        alt=f"Trainings that each row of the table cost, against its {title}: {said}.",
         x_label="trainings (all that the row needed)",
-        y_label=unit(scale),
+        y_label=unit(scale, title),
         series=series,
         log_x=True,
         named=True,

@@ -121,8 +121,8 @@ def _text(name: str, words: pd.Series[Any], asked: str | None) -> Column:
     if asked is None and spoken and all(lower[word] in TRUTH for word in spoken):
         values = {TRUTH[lower[word]]: word for word in spoken}
         if len(values) == 2 and len(spoken) == 2:
-            number = words.map({word: TRUTH[lower[word]] for word in spoken}).astype("float64")
-            return Column(name, "number", number, (values[0.0], values[1.0]), _strays(words, there & number.isna()))
+            truth = words.map({word: TRUTH[lower[word]] for word in spoken}).astype("float64")
+            return Column(name, "number", truth, (values[0.0], values[1.0]), _strays(words, there & truth.isna()))
     if asked in (None, "number"):
         number, how = _numbers(words, there)
         if number is not None and (asked or _mostly(words, there, number)):

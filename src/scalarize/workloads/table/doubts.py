@@ -46,25 +46,57 @@ def giveaways(
                 measure = "AUROC" if target.kind in CLASSES else "R2"
                 told.append(
                     f"{name!r} alone predicts {target.name!r} with {measure} {score:.3f}: if it is known only after "
-                    f"{target.name!r}, leave it out with --ignore {name}"
+                    f"{target.name!r}, leave it out with `ignore` {name}"
                 )
     return told
 
 
-def repeated(columns: Mapping[str, Column], left_out: Mapping[str, str]) -> list[str]:
-    """Suggest a column of groups where rows seem to repeat a person or thing."""
+def repeated(columns: Mapping[str, Column], values: Sequence[np.ndarray]) -> list[str]:
+    """Suggest a column of groups where rows seem to repeat a person or thing.
+
+    A column says so by its name, or by what stays the same while it does: two other columns at least, neither of which
+    determines it.
+
+    Args:
+        columns: all columns but the targets, by name.
+        values: of the targets (N,) each.
+
+    Returns:
+        A sentence for each such column.
+    """
+    import pandas as pd
+
+    coded = {name: pd.factorize(c.values)[0] for name, c in columns.items()}
+    coded |= {f"\0{k}": pd.factorize(own)[0] for k, own in enumerate(values)}
+    codes = {name: coded[name] for name, c in columns.items() if _may_group(c)}
     told = []
-    for name, column in columns.items():
-        if not looks_like_id(name) or column.kind == "date":
-            continue
-        known = column.values.dropna()
-        distinct = known.nunique()
-        if 10 <= distinct <= 0.7 * len(known):
+    for name, groups in codes.items():
+        distinct = int(groups.max()) + 1
+        if looks_like_id(name) or sum(_constant_within(groups, own) for n, own in coded.items() if n != name) >= 2:
             told.append(
-                f"{name!r} repeats ({distinct} values in {len(known)} rows): if rows of one value belong together, "
-                f"keep them in one split with --groups {name}, or the test measures memory"
+                f"{name!r} repeats ({distinct} values in {len(groups)} rows): if rows of one value belong together, "
+                f"keep them in one split with `groups` {name}, or the test measures memory"
             )
     return told
+
+
+def _may_group(column: Column) -> bool:
+    values = column.values
+    if column.kind == "date" or bool(column.missing.any()):
+        return False
+    if column.kind == "number" and bool((values % 1 != 0).any()):
+        return False
+    distinct = values.nunique()
+    return 10 <= distinct <= 0.6 * len(values)
+
+
+def _constant_within(groups: np.ndarray, own: np.ndarray) -> bool:
+    """Return True if a column has one value in each group, but several groups for some of its values."""
+    if own.max() < 1:
+        return False
+    first = np.zeros(int(groups.max()) + 1, dtype=own.dtype)
+    first[groups[::-1]] = own[::-1]
+    return bool((first[groups] == own).all()) and int(own.max()) + 1 < 0.8 * len(first)
 
 
 def _one_column(column: Column, rows: np.ndarray) -> np.ndarray:

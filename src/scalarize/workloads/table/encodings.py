@@ -138,7 +138,7 @@ class Category:
         """Return the codes (N,), float32."""
         import pandas as pd
 
-        return (pd.Categorical(column.values, categories=list(self.known)).codes + 1.0).astype(np.float32)
+        return (pd.Index(list(self.known), dtype=object).get_indexer(pd.Index(column.values)) + 1.0).astype(np.float32)
 
     def column(self, cells: pd.Series[Any]) -> Column:
         """Read cells of new rows."""
@@ -173,14 +173,15 @@ def to_dict(encoding: Encoding) -> dict[str, Any]:
 
 def from_dict(content: Mapping[str, Any]) -> Encoding:
     """Make an encoding from plain data. Raises RequestError if it is none."""
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items() if k != "kind"}
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items() if k != "kind"}
     if "deviation" in fields and fields["deviation"] is None:
         fields["deviation"] = math.inf
-    made = {"number": Number, "date": Date, "category": Category}.get(str(content.get("kind")))
+    kinds: dict[str, type[Encoding]] = {"number": Number, "date": Date, "category": Category}
+    made = kinds.get(str(content.get("kind")))
     if made is None:
         raise RequestError(f"no kind of input: {content.get('kind')!r}")
     try:
-        return made(**fields)  # type: ignore[return-value]
+        return made(**fields)
     except TypeError as error:
         raise RequestError(f"input {content.get('name')!r}: {error}") from None
 

@@ -150,4 +150,5 @@ def class_probabilities(target: Target, output: np.ndarray) -> np.ndarray:
         return np.concatenate([1 - above, above], axis=1)
     above = np.minimum.accumulate(above, axis=1)  # P(y > k) cannot grow with k
     edges = np.concatenate([np.ones((len(above), 1)), above, np.zeros((len(above), 1))], axis=1)
-    return edges[:, :-1] - edges[:, 1:]
+    between: np.ndarray = edges[:, :-1] - edges[:, 1:]
+    return between

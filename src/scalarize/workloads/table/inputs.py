@@ -11,6 +11,7 @@ import numpy as np
 from scalarize.workloads.table.cells import Column
 from scalarize.workloads.table.options import IGNORE, TableOptions
 
+EXACT = 2.0**53  # whole numbers beyond it are rounded
 LARGEST = 1e150  # its square is finite in double precision
 PERSON = re.compile(r"person|patient|subject|customer|user|client|household|school|student|visitor", re.IGNORECASE)
 
@@ -49,7 +50,7 @@ def leave_out(
         elif name in options.ignore or options.types.get(name) == IGNORE:
             found[name] = "as asked"
         elif options.inputs and name not in options.inputs:
-            found[name] = "not among --inputs"
+            found[name] = "not among `inputs`"
         elif name in options.inputs or name in options.types:
             continue
         elif name in nameless:
@@ -83,6 +84,8 @@ def _useless(column: Column) -> str | None:
 def _identifies(column: Column, known: np.ndarray) -> str | None:
     if column.kind != "number" or len(known) < len(column.values) or len(known) < 3 or bool((known % 1 != 0).any()):
         return None
+    if max(abs(float(known.min())), abs(float(known.max()))) > EXACT:
+        return "whole numbers beyond 2^53, as ids are"
     named = looks_like_id(column.name)
     steps = np.diff(known)
     numbered = bool((steps == 1).all())
@@ -109,7 +112,7 @@ def _useless_words(column: Column) -> str | None:
 
 
 def _groups(distinct: int, rows: int) -> str:
-    return f"it names things ({distinct} in {rows} rows); keep each in one split with --groups, or name it in --inputs"
+    return f"it names things ({distinct} in {rows} rows); keep each in one split with `groups`, or name it in `inputs`"
 
 
 def _twin(column: Column, columns: Mapping[str, Column], seen: dict[tuple[Any, ...], str]) -> str | None:

@@ -81,9 +81,9 @@ class TableOptions(BaseModel):
             known = [*TARGET_KINDS] if name in targets else [*INPUT_KINDS, IGNORE]
             if kind not in known and not (name in targets and kind == IGNORE):
                 raise unknown_name_error("kind", kind, known, where=f" of {name!r}")
-        for what, name in single.items():
-            if name in targets:
-                raise RequestError(f"{name!r} is a target: it cannot be the {what}, too")
+        for what, column in single.items():
+            if column in targets:
+                raise RequestError(f"{column!r} is a target: it cannot be the {what}, too")
         given = [what for what in ("groups", "time", "split column") if single[what] is not None]
         if "split column" in given and len(given) > 1:
             raise RequestError(f"{' and '.join(given)} exclude each other: a split column decides alone")

@@ -111,7 +111,7 @@ class OwnTable:
         if key not in self._rows:
             found = self._split(settings)
             for name, domain in (self.domains or {"": np.arange(self.rows_read)}).items():
-                here = Rows(*(np.intersect1d(part, domain) for part in found.parts.values()), how=found.how)
+                here = Rows(found.how, *(np.intersect1d(part, domain) for part in found.parts.values()))
                 if (reason := splits.lacking(self.posed, self.values, here)) is not None:
                     raise RequestError(f"{f'domain {name!r}, ' if name else ''}{reason}")
             self._rows[key] = found
@@ -142,7 +142,7 @@ class OwnTable:
             for rows in (self.domains or {"": np.arange(self.rows_read)}).values()
         ]
         joined = [np.sort(np.concatenate([p.parts[name] for p in parts])) for name in parts[0].parts]
-        return Rows(*joined, how=parts[0].how)
+        return Rows(parts[0].how, *joined)
 
     def fitted(self, settings: Mapping[str, Any]) -> FittedTable:
         """Return encodings and targets, fitted to the training rows of a split."""
@@ -181,7 +181,7 @@ class OwnTable:
         inputs = {name: self.columns[name] for name in self.inputs}
         away = doubts.giveaways(inputs, self.posed, self.values, self.rows(settings).train)
         grouped = self.options.groups is not None or self.options.split_column is not None
-        return read + strays + away + ([] if grouped else doubts.repeated(self.columns, self.left_out))
+        return read + strays + away + ([] if grouped else doubts.repeated(self.columns, self.values))
 
 
 def objective_name(task: Target | Task, domain: str, tasks: Sequence[Target] | Sequence[Task]) -> str:

@@ -22,10 +22,10 @@ TRIES = 200  # of grouped splits, until every split has every class that it need
 class Rows:
     """The rows of each split, int64, in increasing order; how: how they were chosen, in words."""
 
+    how: str
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
-    how: str
 
     @property
     def parts(self) -> dict[str, np.ndarray]:
@@ -68,7 +68,7 @@ def stratified(
             part.append(piece)
     found = [np.sort(rows[np.concatenate(part)]) if part else rows[:0] for part in parts]
     percent = "/".join(f"{100 * share:.0f}" for share in shares)
-    return Rows(*found, how=f"at random, stratified, {percent}, split_seed {seed}")
+    return Rows(f"at random, stratified, {percent}, split_seed {seed}", *found)
 
 
 def _strata(targets: Sequence[Target], values: Sequence[np.ndarray]) -> np.ndarray:
@@ -102,7 +102,7 @@ def by_groups(
     where = torch.tensor(groups)
     for attempt in range(TRIES):
         parts = [p.numpy() for p in split_groups(where, shares, seed * 1009 + attempt)]
-        found = Rows(*parts, how=f"whole groups of {column!r}, at random, split_seed {seed}")
+        found = Rows(f"whole groups of {column!r}, at random, split_seed {seed}", *parts)
         if lacking(targets, values, found) is None:
             break
     return found
@@ -112,8 +112,8 @@ def by_time(order: np.ndarray, shares: Sequence[float], column: str) -> Rows:
     """Split by time: the first rows train, the last are the test. Rows of one time stay together."""
     times = np.sort(order)
     first, second = (times[min(len(times) - 1, int(len(times) * s))] for s in (shares[0], shares[0] + shares[1]))
-    found = [np.flatnonzero(order < first), np.flatnonzero((order >= first) & (order < second))]
-    return Rows(*found, np.flatnonzero(order >= second), how=f"by time, in the order of {column!r}")
+    parts = [order < first, (order >= first) & (order < second), order >= second]
+    return Rows(f"by time, in the order of {column!r}", *(np.flatnonzero(part) for part in parts))
 
 
 def by_column(words: Sequence[str | None], column: str) -> Rows:
@@ -123,7 +123,7 @@ def by_column(words: Sequence[str | None], column: str) -> Rows:
     if len(wrong):
         row = int(wrong[0])
         raise RequestError(f"split column {column!r}: {words[row]!r} in row {row + 1} is none of {', '.join(SPLITS)}")
-    found = Rows(*(np.flatnonzero(parts == name) for name in SPLITS), how=f"as {column!r} says")
+    found = Rows(f"as {column!r} says", *(np.flatnonzero(parts == name) for name in SPLITS))
     for name, rows in found.parts.items():
         if not len(rows):
             raise RequestError(f"split column {column!r}: no row is of {name!r}")

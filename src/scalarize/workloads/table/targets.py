@@ -49,7 +49,7 @@ class Target:
 
     @property
     def link(self) -> str:
-        """How outputs become predictions: ``identity``, ``sigmoid``, ``softmax`` or ``exp``."""
+        """The function from outputs to predictions: ``identity``, ``sigmoid``, ``softmax`` or ``exp``."""
         return {"binary": "sigmoid", "ordinal": "sigmoid", "classes": "softmax", "count": "exp"}.get(
             self.kind, "identity"
         )
@@ -106,7 +106,8 @@ class Target:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Target:
         """Make a target from plain data."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+        return cls(**fields)
 
 
 def pose(name: str, cells: pd.Series[Any], options: TableOptions) -> tuple[Target, np.ndarray]:
@@ -182,7 +183,7 @@ def _classes(
 ) -> tuple[Target, np.ndarray]:
     import pandas as pd
 
-    codes = pd.Categorical(words, categories=list(distinct)).codes.astype(np.float64)
+    codes = pd.Index(list(distinct), dtype=object).get_indexer(words).astype(np.float64)
     kind = asked or ("binary" if len(distinct) == 2 else "classes")
     return _checked(replace(target, kind=kind, classes=distinct)), np.where(codes < 0, np.nan, codes)
 
@@ -214,7 +215,7 @@ def _understood(column: Column, options: TableOptions) -> str | None:
         words = [w for w in column.values.dropna().unique() if w.lower() in MISSING_WORDS]
         told += [
             f"{column.name}: {w!r} is taken for a class ({int((column.values == w).sum())} rows); if it means that "
-            f"there is none, say --missing {column.name}={w}"
+            f"there is none, say `missing` {column.name}={w}"
             for w in words
         ]
     return "; ".join(told) or None

@@ -44,7 +44,7 @@ def task_of(target: Target) -> Task:
     made = replace(
         made,
         loss=over_members(made.loss),
-        metric=suited[name].metric,
+        metric=suited[name].metric,  # type: ignore[arg-type]  # none of these writes freely
         metric_name=name,
         higher_is_better=suited[name].higher_is_better,
         extra_metrics=beside,

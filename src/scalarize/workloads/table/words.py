@@ -69,7 +69,7 @@ def _target(target: Target, values: np.ndarray, rows: Rows) -> str:
     line = f"target {target.name}: {target.words()}, {balance}{missing}; judged by {task.metric_name} ({chance})"
     line += f", beside it {beside}" if beside else ""
     if target.kind == "classes" and all(isinstance(c, int) and not isinstance(c, bool) for c in target.classes):
-        line += f"; whole numbers: --types {target.name}=count, regression or ordinal predicts them as numbers"
+        line += f"; whole numbers: `types` {target.name}=count, regression or ordinal predicts them as numbers"
     return line
 
 

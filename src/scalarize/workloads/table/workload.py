@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from scalarize.learners.recipe import OptimizerRecipe, Recipe
+from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
 from scalarize.tasks.task import Data
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
-from scalarize.workloads.models.mlp import multi_head_mlp
+from scalarize.workloads.models import tabular
 from scalarize.workloads.table import reading, words
 from scalarize.workloads.table.options import TableOptions
 from scalarize.workloads.table.own_table import OwnTable
 from scalarize.workloads.table.reading import RawTable
 
-SHARES = (0.7, 0.15, 0.15)
+build = tabular.build
+SHARES = (0.6, 0.2, 0.2)
+STEPS = 1500  # of a training, at most
+WARMUP = 50  # steps
 
 
 def from_file(path: Path, targets: Sequence[str], options: TableOptions | None = None) -> Workload:
@@ -45,13 +47,7 @@ def from_table(
     """
     options = options or TableOptions()
     table = OwnTable(raw, targets, options)
-    recipe = Recipe(
-        optimizer=OptimizerRecipe(lr=3e-3, weight_decay=0.01),
-        epochs=12,
-        batch_size=min(256, max(16, table.rows_read // 50)),
-        model={"widths": [64, 64], "dropout": 0.0},
-        data={"split_seed": 0, "shares": list(SHARES)},
-    )
+    recipe = recipe_for(round(table.rows_read * SHARES[0]))
 
     def load(settings: Mapping[str, Any], root: Path) -> Data:
         return table.data(settings)
@@ -64,13 +60,33 @@ def from_table(
         provenance=words.in_one_line(table),
         recipe=recipe,
         load=load,
-        build=build,
-        sizes=sizes.PERCEPTRON,
+        build=tabular.build,
+        sizes=sizes.TABULAR,
         table=table,
     )
 
 
-def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """Build a shared perceptron with one linear head per task."""
-    outputs = {t.name: t.outputs for t in data.tasks}
-    return multi_head_mlp(data.info["inputs"], outputs, settings["widths"], settings["dropout"])
+def recipe_for(rows: int) -> Recipe:
+    """Make the default recipe for a table with so many training rows: a budget in steps, not in epochs.
+
+    The best epoch is chosen by skill on validation, and the training ends when it is a quarter of the budget old.
+
+    Args:
+        rows: of the training split.
+
+    Returns:
+        The recipe. `results/tables.py` measures it.
+    """
+    batch = min(max(rows, 1), min(256, max(32, 2 ** int(math.log2(max(rows / 16, 1))))))
+    steps = max(1, rows // batch)
+    epochs = max(4, round(STEPS / steps))
+    return Recipe(
+        optimizer=OptimizerRecipe(lr=1e-3, weight_decay=0.01),
+        schedule=ScheduleRecipe(name="cosine", warmup=min(1.0, WARMUP / steps)),
+        epochs=epochs,
+        batch_size=batch,
+        selection="skill",
+        patience=max(2, math.ceil(epochs / 4)),
+        model=dict(tabular.SETTINGS),
+        data={"split_seed": 0, "shares": list(SHARES)},
+    )

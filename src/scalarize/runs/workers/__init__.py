@@ -1,0 +1,1 @@
+"""Workers for the trainings of a plan or a search: what was asked for, what they share, and what they do."""

@@ -1,0 +1,71 @@
+"""The data of a set of trainings, read once, for all the processes that train."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from scalarize.runs.build import Loader, prepare
+from scalarize.runs.holdout import HoldoutFactory
+from scalarize.runs.request import WorkloadRequest
+from scalarize.utils.errors import RequestError
+from scalarize.utils.workers import packing
+
+_DATA = {"workload", "csv", "targets", "table", "data"}  # fields that name the data of a problem
+
+
+def pack(
+    loader: Loader,
+    requests: Sequence[WorkloadRequest],
+    shares: Iterable[tuple[WorkloadRequest, float]],
+    folder: Path,
+    move: bool,
+) -> bytes:
+    """Pack the data that most of the trainings use, with large arrays in a file that all processes map.
+
+    Args:
+        loader: of the command; it reads what it has not read yet.
+        requests: the trainings.
+        shares: problems of which a share is held out, with that share.
+        folder: where the file lies; it is made anew.
+        move: let the loader's own arrays be views of the file, too, so that they are in memory once.
+
+    Returns:
+        A pickle of a loader that has them; empty if they cannot travel, and each process has to read for itself.
+    """
+    by_data: dict[str, WorkloadRequest] = {}
+    counted: Counter[str] = Counter()
+    for request in requests:
+        settings = {k: v for k, v in request.settings.items() if k.startswith("data.")}
+        key = json.dumps([request.model_dump(include=_DATA), settings], default=str)
+        by_data.setdefault(key, request)
+        counted[key] += 1
+    with contextlib.suppress(RequestError):  # said by the run that asks for it
+        for key, _ in reversed(counted.most_common(loader.kept)):
+            prepare(by_data[key].problem(), loader)
+        for problem, share in shares:
+            _ = HoldoutFactory(problem, share, loader=loader).prepared
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        return packing.pack(loader, folder / "arrays", move)
+    except Exception:  # something in them is bound to this process, such as an open file
+        return b""
+
+
+def threads(request: WorkloadRequest, loader: Loader) -> int:
+    """Return the threads of a training; 1 if its request is wrong, which is said when it is run."""
+    with contextlib.suppress(RequestError):
+        return request.recipe(loader.workload(request)).threads
+    return 1
+
+
+def epochs(request: WorkloadRequest, loader: Loader) -> int:
+    """Return the length of a training in epochs; 1 if its request is wrong, which is said when it is run."""
+    with contextlib.suppress(RequestError):
+        return request.recipe(loader.workload(request)).epochs
+    return 1

@@ -1,0 +1,162 @@
+"""The default model of a table: whitened numbers, embedded categories, a residual network with several members."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from scalarize.tasks.task import Data
+from scalarize.workloads.models.multihead import MultiHead, SharedHead
+from scalarize.workloads.models.tabular_whitening import ROWS, Whitening
+
+SETTINGS: dict[str, Any] = {"members": 8, "width": 128, "depth": 2, "dropout": 0.2, "category_width": 8}
+
+
+class Inputs(nn.Module):
+    """The features of a prepared row: its numbers, whitened, beside an embedding of each category.
+
+    Args:
+        numbers: number of columns of numbers; they come first.
+        categories: number of codes of each further column, code 0 (missing or unseen) among them.
+        width: size of a category's embedding.
+    """
+
+    offsets: Tensor
+
+    def __init__(self, numbers: int, categories: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.numbers = numbers
+        self.whitening = Whitening(numbers)
+        self.register_buffer("offsets", torch.tensor([0, *itertools.accumulate(categories)][: len(categories)]).long())
+        self.embedding = nn.Embedding(sum(categories), width) if categories else None
+        if self.embedding is not None:
+            nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(width))
+        self.size = numbers + width * len(categories)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        features: Tensor = self.whitening(inputs[:, : self.numbers])
+        if self.embedding is None:
+            return features
+        codes = inputs[:, self.numbers :].round().long() + self.offsets
+        return torch.cat([features, self.embedding(codes).flatten(1)], dim=1)
+
+
+class Block(nn.Module):
+    """A residual block, ``h + B dropout(relu(A h))``: a linear path from inputs to heads stays open beside it."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(width, width), nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        change: Tensor = self.outer(self.dropout(functional.relu(self.inner(hidden))))
+        return hidden + change
+
+
+class Encoder(nn.Module):
+    """Prepared rows (B, numbers + categories) -> representation (B, members, width).
+
+    The members differ by a vector alone, drawn from {-1, 1}, that multiplies the first layer's output, and share every
+    weight otherwise (TabM-mini, Gorishniy et al. 2025): an ensemble at the cost of one model's memory.
+    """
+
+    def __init__(self, inputs: Inputs, members: int, width: int, depth: int, dropout: float) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.first = nn.Linear(inputs.size, width)
+        signs = torch.randint(0, 2, (members, width)).float() * 2 - 1
+        self.members = nn.Parameter(signs if members > 1 else torch.ones(1, width))
+        self.blocks = nn.Sequential(*(Block(width, dropout) for _ in range(depth)))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = self.first(self.inputs(inputs))[:, None] * self.members
+        representation: Tensor = self.blocks(hidden)
+        return representation
+
+
+class MemberHeads(nn.Module):
+    """One task's linear heads, one for each member; averaged over members outside training.
+
+    Args:
+        members: number of members K.
+        width: size of the representation.
+        outputs: number of outputs.
+        link: scale on which members are averaged: ``identity`` averages the outputs, ``sigmoid`` the probabilities of
+            each output, ``softmax`` those of the classes, ``exp`` the rates; the average is turned back into a logit or
+            a logarithm.
+    """
+
+    def __init__(self, members: int, width: int, outputs: int, link: str = "identity") -> None:
+        super().__init__()
+        if link not in LINKS:
+            raise ValueError(f"unknown link {link!r}: one of {', '.join(LINKS)}")
+        self.link = link
+        self.weight = nn.Parameter((torch.rand(members, width, outputs) * 2 - 1) / math.sqrt(width))
+        self.bias = nn.Parameter(torch.zeros(members, outputs))
+
+    def forward(self, representation: Tensor) -> Tensor:
+        """Map (B, members, width) to (B, members, outputs) in training and to their average (B, outputs) otherwise."""
+        outputs = torch.einsum("bkw,kwo->bko", representation, self.weight) + self.bias
+        return outputs if self.training else LINKS[self.link](outputs)
+
+
+def _log_mean(logarithms: Tensor) -> Tensor:
+    return logarithms.logsumexp(1) - math.log(logarithms.shape[1])
+
+
+LINKS = {
+    "identity": lambda z: z.mean(1),
+    "sigmoid": lambda z: _log_mean(functional.logsigmoid(z)) - _log_mean(functional.logsigmoid(-z)),
+    "softmax": lambda z: _log_mean(functional.log_softmax(z, -1)),
+    "exp": _log_mean,
+}
+
+
+def skeleton(
+    settings: Mapping[str, Any], info: Mapping[str, Any], outputs: Mapping[str, int], shared_head: bool = False
+) -> MultiHead:
+    """Build the model without data; ``load_state_dict`` then sets what ``build`` fitted.
+
+    Args:
+        settings: members, width, depth, dropout and category_width, see :data:`SETTINGS`.
+        info: facts of the prepared table: ``numbers``, ``categories`` (codes of each), and ``links`` (task -> link, see
+            :class:`MemberHeads`; tasks that are left out have the identity).
+        outputs: task -> number of outputs.
+        shared_head: the heads belong to the shared parameters, as when one task is learned on several domains.
+            Default False.
+
+    Returns:
+        A model with ``encode``, ``decode`` and ``shared_parameters``. In training predictions are
+        (B, members, outputs), otherwise (B, outputs).
+
+    >>> model = skeleton(SETTINGS, {"numbers": 3, "categories": [4]}, {"price": 1})
+    >>> model.eval()(torch.zeros(5, 4))["price"].shape
+    torch.Size([5, 1])
+    """
+    inputs = Inputs(info["numbers"], list(info["categories"]), settings["category_width"])
+    members, width = settings["members"], settings["width"]
+    encoder = Encoder(inputs, members, width, settings["depth"], settings["dropout"])
+    links = info.get("links", {})
+    heads = {task: MemberHeads(members, width, size, links.get(task, "identity")) for task, size in outputs.items()}
+    return (SharedHead if shared_head else MultiHead)(encoder, heads)
+
+
+def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
+    """Build the model of a prepared table and fit its whitening to the training rows of all domains."""
+    one_task = len(data.tasks) == 1 and len(data.objectives) > 1
+    model = skeleton(settings, data.info, {t.name: t.outputs for t in data.tasks}, shared_head=one_task)
+    rows = []
+    for domain in data.domains.values():
+        train = domain.splits["train"]
+        spaced = torch.arange(0, len(train), -(-len(train) * len(data.domains) // ROWS))
+        rows.append(train.batch(spaced).inputs[:, : data.info["numbers"]])
+    assert isinstance(model.encoder, Encoder)
+    model.encoder.inputs.whitening.fit(torch.cat(rows))
+    return model

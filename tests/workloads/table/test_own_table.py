@@ -1,0 +1,211 @@
+"""A table as a whole: inputs that are used and left out, doubts, partly labelled rows, domains, and new rows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from scalarize.utils.errors import RequestError
+from scalarize.workloads.table import reading
+from scalarize.workloads.table.fitted import FittedTable
+from scalarize.workloads.table.options import TableOptions
+from scalarize.workloads.table.own_table import OwnTable
+from scalarize.workloads.table.words import first_lines
+
+SETTINGS = {"split_seed": 0, "shares": [0.6, 0.2, 0.2]}
+RNG = np.random.default_rng(0)
+N = 300
+
+
+def frame() -> pd.DataFrame:
+    x = RNG.normal(size=N)
+    return pd.DataFrame(
+        {
+            "x": x,
+            "farad": 1e-13 * RNG.normal(size=N),
+            "size": RNG.choice(["S", "M", "L"], N),
+            "day": pd.date_range("2020-01-01", periods=N).astype(str),
+            "price": 1000 * x + RNG.normal(size=N),
+            "sold": np.where(x + RNG.normal(size=N) > 0, "yes", "no"),
+        }
+    )
+
+
+def own(table: pd.DataFrame, targets: tuple[str, ...] = ("price", "sold"), **options: Any) -> OwnTable:
+    return OwnTable(reading.from_frame(table), targets, TableOptions.read(options))
+
+
+LEFT_OUT = {
+    "constant": ({"c": [1.0] * N}, "constant (1)"),
+    "one word": ({"c": ["a"] * N}, "constant ('a')"),
+    "empty": ({"c": [None] * N}, "empty"),
+    "row numbers": ({"c": np.arange(N)}, "it numbers the rows"),
+    "an id": ({"customerId": RNG.permutation(10 * N)[:N]}, "it numbers the rows"),
+    "a large id": ({"id": RNG.permutation(10 * N)[:N] + 10**18}, "whole numbers beyond 2^53"),
+    "free text": ({"c": [f"note {k}" for k in range(N)]}, "text that differs in nearly every row"),
+    "a person": ({"user_id": np.repeat(np.arange(N // 5), 5) * 7}, "it names things (60 in 300 rows)"),
+    "infinite": ({"c": [np.inf, *RNG.normal(size=N - 1)]}, "infinite in row 1"),
+}
+
+
+@pytest.mark.parametrize("what", LEFT_OUT)
+def test_useless_columns_are_left_out_with_a_reason_and_kept_if_named(what: str) -> None:
+    column, reason = LEFT_OUT[what]
+    name = next(iter(column))
+    table = frame().assign(**column)
+    found = own(table)
+    assert reason in found.left_out[name]
+    assert name not in found.inputs
+    if what not in ("infinite", "empty"):
+        assert own(table, inputs=["x", name]).inputs == ["x", name]
+
+
+def test_twins_are_left_out_and_named() -> None:
+    table = frame()
+    assert own(table.assign(again=table["size"], x2=table["x"])).left_out == {
+        "again": "equal to size",
+        "x2": "equal to x",
+    }
+
+
+def test_what_the_user_says_about_columns_is_done() -> None:
+    found = own(frame(), ignore=["day"], types={"x": "ignore"})
+    assert found.left_out == {"day": "as asked", "x": "as asked"}
+    assert own(frame(), types={"x": "category"}).columns["x"].kind == "category"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"ignore": ["dya"]}, "did you mean 'day'"),
+        ({"types": {"x": "colour"}}, "unknown kind 'colour'"),
+        ({"types": {"price": "number"}}, "unknown kind 'number'"),
+        ({"groups": "price"}, "'price' is a target"),
+        ({"groups": "size", "time": "day"}, "exclude each other"),
+        ({"inputs": ["x"], "ignore": ["x"]}, "'x' is to be ignored"),
+        ({"metrics": {"x": "r2"}}, "unknown target 'x'"),
+        ({"domain": "day"}, "has 1 rows"),
+        ({"inputs": ["price"]}, "'price' is a target"),
+    ],
+)
+def test_contradictions_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(RequestError, match=said):
+        own(frame(), **options)
+
+
+def test_giveaways_and_repeated_persons_are_said() -> None:
+    table = frame()
+    table["net"] = 0.8 * table["price"]
+    table["receipt"] = table["sold"].map({"yes": 1.0, "no": np.nan})  # known only if it was sold
+    table["patient"] = np.repeat(np.arange(60), 5)
+    table["sex"] = np.repeat(RNG.integers(0, 2, 60), 5)
+    table["height"] = np.repeat(RNG.normal(size=20), 15)
+    said = "\n".join(first_lines(own(table), SETTINGS))
+    assert "'net' alone predicts 'price' with R2" in said
+    assert "'receipt' alone predicts 'sold' with AUROC 1.000" in said
+    assert "`groups` patient" in said
+    assert "'x' alone predicts 'sold'" not in said
+
+
+def test_a_table_without_doubts_raises_none() -> None:
+    assert not [line for line in first_lines(own(frame().drop(columns="x")), SETTINGS) if line.startswith("note")]
+
+
+def test_rows_count_for_the_tasks_that_they_have_labels_of() -> None:
+    table = frame()
+    table.loc[RNG.random(N) < 0.5, "price"] = np.nan
+    data = own(table).data(SETTINGS)
+    labelled = [s.labelled["price"] for s in data.domains["table"].splits.values()]  # type: ignore[attr-defined]
+    assert sum(int(mask.sum()) for mask in labelled) == table["price"].notna().sum()
+    assert all("sold" not in s.labelled for s in data.domains["table"].splits.values())  # type: ignore[attr-defined]
+
+
+def test_small_units_are_no_constant() -> None:
+    data = own(frame()).data(SETTINGS)
+    train = data.domains["table"].splits["train"].batch(torch.arange(100)).inputs
+    assert train[:, 1].std() == pytest.approx(1, abs=0.3)
+
+
+def test_scale_and_offset_of_a_target_change_nothing_that_is_trained() -> None:
+    table = frame()
+    plain = own(table).data(SETTINGS)
+    moved = own(table.assign(price=table["price"] * 1e6 + 2010)).data(SETTINGS)
+    for split in ("train", "test"):
+        one, other = (d.domains["table"].splits[split].batch(torch.arange(50)) for d in (plain, moved))
+        torch.testing.assert_close(one.targets["price"], other.targets["price"], atol=1e-4, rtol=1e-4)
+        assert torch.equal(one.inputs, other.inputs)
+
+
+# --- domains --------------------------------------------------------------------------------------------------------
+
+
+def test_a_domain_column_makes_domains_with_weights() -> None:
+    one = own(frame(), ("price",), domain="size")
+    assert one.objectives == ["L", "M", "S"]
+    data = one.data(SETTINGS)
+    assert data.separate
+    assert sum(len(d.splits["train"]) for d in data.domains.values()) == data.epoch_size
+    both = own(frame(), domain="size")
+    assert both.objectives[:2] == ["price on L", "price on M"]
+    assert both.data(SETTINGS).names == both.objectives
+
+
+# --- new rows -------------------------------------------------------------------------------------------------------
+
+
+def test_a_fitted_table_survives_json_and_prepares_rows_as_in_training() -> None:
+    table = frame()
+    mine = own(table)
+    fitted = FittedTable.from_dict(json.loads(json.dumps(mine.fitted(SETTINGS).to_dict())))
+    assert fitted == mine.fitted(SETTINGS)
+    rows = mine.rows(SETTINGS)
+    expected = mine.data(SETTINGS).domains["table"].splits["test"].batch(torch.arange(len(rows.test))).inputs
+    shuffled = table.iloc[rows.test][["day", "size", "x", "farad"]]  # other columns, another order
+    assert torch.equal(fitted.inputs(shuffled), expected)
+
+
+def test_new_rows_may_hold_unseen_words_and_holes() -> None:
+    fitted = own(frame()).fitted(SETTINGS)
+    rows = pd.DataFrame({"x": [1.0, None], "farad": ["", "1e-13"], "size": ["XXL", None], "day": ["2031-01-01", None]})
+    prepared = fitted.inputs(rows)
+    assert bool(torch.isfinite(prepared).all())
+    assert prepared[:, -1].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"x": None}, "input column 'x': not in the table"),
+        ({"x": ["a", "b"]}, "column 'x': 'a' in row 1 is no number"),
+        ({"x": [1.0, np.inf]}, "row 2 holds numbers that are infinite"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused_by_column(change: dict[str, Any], said: str) -> None:
+    fitted = own(frame()).fitted(SETTINGS)
+    rows: dict[str, Any] = {"x": [1.0, 2.0], "farad": [0.0, 0.0], "size": ["S", "S"], "day": ["2020-01-01"] * 2}
+    rows = {k: v for k, v in (rows | change).items() if v is not None}
+    with pytest.raises(RequestError, match=said):
+        fitted.inputs(pd.DataFrame(rows))
+
+
+def test_predictions_are_in_units_and_names_of_the_table() -> None:
+    table = frame().assign(grade=RNG.integers(1, 6, N), visits=RNG.poisson(3, N))
+    types = {"grade": "ordinal", "visits": "count"}
+    fitted = own(table, ("price", "sold", "grade", "visits"), types=types).fitted(SETTINGS)
+    outputs = {t.name: torch.zeros(2, t.outputs) for t in fitted.targets}
+    outputs["sold"] = torch.tensor([[-2.0], [2.0]])
+    outputs["grade"] = torch.tensor([[-1.0, -2.0, -3.0, -4.0], [4.0, 3.0, 2.0, 1.0]])
+    found = fitted.undo(outputs, probabilities=True)
+    assert found["sold"].tolist() == ["no", "yes"]
+    assert found["grade"].tolist() == [1, 5]
+    price = next(t for t in fitted.targets if t.name == "price")
+    assert found["price"][0] == pytest.approx(price.centre)
+    assert found["visits"][0] == pytest.approx(3, abs=0.5)
+    chances = found[[c for c in found if c.startswith("grade: ")]]
+    np.testing.assert_allclose(chances.sum(axis=1), 1)
+    assert (chances.to_numpy() >= 0).all()
