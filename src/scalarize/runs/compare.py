@@ -20,6 +20,7 @@ from scalarize.runs.plan import FinishedRun, PlannedRun, Say, Workers, execute
 from scalarize.runs.request import PolicyField, ScoredRequest
 from scalarize.runs.row_values import RowValue
 from scalarize.runs.task_score import AVERAGE, task_score
+from scalarize.runs.verdicts import diverged, verdicts
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError, unknown_name_error
 
@@ -138,7 +139,7 @@ def compare(
         result = {
             "out": str(out),
             "rows": comparison.rows(kept),
-            "verdicts": _verdicts(kept, focus, lower, score.name if score else None) + diverged(kept),
+            "verdicts": verdicts(kept, focus, lower, score.name if score else None) + diverged(kept),
             "workload": request.label,
             "metrics": {o.name: o.task.metric_name for o in data.objectives},
             "lower_is_better": [*errors, "average"] if len(errors) == len(data.names) else errors,
@@ -215,29 +216,6 @@ def _overlap(request: CompareRequest, context: ComparisonContext) -> dict[str, f
     for domain in context.prepared.data.domains.values():
         counts = {split: count + len(domain.splits[split]) for split, count in counts.items()}
     return {"test_ratio": counts["test"] / counts["train"]}
-
-
-def _verdicts(kept: Sequence[dict[str, Any]], focus: str | None, lower: bool, score: str | None) -> list[str]:
-    """Return the verdicts over rows that have a value."""
-    lost = {r["method"] for r in kept if r["average"] is None}
-    known = [r for r in kept if r["method"] not in lost]
-    return comparison.sentences(known, None if focus in lost else focus, lower, score) if known else []
-
-
-def diverged(found: Sequence[dict[str, Any]]) -> list[str]:
-    """Write one sentence per row with runs that diverged, from records of its values."""
-    lines = []
-    for row in dict.fromkeys(r["method"] for r in found):
-        own = [r for r in found if r["method"] == row]
-        lost = [r for r in own if r["diverged"]]
-        if lost:
-            first, at_once = lost[0]["diverged"][0], sum(r["average"] is None for r in lost)
-            counted = f"{at_once} of them in the first epoch, so the row has no value" if at_once else ""
-            lines.append(
-                f"{row}: {len(lost)} of {len(own)} diverged (first: {first}); "
-                f"{counted or 'counted as selected before that'}."
-            )
-    return lines
 
 
 def choose_rates(found: Sequence[dict[str, Any]], lower_is_better: bool = False) -> list[dict[str, Any]]:
