@@ -12,21 +12,37 @@ if TYPE_CHECKING:
     from scalarize import integrations, methods, search
     from scalarize.balancer.balancer import Balancer
     from scalarize.learners.supervised import Learner
+    from scalarize.runs.estimator import MultiTaskModel
+    from scalarize.runs.load import load
     from scalarize.tasks.task import Domain, Task
     from scalarize.weights import simplex
     from scalarize.weights.policy import Policy
 
 __version__ = "0.2.0"
 
-__all__ = ["Balancer", "Domain", "Learner", "Policy", "Task", "integrations", "methods", "search", "simplex"]
+__all__ = [
+    "Balancer",
+    "Domain",
+    "Learner",
+    "MultiTaskModel",
+    "Policy",
+    "Task",
+    "integrations",
+    "load",
+    "methods",
+    "search",
+    "simplex",
+]
 
 # Public name -> the module that holds it.
 _HOMES = {
     "Balancer": "scalarize.balancer.balancer",
     "Domain": "scalarize.tasks.task",
     "Learner": "scalarize.learners.supervised",
+    "MultiTaskModel": "scalarize.runs.estimator",
     "Policy": "scalarize.weights.policy",
     "Task": "scalarize.tasks.task",
+    "load": "scalarize.runs.load",
 }
 _MODULES = {
     "integrations": "scalarize.integrations",

@@ -58,7 +58,11 @@ def test_search_and_compare_take_a_table(command: Any, frame: pd.DataFrame, tmp_
     found = command("search", *own, "--population", 3, "--ready", 1, "--out", "s", "--json")
     assert found.status == 0
     table = command("compare", *own, "--methods", "uniform,policy", "--policy", "s/policy.json", "--seeds", 1, "--json")
-    assert [r["method"] for r in table.json["rows"]] == ["uniform", "policy"]
+    assert [r["method"] for r in table.json["rows"]] == ["uniform", "policy", "constant", "linear", "boosting"]
+    assert table.json["lead"].startswith(("A simple model is ahead", "Simple models are behind"))
+    assert table.json["metrics"] == {"bought": "auroc", "spent": "rank-agreement"}
+    without = command("compare", *own, "--methods", "uniform", "--no-baselines", "--seeds", 1, "--json")
+    assert [r["method"] for r in without.json["rows"]] == ["uniform"]
 
 
 def broken(frame: pd.DataFrame, what: str) -> pd.DataFrame:

@@ -169,7 +169,7 @@ def test_tasks_of_both_directions_can_be_compared_by_one_of_them() -> None:
 
 
 def test_a_learning_rate_is_chosen_in_the_direction_of_the_metric() -> None:
-    from scalarize.runs.compare import choose_rates
+    from scalarize.runs.comparison_records import choose_rates
 
     found = [
         {"method": "m", "rate": rate, "validation": value, "trainings": 1} for rate, value in ((0.1, 2.0), (0.2, 1.0))

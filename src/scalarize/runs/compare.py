@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,15 +11,15 @@ from pydantic import Field
 
 from scalarize import methods
 from scalarize.analysis import comparison, text_tables
-from scalarize.runs import comparison_rows
+from scalarize.runs import comparison_rows, table_baselines
 from scalarize.runs.build import Loader, prepare
+from scalarize.runs.comparison_records import choose_rates, diverged, verdicts
 from scalarize.runs.comparison_rows import NEED_WEIGHTS, OF_POLICIES, SPECIAL, ComparisonContext
 from scalarize.runs.directory import claim
 from scalarize.runs.plan import FinishedRun, PlannedRun, Say, Workers, execute
 from scalarize.runs.request import PolicyField, ScoredRequest
 from scalarize.runs.row_values import RowValue
-from scalarize.runs.task_score import AVERAGE, task_score
-from scalarize.runs.verdicts import diverged, verdicts
+from scalarize.runs.task_score import AVERAGE, TaskScore, task_score
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError, unknown_name_error
 
@@ -133,19 +132,23 @@ def compare(
         data = context.prepared.data
         found = [v.record(finished, score, data.names) | _overlap(request, context) for v in values]
         errors = [o.name for o in data.objectives if not o.task.higher_is_better]
-        kept = choose_rates(found, lower_is_better=score is None and bool(errors))
         lower = bool(errors) if score is None else score.lower_is_better
         focus = request.focus if request.focus in request.rows else None
+        found += _simple(request, context, score, out)
+        kept = choose_rates(found, lower_is_better=score is None and bool(errors))
+        rows, tested = comparison.rows(kept), [r for r in kept if r["method"] not in table_baselines.SIMPLE]
+        ahead = table_baselines.lead(rows, lower, comparison.display_scale(kept))
         result = {
             "out": str(out),
-            "rows": comparison.rows(kept),
-            "verdicts": verdicts(kept, focus, lower, score.name if score else None) + diverged(kept),
+            "rows": rows,
+            "verdicts": verdicts(tested, focus, lower, score.name if score else None) + diverged(kept),
             "workload": request.label,
             "metrics": {o.name: o.task.metric_name for o in data.objectives},
             "lower_is_better": [*errors, "average"] if len(errors) == len(data.names) else errors,
             "runs": [d for r in kept for d in r["directories"]],
             "found": found,
-        } | ({"score": score.to_dict()} if score else {})
+        }
+        result |= ({"score": score.to_dict()} if score else {}) | ({"lead": ahead} if ahead else {})
         files.write_json(out / "result.json", result)
     return result
 
@@ -183,16 +186,9 @@ def _context(request: CompareRequest, loader: Loader) -> ComparisonContext:
         )
     policies = [p.reorder(prepared.data.names) for p in request.policies]
     searched = [(p, float(p.provenance.get("found", {}).get("trainings", 0))) for p in policies]
-    return ComparisonContext(
-        prepared,
-        loader,
-        searched,
-        request.searches,
-        request.population,
-        request.split,
-        request.seed,
-        scored={} if request.score == AVERAGE else {"score": request.score, "reference": request.reference},
-    )
+    scored = {} if request.score == AVERAGE else {"score": request.score, "reference": request.reference}
+    numbers = (request.searches, request.population, request.split, request.seed)
+    return ComparisonContext(prepared, loader, searched, *numbers, scored=scored)
 
 
 def _values(request: CompareRequest, context: ComparisonContext) -> list[RowValue]:
@@ -208,6 +204,21 @@ def _values(request: CompareRequest, context: ComparisonContext) -> list[RowValu
     return values
 
 
+def _simple(
+    request: CompareRequest, context: ComparisonContext, score: TaskScore | None, out: Path
+) -> list[dict[str, Any]]:
+    """Return records of simple models of the user's own table, at every split."""
+    wanted = request.baselines is not False and context.prepared.workload.table is not None
+    if not wanted:
+        return []
+    found = []
+    for k in range(request.splits) if request.splits > 1 else [None]:
+        here = context if k is None else context.divided(k)
+        own = table_baselines.records(here.prepared, score, request.seed, k, out)
+        found += [record | _overlap(request, context) for record in own]
+    return found
+
+
 def _overlap(request: CompareRequest, context: ComparisonContext) -> dict[str, float]:
     """Return test rows per training row if there are several splits: what their tests are corrected by."""
     if request.splits == 1:
@@ -216,34 +227,6 @@ def _overlap(request: CompareRequest, context: ComparisonContext) -> dict[str, f
     for domain in context.prepared.data.domains.values():
         counts = {split: count + len(domain.splits[split]) for split, count in counts.items()}
     return {"test_ratio": counts["test"] / counts["train"]}
-
-
-def choose_rates(found: Sequence[dict[str, Any]], lower_is_better: bool = False) -> list[dict[str, Any]]:
-    """Choose each row's learning rate by its mean ``validation``.
-
-    Args:
-        found: records of values, as :meth:`RowValue.record` makes them, at one or several rates.
-        lower_is_better: direction of ``validation``.
-
-    Returns:
-        The records at each row's best rate; their ``trainings`` count those at all rates.
-
-    Raises:
-        RequestError: there are several rates, and no validation split to choose on.
-    """
-    kept = []
-    for row in dict.fromkeys(r["method"] for r in found):
-        own = [r for r in found if r["method"] == row]
-        rates = list(dict.fromkeys(r["rate"] for r in own))
-        if len(rates) > 1 and any(r["validation"] is None and r["average"] is not None for r in own):
-            raise RequestError("`learning_rates` are chosen on a validation split, which this workload does not have")
-        means = {}
-        for rate in rates:
-            values = [-math.inf if r["validation"] is None else r["validation"] for r in own if r["rate"] == rate]
-            means[rate] = 0.0 if len(rates) == 1 else sum(values) / len(values)
-        best = (min if lower_is_better else max)(means, key=lambda rate: means[rate])
-        kept += [r | {"trainings": r["trainings"] * len(rates)} for r in own if r["rate"] == best]
-    return kept
 
 
 def public(result: dict[str, Any]) -> dict[str, Any]:
@@ -258,4 +241,5 @@ def summary(result: dict[str, Any]) -> str:
     metrics = result["metrics"]
     same = set(metrics.values())
     named = f"metric: {same.pop()}" if len(same) == 1 else ", ".join(f"{t}: {m}" for t, m in metrics.items())
-    return "\n".join([table, named, *result["verdicts"], f"written to {result['out']}"])
+    lead = [result["lead"]] if "lead" in result else []
+    return "\n".join([*lead, table, named, *result["verdicts"], f"written to {result['out']}"])

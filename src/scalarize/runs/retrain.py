@@ -8,12 +8,12 @@ from typing import Any
 from scalarize.analysis import comparison, readers, text_tables
 from scalarize.runs import tables
 from scalarize.runs.build import Loader, prepare
+from scalarize.runs.comparison_records import diverged
 from scalarize.runs.directory import claim, digest, kind_in_words, read_config
 from scalarize.runs.plan import Say, Workers, execute
 from scalarize.runs.request import ScoredRequest, WorkloadRequest
 from scalarize.runs.row_values import value_of
 from scalarize.runs.task_score import AVERAGE, task_score
-from scalarize.runs.verdicts import diverged
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 

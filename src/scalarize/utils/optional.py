@@ -35,6 +35,9 @@ EXTRAS = {
     "accelerate": "integrations",
     "lightning": "integrations",
     "transformers": "integrations",
+    "onnx": "export",
+    "onnxscript": "export",
+    "safetensors": "export",
 }
 
 

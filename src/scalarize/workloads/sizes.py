@@ -35,5 +35,6 @@ LAYERS = tuple(Size(d, 1.0, {"model.depth": d}) for d in (1, 2, 3, 4))  # Xin et
 WIDTHS = tuple(Size("default", w, {"model.width": w}) for w in (0.25, 0.5, 1.0))
 NARROW = tuple(Size("default", w, {"model.width": w}) for w in (0.0625, 0.125, 0.25))
 PERCEPTRON = tuple(Size(d, w, {"model.widths": [w] * d}) for d in (1, 2, 3) for w in (8, 32, 128))
+TABULAR = tuple(Size(d, w, {"model.depth": d, "model.width": w}) for d in (1, 2, 4) for w in (32, 64, 128, 256))
 CHANNELS = tuple(Size(1, c, {"model.channels": c, "model.features": 6 * c}) for c in (4, 8, 16))
 ONLY = (Size("default", 1.0),)

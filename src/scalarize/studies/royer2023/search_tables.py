@@ -15,7 +15,7 @@ import pandas as pd
 
 from scalarize.analysis import claims, comparison
 from scalarize.analysis.study_tables import StudyTable
-from scalarize.runs.compare import choose_rates
+from scalarize.runs.comparison_records import choose_rates
 from scalarize.studies.royer2023 import reported
 from scalarize.studies.royer2023.search_plan import (
     BALANCED,

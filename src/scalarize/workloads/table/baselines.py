@@ -98,7 +98,7 @@ def fit(
     known, wanted = inputs.double().numpy(), target.double().numpy()
     if link in ("identity", "exp"):
         predict = _values(name, known, wanted, categories)
-        as_output = _log if link == "exp" else _same
+        as_output: Predict = _log if link == "exp" else _same
     else:
         predict = _classes(
             name, known, wanted.astype("int64"), categories, outputs if link == "softmax" else outputs + 1

@@ -138,7 +138,7 @@ class Category:
         """Return the codes (N,), float32."""
         import pandas as pd
 
-        return (pd.Index(list(self.known), dtype=object).get_indexer(column.values) + 1.0).astype(np.float32)
+        return (pd.Index(list(self.known), dtype=object).get_indexer(pd.Index(column.values)) + 1.0).astype(np.float32)
 
     def column(self, cells: pd.Series[Any]) -> Column:
         """Read cells of new rows."""

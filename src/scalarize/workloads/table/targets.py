@@ -49,7 +49,7 @@ class Target:
 
     @property
     def link(self) -> str:
-        """How outputs become predictions: ``identity``, ``sigmoid``, ``softmax`` or ``exp``."""
+        """The function from outputs to predictions: ``identity``, ``sigmoid``, ``softmax`` or ``exp``."""
         return {"binary": "sigmoid", "ordinal": "sigmoid", "classes": "softmax", "count": "exp"}.get(
             self.kind, "identity"
         )

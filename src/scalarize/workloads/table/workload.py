@@ -7,18 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
 from scalarize.tasks.task import Data
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
-from scalarize.workloads.models.mlp import multi_head_mlp
+from scalarize.workloads.models import tabular
 from scalarize.workloads.table import reading, words
 from scalarize.workloads.table.options import TableOptions
 from scalarize.workloads.table.own_table import OwnTable
 from scalarize.workloads.table.reading import RawTable
 
+build = tabular.build
 SHARES = (0.6, 0.2, 0.2)
 STEPS = 1500  # of a training, at most
 WARMUP = 50  # steps
@@ -61,8 +60,8 @@ def from_table(
         provenance=words.in_one_line(table),
         recipe=recipe,
         load=load,
-        build=build,
-        sizes=sizes.PERCEPTRON,
+        build=tabular.build,
+        sizes=sizes.TABULAR,
         table=table,
     )
 
@@ -88,12 +87,6 @@ def recipe_for(rows: int) -> Recipe:
         batch_size=batch,
         selection="skill",
         patience=max(2, math.ceil(epochs / 4)),
-        model={"widths": [64, 64], "dropout": 0.0},
+        model=dict(tabular.SETTINGS),
         data={"split_seed": 0, "shares": list(SHARES)},
     )
-
-
-def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """Build a shared perceptron with one linear head per task."""
-    outputs = {t.name: t.outputs for t in data.tasks}
-    return multi_head_mlp(data.info["inputs"], outputs, settings["widths"], settings["dropout"])
