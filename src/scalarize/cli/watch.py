@@ -34,7 +34,7 @@ def watch(directory: str, every: float, once: bool, as_json: bool) -> None:
         finished = [s for s in states if s.finished]
         done = bool(states) and not under_way and not sets
         head = f"{len(finished)} finished, {len(under_way)} under way" if states else f"{place}: nothing here yet"
-        text = "\n".join([head, *(s.line for s in [*sets, *under_way, *finished[-FINISHED_SHOWN:]])])
+        text = "\n".join([head, *(s.line for s in sets), *(s.line for s in [*under_way, *finished[-FINISHED_SHOWN:]])])
         if once or done or as_json:
             rows = [dataclasses.asdict(s) | {"path": str(s.path)} for s in states]
             running = [dataclasses.asdict(s) | {"path": str(s.path)} for s in sets]
