@@ -67,9 +67,7 @@ def train(
         held = claim(out, "train", asked, resume, command, recipe=recipe, table=table)
         if held and (out / "result.json").exists():
             return files.read_json(out / "result.json")
-        if prepared.workload.table is not None:
-            fitted = prepared.workload.table.fitted(prepared.recipe.data)
-            files.write_json(out / "table.json", fitted.to_dict())
+        prepared.keep_table(out)
         return _run(request, prepared, Selection(wanted, prepared.recipe.selection == "last"), score, out, say)
 
 

@@ -146,11 +146,12 @@ class OwnTable:
 
     def fitted(self, settings: Mapping[str, Any]) -> FittedTable:
         """Return encodings and targets, fitted to the training rows of a split."""
-        train = self.rows(settings).train
+        rows = self.rows(settings)
+        train, split = rows.train, {"how": rows.how} | {name: len(part) for name, part in rows.parts.items()}
         made = tuple(_encoding(self.columns[name], train, self.options) for name in self.inputs)
         targets = tuple(t.fitted(v, train) for t, v in zip(self.posed, self.values, strict=True))
         domain = None if self.domains is None else (str(self.options.domain), tuple(self.domains))
-        return FittedTable(made, targets, self.left_out, self.fingerprint, domain)
+        return FittedTable(made, targets, self.left_out, self.fingerprint, domain, split)
 
     def data(self, settings: Mapping[str, Any]) -> Data:
         """Return tasks, domains and splits as tensors."""
