@@ -27,7 +27,7 @@ import pandas as pd
 import tables_large
 import tables_page
 from tables_data import TARGETS, digest, fetch
-from tables_rivals import predictions, score
+from tables_rivals import is_number, predictions, score
 
 COMMAND = [sys.executable, "-c", "from scalarize.cli import main; main()"]
 REMOVED = 0.7
@@ -83,7 +83,8 @@ def compared(name: str, frame: pd.DataFrame, split: int, out: Path) -> dict[str,
     predicted, seconds = trained(train, new, targets, out / "work" / f"{name}-{split}")
     rivals = predictions(train, new, targets)
     rows = {"shared": predicted, **rivals}
-    scores = {row: {t: score(new[t], found[t]) for t in targets} for row, found in rows.items()}
+    numbers = {t: is_number(frame[t]) for t in targets}
+    scores = {row: {t: score(new[t], found[t], numbers[t]) for t in targets} for row, found in rows.items()}
     return {"scores": scores, "seconds": seconds, "wall": time.time() - started, "rows": len(frame)} | {
         "columns": frame.shape[1],
         "digest": digest(frame),
@@ -99,7 +100,8 @@ def unlabelled(name: str, frame: pd.DataFrame, split: int, out: Path) -> dict[st
     place = out / "work" / f"missing-{name}-{split}"
     shared, _ = trained(train, new, targets, place)
     alone = {t: trained(train, new, targets, place, "--single", t)[0][t] for t in targets}
-    return {t: {"shared": score(new[t], shared[t]), "single": score(new[t], alone[t])} for t in targets}
+    found = {"shared": shared, "single": alone}
+    return {t: {row: score(new[t], own[t], is_number(frame[t])) for row, own in found.items()} for t in targets}
 
 
 def shifted(name: str, frame: pd.DataFrame, split: int, out: Path) -> dict[str, Any]:
