@@ -14,9 +14,10 @@ sees the 80 %, of which it keeps its own validation and test rows, and `scalariz
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
-import os
-import subprocess
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -29,20 +30,21 @@ import tables_page
 from tables_data import TARGETS, digest, fetch
 from tables_rivals import is_number, predictions, score
 
-COMMAND = [sys.executable, "-c", "from scalarize.cli import main; main()"]
+from scalarize import cli
+
 REMOVED = 0.7
 
 
 def scalarize(*words: str) -> float:
-    """Run a command on one core and return its seconds of CPU time."""
-    before = os.times()
-    done = subprocess.run(
-        [*COMMAND, *words], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise SystemExit(f"scalarize {' '.join(words)}: status {done.returncode}\n{done.stderr[-2000:]}")
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
+    """Run a command in this process, as the command line does, and return its seconds of CPU time."""
+    before, said = time.process_time(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            cli.main(list(words))
+    except SystemExit as end:
+        if end.code:
+            raise SystemExit(f"scalarize {' '.join(words)}: status {end.code}\n{said.getvalue()[-2000:]}") from None
+    return time.process_time() - before
 
 
 def halves(frame: pd.DataFrame, split: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -59,7 +61,7 @@ def trained(train: pd.DataFrame, new: pd.DataFrame, targets: list[str], place: P
     place.mkdir(parents=True, exist_ok=True)
     train.to_csv(place / "train.csv", index=False)
     new.to_csv(place / "new.csv", index=False)
-    subprocess.run(["rm", "-rf", str(place / "run")], check=True)
+    shutil.rmtree(place / "run", ignore_errors=True)
     words = ["--csv", str(place / "train.csv"), "--targets", ",".join(targets), "--out", str(place / "run")]
     seconds = scalarize("train", *words, *options)
     scalarize("predict", str(place / "run"), "--csv", str(place / "new.csv"), "--out", str(place / "predicted.csv"))

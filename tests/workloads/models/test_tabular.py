@@ -142,6 +142,14 @@ def test_numbers_far_out_are_drawn_in_and_keep_their_order() -> None:
     assert float(model(row)["price"].detach().abs().max()) < 1e3
 
 
+def test_an_unseen_word_is_neutral_until_it_is_learned() -> None:
+    features = build(SMALL, data(prepared(), 3, (4, 2))).encoder.inputs
+    rows = torch.zeros(1, 5)
+    assert torch.equal(features(rows)[0, 6:], torch.zeros(8))
+    rows[:, 3:] = 1
+    assert (features(rows)[0, 6:] != 0).all()
+
+
 def test_an_unknown_link_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown link 'probit': one of identity"):
         MemberHeads(2, 4, 1, "probit")

@@ -55,6 +55,8 @@ class Inputs(nn.Module):
         self.embedding = nn.Embedding(sum(categories), width) if categories else None
         if self.embedding is not None:
             nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(width))
+            with torch.no_grad():  # a word that no training row has stays amid those that were learned
+                self.embedding.weight[self.offsets] = 0.0
         self.size = 2 * numbers + width * len(categories)
 
     def forward(self, inputs: Tensor) -> Tensor:
