@@ -58,10 +58,10 @@ def halves(frame: pd.DataFrame, split: int) -> tuple[pd.DataFrame, pd.DataFrame]
 
 def trained(train: pd.DataFrame, new: pd.DataFrame, targets: list[str], place: Path, *options: str) -> Any:
     """Train on one table and predict another: (predictions, seconds of CPU time of the training)."""
-    place.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
     train.to_csv(place / "train.csv", index=False)
     new.to_csv(place / "new.csv", index=False)
-    shutil.rmtree(place / "run", ignore_errors=True)
     words = ["--csv", str(place / "train.csv"), "--targets", ",".join(targets), "--out", str(place / "run")]
     seconds = scalarize("train", *words, *options)
     scalarize("predict", str(place / "run"), "--csv", str(place / "new.csv"), "--out", str(place / "predicted.csv"))
