@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from scalarize.balancer import hooks
+from scalarize.balancer import fan_out, hooks
 from scalarize.balancer.autograd import Grads, stack, weighted
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.losses import Losses
@@ -36,7 +36,12 @@ class JacobianAccumulator:
         self.step, self.own = None, {}
 
     def add(
-        self, step: Losses, targets: Sequence[Tensor], own: Sequence[Sequence[Tensor]], keep: Sequence[bool]
+        self,
+        step: Losses,
+        targets: Sequence[Tensor],
+        own: Sequence[Sequence[Tensor]],
+        keep: Sequence[bool],
+        fan: fan_out.FanOut | None = None,
     ) -> None:
         """Run the backwards to ``targets`` and to the tasks' ``own`` parameters; ``keep`` the graphs of losses or not.
 
@@ -44,7 +49,10 @@ class JacobianAccumulator:
         autograd walks down to the deepest target in each, and leaves are deepest. Hooks of users do not fire.
         """
         with hooks.silenced([*targets, *(p for params in own for p in params)]):
-            self._add(step, targets, own, keep)
+            if fan is None:
+                self._add(step, targets, own, keep)
+            else:
+                self._add_by_one(step, targets[0], fan)
         self.step = step if self.step is None else _together(self.step, step)
 
     def _add(
@@ -65,6 +73,24 @@ class JacobianAccumulator:
             self._own_together(step, own, keep[-1])
         elif apart:
             self._rows_in_turn(step, [], own, before, keep)
+
+    def _add_by_one(self, step: Losses, target: Tensor, fan: fan_out.FanOut) -> None:
+        """Make all rows by one backward; ``fan``: the losses' graphs, which meet in ``target`` alone."""
+        self.rows.prepare(len(step.tasks), [target])
+        self.rows.forget()
+        places = [step.tasks.index(name) for name in step.present]
+        filled = set[int]()
+
+        def arrive(t: int, g: Tensor) -> None:
+            self.rows.write(places[t], [g], t in filled)
+            filled.add(t)
+
+        ones = torch.ones_like(step.values) if step.scales is None else step.scales
+        for t, grads in enumerate(fan_out.backward(fan, step.losses, target, ones, arrive)):
+            for p, g in zip(fan.own[t], grads, strict=True):
+                self._keep_own(p, places[t], g)
+            if t not in filled:
+                self.rows.write(places[t], [None])
 
     def _rows_in_turn(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scalarize.balancer import autograd, backward_pass
+from scalarize.balancer import autograd, backward_pass, fan_out
 from scalarize.balancer.compiled import protect
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.jacobian import JacobianAccumulator
@@ -30,7 +30,7 @@ class GradientPlan:
     tensors. source: what gradients are compared on, and ``parts`` of it, a turn each. own, keep: for each loss its
     task's own parameters, and whether its graph is needed again. whole: the rows are the gradients of all targets,
     so combining them gives what the targets are to receive; else one more backward gives it. functions: the graph's
-    nodes that are written in Python.
+    nodes that are written in Python. fan: graphs that one backward gives all rows of.
     """
 
     deep: bool
@@ -42,6 +42,7 @@ class GradientPlan:
     keep: list[bool]
     whole: bool
     functions: list[Any]
+    fan: fan_out.FanOut | None = None
 
 
 def plan(
@@ -53,6 +54,9 @@ def plan(
     source = targets if options.evidence_from is None else backward_pass.trained(options.evidence_from)
     if not source:
         raise RequestError("none of the parameters that gradients are compared on requires a gradient")
+    fan = fan_out.find(losses, targets[0]) if not deep and len(targets) == 1 and not processes.sharded else None
+    if fan is not None:
+        return GradientPlan(deep, targets, source, [source], fan.own, [], [], True, [], fan)
     found = autograd.reach(losses, () if deep else targets, shared if deep else targets)
     refuse_reentrant(found)
     own, keep = found.own, found.keep
@@ -100,7 +104,7 @@ def gather(
         if k:
             accumulator.step = None
         with processes.hidden.refused(of.functions):
-            accumulator.add(step, part, of.own if k == 0 else [[] for _ in of.own], of.keep)
+            accumulator.add(step, part, of.own if k == 0 else [[] for _ in of.own], of.keep, of.fan)
         if not final:
             return None
         rows = accumulator.matrix(processes, of.deep, scale)
