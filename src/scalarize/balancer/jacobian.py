@@ -11,6 +11,7 @@ from torch import Tensor
 from scalarize.balancer import fan_out, hooks
 from scalarize.balancer.autograd import Grads, stack, weighted
 from scalarize.balancer.distributed import Processes
+from scalarize.balancer.gramian.compact import Compact
 from scalarize.balancer.losses import Losses
 from scalarize.balancer.rows import Rows
 from scalarize.balancer.torch_errors import explained
@@ -41,19 +42,44 @@ class JacobianAccumulator:
         targets: Sequence[Tensor],
         own: Sequence[Sequence[Tensor]],
         keep: Sequence[bool],
-        fan: fan_out.FanOut | None = None,
+        compact: Compact | None = None,
     ) -> None:
         """Run the backwards to ``targets`` and to the tasks' ``own`` parameters; ``keep`` the graphs of losses or not.
 
         Targets inside the graph, and several rows at once, leave the own parameters to a backward of their own:
         autograd walks down to the deepest target in each, and leaves are deepest. Hooks of users do not fire.
+        ``compact`` takes the place of rows, for one batch.
         """
         with hooks.silenced([*targets, *(p for params in own for p in params)]):
-            if fan is None:
+            if compact is None:
                 self._add(step, targets, own, keep)
             else:
-                self._add_by_one(step, targets[0], fan)
+                with compact.outputs.watch():
+                    self._hold(step, compact, own, keep)
         self.step = step if self.step is None else _together(self.step, step)
+
+    def add_by_one(self, step: Losses, target: Tensor, fan: fan_out.FanOut) -> None:
+        """Make all rows by one backward; ``fan``: the losses' graphs, which meet in ``target`` alone."""
+        with hooks.silenced([target, *(p for params in fan.own for p in params)]):
+            self._add_by_one(step, target, fan)
+        self.step = step
+
+    def _add_by_one(self, step: Losses, target: Tensor, fan: fan_out.FanOut) -> None:
+        self.rows.prepare(len(step.tasks), [target])
+        self.rows.forget()
+        places = [step.tasks.index(name) for name in step.present]
+        filled = set[int]()
+
+        def arrive(t: int, g: Tensor) -> None:
+            self.rows.write(places[t], [g], t in filled)
+            filled.add(t)
+
+        ones = torch.ones_like(step.values) if step.scales is None else step.scales
+        for t, grads in enumerate(fan_out.backward(fan, step.losses, target, ones, arrive)):
+            for p, g in zip(fan.own[t], grads, strict=True):
+                self._keep_own(p, places[t], g)
+            if t not in filled:
+                self.rows.write(places[t], [None])
 
     def _add(
         self, step: Losses, targets: Sequence[Tensor], own: Sequence[Sequence[Tensor]], keep: Sequence[bool]
@@ -74,23 +100,13 @@ class JacobianAccumulator:
         elif apart:
             self._rows_in_turn(step, [], own, before, keep)
 
-    def _add_by_one(self, step: Losses, target: Tensor, fan: fan_out.FanOut) -> None:
-        """Make all rows by one backward; ``fan``: the losses' graphs, which meet in ``target`` alone."""
-        self.rows.prepare(len(step.tasks), [target])
-        self.rows.forget()
-        places = [step.tasks.index(name) for name in step.present]
-        filled = set[int]()
-
-        def arrive(t: int, g: Tensor) -> None:
-            self.rows.write(places[t], [g], t in filled)
-            filled.add(t)
-
-        ones = torch.ones_like(step.values) if step.scales is None else step.scales
-        for t, grads in enumerate(fan_out.backward(fan, step.losses, target, ones, arrive)):
-            for p, g in zip(fan.own[t], grads, strict=True):
-                self._keep_own(p, places[t], g)
-            if t not in filled:
-                self.rows.write(places[t], [None])
+    def _hold(self, step: Losses, compact: Compact, own: Sequence[Sequence[Tensor]], keep: Sequence[bool]) -> None:
+        for t, (name, loss) in enumerate(zip(step.present, step.losses, strict=True)):
+            scale = None if step.scales is None else step.scales[t]
+            grads = gradient(loss, [*compact.inputs, *own[t]], scale, keep[t])
+            compact.write(t, grads[: len(compact.inputs)])
+            for p, g in zip(own[t], grads[len(compact.inputs) :], strict=True):
+                self._keep_own(p, step.tasks.index(name), g)
 
     def _rows_in_turn(
         self,

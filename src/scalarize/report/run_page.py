@@ -11,9 +11,10 @@ from typing import Any
 import yaml
 
 from scalarize.analysis import read_runs as sources
+from scalarize.analysis import table_facts
 from scalarize.analysis.comparison import ranking
 from scalarize.analysis.read_runs import Comparison, Run, Search
-from scalarize.report import html, images
+from scalarize.report import html, images, table_section
 from scalarize.report.charts import Chart
 from scalarize.report.figures import curves, results
 from scalarize.utils import files
@@ -96,6 +97,9 @@ def _comparison(page: _Page, comparison: Comparison) -> None:
     ranked = ranking(comparison.result)
     lower, title = ranked["lower_is_better"], ranked["title"]
     scale = results.scale_of(rows)
+    if (facts := table_facts.find(comparison.path)) is not None:
+        page.section("What is predicted, and how well")
+        page.parts.append(table_section.of_comparison(facts, comparison.result))
     page.section(f"{len(rows)} methods on {_workload(comparison.result, comparison.config)}")
     page.how(comparison.path, comparison.config)
     page.parts.append(html.comparison_table(rows, scale, lower, title))
@@ -107,7 +111,10 @@ def _comparison(page: _Page, comparison: Comparison) -> None:
     page.parts.append(html.verdicts(comparison.result.get("verdicts", [])))
     methods = _by(comparison.runs, lambda run: run.method)
     shared = {name: own for name, own in methods.items() if all(_is_shared(run, rows) for run in own)}
-    charts = [results.intervals(rows, "average" in lower, title), results.cost_against_quality(rows, title)]
+    charts = [
+        results.intervals(rows, "average" in lower, title),
+        results.cost_against_quality([row for row in rows if row["trainings"]], title),
+    ]
     tasks = list(rows[0]["tasks"])
     if len(tasks) == 2 and shared:
         pair = (tasks[0], tasks[1])
@@ -145,6 +152,9 @@ def _weights(page: _Page, methods: Mapping[str, Sequence[Run]]) -> None:
 
 def _runs(page: _Page, workload: str, own: Sequence[Run]) -> None:
     """Add runs that belong to no comparison: one row each, and their curves."""
+    if len(own) == 1 and (facts := table_facts.find(own[0].path)) is not None:
+        page.section("What is predicted, and how well")
+        page.parts.append(table_section.of_run(facts, own[0].result))
     page.section(f"{len(own)} {'run' if len(own) == 1 else 'runs'} on {workload}")
     tasks = list(dict.fromkeys(task for run in own for task in run.result["test"]))
     scores = {f"score {s['name']}": s["name"] for run in own if (s := run.result.get("score"))}

@@ -22,7 +22,7 @@ from scalarize.learners.supervised import SupervisedLearner
 from scalarize.methods import Method
 from scalarize.runs.request import TrainRequest, WorkloadRequest
 from scalarize.tasks.task import Data
-from scalarize.utils import optional
+from scalarize.utils import files, optional
 from scalarize.utils.errors import RequestError, ScalarizeError
 from scalarize.workloads import Workload
 
@@ -119,6 +119,11 @@ class PreparedRun:
     def fingerprint(self) -> Mapping[str, Any] | None:
         """The fingerprint of the user's own table, None for a workload."""
         return None if self.workload.table is None else self.workload.table.fingerprint
+
+    def keep_table(self, out: Path) -> None:
+        """Write what was fitted to the user's own table, if there is one, to ``table.json`` in ``out``."""
+        if self.workload.table is not None:
+            files.write_json(out / "table.json", self.workload.table.fitted(self.recipe.data).to_dict())
 
     def model(self, recipe: Recipe | None = None) -> nn.Module:
         """Make a fresh model, of the workload's kind and for these data.

@@ -126,6 +126,7 @@ def compare(
     with files.lock(out):
         asked, table = request.model_dump(mode="json"), context.prepared.fingerprint
         claim(out, "compare", asked, resume, command, table=table)
+        context.prepared.keep_table(out)
         values = _values(request, context)
         if finished is None:
             finished = execute(_runs(values), out, command, say, loader, keep_diverged=True, workers=workers)

@@ -156,6 +156,7 @@ def search(
         return done
     make = executor or members.executor(workers, request, algorithm, out, loader, threads, checkpoints is not None)
     made = make(factory)
+    factory.prepared.keep_table(out)
     found = run_search(
         algorithm,
         made,

@@ -70,9 +70,7 @@ def train(
             return files.read_json(out / "result.json")
         if held and "passes" not in read_config(out).get("recipe", {}):  # begun when there was no choice
             prepared = replace(prepared, recipe=prepared.recipe.override({"passes": "mixed"}))
-        if prepared.workload.table is not None:
-            fitted = prepared.workload.table.fitted(prepared.recipe.data)
-            files.write_json(out / "table.json", fitted.to_dict())
+        prepared.keep_table(out)
         return _run(request, prepared, Selection(wanted, prepared.recipe.selection == "last"), score, out, say)
 
 

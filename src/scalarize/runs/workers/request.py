@@ -89,6 +89,11 @@ def crew(
     asked = list(requests)
     threads = threads or max((sharing.threads(request, loader) for request in asked), default=1)
     device = next((request.device for request in asked if request.device != "cpu"), "cpu")
+    if workers is not None and workers.address is not None:
+        from scalarize.search.executors.ray_processes import RayProcesses
+
+        actors = RayProcesses(workers.address, workers.count, threads, workers.share or 0.0)
+        return Crew([{}] * actors.size, listener=listener, processes=actors)
     places: list[dict[str, str]] = [{}] if workers is None else workers.places(device, threads)
 
     def packed(move: bool) -> bytes:

@@ -28,7 +28,8 @@ class FittedTable:
     """Encodings of the inputs and the targets of a table, as fitted on its training rows.
 
     encodings: of the inputs, in order. targets: fitted. left_out: columns that are no inputs, and why. fingerprint:
-    of the table, see :func:`fingerprint`. domain: column and its values, if rows come from several domains.
+    name, rows, columns, hash and kinds of the table. domain: column and its values, if rows come from several domains.
+    split: how the rows were split, and their number by part.
     """
 
     encodings: tuple[Encoding, ...]
@@ -36,6 +37,7 @@ class FittedTable:
     left_out: Mapping[str, str] = field(default_factory=dict)
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     domain: tuple[str, tuple[str, ...]] | None = None
+    split: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def info(self) -> dict[str, Any]:
@@ -77,6 +79,8 @@ class FittedTable:
             raise RequestError(
                 f"input column{'s' * (len(absent) > 1)} {', '.join(map(repr, absent))}: not in the table"
             )
+        if not len(frame):
+            return torch.zeros(0, self.info["inputs"])
         columns = {e.name: e.column(frame[e.name].reset_index(drop=True)) for e in self.encodings}
         prepared = torch.from_numpy(encodings.matrix(self.encodings, columns, len(frame)))
         if not bool(torch.isfinite(prepared).all()):
@@ -118,6 +122,7 @@ class FittedTable:
             "inputs": [encodings.to_dict(e) for e in self.encodings],
             "targets": [t.to_dict() for t in self.targets],
             "left_out": dict(self.left_out),
+            "split": dict(self.split),
             "domain": None if self.domain is None else [self.domain[0], list(self.domain[1])],
         }
 
@@ -134,6 +139,7 @@ class FittedTable:
                 content["left_out"],
                 content["fingerprint"],
                 None if domain is None else (str(domain[0]), tuple(map(str, domain[1]))),
+                content.get("split") or {},
             )
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise RequestError(f"no description of a table: {type(error).__name__}: {error}") from None

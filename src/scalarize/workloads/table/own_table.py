@@ -110,8 +110,9 @@ class OwnTable:
         key = repr([settings["split_seed"], settings["shares"]])
         if key not in self._rows:
             found = self._split(settings)
-            for name, domain in (self.domains or {"": np.arange(self.rows_read)}).items():
-                here = Rows(found.how, *(np.intersect1d(part, domain) for part in found.parts.values()))
+            whole = {"": None}
+            for name, domain in (self.domains or whole).items():
+                here = found if domain is None else found.within(domain)
                 if (reason := splits.lacking(self.posed, self.values, here)) is not None:
                     raise RequestError(f"{f'domain {name!r}, ' if name else ''}{reason}")
             self._rows[key] = found
@@ -146,11 +147,12 @@ class OwnTable:
 
     def fitted(self, settings: Mapping[str, Any]) -> FittedTable:
         """Return encodings and targets, fitted to the training rows of a split."""
-        train = self.rows(settings).train
+        rows = self.rows(settings)
+        train, split = rows.train, {"how": rows.how} | {name: len(part) for name, part in rows.parts.items()}
         made = tuple(_encoding(self.columns[name], train, self.options) for name in self.inputs)
         targets = tuple(t.fitted(v, train) for t, v in zip(self.posed, self.values, strict=True))
         domain = None if self.domains is None else (str(self.options.domain), tuple(self.domains))
-        return FittedTable(made, targets, self.left_out, self.fingerprint, domain)
+        return FittedTable(made, targets, self.left_out, self.fingerprint, domain, split)
 
     def data(self, settings: Mapping[str, Any]) -> Data:
         """Return tasks, domains and splits as tensors."""
@@ -199,7 +201,5 @@ def _encoding(column: Column, train: np.ndarray, options: TableOptions) -> Encod
 
 
 def _parts(whole: TensorTable, rows: Rows, domain: np.ndarray | None) -> dict[str, TensorTable]:
-    found = rows.parts
-    if domain is not None:
-        found = {name: np.intersect1d(part, domain) for name, part in found.items()}
-    return {name: whole.select(torch.from_numpy(part)) for name, part in found.items()}
+    found = rows if domain is None else rows.within(domain)
+    return {name: whole.select(torch.from_numpy(part)) for name, part in found.parts.items()}
