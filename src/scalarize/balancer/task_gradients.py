@@ -153,7 +153,7 @@ def gramian64(of: GradientPlan, found: Gathered, processes: Processes) -> Callab
 
 def evidence(step: Losses, of: GradientPlan, options: Options, processes: Processes, scale: Tensor | None) -> Evidence:
     """Return losses, Gramian and rows of a further batch."""
-    accumulator = JacobianAccumulator(options.chunk)
+    accumulator = JacobianAccumulator(1 if options.chunk == "auto" else options.chunk)
     found = autograd.reach(step.losses, without=options.shared)
     for node in found.functions:
         protect(node)
