@@ -10,7 +10,7 @@ No method is named here: what a method declares (needs, heads rule, hooks) decid
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import torch
 from torch import Tensor
@@ -21,24 +21,26 @@ from scalarize.balancer.check import check_first
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.losses import read
 from scalarize.balancer.method_state import MethodState
-from scalarize.balancer.mixed_batches import MixedBatches
 from scalarize.balancer.options import Options
 from scalarize.balancer.result import BackwardResult
+from scalarize.balancer.sample_step import SampleStep, check_per
 from scalarize.balancer.surroundings import undisturbed
 from scalarize.balancer.training_step import TrainingStep
+from scalarize.balancer.views import Views
 from scalarize.methods import Hyper, Method, Needs, create
-from scalarize.utils.errors import RequestError, unknown_name_error
+from scalarize.utils.errors import RequestError
 
 __all__ = ["BackwardResult", "Balancer"]
 
 
-class Balancer(MixedBatches):
+class Balancer(Views):
     """The combination of several losses into ``.grad``, by a method of task weighting.
 
-    A method that needs no gradients costs one ordinary backward, the others one per task. T tasks and P shared numbers
-    hold T x P numbers in memory, in float32 at least. A step looks at the device once, to see that everything is
-    finite; methods that solve a small problem look a second time, a few more often (``results/gpu.md``). The call may
-    stand inside autocast or ``no_grad``: what follows the losses is made outside.
+    A method that needs no gradients costs one ordinary backward, the others one per task, without the gradients of
+    weights that are dearer than what enters and leaves their layer if the Gramian is all they need
+    (``docs/gramian.md``). Rows of gradients that are made are held, in float32 at least. A step looks at the device
+    once, to see that everything is finite; methods that solve a small problem look a second time, a few more often
+    (``results/gpu.md``). The call may stand inside autocast or ``no_grad``: what follows the losses is made outside.
 
     Args:
         method: name of a method, or a Method.
@@ -75,6 +77,8 @@ class Balancer(MixedBatches):
             not known.
         check_first: number of first steps that are compared with gradients taken of the same graph one task at a time;
             a RunError is raised before the optimiser's step if they differ; see also :meth:`check`. Default 0.
+        per: ``"task"`` (the default), or ``"sample"``: each sample is a task, ``backward`` takes losses (B,) or (B, T),
+            and all parameters receive the weighted sum.
         **hyper: hyper-parameters of the method that is given by name. Default: those of its paper.
 
     Raises:
@@ -109,6 +113,7 @@ class Balancer(MixedBatches):
         learned_rate: float | None = None,
         steps_per_epoch: int | None = None,
         check_first: int = 0,
+        per: str = "task",
         **hyper: Unpack[Hyper],
     ) -> None:
         if isinstance(method, Method) and hyper:
@@ -133,44 +138,12 @@ class Balancer(MixedBatches):
         step = TrainingStep(method_state, options, processes)
         super().__init__(method_state, step, list(options.shared), processes)
         self._check_first = check_first
-
-    def view(self, representation: Tensor, task: str) -> Tensor:
-        """Return the input of ``task``'s head: its view of the shared representation, in training and in evaluation.
-
-        The view is the representation itself, except for methods with ``has_view``.
-
-        Args:
-            representation: the encoder's output (B, ..., d).
-            task: name of the task.
-
-        Returns:
-            A tensor of the same shape, differentiable in ``representation``.
-
-        Raises:
-            RequestError: the method has views, and ``task`` is unknown or ``tasks=`` was not given.
-
-        Example:
-            >>> import torch, scalarize
-            >>> encoder, head = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
-            >>> balancer = scalarize.Balancer("rotograd", encoder, level="representation", tasks=["a", "b"])
-            >>> z = encoder(torch.ones(8, 3))
-            >>> losses = {t: head(balancer.view(z, t)).square().mean() for t in ("a", "b")}
-            >>> balancer.backward(losses, representation=z).weights.shape
-            torch.Size([2])
-        """
-        if not self.method.has_view:
-            return representation
-        if self.tasks is None:
-            raise RequestError(f"{self.method.name} gives each head its own view: give the Balancer tasks=[...]")
-        if task not in self.tasks:
-            raise unknown_name_error("task", task, self.tasks)
-        self._method_state.init_state(representation.device)
-        return self.method.view(representation, self.tasks.index(task), self.method.state)
+        self._samples = SampleStep(step, processes.several, check_first) if check_per(per) else None
 
     @undisturbed
     def backward(
         self,
-        losses: Mapping[str, Loss],
+        losses: Mapping[str, Loss] | Tensor,
         representation: Any = None,
         *,
         extra: Sequence[Mapping[str, Loss]] = (),
@@ -184,7 +157,7 @@ class Balancer(MixedBatches):
 
         Args:
             losses: loss by task, a single number with its graph; None or left out: not in this batch. A plain number is
-                a constant.
+                a constant. With ``per="sample"`` a tensor (B,) or (B, T), as ``reduction="none"`` makes it.
             representation: for ``level="representation"``, the tensor or tensors between encoder and heads, in any
                 container: the very ones that the heads were given. All paths from the encoder to the losses must pass
                 through them. Default: none.
@@ -196,7 +169,8 @@ class Balancer(MixedBatches):
                 numbers. Default: equal numbers.
 
         Returns:
-            The weights (T,), the Gramian (T, T), and True in ``skipped`` if the step was skipped.
+            The weights (T,), the Gramian (T, T), and True in ``skipped`` if the step was skipped. With ``per="sample"``
+            the weights have the shape of the losses, and the Gramian is (B T, B T).
 
         Raises:
             RequestError: the losses do not fit ``shared=`` or ``representation=``; nothing was written.
@@ -210,7 +184,9 @@ class Balancer(MixedBatches):
             >>> used.weights.tolist(), w.grad.tolist()
             ([0.25, 0.75], [1.75, 3.25])
         """
-        call = Call(losses, representation, extra, final, scaler, counts)
+        if self._samples is not None:
+            return self._samples(losses, (representation, scaler, counts, *extra), self._intercept is not None)
+        call = Call(cast(Mapping[str, Loss], losses), representation, extra, final, scaler, counts)
         if self._intercept is not None:
             return self._intercept(call)
         if self.step < self._check_first:

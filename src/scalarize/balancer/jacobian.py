@@ -11,6 +11,7 @@ from torch import Tensor
 from scalarize.balancer import hooks
 from scalarize.balancer.autograd import Grads, stack, weighted
 from scalarize.balancer.distributed import Processes
+from scalarize.balancer.gramian.compact import Compact
 from scalarize.balancer.losses import Losses
 from scalarize.balancer.rows import Rows
 from scalarize.balancer.torch_errors import explained
@@ -36,15 +37,25 @@ class JacobianAccumulator:
         self.step, self.own = None, {}
 
     def add(
-        self, step: Losses, targets: Sequence[Tensor], own: Sequence[Sequence[Tensor]], keep: Sequence[bool]
+        self,
+        step: Losses,
+        targets: Sequence[Tensor],
+        own: Sequence[Sequence[Tensor]],
+        keep: Sequence[bool],
+        compact: Compact | None = None,
     ) -> None:
         """Run the backwards to ``targets`` and to the tasks' ``own`` parameters; ``keep`` the graphs of losses or not.
 
         Targets inside the graph, and several rows at once, leave the own parameters to a backward of their own:
         autograd walks down to the deepest target in each, and leaves are deepest. Hooks of users do not fire.
+        ``compact`` takes the place of rows, for one batch.
         """
         with hooks.silenced([*targets, *(p for params in own for p in params)]):
-            self._add(step, targets, own, keep)
+            if compact is None:
+                self._add(step, targets, own, keep)
+            else:
+                with compact.outputs.watch():
+                    self._hold(step, compact, own, keep)
         self.step = step if self.step is None else _together(self.step, step)
 
     def _add(
@@ -65,6 +76,14 @@ class JacobianAccumulator:
             self._own_together(step, own, keep[-1])
         elif apart:
             self._rows_in_turn(step, [], own, before, keep)
+
+    def _hold(self, step: Losses, compact: Compact, own: Sequence[Sequence[Tensor]], keep: Sequence[bool]) -> None:
+        for t, (name, loss) in enumerate(zip(step.present, step.losses, strict=True)):
+            scale = None if step.scales is None else step.scales[t]
+            grads = gradient(loss, [*compact.inputs, *own[t]], scale, keep[t])
+            compact.write(t, grads[: len(compact.inputs)])
+            for p, g in zip(own[t], grads[len(compact.inputs) :], strict=True):
+                self._keep_own(p, step.tasks.index(name), g)
 
     def _rows_in_turn(
         self,

@@ -72,6 +72,11 @@ class MethodState:
         """The number of steps by task in which its loss or gradient was exactly 0."""
         return self._silence.counts(self.tasks or ())
 
+    @property
+    def generator(self) -> torch.Generator:
+        """The source of the method's random choices."""
+        return self._generator
+
     def reseed(self, seed: int) -> None:
         """Start the method's random choices anew."""
         self._generator.manual_seed(seed)

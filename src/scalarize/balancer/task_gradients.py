@@ -12,6 +12,8 @@ from torch import Tensor
 from scalarize.balancer import autograd, backward_pass
 from scalarize.balancer.compiled import protect
 from scalarize.balancer.distributed import Processes
+from scalarize.balancer.gramian.choices import Choices
+from scalarize.balancer.gramian.compact import Compact
 from scalarize.balancer.jacobian import JacobianAccumulator
 from scalarize.balancer.losses import Losses
 from scalarize.balancer.options import Options
@@ -30,7 +32,8 @@ class GradientPlan:
     tensors. source: what gradients are compared on, and ``parts`` of it, a turn each. own, keep: for each loss its
     task's own parameters, and whether its graph is needed again. whole: the rows are the gradients of all targets,
     so combining them gives what the targets are to receive; else one more backward gives it. functions: the graph's
-    nodes that are written in Python.
+    nodes that are written in Python. compact: for each of the parts, what takes the place of rows; None if they are
+    cheaper.
     """
 
     deep: bool
@@ -42,12 +45,18 @@ class GradientPlan:
     keep: list[bool]
     whole: bool
     functions: list[Any]
+    compact: list[Compact | None]
 
 
 def plan(
-    losses: Sequence[Tensor], representation: Sequence[Tensor], options: Options, processes: Processes
+    losses: Sequence[Tensor],
+    representation: Sequence[Tensor],
+    options: Options,
+    processes: Processes,
+    choices: Choices | None = None,
 ) -> GradientPlan:
-    """Raise RequestError if nothing is trained, or a reentrant checkpoint is on the way."""
+    """Raise RequestError if nothing is trained, or a reentrant checkpoint is on the way. choices: if the method
+    needs nothing but inner products of the tasks' gradients, the ways to them."""
     deep, shared = options.level == "parameters", processes.sharded.copies(options.shared)
     targets = backward_pass.trained(shared) if deep else backward_pass.trained(representation)
     source = targets if options.evidence_from is None else backward_pass.trained(options.evidence_from)
@@ -71,15 +80,16 @@ def plan(
     shared_out = list({id(p): p for ps in own for p in ps if id(p) in sharded}.values())
     if sharded:
         own, keep = [[p for p in ps if id(p) not in sharded] for ps in own], [True] * len(keep)
-    return GradientPlan(deep, targets, source, parts, own, shared_out, keep, whole, found.functions)
+    compact = [choices(losses, part) if choices and deep and not sharded else None for part in parts]
+    return GradientPlan(deep, targets, source, parts, own, shared_out, keep, whole, found.functions, compact)
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """rows (T', P) of the last part, gramian (T', T') of all of them, step: all micro-batches of the step as one,
-    touched: which of the source's tensors any loss reaches."""
+    """rows (T', P) of the last part, None if they were not made; gramian (T', T') of all of them, step: all
+    micro-batches of the step as one, touched: which of the source's tensors any loss reaches."""
 
-    rows: Tensor
+    rows: Tensor | None
     gramian: Tensor
     step: Losses
     touched: list[bool]
@@ -94,27 +104,35 @@ def gather(
     final: bool,
 ) -> Gathered | None:
     """Run the backwards of the tasks; None if further micro-batches of the step are to come (not ``final``)."""
-    gramian: Tensor | None = None
+    total: Tensor | None = None
+    rows: Tensor | None = None
     touched: list[bool] = []
-    for k, part in enumerate(of.parts):
+    for k, (part, compact) in enumerate(zip(of.parts, of.compact, strict=True)):
         if k:
             accumulator.step = None
         with processes.hidden.refused(of.functions):
-            accumulator.add(step, part, of.own if k == 0 else [[] for _ in of.own], of.keep)
+            accumulator.add(step, part, of.own if k == 0 else [[] for _ in of.own], of.keep, compact)
         if not final:
             return None
-        rows = accumulator.matrix(processes, of.deep, scale)
-        touched += accumulator.rows.touched
-        gramian = rows @ rows.T if gramian is None else gramian + rows @ rows.T
-    assert gramian is not None
+        if compact is None:
+            rows = accumulator.matrix(processes, of.deep, scale)
+            touched += accumulator.rows.touched
+            products = rows @ rows.T
+        else:
+            compact.unscale(scale)
+            rows, touched, products = None, touched + compact.touched, compact.gramian()
+        total = products if total is None else total + products
+    assert total is not None
     assert accumulator.step is not None
-    return Gathered(rows, gramian if of.deep else processes.sum(gramian), accumulator.step, touched)
+    return Gathered(rows, total if of.deep else processes.sum(total), accumulator.step, touched)
 
 
 def gramian64(of: GradientPlan, found: Gathered, processes: Processes) -> Callable[[], Tensor] | None:
     """Return a function that makes the Gramian (T', T') in float64, block by block; None if it gains nothing."""
-    rows = found.rows
-    if len(of.parts) > 1 or rows.dtype == torch.float64 or rows.device.type == "mps":
+    rows, compact = found.rows, of.compact[0]
+    if compact is not None:
+        return None if len(of.parts) > 1 or compact.precise else compact.gramian64
+    if rows is None or len(of.parts) > 1 or rows.dtype == torch.float64 or rows.device.type == "mps":
         return None
 
     def make() -> Tensor:
@@ -169,13 +187,20 @@ def write(
 
 def _combine(
     of: GradientPlan,
-    rows: Tensor,
+    rows: Tensor | None,
     accumulator: JacobianAccumulator,
     decision: Decision,
     processes: Processes,
     scale: Tensor | None,
 ) -> None:
     """Hand ``weights @ rows``, or the method's own gradient, to parameters or through the encoder."""
+    compact = of.compact[0]
+    if compact is not None:
+        assert decision.weights is not None
+        weights = decision.weights if scale is None else decision.weights * scale.to(decision.weights)
+        autograd.accumulate(of.targets, compact.gradients(weights), fresh=True)
+        return
+    assert rows is not None
     if decision.gradient is not None:
         combined = decision.gradient.to(rows)
     else:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from scalarize.balancer import autograd, backward_pass, task_gradients
 from scalarize.balancer.distributed import Processes
+from scalarize.balancer.gramian.choices import Choices
 from scalarize.balancer.jacobian import JacobianAccumulator
 from scalarize.balancer.losses import Losses
 from scalarize.balancer.method_state import MethodState
@@ -32,6 +33,7 @@ class TrainingStep:
         self.options = options
         self.processes = processes
         self.accumulator = JacobianAccumulator(options.chunk)
+        self.choices = Choices()
         self.reachability = Reachability(options.shared, processes)
         self.skipped = 0
         self.full = options.accumulate == "full"
@@ -78,7 +80,7 @@ class TrainingStep:
         accumulator, options, processes = self.accumulator, self.options, self.processes
         self.reachability.check_graph(step.losses)
         processes.look(step.losses, given if options.level == "representation" else (), self.full)
-        plan = task_gradients.plan(step.losses, given, options, processes)
+        plan = task_gradients.plan(step.losses, given, options, processes, self.choices if self._no_rows else None)
         if not plan.deep:
             self.reachability.check_past(plan.targets, plan.own)
         if not self.full:
@@ -113,6 +115,13 @@ class TrainingStep:
             return self.stop(step, *found)
         self.method_state.advance(decision, step.index)
         return BackwardResult(step.given, step.arrange(decision.told), step.arrange(gramian))
+
+    @property
+    def _no_rows(self) -> bool:
+        """True if inner products of gradients are all that is needed, in this process alone."""
+        method = self.method_state.method
+        by_gramian = method.needs == Needs.GRAMIAN and not method.has_combine and not method.extra_batches
+        return by_gramian and not self.full and self.options.chunk == 1 and not self.processes.by_hand
 
     def stop(self, step: Losses, what: str, tasks: list[str]) -> BackwardResult:
         """Raise, or leave the step out: no ``.grad`` stays on anything that the losses reach."""

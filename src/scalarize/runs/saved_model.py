@@ -11,13 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scalarize.tasks.samples import TensorTable
-from scalarize.tasks.task import Data, Domain, Objective
 from scalarize.utils.errors import RequestError, RunError
+from scalarize.workloads.models.tabular import skeleton
 from scalarize.workloads.table.fitted import FittedTable
-from scalarize.workloads.table.own_table import DOMAIN, objective_name
 from scalarize.workloads.table.targets import Target
-from scalarize.workloads.table.workload import build
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,8 +152,11 @@ def restore(settings: Mapping[str, Any], table: FittedTable, states: Sequence[Ma
     """
     members = []
     for state in states:
-        with torch.random.fork_rng(devices=[]):
-            model = build(settings, blank(table))
+        try:
+            with torch.random.fork_rng(devices=[]):
+                model = skeleton(settings, table.info, {t.name: t.outputs for t in table.targets})
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise RequestError(f"no model has these settings: {type(error).__name__}: {error}") from None
         if any(v.dtype == torch.float64 for v in state.values()):
             model = model.double()
         try:
@@ -167,14 +167,3 @@ def restore(settings: Mapping[str, Any], table: FittedTable, states: Sequence[Ma
             ) from None
         members.append(model)
     return Network(members, table.targets)
-
-
-def blank(table: FittedTable) -> Data:
-    """Return the data of a table without its rows: tasks, domains, and the facts that a model's shape follows from."""
-    tasks, names = table.tasks, [DOMAIN] if table.domain is None else list(table.domain[1])
-    rows = TensorTable(torch.zeros(0, table.info["inputs"]), {t.name: torch.zeros(0) for t in tasks})
-    domains = {name: Domain(name, {"train": rows}) for name in names}
-    objectives = tuple(
-        Objective(t.name if table.domain is None else objective_name(t, d, tasks), t, d) for t in tasks for d in names
-    )
-    return Data(objectives, domains, 0, table.info)

@@ -125,6 +125,11 @@ def test_one_task_on_several_domains_shares_its_head() -> None:
     torch.testing.assert_close(model.encoder.inputs.whitening.mean, inputs[:, :3].mean(0))
 
 
+def test_a_table_without_rows_gives_an_unfitted_model() -> None:
+    model = build(SMALL, data(prepared(0), 3, (4, 2)))
+    assert torch.equal(model.encoder.inputs.whitening.matrix, torch.eye(3))
+
+
 def test_an_unknown_link_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown link 'probit': one of identity"):
         MemberHeads(2, 4, 1, "probit")

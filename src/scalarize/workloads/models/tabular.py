@@ -1,4 +1,4 @@
-"""The default model of a table: whitened numbers, embedded categories, a residual network with several members."""
+"""The default model of a table: numbers as they are and whitened, embedded categories, residual blocks, members."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ SETTINGS: dict[str, Any] = {"members": 8, "width": 128, "depth": 2, "dropout": 0
 
 
 class Inputs(nn.Module):
-    """The features of a prepared row: its numbers, whitened, beside an embedding of each category.
+    """The features of a prepared row: its numbers, the same whitened, and an embedding of each category.
+
+    Thresholds of single columns are easiest to learn from the numbers as they are, differences between columns from the
+    whitened ones.
 
     Args:
         numbers: number of columns of numbers; they come first.
@@ -37,14 +40,15 @@ class Inputs(nn.Module):
         self.embedding = nn.Embedding(sum(categories), width) if categories else None
         if self.embedding is not None:
             nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(width))
-        self.size = numbers + width * len(categories)
+        self.size = 2 * numbers + width * len(categories)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        features: Tensor = self.whitening(inputs[:, : self.numbers])
-        if self.embedding is None:
-            return features
-        codes = inputs[:, self.numbers :].round().long() + self.offsets
-        return torch.cat([features, self.embedding(codes).flatten(1)], dim=1)
+        numbers = inputs[:, : self.numbers]
+        features = [numbers, self.whitening(numbers)]
+        if self.embedding is not None:
+            codes = inputs[:, self.numbers :].round().long() + self.offsets
+            features.append(self.embedding(codes).flatten(1))
+        return torch.cat(features, dim=1)
 
 
 class Block(nn.Module):
@@ -149,13 +153,13 @@ def skeleton(
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
-    """Build the model of a prepared table and fit its whitening to the training rows of all domains."""
+    """Build the model of a prepared table; its whitening is fitted to the training rows of all domains, if any."""
     one_task = len(data.tasks) == 1 and len(data.objectives) > 1
     model = skeleton(settings, data.info, {t.name: t.outputs for t in data.tasks}, shared_head=one_task)
     rows = []
     for domain in data.domains.values():
         train = domain.splits["train"]
-        spaced = torch.arange(0, len(train), -(-len(train) * len(data.domains) // ROWS))
+        spaced = torch.arange(0, len(train), max(1, -(-len(train) * len(data.domains) // ROWS)))
         rows.append(train.batch(spaced).inputs[:, : data.info["numbers"]])
     assert isinstance(model.encoder, Encoder)
     model.encoder.inputs.whitening.fit(torch.cat(rows))

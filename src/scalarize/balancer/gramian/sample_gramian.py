@@ -1,0 +1,128 @@
+"""The inner products of single samples' gradients by one parameter, from one backward for all samples.
+
+A sample's gradient by the weight of a product is the sum of ``d x^T`` over its vectors, so that two samples' inner
+product is the sum of ``(x . x')(d . d')`` over pairs of their vectors: for one vector a sample, two matrices of B x B.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from scalarize.balancer.gramian.choice import NUMBER
+from scalarize.balancer.gramian.sample_layout import Arrange
+from scalarize.balancer.gramian.sample_pieces import SamplePiece
+
+
+class Found(NamedTuple):
+    """One use of a parameter with its output's gradients ``d``, one for each of T tasks, and the samples' layout."""
+
+    piece: SamplePiece
+    d: list[Tensor]
+    axes: int
+    arrange: Arrange
+
+
+def products_of(param: Tensor, uses: Sequence[Found], n: int, dtype: torch.dtype) -> Tensor | None:
+    """Return the inner products (B T, B T) of the gradients by ``param``, in float64; None if that is not possible.
+
+    Args:
+        param: the parameter.
+        uses: all its uses.
+        n: number B of samples.
+        dtype: of what is computed.
+    """
+    n_tasks = len(uses[0].d)
+    if any(use.piece.product is not None for use in uses):
+        if any(use.piece.product is None for use in uses):
+            return None
+        return _of_products(param, uses, n, dtype)
+    total: Tensor | None = None
+    for use in uses:
+        rows = _sums(use, n, dtype)
+        if rows is None:
+            return None
+        total = rows if total is None else total + rows
+    assert total is not None
+    rows = total.reshape(n * n_tasks, -1)
+    return (rows @ rows.T).double()
+
+
+def _sums(use: Found, n: int, dtype: torch.dtype) -> Tensor | None:
+    """Return the samples' gradients (B, T, P) by a parameter that is spread over the output; None if it is spread
+    differently over samples."""
+    dims = use.d[0].ndim
+    shape = (1,) * (dims - len(use.piece.shape)) + use.piece.shape
+    if len(shape) > dims or any(size != 1 for size in shape[: use.axes]):
+        return None
+    factor = None if use.piece.factor is None else use.piece.factor().to(dtype)
+    parts = []
+    for d in use.d:
+        whole = d.to(dtype) if factor is None else d.to(dtype) * factor
+        part = use.arrange(whole).sum(dim=1)  # (B, ...) of the axes behind the samples'
+        axes = [k + 1 for k, size in enumerate(shape[use.axes :]) if size == 1]
+        parts.append((part.sum(dim=axes) if axes else part).reshape(n, -1))
+    return torch.stack(parts, dim=1)
+
+
+def _of_products(param: Tensor, uses: Sequence[Found], n: int, dtype: torch.dtype) -> Tensor | None:
+    pairs = [_vectors(use, n, dtype) for use in uses]
+    known = [pair for pair in pairs if pair is not None]
+    forms = {use.piece.product.form for use in uses if use.piece.product is not None}
+    if len(known) < len(pairs) or len(forms) > 1:
+        return None
+    x = torch.cat([a for a, _ in known], dim=1)  # (B, S, d_in), or indices (B, S)
+    d = torch.cat([b for _, b in known], dim=2)  # (B, T, S, d_out)
+    n_tasks, s, out = d.shape[1:]
+    table = x.ndim == 2
+    vectors, inside = n * s, 1 if table else x.shape[2]
+    by_pairs = 2.0 * vectors**2 * (inside + n_tasks**2 * out) + NUMBER * vectors**2 * (1 + n_tasks**2) * (s > 1)
+    rows = n * n_tasks
+    made = 0.0 if table else 2.0 * n_tasks * vectors * inside * out
+    by_rows = made + NUMBER * rows * param.numel() + 2.0 * rows**2 * param.numel()
+    if by_pairs <= by_rows:
+        flat, ends = x.reshape(vectors, -1), d.reshape(rows * s, out)
+        alike = (flat == flat.T).to(dtype) if table else flat @ flat.T
+        return _block_sums(alike, ends @ ends.T, n, n_tasks, s).double()
+    if table:
+        places = x[:, None, :, None].expand(-1, n_tasks, -1, out)
+        grads = torch.zeros(n, n_tasks, param.shape[0], out, dtype=dtype, device=d.device).scatter_add_(2, places, d)
+    else:
+        grads = torch.matmul(d.transpose(2, 3), x[:, None])  # (B, T, d_out, d_in)
+    grads = grads.reshape(rows, -1)
+    return (grads @ grads.T).double()
+
+
+def _block_sums(alike: Tensor, ends: Tensor, n: int, n_tasks: int, s: int) -> Tensor:
+    """Return the sums over pairs of vectors of ``alike`` (B S, B S) times ``ends`` (B T S, B T S)."""
+    both = alike.view(n, 1, s, n, 1, s) * ends.view(n, n_tasks, s, n, n_tasks, s)
+    if s == 1:
+        return both.reshape(n * n_tasks, n * n_tasks)
+    return both.reshape(n * n_tasks, s, n * n_tasks, s).sum(dim=(1, 3))
+
+
+def _vectors(use: Found, n: int, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
+    """Return what came in (B, S, d_in), or indices (B, S), and the gradients by what went out (B, T, S, d_out)."""
+    piece = use.piece.product
+    assert piece is not None
+    read = piece.read().detach()
+    flat = use.d[0].ndim == 2 and len(read) == len(use.d[0])
+    if flat:
+        x = use.arrange(read)
+        d = torch.stack([use.arrange(piece.flatten(d)) for d in use.d], dim=1)
+    else:
+        first = use.arrange(use.d[0])
+        if use.axes > 1 or first.reshape(-1)[:1].numel() == 0 or not _in_order(use, n):
+            return None
+        x = read.reshape(n, -1, *read.shape[1:])
+        d = torch.stack([piece.flatten(d).reshape(n, -1, piece.out) for d in use.d], dim=1)
+    return (x if x.ndim == 2 and not x.is_floating_point() else x.to(dtype)), d.to(dtype)
+
+
+def _in_order(use: Found, n: int) -> bool:
+    """Return True if samples lie one after the other."""
+    places = torch.arange(len(use.d[0]))
+    return torch.equal(use.arrange(places).reshape(-1), places)
