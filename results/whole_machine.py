@@ -147,7 +147,7 @@ def table(place: Path) -> list[str]:
             x = rng.standard_normal((1000, COLUMNS))
             y = np.stack([x[:, 0] + rng.standard_normal(1000), x[:, 1] - x[:, 2]], axis=1)
             np.savetxt(file, np.concatenate([x, y], axis=1), delimiter=",", fmt="%.5f")
-    words = "compare --csv t.csv --targets a,b --methods uniform,rlw --seeds 3 --epochs 3"
+    words = "compare --csv t.csv --targets a,b --methods uniform,rlw --seeds 2 --epochs 2"
     most = {n: run(f"{words} --workers {n} --out w{n}", place).memory for n in (1, 2)}
     size = path.stat().st_size / 2**20
     return [
