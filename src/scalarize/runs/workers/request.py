@@ -10,13 +10,12 @@ from typing import Any
 
 from scalarize.runs.build import Loader
 from scalarize.runs.request import WorkloadRequest
-from scalarize.runs.workers import sharing
+from scalarize.runs.workers import PRELOAD, sharing
 from scalarize.utils.errors import RequestError
 from scalarize.utils.workers import machine
 from scalarize.utils.workers.crew import Crew
 from scalarize.utils.workers.processes import ABLE
 
-PRELOAD = ("scalarize.runs.workers.run_job", "scalarize.learners.supervised")
 DEFAULT = "SCALARIZE_WORKERS"  # the environment variable with the number of workers if none is asked for
 
 
