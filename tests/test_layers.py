@@ -124,8 +124,13 @@ def strings(tree: ast.AST) -> Iterator[str]:
             yield node.value
 
 
-# Files outside `methods` and `studies` that name a method: the command line's default, and a comparison's rows.
-NAMED = {"cli/train.py": {"uniform"}, "runs/comparison_rows.py": {"fixed", "uniform"}}
+# Files outside `methods` and `studies` that name a method: defaults of the command line and of the estimator, and a
+# comparison's rows.
+NAMED = {
+    "cli/train.py": {"uniform"},
+    "runs/comparison_rows.py": {"fixed", "uniform"},
+    "runs/estimator.py": {"uniform"},
+}
 
 
 def test_no_method_is_named_outside_methods_and_studies() -> None:
@@ -165,7 +170,7 @@ def test_no_script_hides_a_package(script: Path) -> None:
 # Strings with an option's name outside the command line: pages that name the command that writes them, what builds
 # such a command, and npm's own option.
 OPTION = r"(?<![\w-])--[a-z]"
-COMMANDS = ("studies/results_page.py", "/results_page.py", "workloads/datasets/emoji.py")
+COMMANDS = ("studies/results_page.py", "/results_page.py", "runs/model_card.py", "workloads/datasets/emoji.py")
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))

@@ -52,3 +52,16 @@ def test_bad_requests(command: Any, words: tuple[str, ...], message: str) -> Non
     assert answer.status == 2
     assert message in answer.err
     assert answer.err.count("\n") == 1
+
+
+def test_a_set_under_way_is_shown_as_its_driver_counts(command: Any, tmp_path: Path) -> None:
+    from scalarize.runs.workers.progress_file import ProgressFile
+
+    (tmp_path / "runs" / "c").mkdir(parents=True)
+    ProgressFile(tmp_path / "runs" / "c").write(5, ["a seed 0", "b seed 1"], 7, 41.7)
+    shown = command("watch", "runs", "--once").out.splitlines()
+    assert shown[1] == "runs/c  5 done, 2 running (a seed 0, b seed 1), 7 waiting, about 42 s left"
+    (state,) = command("watch", "runs", "--json").json["sets"]
+    assert (state["done"], state["waiting"]) == (5, 7)
+    ProgressFile(tmp_path / "runs" / "c").close()
+    assert "sets" not in command("watch", "runs", "--json").json

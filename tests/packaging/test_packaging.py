@@ -162,7 +162,7 @@ def resolved(extra: str) -> set[str]:
 
 
 # The name that is imported, where the package is called otherwise; and those that another package pins.
-DISTRIBUTIONS = {"PIL": "pillow", "gpytorch": "botorch", "linear_operator": "botorch"}
+DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "gpytorch": "botorch", "linear_operator": "botorch"}
 
 
 def test_every_optional_package_is_brought_by_the_extra_that_a_message_names() -> None:

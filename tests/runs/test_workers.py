@@ -61,6 +61,17 @@ def test_bytes_do_not_depend_on_the_workers(eager: None, count: int, alone: Any,
     assert {p.name for p in tmp_path.iterdir()} == {p.directory.name for p in found.values()}
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_bytes_on_ray_are_those_of_one_process(alone: Any, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    lines: list[str] = []
+    found = plan.execute(runs(), tmp_path, "cmd", lines.append, workers=Workers(2, address="local"))
+    assert [run.result.get("test") for run in found.values()] == alone[0]
+    assert products(tmp_path) == alone[1]
+    assert any("generation" in line for line in lines)  # what a search says comes, if late
+
+
 def test_what_is_there_is_read_and_no_process_begins(eager: None, tmp_path: Path, monkeypatch: Any) -> None:
     first = plan.execute(runs()[2:], tmp_path, "cmd")
     monkeypatch.setattr(crew.Crew, "submit", None)

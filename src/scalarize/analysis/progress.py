@@ -43,6 +43,44 @@ class RunState:
         return f"{self.path}  {self.kind}  {far}{shown}"
 
 
+@dataclass(frozen=True)
+class SetState:
+    """The state of a set of jobs that is under way in a directory.
+
+    ``running`` holds the names of the jobs that run; ``seconds_left`` is None while no cost is known.
+    """
+
+    path: Path
+    done: int
+    running: tuple[str, ...]
+    waiting: int
+    seconds_left: float | None
+
+    @property
+    def line(self) -> str:
+        """Return a line of text: the directory, the counts, and the time that is left."""
+        named = f" ({', '.join(self.running)})" if self.running else ""
+        left = "" if self.seconds_left is None else f", about {self.seconds_left:.0f} s left"
+        return f"{self.path}  {self.done} done, {len(self.running)} running{named}, {self.waiting} waiting{left}"
+
+
+def sets(place: Path) -> list[SetState]:
+    """Return a state for every set of jobs that is under way in ``place`` and below, in order of their names.
+
+    Raises RequestError if ``place`` is not a directory.
+    """
+    readers.check_place(place)
+    found = []
+    for path in sorted(place.rglob("progress.json")):
+        held = _yaml(path)
+        left, running = held.get("seconds_left"), held.get("running")
+        if held.get("format") == "scalarize-progress/1" and isinstance(running, list):
+            seconds = float(left) if isinstance(left, int | float) else None
+            names = tuple(map(str, running))
+            found.append(SetState(path.parent, _count(held, "done"), names, _count(held, "waiting"), seconds))
+    return found
+
+
 def read(place: Path) -> list[RunState]:
     """Return a state for every run, search and comparison in ``place`` and below, in order of their names.
 

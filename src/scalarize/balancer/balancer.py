@@ -67,7 +67,9 @@ class Balancer(Views):
         blocks: number of parts of the parameters from which the Gramian is taken in turn, which holds T x P /
             ``blocks`` numbers at a time and costs further backwards. Default 1.
         chunk: number of tasks whose gradients one backward computes together (``torch.vmap``); it takes that many times
-            the memory of a backward, and pays on small models and on GPUs. Default 1.
+            the memory of a backward, and pays on some models, on GPUs most. ``"auto"`` tries 1, 8 and T in the first
+            nine steps and keeps the fastest that fits into half of the memory at hand; the last bits of gradients then
+            depend on the machine. Default 1.
         group: the processes that share a batch; None (the default): all of ``torch.distributed``; False: this one
             alone.
         learned: optimiser of the numbers that some methods learn: ``"own"`` (the default), the Balancer's Adam, once a
@@ -107,7 +109,7 @@ class Balancer(Views):
         tasks: Sequence[str] | None = None,
         seed: int = 0,
         blocks: int = 1,
-        chunk: int = 1,
+        chunk: int | str = 1,
         group: Any = None,
         learned: str = "own",
         learned_rate: float | None = None,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from scalarize.balancer import hooks
+from scalarize.balancer import fan_out, hooks
 from scalarize.balancer.autograd import Grads, stack, weighted
+from scalarize.balancer.chunk_choice import ChunkChoice
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.gramian.compact import Compact
-from scalarize.balancer.losses import Losses
+from scalarize.balancer.losses import Losses, join
 from scalarize.balancer.rows import Rows
 from scalarize.balancer.torch_errors import explained
 from scalarize.utils.errors import RequestError
@@ -25,8 +25,8 @@ class JacobianAccumulator:
     backward makes.
     """
 
-    def __init__(self, chunk: int = 1) -> None:
-        self.chunk = chunk
+    def __init__(self, chunk: int | str = 1) -> None:
+        self.chunks = ChunkChoice(chunk)
         self.rows = Rows()
         self.step: Losses | None = None
         self._places: tuple[tuple[tuple[int, ...], torch.device], Tensor] | None = None
@@ -56,20 +56,62 @@ class JacobianAccumulator:
             else:
                 with compact.outputs.watch():
                     self._hold(step, compact, own, keep)
-        self.step = step if self.step is None else _together(self.step, step)
+        self.step = step if self.step is None else join(self.step, step)
+
+    def add_by_one(self, step: Losses, target: Tensor, fan: fan_out.FanOut) -> None:
+        """Make all rows by one backward; ``fan``: the losses' graphs, which meet in ``target`` alone."""
+        with hooks.silenced([target, *(p for params in fan.own for p in params)]):
+            self._add_by_one(step, target, fan)
+        self.step = step
+
+    def _add_by_one(self, step: Losses, target: Tensor, fan: fan_out.FanOut) -> None:
+        self.rows.prepare(len(step.tasks), [target])
+        self.rows.forget()
+        places = [step.tasks.index(name) for name in step.present]
+        filled = set[int]()
+
+        def arrive(t: int, g: Tensor) -> None:
+            self.rows.write(places[t], [g], t in filled)
+            filled.add(t)
+
+        ones = torch.ones_like(step.values) if step.scales is None else step.scales
+        for t, grads in enumerate(fan_out.backward(fan, step.losses, target, ones, arrive)):
+            for p, g in zip(fan.own[t], grads, strict=True):
+                self._keep_own(p, places[t], g)
+            if t not in filled:
+                self.rows.write(places[t], [None])
 
     def _add(
         self, step: Losses, targets: Sequence[Tensor], own: Sequence[Sequence[Tensor]], keep: Sequence[bool]
     ) -> None:
-        before = set() if self.step is None else set(self.step.present)
         self.rows.prepare(len(step.tasks), targets)
         if self.step is None:
             self.rows.forget()
+        held = dict(self.own)
+
+        def rows(chunk: int, again: bool) -> None:
+            self.own = dict(held)
+            self._rows(step, targets, own, [True] * len(keep) if again else keep, chunk)
+
+        if self.step is None:
+            self.chunks.make(len(step.losses), step.values.device, rows)
+        else:
+            rows(self.chunks.chosen or 1, False)
+
+    def _rows(
+        self,
+        step: Losses,
+        targets: Sequence[Tensor],
+        own: Sequence[Sequence[Tensor]],
+        keep: Sequence[bool],
+        chunk: int,
+    ) -> None:
+        before = set() if self.step is None else set(self.step.present)
         nobody: list[list[Tensor]] = [[] for _ in own]
-        apart = any(own) and (self.chunk > 1 or not any(t.is_leaf for t in targets))
+        apart = any(own) and (chunk > 1 or not any(t.is_leaf for t in targets))
         keeps = [True] * len(keep) if apart else list(keep)
-        if self.chunk > 1 and not _inside(targets):
-            self._rows_together(step, targets, before, keeps)
+        if chunk > 1 and not _inside(targets):
+            self._rows_together(step, targets, before, keeps, chunk)
         else:
             self._rows_in_turn(step, targets, nobody if apart else own, before, keeps)
         if apart and len({id(p) for params in own for p in params}) == sum(map(len, own)):
@@ -104,14 +146,16 @@ class JacobianAccumulator:
             for p, g in zip(own[t], grads[len(targets) :], strict=True):
                 self._keep_own(p, place, g)
 
-    def _rows_together(self, step: Losses, targets: Sequence[Tensor], before: set[str], keep: Sequence[bool]) -> None:
+    def _rows_together(
+        self, step: Losses, targets: Sequence[Tensor], before: set[str], keep: Sequence[bool], chunk: int
+    ) -> None:
         number = len(step.losses)
         by = torch.eye(number, dtype=step.values.dtype, device=step.values.device)
         by = by if step.scales is None else by * step.scales.to(by)
-        for start in range(0, number, self.chunk):
-            more = start + self.chunk < number or keep[-1]
-            several = gradients_of(step.losses, targets, by[start : start + self.chunk], more)
-            for k, name in enumerate(step.present[start : start + self.chunk]):
+        for start in range(0, number, chunk):
+            more = start + chunk < number or keep[-1]
+            several = gradients_of(step.losses, targets, by[start : start + chunk], more)
+            for k, name in enumerate(step.present[start : start + chunk]):
                 self.rows.write(step.tasks.index(name), [None if g is None else g[k] for g in several], name in before)
 
     def _own_together(self, step: Losses, own: Sequence[Sequence[Tensor]], keep: bool) -> None:
@@ -170,24 +214,6 @@ class JacobianAccumulator:
 def _inside(targets: Sequence[Tensor]) -> bool:
     """Return True if there are several targets inside the graph, which may depend on each other."""
     return len(targets) > 1 and not any(t.is_leaf for t in targets)
-
-
-def _together(a: Losses, b: Losses) -> Losses:
-    """Join two micro-batches to one: their losses add up (each is expected to be divided by their number)."""
-    told = {t: x for step in (a, b) for t, x in zip(step.present, step.values, strict=True)}
-    for t, x in zip(a.present, a.values, strict=True):
-        if t in b.present:
-            told[t] = x + b.values[b.present.index(t)]
-    present = tuple(t for t in a.tasks if t in told)
-    places = [k for k, t in enumerate(a.tasks) if t in told]
-    return dataclasses.replace(
-        b,
-        given=(*a.given, *(t for t in b.given if t not in a.given)),
-        present=present,
-        losses=[*a.losses, *b.losses],
-        values=torch.stack([told[t] for t in present]),
-        index=None if len(places) == len(a.tasks) else torch.tensor(places, device=b.values.device),
-    )
 
 
 def gradient(loss: Tensor, inputs: Sequence[Tensor], scale: Tensor | None = None, keep: bool = True) -> Grads:

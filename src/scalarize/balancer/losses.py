@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -120,3 +121,21 @@ def read(
         scales = scale.expand(len(present)) if scales is None else scales * scale
     index = None if all(there) else torch.tensor([k for k, x in enumerate(there) if x], device=told.device)
     return Losses(tasks, tuple(losses), tuple(t for t, _ in present), values, told, index, scales)
+
+
+def join(a: Losses, b: Losses) -> Losses:
+    """Join two micro-batches to one: their losses add up (each is expected to be divided by their number)."""
+    told = {t: x for step in (a, b) for t, x in zip(step.present, step.values, strict=True)}
+    for t, x in zip(a.present, a.values, strict=True):
+        if t in b.present:
+            told[t] = x + b.values[b.present.index(t)]
+    present = tuple(t for t in a.tasks if t in told)
+    places = [k for k, t in enumerate(a.tasks) if t in told]
+    return dataclasses.replace(
+        b,
+        given=(*a.given, *(t for t in b.given if t not in a.given)),
+        present=present,
+        losses=[*a.losses, *b.losses],
+        values=torch.stack([told[t] for t in present]),
+        index=None if len(places) == len(a.tasks) else torch.tensor(places, device=b.values.device),
+    )

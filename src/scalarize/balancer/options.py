@@ -30,15 +30,19 @@ class Options:
     on_nonfinite: str
     evidence_from: tuple[Tensor, ...] | None
     blocks: int
-    chunk: int
+    chunk: int | str
 
     def check(self, method: Method, several_processes: bool) -> None:
         """Raise RequestError for what is unknown, and for what cannot be combined with ``method``."""
         for name, known in KNOWN.items():
             if getattr(self, name) not in known:
                 raise unknown_name_error(name, getattr(self, name), known)
-        if min(self.every, self.blocks, self.chunk) < 1:
+        if isinstance(self.chunk, str) and self.chunk != "auto":
+            raise unknown_name_error("chunk", self.chunk, ("auto",))
+        if min(self.every, self.blocks, 1 if isinstance(self.chunk, str) else self.chunk) < 1:
             raise RequestError("every, blocks and chunk must be at least 1")
+        if self.chunk == "auto" and self.blocks > 1:
+            raise RequestError("chunk='auto' measures whole steps: give chunk= a number beside blocks=")
         by_rows = method.needs >= Needs.GRAMIAN or self.accumulate == "full"
         refuse_sharded(self.shared, whole=by_rows and self.level == "parameters")
         self._check_level(method, several_processes)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scalarize.balancer import autograd, backward_pass
+from scalarize.balancer import autograd, backward_pass, fan_out
 from scalarize.balancer.compiled import protect
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.gramian.choices import Choices
@@ -33,7 +33,7 @@ class GradientPlan:
     task's own parameters, and whether its graph is needed again. whole: the rows are the gradients of all targets,
     so combining them gives what the targets are to receive; else one more backward gives it. functions: the graph's
     nodes that are written in Python. compact: for each of the parts, what takes the place of rows; None if they are
-    cheaper.
+    cheaper. fan: graphs that one backward gives all rows of.
     """
 
     deep: bool
@@ -46,6 +46,7 @@ class GradientPlan:
     whole: bool
     functions: list[Any]
     compact: list[Compact | None]
+    fan: fan_out.FanOut | None = None
 
 
 def plan(
@@ -62,6 +63,9 @@ def plan(
     source = targets if options.evidence_from is None else backward_pass.trained(options.evidence_from)
     if not source:
         raise RequestError("none of the parameters that gradients are compared on requires a gradient")
+    fan = fan_out.find(losses, targets[0]) if not deep and len(targets) == 1 and not processes.sharded else None
+    if fan is not None:
+        return GradientPlan(deep, targets, source, [source], fan.own, [], [], True, [], [None], fan)
     found = autograd.reach(losses, () if deep else targets, shared if deep else targets)
     refuse_reentrant(found)
     own, keep = found.own, found.keep
@@ -111,7 +115,10 @@ def gather(
         if k:
             accumulator.step = None
         with processes.hidden.refused(of.functions):
-            accumulator.add(step, part, of.own if k == 0 else [[] for _ in of.own], of.keep, compact)
+            if of.fan is None:
+                accumulator.add(step, part, of.own if k == 0 else [[] for _ in of.own], of.keep, compact)
+            else:
+                accumulator.add_by_one(step, part[0], of.fan)
         if not final:
             return None
         if compact is None:
@@ -146,7 +153,7 @@ def gramian64(of: GradientPlan, found: Gathered, processes: Processes) -> Callab
 
 def evidence(step: Losses, of: GradientPlan, options: Options, processes: Processes, scale: Tensor | None) -> Evidence:
     """Return losses, Gramian and rows of a further batch."""
-    accumulator = JacobianAccumulator(options.chunk)
+    accumulator = JacobianAccumulator(1 if options.chunk == "auto" else options.chunk)
     found = autograd.reach(step.losses, without=options.shared)
     for node in found.functions:
         protect(node)

@@ -121,7 +121,7 @@ class TrainingStep:
         """True if inner products of gradients are all that is needed, in this process alone."""
         method = self.method_state.method
         by_gramian = method.needs == Needs.GRAMIAN and not method.has_combine and not method.extra_batches
-        return by_gramian and not self.full and self.options.chunk == 1 and not self.processes.by_hand
+        return by_gramian and not self.full and self.options.chunk in (1, "auto") and not self.processes.by_hand
 
     def stop(self, step: Losses, what: str, tasks: list[str]) -> BackwardResult:
         """Raise, or leave the step out: no ``.grad`` stays on anything that the losses reach."""

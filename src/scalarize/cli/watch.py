@@ -29,15 +29,16 @@ def watch(directory: str, every: float, once: bool, as_json: bool) -> None:
         raise RequestError(f"--every must be above 0, got {every:g}")
     place, before = Path(directory), ""
     while True:
-        states = progress.read(place)
+        states, sets = progress.read(place), progress.sets(place)
         under_way = [s for s in states if not s.finished]
         finished = [s for s in states if s.finished]
-        done = bool(states) and not under_way
+        done = bool(states) and not under_way and not sets
         head = f"{len(finished)} finished, {len(under_way)} under way" if states else f"{place}: nothing here yet"
-        text = "\n".join([head, *(s.line for s in [*under_way, *finished[-FINISHED_SHOWN:]])])
+        text = "\n".join([head, *(s.line for s in sets), *(s.line for s in [*under_way, *finished[-FINISHED_SHOWN:]])])
         if once or done or as_json:
             rows = [dataclasses.asdict(s) | {"path": str(s.path)} for s in states]
-            return emit({"runs": rows}, as_json, _clear() + text)
+            running = [dataclasses.asdict(s) | {"path": str(s.path)} for s in sets]
+            return emit({"runs": rows} | ({"sets": running} if sets else {}), as_json, _clear() + text)
         if text != before:
             click.echo(_clear() + text)
             before = text

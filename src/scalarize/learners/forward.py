@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from scalarize.learners.evaluation import View, decode
 from scalarize.tasks import labels
 from scalarize.tasks.samples import Batch
-from scalarize.tasks.task import Data
+from scalarize.tasks.task import Objective
 
 Precision = Literal["float32", "bfloat16", "float16", "float64"]
 
@@ -28,31 +28,33 @@ class Forward(NamedTuple):
 
 
 def forward(
-    model: Any, data: Data, parts: Mapping[str, Batch], double: bool = False, view: View | None = None
+    model: Any,
+    objectives: Sequence[Objective],
+    parts: Mapping[str, Batch],
+    double: bool = False,
+    view: View | None = None,
 ) -> Forward:
     """Run one forward pass of a model on samples of several domains.
 
     Args:
         model: with ``encode`` and ``decode``.
-        data: its objectives say which task is posed on which domain.
+        objectives: tasks, each on one of the domains.
         parts: domain -> its samples, already on the model's device.
         double: convert the samples to float64.
         view: what each head is given in place of the representation.
 
     Returns:
-        The losses of all objectives whose domain is among ``parts``, each the mean over the samples that have its
-        label; none for an objective without any.
+        The losses of the objectives, each the mean over the samples that have its label; none for one without any.
     """
     own = list(parts.values())
     batch = type(own[0]).concat(own)
     batch = batch.to_float64() if double else batch
     ends = torch.tensor([len(part) for part in parts.values()]).cumsum(0).tolist()
     places = {name: slice(end - len(parts[name]), end) for name, end in zip(parts, ends, strict=True)}
-    here = [o for o in data.objectives if o.domain in places]
     representation = model.encode(batch.inputs)
-    predictions = decode(model, representation, list(dict.fromkeys(o.task.name for o in here)), view)
+    predictions = decode(model, representation, list(dict.fromkeys(o.task.name for o in objectives)), view)
     losses, units = {}, {}
-    for o in here:
+    for o in objectives:
         at = places[o.domain] if len(places) > 1 else slice(None)
         prediction, target = predictions[o.task.name][at], batch.targets[o.task.name][at]
         rows = labels.rows(parts[o.domain].labelled, o.task.name)

@@ -11,6 +11,7 @@ from torch import Tensor
 from scalarize.balancer.balancer import BackwardResult, Balancer
 from scalarize.learners.drawing import Drawing, Labels, MicroBatch, Parts
 from scalarize.learners.forward import Precision, autocast, forward
+from scalarize.learners.passes import Passes
 from scalarize.learners.probes import Probe
 from scalarize.learners.recipe import Recipe
 from scalarize.methods import Needs
@@ -45,6 +46,7 @@ class StepGradient:
     ) -> None:
         self.model, self.data, self.recipe, self.drawing, self.balancer = model, data, recipe, drawing, balancer
         self.device, self.precision = device, precision
+        self.passes = Passes(model, data, recipe, balancer, device)
         self.units: dict[str, Any] = {}
         self._scaler = scaler if scaler.is_enabled() else None
         self._view = balancer.view if balancer.method.has_view else None
@@ -127,7 +129,7 @@ class StepGradient:
         return self.recipe.mixing == "sampling" and self.data.separate and known_ahead
 
     def losses(self, drawn: Parts, augment: torch.Generator) -> tuple[dict[str, Tensor], Any]:
-        """Return the loss of each objective on its own samples, and the shared representation; one forward pass."""
+        """Return the loss of each objective on its own samples, and the representation if all share one."""
         parts = {}
         for name, batch in drawn.items():
             change = self.data.domains[name].augment
@@ -136,8 +138,14 @@ class StepGradient:
                 raise RequestError(
                     f"augment of {name!r} loses what is labelled: change its batch by dataclasses.replace"
                 )
+        losses: dict[str, Tensor] = {}
+        representation: Any = None
+        divided = self.passes.divide(parts)
         with autocast(self.device, self.precision):
-            found = forward(self.model, self.data, parts, self.precision == "float64", self._view)
-        for name, units in found.units.items():
-            self.units[name] = self.units.get(name, 0) + units
-        return found.losses, found.representation
+            for own, objectives in divided:
+                found = forward(self.model, objectives, own, self.precision == "float64", self._view)
+                losses |= found.losses
+                representation = found.representation if len(divided) == 1 else None
+                for name, units in found.units.items():
+                    self.units[name] = self.units.get(name, 0) + units
+        return {n: losses[n] for n in self.data.names if n in losses}, representation

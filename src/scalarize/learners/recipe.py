@@ -61,7 +61,9 @@ class Recipe(_Frozen):
     gain over given baselines (Delta_m), the last, or the best skill, 1 - loss / that of constants. patience: a
     training ends when its best epoch is so many epochs old; None: never before ``epochs``. mixing: what weights mean
     over domains, sampling rates or loss weights. level: at which gradients are compared, None for the first that the
-    method declares. threads: of torch, since the last bits of a sum depend on it.
+    method declares. passes: of a method that compares gradients of parameters: all samples of a batch share one
+    forward pass, or each domain (or task, if few samples have its label) has its own, a fraction of the cost; ``auto``
+    is separate if no module couples samples. threads: of torch, since the last bits of a sum depend on it.
     """
 
     optimizer: OptimizerRecipe = OptimizerRecipe()
@@ -74,6 +76,7 @@ class Recipe(_Frozen):
     patience: PositiveInt | None = None
     mixing: Literal["sampling", "loss"] = "sampling"
     level: Literal["parameters", "representation"] | None = None
+    passes: Literal["auto", "mixed", "separate"] = "auto"
     max_grad_norm: float | None = Field(default=None, gt=0)
     on_nonfinite: Literal["raise", "skip"] = "raise"
     threads: PositiveInt = 1

@@ -133,17 +133,21 @@ class MultiTaskModel(MultiOutputMixin, BaseEstimator):  # type: ignore[misc,unus
         Raises:
             RequestError: a column is absent, or holds another kind of values than in training.
         """
+        import pandas as pd
+
         check_is_fitted(self)
         found = self.model_.predict(self._inputs(X, reset=False))
-        index = getattr(X, "index", None)
-        return self._form.restore(found if index is None else found.set_axis(index))
+        return self._form.restore(found.set_axis(X.index) if isinstance(X, pd.DataFrame) else found)
 
     def score(self, X: Any, y: Any) -> float:
-        """Return the mean over targets of R2 (numbers) or accuracy (classes); of ``main`` alone if there is one.
+        """Judge predictions: R2 of numbers, accuracy of classes, the mean over targets; ``main`` alone if there is one.
 
         Args:
             X: inputs, N rows.
             y: their targets; rows without a label of a target do not count for it.
+
+        Returns:
+            The score; 1 is perfect.
         """
         check_is_fitted(self)
         found, told = self.model_.predict(self._inputs(X, reset=False)), targets_of(y)[0]

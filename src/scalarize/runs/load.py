@@ -9,10 +9,12 @@ from typing import Any
 
 from scalarize.analysis import readers
 from scalarize.runs.directory import kind_in_words, read_config
-from scalarize.runs.saved_model import SavedModel, blank, restore
+from scalarize.runs.saved_model import SavedModel, restore
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 from scalarize.workloads.table.fitted import FittedTable
+from scalarize.workloads.table.own_table import objective_name
+from scalarize.workloads.table.targets import Target
 
 EXPORTED = "model.json"
 FORMAT = "scalarize-model/1"
@@ -119,8 +121,16 @@ def _table(path: Path, config: Mapping[str, Any]) -> FittedTable:
     asked = [request["single"]] if request.get("single") else list(request.get("tasks") or [])
     if not asked:
         return table
-    kept = {t.name for t in blank(table).restrict(asked).tasks}
-    return replace(table, targets=tuple(t for t in table.targets if t.name in kept))
+    return replace(table, targets=_kept(table, asked))
+
+
+def _kept(table: FittedTable, asked: Sequence[str]) -> tuple[Target, ...]:
+    """Return the targets of the tasks or domains that a training was restricted to."""
+    if table.domain is None:
+        return tuple(t for t in table.targets if t.name in asked)
+    names = {objective_name(t, d, table.targets): t.name for t in table.targets for d in table.domain[1]}
+    kept = {names[name] for name in asked if name in names}
+    return tuple(t for t in table.targets if t.name in kept)
 
 
 def _fitted(path: Path) -> FittedTable:
@@ -165,5 +175,16 @@ def _exported(path: Path) -> SavedModel:
             tensors = parse(files.read_bytes(path / "model.safetensors"))
         except Exception as error:  # the package has its own errors
             raise RequestError(f"{path / 'model.safetensors'}: cannot be read: {error}") from None
-    states = [{k.removeprefix(f"{m}."): v for k, v in tensors.items() if k.startswith(f"{m}.")} for m in range(members)]
+    states = _states(path, tensors, members)
     return SavedModel(restore(settings, table, states), table, content.get("facts") or {})
+
+
+def _states(path: Path, tensors: Any, members: int) -> list[dict[str, Any]]:
+    """Return the tensors of each model, by their names in it."""
+    states: dict[str, dict[str, Any]] = {}
+    for name, tensor in tensors.items() if isinstance(tensors, dict) else ():
+        number, _, own = str(name).partition(".")
+        states.setdefault(number, {})[own] = tensor
+    if not states or set(states) != {str(k) for k in range(len(states))} or len(states) != members:
+        raise RequestError(f"{path}: {members} models were exported, and the tensors are of {len(states)}")
+    return [states[str(k)] for k in range(members)]

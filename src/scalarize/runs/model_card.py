@@ -128,9 +128,9 @@ def _use(table: FittedTable, kind: str) -> str:
     ]
     return (
         f"The input `{INPUTS}` holds prepared rows, float32 (N, {table.info['inputs']}), as `preparation.json` says: a "
-        "number as (x - mean) / deviation, 0 if it is missing, followed by 1 or 0 for missing if `indicator` says so; "
+        "number as (x - mean) / deviation, 0 if it is missing, then 1 or 0 for missing if its indicator is true; "
         "a date as such a number of seconds since 1970, with sine and cosine of its place in the year and the week; "
-        "then for each category the place of its word among `known`, from 1, and 0 for any other word.\n\n"
+        "then for each category the place of its word among those known, from 1, and 0 for any other word.\n\n"
         + _list("Outputs", lines)
     )
 

@@ -11,13 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scalarize.tasks.samples import TensorTable
-from scalarize.tasks.task import Data, Domain, Objective
 from scalarize.utils.errors import RequestError, RunError
+from scalarize.workloads.models.tabular import skeleton
 from scalarize.workloads.table.fitted import FittedTable
-from scalarize.workloads.table.own_table import DOMAIN, objective_name
 from scalarize.workloads.table.targets import Target
-from scalarize.workloads.table.workload import build
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,26 +152,12 @@ def restore(settings: Mapping[str, Any], table: FittedTable, states: Sequence[Ma
     """
     members = []
     for state in states:
-        with torch.random.fork_rng(devices=[]):
-            model = build(settings, blank(table))
-        if any(v.dtype == torch.float64 for v in state.values()):
-            model = model.double()
         try:
-            model.load_state_dict(dict(state))
-        except (RuntimeError, AttributeError) as error:
-            raise RequestError(
-                f"the checkpoint does not fit its model: {str(error).splitlines()[-1].strip()}"
-            ) from None
+            with torch.device("meta"):  # shapes alone: the tensors are those of the state
+                model = skeleton(settings, table.info, {t.name: t.outputs for t in table.targets})
+            model.load_state_dict(dict(state), assign=True)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            reason = str(error).splitlines()[-1].strip() if str(error) else type(error).__name__
+            raise RequestError(f"the tensors do not fit the settings of the model: {reason}") from None
         members.append(model)
     return Network(members, table.targets)
-
-
-def blank(table: FittedTable) -> Data:
-    """Return the data of a table without its rows: tasks, domains, and the facts that a model's shape follows from."""
-    tasks, names = table.tasks, [DOMAIN] if table.domain is None else list(table.domain[1])
-    rows = TensorTable(torch.zeros(0, table.info["inputs"]), {t.name: torch.zeros(0) for t in tasks})
-    domains = {name: Domain(name, {"train": rows}) for name in names}
-    objectives = tuple(
-        Objective(t.name if table.domain is None else objective_name(t, d, tasks), t, d) for t in tasks for d in names
-    )
-    return Data(objectives, domains, 0, table.info)

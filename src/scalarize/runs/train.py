@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from scalarize.learners.probes import Conflicts, SummedGradient
 from scalarize.methods import Method
 from scalarize.runs import model_selection
 from scalarize.runs.build import Loader, PreparedRun, prepare
-from scalarize.runs.directory import Records, claim
+from scalarize.runs.directory import Records, claim, read_config
 from scalarize.runs.model_selection import Selection
 from scalarize.runs.refit import refit
 from scalarize.runs.request import TrainRequest
@@ -67,6 +68,8 @@ def train(
         held = claim(out, "train", asked, resume, command, recipe=recipe, table=table)
         if held and (out / "result.json").exists():
             return files.read_json(out / "result.json")
+        if held and "passes" not in read_config(out).get("recipe", {}):  # begun when there was no choice
+            prepared = replace(prepared, recipe=prepared.recipe.override({"passes": "mixed"}))
         prepared.keep_table(out)
         return _run(request, prepared, Selection(wanted, prepared.recipe.selection == "last"), score, out, say)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from scalarize.runs.build import Loader
 from scalarize.runs.request import WorkloadRequest
+from scalarize.runs.workers.progress_file import ProgressFile
 from scalarize.runs.workers.request import Workers, crew
 from scalarize.search.algorithms.base import Algorithm
 from scalarize.search.executors.base import Executor
@@ -28,11 +29,19 @@ class _Members(CrewExecutor):
         own = crew(workers, [problem], loader, folder, lambda *heard: None, [(problem, request.split)], factory.threads)
         super().__init__(factory, own)
         self.crew, self.folder, self.epochs_left = own, folder, float(epochs)
+        self.file, self.done = ProgressFile(out), 0
         own.expected = lambda: own.costs.of_units(self.epochs_left)
+        own.desk.changed = self._changed
+
+    def _changed(self, job: Any, begun: bool) -> None:
+        self.done += not begun
+        left = self.crew.expected() / self.crew.size if self.crew.costs.known else None
+        self.file.write(self.done, self.crew.running, len(self.crew.desk.waiting), left)
 
     def close(self) -> None:
         """End the workers."""
         self.crew.close()
+        self.file.close()
         files.remove_folder(self.folder)
 
 

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from scalarize.runs.planned_run import PlannedRun
-from scalarize.utils import files
-from scalarize.utils.errors import RunError
-
-FILE = "progress.json"
-FORMAT = "scalarize-progress/1"
-PAUSE = 0.2  # seconds between two writes, at least
+from scalarize.runs.workers.progress_file import ProgressFile
 
 
 class Progress:
@@ -27,13 +20,12 @@ class Progress:
 
     def __init__(self, plan: Sequence[PlannedRun], root: Path, say: Callable[[str], None] | None) -> None:
         self.kinds = {planned.name: planned.kind for planned in plan}
-        self.root, self.say = root, say
+        self.file, self.say = ProgressFile(root), say
         self.left: float | None = None  # seconds until all are done
         self._total = {kind: list(self.kinds.values()).count(kind) for kind in ("search", "training")}
         self._begun: dict[str, None] = {}
         self._running: dict[str, None] = {}
         self._done = 0
-        self._written = 0.0
 
     def begin(self, name: str, more: str) -> None:
         """Say that a run begins; ``more``: words that follow its name."""
@@ -54,18 +46,11 @@ class Progress:
 
     def close(self) -> None:
         """Remove the file."""
-        with contextlib.suppress(OSError):
-            (self.root / FILE).unlink()
+        self.file.close()
 
     def _write(self) -> None:
-        now = time.monotonic()
-        if now - self._written < PAUSE or not self.root.is_dir():
-            return
-        self._written = now
         waiting = len(self.kinds) - self._done - len(self._running)
-        content = {"format": FORMAT, "done": self._done, "running": list(self._running), "waiting": waiting}
-        with contextlib.suppress(RunError):  # a full disk is said by what has to be written
-            files.write_json(self.root / FILE, content | {"seconds_left": self.left})
+        self.file.write(self._done, list(self._running), waiting, self.left)
 
 
 def in_words(seconds: float) -> str:

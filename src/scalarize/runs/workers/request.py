@@ -10,13 +10,12 @@ from typing import Any
 
 from scalarize.runs.build import Loader
 from scalarize.runs.request import WorkloadRequest
-from scalarize.runs.workers import sharing
+from scalarize.runs.workers import PRELOAD, sharing
 from scalarize.utils.errors import RequestError
 from scalarize.utils.workers import machine
 from scalarize.utils.workers.crew import Crew
 from scalarize.utils.workers.processes import ABLE
 
-PRELOAD = ("scalarize.runs.workers.run_job", "scalarize.learners.supervised")
 DEFAULT = "SCALARIZE_WORKERS"  # the environment variable with the number of workers if none is asked for
 
 
@@ -89,6 +88,11 @@ def crew(
     asked = list(requests)
     threads = threads or max((sharing.threads(request, loader) for request in asked), default=1)
     device = next((request.device for request in asked if request.device != "cpu"), "cpu")
+    if workers is not None and workers.address is not None:
+        from scalarize.search.executors.ray_processes import RayProcesses
+
+        actors = RayProcesses(workers.address, workers.count, threads, workers.share or 0.0)
+        return Crew([{}] * actors.size, listener=listener, processes=actors)
     places: list[dict[str, str]] = [{}] if workers is None else workers.places(device, threads)
 
     def packed(move: bool) -> bytes:

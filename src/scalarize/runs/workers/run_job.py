@@ -57,7 +57,7 @@ class RunJob:
                 self.directory,
                 self.command,
                 resume=True,
-                executor=None if context.here else members,
+                executor=members if hasattr(context, "submit") else None,
                 progress=progress,
                 loader=loader,
             )

@@ -1,4 +1,4 @@
-"""What jobs cost: seconds by the unit, from those that are over."""
+"""The cost of jobs, in seconds by the unit, from those that are over."""
 
 from __future__ import annotations
 

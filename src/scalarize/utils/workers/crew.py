@@ -38,6 +38,7 @@ class Crew:
         packed: returns it as a pickle, for the workers; called when the first of them begins, with True if it may move
             the setup's arrays, which is not so while a job uses them here.
         listener: receives what jobs emit: (job, kind, content).
+        processes: that work, in place of this machine's.
 
     Attributes:
         size: how many jobs run side by side.
@@ -52,12 +53,14 @@ class Crew:
         setup: Any = None,
         packed: Callable[[bool], bytes] = lambda move: b"",
         listener: Listener = lambda job, kind, content: None,
+        processes: Any = None,
     ) -> None:
-        self.desk = Dispatcher(places, preload, lambda: packed(not self.desk.spared), listener)
+        self.desk = Dispatcher(places, preload, lambda: packed(not self.desk.spared), listener, processes)
         self.size, self.costs = self.desk.size, self.desk.costs
         self.expected: Callable[[], float] = self.queued
-        self._alone = self.size == 1 and not places[0]
-        self._pinned = bool(places[0])  # to devices, which this process cannot choose any more
+        # To a cluster, or to devices, which this process cannot choose any more.
+        self._pinned = processes is not None or bool(places[0])
+        self._alone = self.size == 1 and not self._pinned
         self._setup = setup
         self._kept: dict[Any, Any] = {}
         self._fault: BaseException | None = None

@@ -39,6 +39,8 @@ class Dispatcher:
         preload: modules that jobs need, imported once.
         packed: returns the setup that jobs find in their context, as a pickle; called when the first worker begins.
         listener: receives what jobs emit: (job, kind, content).
+        processes: that work, in place of this machine's, with the methods of :class:`Processes`; their jobs cannot
+            coordinate others.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Dispatcher:
         preload: Sequence[str],
         packed: Callable[[], bytes],
         listener: Listener,
+        processes: Any = None,
     ) -> None:
         self.places, self.size, self.costs = list(places), len(places), Costs()
         self.rank: Callable[[Job], float] = self.costs.of  # the job that is greatest by it goes first
@@ -56,7 +59,7 @@ class Dispatcher:
         self.ended: deque[Ended] = deque()
         self.begun = False  # workers have
         self.spared = 0  # places that this process takes at the moment
-        self.processes = Processes(preload)
+        self.processes = processes or Processes(preload)
         self._packed, self._listener, self._content = packed, listener, b""
         self._telling = threading.Lock()
         self._false_starts = 0
@@ -77,7 +80,7 @@ class Dispatcher:
         """Begin workers that are missing."""
         for coordinates in (True, False):
             own = [w for w in self.processes.workers if w.coordinates == coordinates]
-            jobs = sum(e.job.coordinates == coordinates for e in self.waiting)
+            jobs = sum(self._coordinates(e) == coordinates for e in self.waiting)
             busy = sum(w.entry is not None for w in own)
             wanted = min(self.size - (0 if coordinates else self.spared), busy + jobs)
             taken = [w.surroundings for w in own]
@@ -92,7 +95,7 @@ class Dispatcher:
     def _assign(self) -> None:
         """Give the jobs that wait to workers that are free, the greatest by rank first."""
         for worker in [w for w in self.processes.workers if w.ready and w.entry is None]:
-            able = [e for e in self.waiting if e.job.coordinates == worker.coordinates]
+            able = [e for e in self.waiting if self._coordinates(e) == worker.coordinates]
             if not able:
                 continue
             entry = max(able, key=self._rank)  # of equals the first
@@ -101,6 +104,9 @@ class Dispatcher:
             self.start(entry)
             if not worker.send("job", entry.job):
                 continue  # it is heard to have died
+
+    def _coordinates(self, entry: Entry) -> bool:
+        return entry.job.coordinates and isinstance(self.processes, Processes)
 
     def _rank(self, entry: Entry) -> float:
         owner = entry.owner.entry if entry.owner is not None else None

@@ -1,4 +1,4 @@
-"""What this machine has for a set of trainings: cores and devices, divided into places for one training each."""
+"""The cores and devices of this machine, divided into places for one training each."""
 
 from __future__ import annotations
 

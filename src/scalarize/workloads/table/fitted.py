@@ -79,6 +79,8 @@ class FittedTable:
             raise RequestError(
                 f"input column{'s' * (len(absent) > 1)} {', '.join(map(repr, absent))}: not in the table"
             )
+        if not len(frame):
+            return torch.zeros(0, self.info["inputs"])
         columns = {e.name: e.column(frame[e.name].reset_index(drop=True)) for e in self.encodings}
         prepared = torch.from_numpy(encodings.matrix(self.encodings, columns, len(frame)))
         if not bool(torch.isfinite(prepared).all()):

@@ -12,6 +12,7 @@ from scalarize.workloads.table.cells import Column
 from scalarize.workloads.table.options import IGNORE, TableOptions
 
 EXACT = 2.0**53  # whole numbers beyond it are rounded
+LOOKED_AT = 1000  # cells that mostly show already that a column is no id
 LARGEST = 1e150  # its square is finite in double precision
 PERSON = re.compile(r"person|patient|subject|customer|user|client|household|school|student|visitor", re.IGNORECASE)
 
@@ -82,7 +83,9 @@ def _useless(column: Column) -> str | None:
 
 
 def _identifies(column: Column, known: np.ndarray) -> str | None:
-    if column.kind != "number" or len(known) < len(column.values) or len(known) < 3 or bool((known % 1 != 0).any()):
+    if column.kind != "number" or len(known) < len(column.values) or len(known) < 3:
+        return None
+    if bool((known[:LOOKED_AT] % 1 != 0).any()) or bool((known % 1 != 0).any()):
         return None
     if max(abs(float(known.min())), abs(float(known.max()))) > EXACT:
         return "whole numbers beyond 2^53, as ids are"

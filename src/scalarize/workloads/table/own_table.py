@@ -110,8 +110,9 @@ class OwnTable:
         key = repr([settings["split_seed"], settings["shares"]])
         if key not in self._rows:
             found = self._split(settings)
-            for name, domain in (self.domains or {"": np.arange(self.rows_read)}).items():
-                here = Rows(found.how, *(np.intersect1d(part, domain) for part in found.parts.values()))
+            whole = {"": None}
+            for name, domain in (self.domains or whole).items():
+                here = found if domain is None else found.within(domain)
                 if (reason := splits.lacking(self.posed, self.values, here)) is not None:
                     raise RequestError(f"{f'domain {name!r}, ' if name else ''}{reason}")
             self._rows[key] = found
@@ -200,7 +201,5 @@ def _encoding(column: Column, train: np.ndarray, options: TableOptions) -> Encod
 
 
 def _parts(whole: TensorTable, rows: Rows, domain: np.ndarray | None) -> dict[str, TensorTable]:
-    found = rows.parts
-    if domain is not None:
-        found = {name: np.intersect1d(part, domain) for name, part in found.items()}
-    return {name: whole.select(torch.from_numpy(part)) for name, part in found.items()}
+    found = rows if domain is None else rows.within(domain)
+    return {name: whole.select(torch.from_numpy(part)) for name, part in found.parts.items()}

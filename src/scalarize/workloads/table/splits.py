@@ -32,6 +32,10 @@ class Rows:
         """The rows by the name of their split."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
+    def within(self, rows: np.ndarray) -> Rows:
+        """Return the part that lies in ``rows``."""
+        return Rows(self.how, *(np.intersect1d(part, rows) for part in self.parts.values()))
+
 
 def stratified(
     targets: Sequence[Target], values: Sequence[np.ndarray], shares: Sequence[float], seed: int, rows: np.ndarray
