@@ -61,5 +61,5 @@ def through_layer(pieces: Sequence[Piece], size: int, n_tasks: int) -> float:
 
 
 def _allowed(params: Sequence[Tensor]) -> bool:
-    """Return True if ``params`` are in the CPU's memory: costs were measured there. On a GPU a step would wait for QR."""
+    """Return True if ``params`` lie in the CPU's memory: costs were measured there. A GPU would wait for QR."""
     return all(p.device.type == "cpu" for p in params)
