@@ -34,3 +34,11 @@ def test_samples_are_measured_beside_the_engine(benchmark: ModuleType, monkeypat
     (row,) = benchmark.samples(1)
     assert row.startswith("| perceptron 8 | 4 |")
     assert float(row.split("|")[-2]) < 1e-5
+
+
+def test_goals_that_were_missed_are_named(benchmark: ModuleType) -> None:
+    step = "| net | 8 | 3 | mgda | 1.0 | 3.4 (3.3 to 3.5) | 0.65 (0.64 to 0.66) | 24 (0.2) | floor <= {} |"
+    engine = "| net | 64 | 1.0 | 2.0 | 0.4 (1/2.5) | 1/{} | 1.0 | 1 | 2 | 1e-07 |"
+    assert benchmark.missed([step.format(0.7)], [engine.format(2)]) == "All goals were reached."
+    text = benchmark.missed([step.format(0.6)], [engine.format(3)])
+    assert text.startswith("Missed goals: net, T = 8, mgda: 0.65 to floor, wanted 0.6; samples, net: 0.40 of")
