@@ -72,7 +72,8 @@ def steps(seconds: float) -> Iterator[str]:
             ]
             target = f"{column.removeprefix('to_')} <= {goal:g}" if row["method"] != "floor" else ""
             yield (
-                f"| {name} | {n_tasks} | {layers} | {row['method']} | {1e3 * row['seconds']:.1f} | {' | '.join(ratios)} "
+                f"| {name} | {n_tasks} | {layers} | {row['method']} | {1e3 * row['seconds']:.1f} "
+                f"| {' | '.join(ratios)} "
                 f"| {above:.0f} ({above / whole:.2f}) | {target} |"
             )
         print(name, n_tasks, file=sys.stderr, flush=True)
@@ -252,7 +253,8 @@ hundredths of AUC above the mean of the losses, over pairs of the same seed, wit
 
 {verdict}
 """
-BOUND = """No step can be cheaper than one forward, T backwards through activations alone and one gradient of each weight.
+BOUND = """No step can be cheaper than one forward, T backwards through activations alone and one gradient of each
+weight.
 For three layers of one width that is (3 + 2 T + 3) / (3 + 5 T) of the floor's products of matrices: {eight:.2f} for
 T = 8 and {forty:.2f} for T = 40. The inner products come on top: with a batch of 128 and a width of 1024 they are
 {share:.2f} of the floor's products, and slower than these for their size."""
