@@ -18,6 +18,7 @@ from scalarize.runs import plan, search
 from scalarize.runs.plan import PlannedRun, Workers
 from scalarize.runs.request import TrainRequest, WorkloadRequest, train_request
 from scalarize.runs.search import SearchRequest
+from scalarize.runs.workers.request import short_of_memory
 from scalarize.utils.errors import DivergedError, RequestError, RunError
 from scalarize.utils.workers import crew
 
@@ -70,6 +71,15 @@ def test_bytes_on_ray_are_those_of_one_process(alone: Any, tmp_path: Path) -> No
     assert [run.result.get("test") for run in found.values()] == alone[0]
     assert products(tmp_path) == alone[1]
     assert any("generation" in line for line in lines)  # what a search says comes, if late
+
+
+def test_a_lack_of_memory_is_said_where_it_can_be_known() -> None:
+    assert short_of_memory(2, True, (10**9, 10**9)) is None
+    assert short_of_memory(2, False, None) is None
+    said = short_of_memory(8, False, (6 * 10**9, 10**9))
+    assert said is not None
+    assert said.startswith("8 workers need about 8.0 GB, as their data cannot be shared, and 6.0 GB are free")
+    assert short_of_memory(8, True, (10**9, 10**9)) is not None
 
 
 def test_what_is_there_is_read_and_no_process_begins(eager: None, tmp_path: Path, monkeypatch: Any) -> None:
