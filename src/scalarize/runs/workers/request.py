@@ -57,7 +57,8 @@ class Workers:
         devices = None if on_cpu or ":" in device else self.devices or tuple(_seen())
         if count is None and not devices:
             count = _default() or (None if on_cpu and ABLE else 1)
-        return machine.places(count, threads, devices, self.share or 1.0)
+        found = machine.places(count, threads, devices, self.share or 1.0)
+        return found if len(found) > 1 or self.devices else [{}]  # one worker is this process
 
 
 def crew(
