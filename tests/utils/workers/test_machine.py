@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,21 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(RequestError, match=said):
         machine.places(workers, 1, devices, share, {})
+
+
+def test_memory_is_that_of_the_container(tmp_path: Path) -> None:
+    assert machine.memory(tmp_path) is None
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:   5000 kB\n")
+    (tmp_path / "proc/self/statm").write_text("100 3 1 1 0 1 0\n")
+    page = os.sysconf("SC_PAGE_SIZE")
+    assert machine.memory(tmp_path) == (5000 * 1024, 3 * page)
+    (tmp_path / "sys/fs/cgroup/memory.max").write_text("max\n")
+    (tmp_path / "sys/fs/cgroup/memory.current").write_text("1000\n")
+    assert machine.memory(tmp_path) == (5000 * 1024, 3 * page)
+    (tmp_path / "sys/fs/cgroup/memory.max").write_text("4000\n")
+    assert machine.memory(tmp_path) == (3000, 3 * page)
 
 
 @pytest.mark.parametrize(
