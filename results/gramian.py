@@ -260,8 +260,8 @@ hundredths of AUC above the mean of the losses, over pairs of the same seed, wit
 BOUND = """No step can be cheaper than one forward, T backwards through activations alone and a gradient of each weight.
 For three layers of one width that is (3 + 2 T + 3) / (3 + 5 T) of the floor's products of matrices: {eight:.2f} for
 T = 8 and {forty:.2f} for T = 40. The inner products come on top: with a batch of 128 and a width of 1024 they are
-{share:.2f} of the floor's products; what is measured beyond that is memory and the heads. At a width of 256 and T = 40
-rows are dearer still: 1.2 to 1.3 of the floor."""
+{share:.2f} of the floor's products; what is measured beyond that is memory and the heads. At a width of 256 rows are
+dearer still: they copy T x P numbers above the floor."""
 
 
 def missed(made: list[str], engine: list[str]) -> str:
