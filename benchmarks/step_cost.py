@@ -16,7 +16,7 @@ import argparse
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -110,6 +110,16 @@ class Setting:
         return backward
 
 
+def settled(setting: Setting) -> step_cost.Backward:
+    """PCGrad with ``chunk="auto"`` after its trials."""
+    backward = setting.deep(("pcgrad",), chunk="auto")["pcgrad"]()
+    for _ in range(10):
+        backward(*setting.forward())
+    for p in setting.parameters:
+        p.grad = None
+    return backward
+
+
 def one(name: str, n_tasks: int, seconds: float) -> list[dict[str, Any]]:
     """All rows of a model and a number of tasks."""
     setting = Setting(name, n_tasks)
@@ -120,7 +130,10 @@ def one(name: str, n_tasks: int, seconds: float) -> list[dict[str, Any]]:
     if n_tasks == 8:
         far["mgda, parameters, blocks=4"] = setting.deep(("mgda",), blocks=4)["mgda"]
         far["pcgrad, parameters, chunk=8"] = setting.deep(("pcgrad",), chunk=8)["pcgrad"]
+    if n_tasks in (8, 40):
+        far["pcgrad, parameters, chunk=auto"] = lambda: settled(setting)
         far["torchjd pcgrad, all rows at once"] = lambda: setting.torchjd(None)
+        far["torchjd pcgrad, 8 rows at once"] = lambda: setting.torchjd(8)
     far["torchjd pcgrad, row by row"] = lambda: setting.torchjd(1)
     slow = step_cost.measure(setting.forward, setting.parameters, far, 3, clock, seconds=seconds)
     about = {"model": name, "T": n_tasks, "P": sum(p.numel() for p in setting.shared)}
@@ -189,7 +202,7 @@ def exponents(rows: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def page(rows: list[dict[str, Any]], cheaper: list[dict[str, Any]], command: str) -> str:
+def page(rows: list[dict[str, Any]], cheaper: list[dict[str, Any]], command: str, more: Sequence[str] = ()) -> str:
     def ratio(row: dict[str, Any], base: str) -> str:
         if f"to_{base}" not in row:
             return ""
@@ -223,7 +236,7 @@ def page(rows: list[dict[str, Any]], cheaper: list[dict[str, Any]], command: str
             memory = "" if r["megabytes"] is None else f"{r['megabytes']:.0f}"
             ratios = f"{ratio(r, 'bare')} | {ratio(r, 'floor')}"
             lines.append(f"| {r['kind']} | {close} | {1e3 * r['seconds']:.1f} | {ratios} | {memory} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *more]) + "\n"
 
 
 def main() -> None:
@@ -242,7 +255,11 @@ def main() -> None:
             rows += one(name, n_tasks, asked.seconds)
             files.write_text(asked.out, page(rows, [], command))
             print(name, n_tasks, flush=True)
-    files.write_text(asked.out, page(rows, approximations("resnet", 8, asked.seconds), command))
+    cheaper = approximations("resnet", 8, asked.seconds)
+    files.write_text(asked.out, page(rows, cheaper, command))
+    import step_cost_more  # it imports the models from here
+
+    files.write_text(asked.out, page(rows, cheaper, command, step_cost_more.sections(asked.seconds)))
 
 
 if __name__ == "__main__":
