@@ -6,7 +6,7 @@
 With glibc's default thresholds, buffers go back to the system and come anew within a step, for some candidates and
 not for others: that is 20 % of a step here, so the thresholds are set for all.
 
-Three models, T linear heads on one batch, cross-entropy. Times are CPU seconds of the single thread. `to bare` is
+Each model has T linear heads on one batch, cross-entropy. Times are CPU seconds of the single thread. `to bare` is
 taken to a step of the bare loop right beside, `to floor` within a round; medians, with quartiles over the rounds.
 """
 
@@ -74,7 +74,20 @@ def resnet() -> tuple[nn.Module, Tensor, int]:
     return model, torch.randn(32, 3, 32, 32), 64
 
 
-MODELS = {"lenet": lenet, "vit": vit, "resnet": resnet}
+def perceptron(width: int, batch: int) -> tuple[nn.Module, Tensor, int]:
+    """Three hidden layers, as wide as the input."""
+    layers = [part for _ in range(3) for part in (nn.Linear(width, width), nn.ReLU())]
+    return nn.Sequential(*layers), torch.randn(batch, width), width
+
+
+MODELS = {
+    "lenet": lenet,
+    "vit": vit,
+    "resnet": resnet,
+    "perceptron-256": lambda: perceptron(256, 128),
+    "perceptron-1024": lambda: perceptron(1024, 128),
+    "perceptron-1024-256": lambda: perceptron(1024, 256),
+}
 
 
 class Setting:

@@ -21,6 +21,7 @@ from typing import Any
 from scalarize.analysis import comparison
 from scalarize.runs.build import prepare
 from scalarize.runs.compare import CompareRequest, all_methods, choose_rates, compare
+from scalarize.runs.plan import Workers
 from scalarize.studies import step_cost
 from scalarize.utils import files
 
@@ -91,11 +92,11 @@ ORDER = (
 )
 
 
-def run(out: Path, order: list[tuple[str, int]]) -> None:
+def run(out: Path, order: list[tuple[str, int]], workers: Workers) -> None:
     for workload, seed in order:
         setting, started = SETTINGS[workload], time.monotonic()
         say = lambda text, w=workload, s=seed: print(f"{w} {s}: {text}", file=sys.stderr, flush=True)  # noqa: E731
-        compare(setting.request(seed), out / workload / f"seed-{seed}", setting.command, True, say)
+        compare(setting.request(seed), out / workload / f"seed-{seed}", setting.command, True, say, workers=workers)
         say(f"seed done in {time.monotonic() - started:.0f} s")
         if not (out / workload / "cost.json").exists():
             files.write_json(out / workload / "cost.json", prices(setting))
@@ -211,12 +212,13 @@ def main() -> None:
     parser.add_argument("what", choices=["run", "table"])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", help="workload:seed,... in this order")
+    parser.add_argument("--workers", type=int, help="trainings side by side (default: all cores)")
     options = parser.parse_args()
     if options.what == "table":
         print("\n".join([HEAD, *(section(options.out, s) for s in SETTINGS.values())]), end="")
         return
     order = [(w, int(s)) for w, s in (x.split(":") for x in options.only.split(","))] if options.only else list(ORDER)
-    run(options.out, order)
+    run(options.out, order, Workers(options.workers))
 
 
 if __name__ == "__main__":

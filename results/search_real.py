@@ -24,6 +24,7 @@ from scalarize.analysis import claims, comparison, pareto, statistics, text_tabl
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.runs.build import prepare
 from scalarize.runs.comparison_rows import initial_losses, inverse_policy, value_of
+from scalarize.runs.plan import Workers
 from scalarize.runs.plan import execute as run_plan
 from scalarize.runs.request import WorkloadRequest
 from scalarize.runs.search import SearchRequest
@@ -102,14 +103,14 @@ def place(name: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in name)
 
 
-def find(row: Row, workload: str, split: int, k: int, out: Path) -> tuple[Policy, float]:
+def find(row: Row, workload: str, split: int, k: int, out: Path, workers: Workers) -> tuple[Policy, float]:
     """The policy of a row's search (made where it is missing) and the trainings that it cost."""
     source = row.of or row.name
     spec = next(r.search for r in [*ROWS, *POPULATIONS] if r.name == source)
     assert spec is not None
     request = SearchRequest(**problem(workload, split).fields(), seed=k, **spec)
     target = out / "searches" / f"{place(source)}-split{split}-{k}"
-    found = run_search(request, target, "results/search_real.py", resume=True)
+    found = run_search(request, target, "results/search_real.py", resume=True, workers=workers)
     return Policy.load(target / "policy.json").history(row.history), found["trainings"]
 
 
@@ -121,22 +122,23 @@ def fixed_source(row: Row, asked: WorkloadRequest, seed: int) -> dict[str, Any]:
     return {"method": row.fixed}
 
 
-def execute(row: Row, workload: str, splits: list[int], searches: int, out: Path) -> list[dict[str, Any]]:
+def execute(
+    row: Row, workload: str, splits: list[int], searches: int, out: Path, workers: Workers
+) -> list[dict[str, Any]]:
     """Every run of a row."""
-    found = []
+    values = []
     for split, k, unit in units(splits, searches):
         asked = problem(workload, split)
         cost, policy = 0.0, None
         if not row.fixed:
-            policy, cost = find(row, workload, split, k, out)
+            policy, cost = find(row, workload, split, k, out, workers)
         for j in range(RETRAINS):
             seed = 1000 + 10 * k + j
             source = {"policy": policy} if policy else fixed_source(row, asked, seed)
             named = f"{place(row.name)}-split{split}"
-            value = value_of(asked, named, seed, unit, search_trainings=cost, **source)
-            record = value.record(run_plan(value.runs, out, "results/search_real.py"))
-            found.append(record | {"method": row.name})
-    return found
+            values.append(value_of(asked, named, seed, unit, search_trainings=cost, **source))
+    finished = run_plan([run for v in values for run in v.runs], out, "results/search_real.py", workers=workers)
+    return [v.record(finished) | {"method": row.name} for v in values]
 
 
 def run(args: argparse.Namespace) -> None:
@@ -148,7 +150,7 @@ def run(args: argparse.Namespace) -> None:
             print(f"{row.name}: no such algorithm here", file=sys.stderr)
             continue
         begun = time.perf_counter()
-        found = execute(row, args.workload, splits, args.searches, out)
+        found = execute(row, args.workload, splits, args.searches, out, Workers(args.workers))
         mean = np.mean([r["average"] for r in found])
         print(f"{args.workload} {row.name}: {100 * mean:.2f} ({time.perf_counter() - begun:.0f} s)", flush=True)
         files.write_json(out / "rows" / f"{place(row.name)}.json", found)
@@ -274,6 +276,7 @@ def main() -> None:
     parser.add_argument("--splits", default="0,1,2")
     parser.add_argument("--searches", type=int, default=5)
     parser.add_argument("--rows", default="", help="Only these rows, separated by ;")
+    parser.add_argument("--workers", type=int, help="trainings side by side (default: all cores)")
     args = parser.parse_args()
     (run if args.what == "run" else table)(args)
 

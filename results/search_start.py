@@ -17,7 +17,7 @@ from typing import Any
 
 from scalarize.analysis import statistics, text_tables
 from scalarize.runs.comparison_rows import value_of
-from scalarize.runs.plan import execute
+from scalarize.runs.plan import Workers, execute
 from scalarize.runs.request import WorkloadRequest
 from scalarize.runs.search import HoldoutFactory, SearchRequest
 from scalarize.runs.search import search as run_search
@@ -55,21 +55,25 @@ def cost_of_small(workload: str) -> list[float]:
     return ratios[1:]  # the first loads much that later ones find loaded
 
 
-def search(problem: WorkloadRequest, out: Path, **more: Any) -> dict[str, Any]:
+def search(problem: WorkloadRequest, out: Path, workers: Workers | None, **more: Any) -> dict[str, Any]:
     """A search in ``out``, or what is there of it."""
-    return run_search(SearchRequest(algorithm="pbt", **(problem.fields() | more)), out, COMMAND, resume=True)
+    request = SearchRequest(algorithm="pbt", **(problem.fields() | more))
+    return run_search(request, out, COMMAND, resume=True, workers=workers)
 
 
-def unit(workload: str, split: int, seed: int, store: Path) -> dict[str, dict[str, float]]:
+def unit(
+    workload: str, split: int, seed: int, store: Path, workers: Workers | None = None
+) -> dict[str, dict[str, float]]:
     """By arm: the score on the hold-out, the test average of a fresh model, trainings spent."""
     small, full = problems(workload, split)
     place = store / workload / f"split{split}-seed{seed}"
-    before = search(small, place / "small", seed=seed)
+    before = search(small, place / "small", workers, seed=seed)
     start = Policy.load(place / "small" / "policy.json")
     found = {"small": {"score": before["score"], "test": float("nan"), "trainings": before["trainings"]}}
     for name, (members, from_policy) in ARMS.items():
         target = place / name.replace(" ", "").replace(",", "-").replace("=", "")
-        result = search(full, target, seed=seed, population=members, start=start if from_policy else None)
+        begin = start if from_policy else None
+        result = search(full, target, workers, seed=seed, population=members, start=begin)
         value = value_of(full, "policy", 1000 + seed, policy=Policy.load(target / "policy.json"))
         retrained = value.record(execute(value.runs, target, COMMAND))
         found[name] = {"score": result["score"], "test": retrained["average"], "trainings": result["trainings"]}
@@ -130,11 +134,12 @@ def main() -> None:
     parser.add_argument("--workload", default="rand-hie")
     parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--workers", type=int, help="members side by side (default: all cores)")
     args = parser.parse_args()
     units = []
     for split in range(args.splits):
         for seed in range(args.seeds):
-            units.append(unit(args.workload, split, seed, args.store))
+            units.append(unit(args.workload, split, seed, args.store, Workers(args.workers)))
             print(split, seed, units[-1], flush=True)
     command = f"python results/search_start.py --out {args.out} --store {args.store} --workload {args.workload}"
     command += f" --splits {args.splits} --seeds {args.seeds}"

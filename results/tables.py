@@ -14,9 +14,10 @@ sees the 80 %, of which it keeps its own validation and test rows, and `scalariz
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
-import os
-import subprocess
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -27,22 +28,23 @@ import pandas as pd
 import tables_large
 import tables_page
 from tables_data import TARGETS, digest, fetch
-from tables_rivals import predictions, score
+from tables_rivals import is_number, predictions, score
 
-COMMAND = [sys.executable, "-c", "from scalarize.cli import main; main()"]
+from scalarize import cli
+
 REMOVED = 0.7
 
 
 def scalarize(*words: str) -> float:
-    """Run a command on one core and return its seconds of CPU time."""
-    before = os.times()
-    done = subprocess.run(
-        [*COMMAND, *words], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise SystemExit(f"scalarize {' '.join(words)}: status {done.returncode}\n{done.stderr[-2000:]}")
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
+    """Run a command in this process, as the command line does, and return its seconds of CPU time."""
+    before, said = time.process_time(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            cli.main(list(words))
+    except SystemExit as end:
+        if end.code:
+            raise SystemExit(f"scalarize {' '.join(words)}: status {end.code}\n{said.getvalue()[-2000:]}") from None
+    return time.process_time() - before
 
 
 def halves(frame: pd.DataFrame, split: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -56,10 +58,10 @@ def halves(frame: pd.DataFrame, split: int) -> tuple[pd.DataFrame, pd.DataFrame]
 
 def trained(train: pd.DataFrame, new: pd.DataFrame, targets: list[str], place: Path, *options: str) -> Any:
     """Train on one table and predict another: (predictions, seconds of CPU time of the training)."""
-    place.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
     train.to_csv(place / "train.csv", index=False)
     new.to_csv(place / "new.csv", index=False)
-    subprocess.run(["rm", "-rf", str(place / "run")], check=True)
     words = ["--csv", str(place / "train.csv"), "--targets", ",".join(targets), "--out", str(place / "run")]
     seconds = scalarize("train", *words, *options)
     scalarize("predict", str(place / "run"), "--csv", str(place / "new.csv"), "--out", str(place / "predicted.csv"))
@@ -83,7 +85,8 @@ def compared(name: str, frame: pd.DataFrame, split: int, out: Path) -> dict[str,
     predicted, seconds = trained(train, new, targets, out / "work" / f"{name}-{split}")
     rivals = predictions(train, new, targets)
     rows = {"shared": predicted, **rivals}
-    scores = {row: {t: score(new[t], found[t]) for t in targets} for row, found in rows.items()}
+    numbers = {t: is_number(frame[t]) for t in targets}
+    scores = {row: {t: score(new[t], found[t], numbers[t]) for t in targets} for row, found in rows.items()}
     return {"scores": scores, "seconds": seconds, "wall": time.time() - started, "rows": len(frame)} | {
         "columns": frame.shape[1],
         "digest": digest(frame),
@@ -99,7 +102,8 @@ def unlabelled(name: str, frame: pd.DataFrame, split: int, out: Path) -> dict[st
     place = out / "work" / f"missing-{name}-{split}"
     shared, _ = trained(train, new, targets, place)
     alone = {t: trained(train, new, targets, place, "--single", t)[0][t] for t in targets}
-    return {t: {"shared": score(new[t], shared[t]), "single": score(new[t], alone[t])} for t in targets}
+    found = {"shared": shared, "single": alone}
+    return {t: {row: score(new[t], own[t], is_number(frame[t])) for row, own in found.items()} for t in targets}
 
 
 def shifted(name: str, frame: pd.DataFrame, split: int, out: Path) -> dict[str, Any]:

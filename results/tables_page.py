@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 from tables_data import FROM, SOURCES, TARGETS
-from tables_words import WORDS
+from tables_words import BOUND, WORDS
 
 ROWS = ("shared", "boosting", "linear", "constant")
 Found = dict[tuple[str, int], dict[str, Any]]
@@ -40,10 +40,11 @@ def interval(values: list[float]) -> str:
 
 
 def by_target(found: Found, name: str) -> dict[str, dict[str, float]]:
-    """Return {target: {row: mean over splits}}; ``best`` is the better of boosting and linear on average."""
-    own = [value for (table, _), value in found.items() if table == name]
-    means = {t: {row: float(np.mean([v["scores"][row][t] for v in own])) for row in ROWS} for t in TARGETS[name]}
-    return {t: m | {"best": max(m["boosting"], m["linear"])} for t, m in means.items()}
+    """Return {target: {row: mean over splits}}; ``best`` is the better of boosting and linear in each split."""
+    own = [value["scores"] for (table, _), value in found.items() if table == name]
+    for scores in own:
+        scores["best"] = {t: max(scores["boosting"][t], scores["linear"][t]) for t in TARGETS[name]}
+    return {t: {row: float(np.mean([v[row][t] for v in own])) for row in (*ROWS, "best")} for t in TARGETS[name]}
 
 
 def sources(found: Found) -> str:
@@ -141,6 +142,7 @@ def page(out: Path) -> str:
     found = read(out / "run")
     words = WORDS
     parts = {
+        "BOUND": BOUND,
         "SOURCES": sources(found),
         "MAIN": main_table(found),
         "MISSES": misses(found),

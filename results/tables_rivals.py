@@ -23,12 +23,13 @@ def is_number(column: pd.Series[Any]) -> bool:
     return known.nunique() > 20 or bool((known % 1 != 0).any() and known.nunique() > 2)
 
 
-def score(truth: pd.Series[Any], predicted: pd.Series[Any]) -> float:
-    """Return R2, floored at -1, or the accuracy, on the rows that have a label."""
+def score(truth: pd.Series[Any], predicted: pd.Series[Any], number: bool) -> float:
+    """Return R2 of a ``number``, floored at -1, or else the accuracy, on the rows that have a label."""
     there = truth.notna().to_numpy()
-    own, other = truth[there].to_numpy(), predicted[there].to_numpy()
-    if not is_number(truth):
-        return float(np.mean(own.astype(str) == other.astype(str)))
+    own, other = truth[there].to_numpy(), predicted.to_numpy()[there]
+    if not number:
+        numeric = pd.api.types.is_numeric_dtype(truth)
+        return float(np.mean(own == other.astype(float) if numeric else own.astype(str) == other.astype(str)))
     error = np.mean((own.astype(float) - other.astype(float)) ** 2)
     return max(-1.0, 1 - float(error / np.var(own.astype(float))))
 

@@ -125,3 +125,26 @@ def test_a_package_that_is_absent_is_named(command: Any, frame: pd.DataFrame, mo
     answer = command("export", "r", "--format", "onnx", "--out", "e")
     assert answer.status == 2
     assert "ONNX needs onnxscript: pip install 'scalarize[export]'" in answer.err
+
+
+@pytest.mark.parametrize("damage", ["members", "kind", "settings", "tensors", "preparation", "no json"])
+def test_damaged_exports_are_named(damage: str, command: Any, frame: pd.DataFrame) -> None:
+    assert command("train", *TRAIN, "--out", "r").status == 0
+    assert command("export", "r", "--format", "torch", "--out", "e").status == 0
+    place = Path("e/model.json")
+    content = json.loads(place.read_text())
+    if damage == "members":
+        content["members"] = 10**9
+    elif damage == "kind":
+        content["kind"] = "pickle"
+    elif damage == "settings":
+        content["settings"]["width"] = 10**7  # of a model that would fill the memory
+    elif damage == "tensors":
+        Path("e/model.pt").write_bytes(b"none")
+    elif damage == "preparation":
+        Path("e/preparation.json").write_text('{"format": "scalarize-table/1"}')
+    place.write_text("{" if damage == "no json" else json.dumps(content))
+    answer = command("predict", "e", "--csv", "mine.csv", "--out", "p.csv")
+    assert answer.status == 2
+    assert answer.err.startswith("scalarize: ")
+    assert len(answer.err.strip().splitlines()) == 1

@@ -41,7 +41,7 @@ def run(command: Any, frame: pd.DataFrame, tmp_path: Path) -> Path:
 
 def test_predictions_are_in_the_targets_own_terms(command: Any, run: Path, frame: pd.DataFrame, tmp_path: Path) -> None:
     answer = command("predict", "r", "--csv", "mine.csv", "--out", "p.csv", "--json")
-    assert answer.json == {"out": "p.csv", "rows": 300, "columns": list(TARGETS), "models": 1}
+    assert answer.json == {"out": "p.csv", "rows": 300, "columns": list(TARGETS), "models": 1, "notes": []}
     found = pd.read_csv(tmp_path / "p.csv")
     assert list(found.columns) == list(TARGETS)
     assert not found.isna().any().any()
@@ -87,6 +87,22 @@ def test_a_model_works_without_its_table(command: Any, run: Path, frame: pd.Data
     assert scalarize.load(str(run)).predict(frame).equals(before)
     frame.drop(columns=list(TARGETS)).to_csv("new.csv", index=False)
     assert command("predict", "r", "--csv", "new.csv", "--out", "p.csv").status == 0
+
+
+def test_a_file_without_rows_gives_one_without_rows(command: Any, run: Path, frame: pd.DataFrame) -> None:
+    frame.head(0).to_csv("new.csv", index=False)
+    assert command("predict", "r", "--csv", "new.csv", "--out", "p.csv").status == 0
+    assert Path("p.csv").read_text() == "bought,grade,spent\n"
+
+
+def test_words_among_numbers_are_missing_and_said(command: Any, run: Path, frame: pd.DataFrame) -> None:
+    frame["x1"].astype(object).where(frame.index != 6, "unknown").to_frame().join(frame[["x2", "city"]]).to_csv(
+        "new.csv"
+    )
+    answer = command("predict", "r", "--csv", "new.csv", "--out", "p.csv", "--json")
+    assert answer.json["notes"] == ["x1: 'unknown' in row 7: no number, counted as missing"]
+    expected = scalarize.load(run).predict(frame.assign(x1=frame.x1.where(frame.index != 6)))
+    assert np.allclose(pd.read_csv("p.csv")["spent"], expected["spent"])
 
 
 def test_a_search_predicts_with_its_newest_full_retrain(command: Any, frame: pd.DataFrame) -> None:

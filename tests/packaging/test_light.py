@@ -101,7 +101,7 @@ WITHOUT_EXTRAS = {
 WITH_THE_DEMO = {
     "search rand-hie --algorithm bo --out r": ["botorch"],
     "search rand-hie --algorithm pb2 --out r": ["botorch"],
-    "search rand-hie --workers 2 --out r": ["ray"],
+    "search rand-hie --ray-address local --out r": ["ray"],
     "train rand-hie --log tensorboard --out r": ["tensorboard"],
     "train rand-hie --log wandb --out r": ["wandb"],
     "train rand-hie --log mlflow --out r": ["mlflow"],

@@ -18,12 +18,18 @@ if str(RESULTS) not in sys.path:
 
 def test_scores_are_r2_with_a_floor_or_accuracy(benchmark: ModuleType) -> None:
     truth = pd.Series(np.arange(30) / 2)
-    assert benchmark.score(truth, truth + 0.0) == 1.0
-    assert benchmark.score(truth, pd.Series(np.full(30, truth.mean()))) == pytest.approx(0.0)
-    assert benchmark.score(truth, truth + 1e9) == -1.0
-    assert benchmark.score(pd.Series(["a", "b", "b"]), pd.Series(["a", "b", "a"])) == pytest.approx(2 / 3)
-    assert benchmark.score(pd.Series([0, 1, 1, 2]), pd.Series([0, 1, 1, 1])) == 0.75
-    assert benchmark.score(pd.Series([1.5, None, 2.5]), pd.Series([1.5, 7.0, 2.5])) == 1.0
+    assert benchmark.score(truth, truth + 0.0, True) == 1.0
+    assert benchmark.score(truth, pd.Series(np.full(30, truth.mean())), True) == pytest.approx(0.0)
+    assert benchmark.score(truth, truth + 1e9, True) == -1.0
+    assert benchmark.score(pd.Series(["a", "b", "b"]), pd.Series(["a", "b", "a"]), False) == pytest.approx(2 / 3)
+    assert benchmark.score(pd.Series([0, 1, 1, 2]), pd.Series([0.0, 1.0, 1.0, 1.0]), False) == 0.75
+    assert benchmark.score(pd.Series([1.0, None, 2.0]), pd.Series(["1", "7", "2"]), False) == 1.0
+    assert benchmark.score(pd.Series([1.5, None, 2.5]), pd.Series([1.5, 7.0, 2.5]), True) == 1.0
+
+
+def test_whole_numbers_are_classes_up_to_twenty(benchmark: ModuleType) -> None:
+    columns = [range(20), range(21), ["a", "b"], [0.5, 1.5, 2.0], [0.5, 1.5], [1, None]]
+    assert [benchmark.is_number(pd.Series(c)) for c in columns] == [False, True, False, True, False, False]
 
 
 def test_rows_are_split_once_and_reproducibly(benchmark: ModuleType) -> None:
@@ -43,8 +49,8 @@ def test_rivals_predict_new_words_missing_cells_and_dates(benchmark: ModuleType)
     frame.loc[3, "x"], frame.loc[150, "word"], frame.loc[5, "y"] = None, "unseen", None
     found = benchmark.predictions(frame[:150], frame[150:], ["y", "c"])
     assert list(found) == ["boosting", "linear", "constant"]
-    assert benchmark.score(frame["y"][150:], found["linear"]["y"]) > 0.9
-    assert benchmark.score(frame["c"][150:], found["boosting"]["c"]) > 0.9
+    assert benchmark.score(frame["y"][150:], found["linear"]["y"], True) > 0.9
+    assert benchmark.score(frame["c"][150:], found["boosting"]["c"], False) > 0.9
     assert set(found["constant"]["c"]) <= {"up", "down"}
 
 

@@ -158,6 +158,7 @@ def test_weights_and_policies_are_taken(wine: Any) -> None:
 REFUSED = {
     "main": ({"main": "alcool"}, "main names 'alcool', which is none of the targets target, alcohol"),
     "method": ({"method": "unifrm"}, "did you mean 'uniform'"),
+    "method with a view": ({"method": "rotograd"}, "rotograd turns the representation for each task"),
     "weights": ({"weights": {"alcohol": 1.0}}, "name all of target, alcohol"),
     "types": ({"types": {"alcool": "count"}}, "unknown column 'alcool'"),
     "settings": ({"settings": {"optimiser.lr": 1.0}}, "did you mean 'optimizer.lr'"),

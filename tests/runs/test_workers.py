@@ -18,6 +18,8 @@ from scalarize.runs import plan, search
 from scalarize.runs.plan import PlannedRun, Workers
 from scalarize.runs.request import TrainRequest, WorkloadRequest, train_request
 from scalarize.runs.search import SearchRequest
+from scalarize.runs.workers import request as workers_request
+from scalarize.runs.workers.request import short_of_memory
 from scalarize.utils.errors import DivergedError, RequestError, RunError
 from scalarize.utils.workers import crew
 
@@ -70,6 +72,44 @@ def test_bytes_on_ray_are_those_of_one_process(alone: Any, tmp_path: Path) -> No
     assert [run.result.get("test") for run in found.values()] == alone[0]
     assert products(tmp_path) == alone[1]
     assert any("generation" in line for line in lines)  # what a search says comes, if late
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "seen"),
+    [
+        (Workers(), "cuda", ["0", "1", "2", "3"]),
+        (Workers(2), "cuda", ["0", "1"]),
+        (Workers(devices=(1, 3)), "cuda", ["1", "3"]),
+        (Workers(devices=(3,)), "cuda", ["3"]),
+        (Workers(devices=(1, 3), share=0.5), "cuda", ["1", "3", "1", "3"]),
+        (Workers(share=2.0), "cuda", ["0,1", "2,3"]),
+        (Workers(1), "cuda", [None]),
+        (Workers(2), "cuda:1", [None, None]),
+        (Workers(3), "cpu", [None, None, None]),
+    ],
+)
+def test_trainings_on_devices_have_one_each(asked: Workers, device: str, seen: list[Any], monkeypatch: Any) -> None:
+    monkeypatch.setattr(workers_request, "_seen", lambda: range(4))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert [place.get("CUDA_VISIBLE_DEVICES") for place in asked.places(device, 1)] == seen
+
+
+def test_the_environment_says_how_many_if_nothing_else_does(monkeypatch: Any) -> None:
+    monkeypatch.setenv("SCALARIZE_WORKERS", "5")
+    assert len(Workers().places("cpu", 1)) == 5
+    assert len(Workers(2).places("cpu", 1)) == 2
+    monkeypatch.setenv("SCALARIZE_WORKERS", "many")
+    with pytest.raises(RequestError, match="SCALARIZE_WORKERS=many"):
+        Workers().places("cpu", 1)
+
+
+def test_a_lack_of_memory_is_said_where_it_can_be_known() -> None:
+    assert short_of_memory(2, True, (10**9, 10**9)) is None
+    assert short_of_memory(2, False, None) is None
+    said = short_of_memory(8, False, (6 * 10**9, 10**9))
+    assert said is not None
+    assert said.startswith("8 workers need about 8.0 GB, as their data cannot be shared, and 6.0 GB are free")
+    assert short_of_memory(8, True, (10**9, 10**9)) is not None
 
 
 def test_what_is_there_is_read_and_no_process_begins(eager: None, tmp_path: Path, monkeypatch: Any) -> None:

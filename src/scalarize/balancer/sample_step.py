@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scalarize.balancer.backward_pass import trained
-from scalarize.balancer.gramian.samples import sample_gramian
+from scalarize.balancer.gramian.samples import SampleGramian
 from scalarize.balancer.method_state import MethodState
 from scalarize.balancer.result import BackwardResult
 from scalarize.balancer.silence import Decision
@@ -39,7 +39,7 @@ class SampleStep:
     """
 
     def __init__(self, step: TrainingStep, several: bool, check_first: int) -> None:
-        self._step, self._options = step, step.options
+        self._step, self._options, self._gramian = step, step.options, SampleGramian()
         method = self._state.method
         if method.needs != Needs.GRAMIAN or method.has_combine or method.extra_batches or method.has_objective:
             raise RequestError(f"per='sample' is for methods of the Gramian alone, which {method.name} is not")
@@ -67,7 +67,7 @@ class SampleStep:
         params = trained(source)
         if not params:
             raise RequestError("none of the parameters that gradients are compared on requires a gradient")
-        gramian = sample_gramian(matrix, params)
+        gramian = self._gramian(matrix, params)
         names = tuple(str(k) for k in range(matrix.numel()))
         values = matrix.detach().reshape(-1)
         values = values if values.dtype == torch.float64 else values.float()

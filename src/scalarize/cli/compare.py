@@ -10,6 +10,7 @@ import click
 from scalarize.cli import command_line, emit, show
 from scalarize.cli.announcing import announce
 from scalarize.cli.options import (
+    begin_workers,
     json_option,
     log_option,
     logged,
@@ -106,11 +107,13 @@ def compare(
 @out_options
 def demo(workload: str | None, out: str | None, resume: bool, as_json: bool, **options: Any) -> None:
     """The main job on real data: search, retrain, compare, report."""
+    target = Path(out or "runs/demo")
+    if not (target / "result.json").exists():
+        begin_workers(options)
     from scalarize.report import build  # type: ignore[attr-defined,unused-ignore]
     from scalarize.runs.compare import public, summary
     from scalarize.studies import demo as main_job
 
-    target = Path(out or "runs/demo")
     asked = workload or main_job.WORKLOAD
     result = main_job.demo(target, command_line(), resume, show, asked, take_workers(options))
     page = build(target, target / "report.html")

@@ -172,6 +172,19 @@ def take_problem(options: dict[str, Any]) -> dict[str, Any]:
     return problem_fields(**{name: options.pop(name) for name in names}, table=table_options.take(options))
 
 
+def begin_workers(options: dict[str, Any]) -> None:
+    """Let workers import what they need while this process imports and reads, for a set that is large for sure."""
+    import os
+
+    from scalarize.runs.workers import PRELOAD
+    from scalarize.utils.workers import machine, processes
+
+    default = os.environ.get("SCALARIZE_WORKERS", "")
+    count = options["workers"] or (int(default) if default.isdigit() else machine.cores())
+    if count > 1 and options["ray_address"] is None and processes.ABLE:
+        processes.prepare(PRELOAD)
+
+
 def take_workers(options: dict[str, Any]) -> Any:
     """Remove the options of workers from ``options``; return them as :class:`scalarize.runs.workers.request.Workers`.
 

@@ -32,6 +32,7 @@ OPTIONS = {
     "out": "--out",
     "policies": "--policy",
     "precision": "--precision",
+    "ray_address": "--ray-address",
     "resume": "--resume",
     "rows": "--methods",
     "score": "--score",

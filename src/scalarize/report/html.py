@@ -108,6 +108,7 @@ def comparison_table(
         count = str(seeds if isinstance(seeds, int) else "")
         searches = row.get("searches")
         runs = f"{searches} searches" if isinstance(searches, int) and searches else f"{count} seeds"
+        runs = runs if row["trainings"] else "no training"
         line += [cell(f"{row['trainings']:g}", float(row["trainings"]), True, runs)]
         body.append(line)
     return table(["method", title, *tasks, "trainings"], body, "Methods compared")

@@ -74,7 +74,10 @@ class FitRequest:
             if set(self.weights) != set(names):
                 raise RequestError(f"`weights`: name all of {', '.join(names)}")
             return methods.constant([self.weights[n] for n in names])
-        return methods.create(self.method)
+        method = methods.create(self.method)
+        if method.has_view:  # heads see the representation through it, and the saved model has none
+            raise RequestError(f"{method.name} turns the representation for each task: choose another method")
+        return method
 
 
 def fit(inputs: pd.DataFrame, targets: pd.DataFrame, request: FitRequest, keep: bool = False) -> SavedModel:

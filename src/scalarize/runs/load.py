@@ -175,5 +175,16 @@ def _exported(path: Path) -> SavedModel:
             tensors = parse(files.read_bytes(path / "model.safetensors"))
         except Exception as error:  # the package has its own errors
             raise RequestError(f"{path / 'model.safetensors'}: cannot be read: {error}") from None
-    states = [{k.removeprefix(f"{m}."): v for k, v in tensors.items() if k.startswith(f"{m}.")} for m in range(members)]
+    states = _states(path, tensors, members)
     return SavedModel(restore(settings, table, states), table, content.get("facts") or {})
+
+
+def _states(path: Path, tensors: Any, members: int) -> list[dict[str, Any]]:
+    """Return the tensors of each model, by their names in it."""
+    states: dict[str, dict[str, Any]] = {}
+    for name, tensor in tensors.items() if isinstance(tensors, dict) else ():
+        number, _, own = str(name).partition(".")
+        states.setdefault(number, {})[own] = tensor
+    if not states or set(states) != {str(k) for k in range(len(states))} or len(states) != members:
+        raise RequestError(f"{path}: {members} models were exported, and the tensors are of {len(states)}")
+    return [states[str(k)] for k in range(members)]

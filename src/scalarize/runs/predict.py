@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scalarize.runs import tables
 from scalarize.runs.directory import read_config
 from scalarize.runs.load import EXPORTED, load, run_directories
+from scalarize.runs.saved_model import SavedModel
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 from scalarize.workloads.table import reading
+from scalarize.workloads.table.encodings import Category
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ENDINGS = (".csv", ".csv.gz")
 
@@ -26,7 +31,8 @@ def predict(source: Path, csv: Path, out: Path, probabilities: bool = False) -> 
         probabilities: add those of every class.
 
     Returns:
-        The JSON of ``predict``: the path, the number of rows, the columns, and how many models were averaged.
+        The JSON of ``predict``: the path, the number of rows, the columns, how many models were averaged, and notes on
+        cells that could not be read.
 
     Raises:
         RequestError: there is no model, the rows do not fit it, ``out`` exists, or the table that the model was trained
@@ -41,14 +47,27 @@ def predict(source: Path, csv: Path, out: Path, probabilities: bool = False) -> 
         for run in run_directories(source):
             tables.check_unchanged(read_config(run), run)
     model = load(source)
-    found = model.predict(reading.read(csv).frame, probabilities)
+    frame = reading.read(csv).frame
+    found = model.predict(frame, probabilities)
     content = found.to_csv(index=False).encode()
     files.write_bytes(out, gzip.compress(content, mtime=0) if str(out).endswith(".gz") else content)
     models = len(model.network.members)
-    return {"out": str(out), "rows": len(found), "columns": list(found.columns), "models": models}
+    told = {"out": str(out), "rows": len(found), "columns": list(found.columns), "models": models}
+    return told | {"notes": strays(model, frame)}
+
+
+def strays(model: SavedModel, frame: pd.DataFrame) -> list[str]:
+    """Say which words stand among an input's numbers or dates: they were counted as missing."""
+    told = []
+    for encoding in model.table.encodings:
+        cells = frame[encoding.name]
+        if not isinstance(encoding, Category) and cells.dtype.kind not in "fiub" and len(frame):
+            told.append(encoding.column(cells.reset_index(drop=True)).stray_words())
+    return [line for line in told if line]
 
 
 def summary(result: dict[str, Any]) -> str:
     """Return the answer as text."""
     averaged = f", mean of {result['models']} models" if result["models"] > 1 else ""
-    return f"{result['out']}: {result['rows']} rows: {', '.join(result['columns'])}{averaged}"
+    first = f"{result['out']}: {result['rows']} rows: {', '.join(result['columns'])}{averaged}"
+    return "\n".join([*(f"note: {note}" for note in result["notes"]), first])

@@ -153,17 +153,11 @@ def restore(settings: Mapping[str, Any], table: FittedTable, states: Sequence[Ma
     members = []
     for state in states:
         try:
-            with torch.random.fork_rng(devices=[]):
+            with torch.device("meta"):  # shapes alone: the tensors are those of the state
                 model = skeleton(settings, table.info, {t.name: t.outputs for t in table.targets})
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise RequestError(f"no model has these settings: {type(error).__name__}: {error}") from None
-        if any(v.dtype == torch.float64 for v in state.values()):
-            model = model.double()
-        try:
-            model.load_state_dict(dict(state))
-        except (RuntimeError, AttributeError) as error:
-            raise RequestError(
-                f"the checkpoint does not fit its model: {str(error).splitlines()[-1].strip()}"
-            ) from None
+            model.load_state_dict(dict(state), assign=True)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            reason = str(error).splitlines()[-1].strip() if str(error) else type(error).__name__
+            raise RequestError(f"the tensors do not fit the settings of the model: {reason}") from None
         members.append(model)
     return Network(members, table.targets)

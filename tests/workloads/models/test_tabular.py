@@ -12,7 +12,7 @@ import scalarize
 from scalarize.tasks.kinds import binary, multiclass, regression
 from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain
-from scalarize.workloads.models.tabular import LINKS, SETTINGS, MemberHeads, build, skeleton
+from scalarize.workloads.models.tabular import LINKS, SETTINGS, MemberHeads, build, draw_in, skeleton
 from scalarize.workloads.models.tabular_whitening import COLUMNS, Whitening, shrink
 
 SMALL = {"members": 3, "width": 16, "depth": 1, "dropout": 0.0, "category_width": 4}
@@ -122,12 +122,32 @@ def test_one_task_on_several_domains_shares_its_head() -> None:
     posed = Data.multi_domain(regression("price"), domains, "north", numbers=3, categories=[4, 2])
     model = build(SMALL, posed)
     assert {id(p) for p in model.shared_parameters()} == {id(p) for p in model.parameters()}
-    torch.testing.assert_close(model.encoder.inputs.whitening.mean, inputs[:, :3].mean(0))
+    torch.testing.assert_close(model.encoder.inputs.whitening.mean, draw_in(inputs[:, :3]).mean(0))
 
 
 def test_a_table_without_rows_gives_an_unfitted_model() -> None:
     model = build(SMALL, data(prepared(0), 3, (4, 2)))
     assert torch.equal(model.encoder.inputs.whitening.matrix, torch.eye(3))
+
+
+def test_numbers_far_out_are_drawn_in_and_keep_their_order() -> None:
+    numbers = torch.linspace(-1000, 1000, 4001, dtype=torch.float64)
+    drawn = draw_in(numbers)
+    assert (drawn.diff() > 0).all()
+    assert torch.equal(drawn[numbers.abs() <= 4], numbers[numbers.abs() <= 4])
+    assert float(drawn.max()) == pytest.approx(4 + math.log(997))
+    model = build(SMALL, data(prepared(), 3, (4, 2))).eval()
+    row = prepared(1)
+    row[:, :3] = 1e30
+    assert float(model(row)["price"].detach().abs().max()) < 1e3
+
+
+def test_an_unseen_word_is_neutral_until_it_is_learned() -> None:
+    features = build(SMALL, data(prepared(), 3, (4, 2))).encoder.inputs
+    rows = torch.zeros(1, 5)
+    assert torch.equal(features(rows)[0, 6:], torch.zeros(8))
+    rows[:, 3:] = 1
+    assert (features(rows)[0, 6:] != 0).all()
 
 
 def test_an_unknown_link_is_refused() -> None:

@@ -125,6 +125,14 @@ def test_rows_count_for_the_tasks_that_they_have_labels_of() -> None:
     assert all("sold" not in s.labelled for s in data.domains["table"].splits.values())  # type: ignore[attr-defined]
 
 
+def test_groups_stay_whole_in_the_part_that_a_search_holds_out_too() -> None:
+    table = frame().assign(person=np.repeat(np.arange(60), 5))
+    held = own(table, groups="person").data(SETTINGS).with_holdout(0.7)
+    parts = [set(s.groups.tolist()) for s in held.domains["table"].splits.values()]  # type: ignore[union-attr]
+    assert len(parts) == 2
+    assert not parts[0] & parts[1]
+
+
 def test_small_units_are_no_constant() -> None:
     data = own(frame()).data(SETTINGS)
     train = data.domains["table"].splits["train"].batch(torch.arange(100)).inputs

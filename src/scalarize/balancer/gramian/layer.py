@@ -30,7 +30,7 @@ class Layer:
         self.touched = False
         self._table = pieces[0].form == "table"
         parts = [p.read() for p in pieces]  # now: the last backward frees what the graph holds
-        parts = [x if self._table else x.detach().to(dtype) for x in parts]
+        parts = [x if self._table else x.detach().to(dtype).reshape(-1, pieces[0].inside) for x in parts]
         self._input = parts[0] if len(parts) == 1 else torch.cat(parts)
         self._dtype = dtype
         self._n = [piece.n for piece in pieces]
@@ -39,8 +39,8 @@ class Layer:
 
     def write(self, task: int, grads: Sequence[Tensor | None]) -> None:
         """Hold the gradients by the outputs of all pieces, of the task at place ``task``; None for zero."""
-        pairs = zip(self.pieces, grads, strict=True)
-        self._held[task] = [None if d is None else piece.flatten(d).to(self._dtype) for piece, d in pairs]
+        flat = [None if d is None else p.flatten(d).reshape(-1, p.out) for p, d in zip(self.pieces, grads, strict=True)]
+        self._held[task] = [None if d is None else d.to(self._dtype) for d in flat]
         self.touched = self.touched or any(d is not None for d in grads)
 
     def unscale(self, scale: Tensor) -> None:

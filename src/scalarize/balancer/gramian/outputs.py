@@ -12,20 +12,20 @@ from torch.autograd.graph import GradientEdge
 
 
 class Outputs:
-    """The outputs of nodes that have one each.
+    """The outputs of ``nodes`` that have one each.
 
     Args:
         nodes: of the graph; one may be named several times.
     """
 
     def __init__(self, nodes: Iterable[Any]) -> None:
-        self._nodes = list(dict.fromkeys(nodes))
+        self.nodes = list(dict.fromkeys(nodes))
         self._seen: dict[Any, Tensor | None] = {}
 
     @property
     def edges(self) -> list[Any]:
         """The inputs to ask autograd's gradients of."""
-        return [GradientEdge(node, 0) for node in self._nodes]
+        return [GradientEdge(node, 0) for node in self.nodes]
 
     @contextmanager
     def watch(self) -> Iterator[None]:
@@ -35,7 +35,7 @@ class Outputs:
         def look(node: Any, grads: Sequence[Tensor | None]) -> None:
             self._seen[node] = grads[0]
 
-        handles = [node.register_prehook(partial(look, node)) for node in self._nodes]
+        handles = [node.register_prehook(partial(look, node)) for node in self.nodes]
         try:
             yield
         finally:
@@ -48,6 +48,6 @@ class Outputs:
         Args:
             grads: those by ``edges``, of the last backward.
         """
-        found = dict(zip(self._nodes, grads, strict=True)) | self._seen
+        found = dict(zip(self.nodes, grads, strict=True)) | self._seen
         self._seen = {}
         return found

@@ -28,8 +28,8 @@ class Piece:
         inside: d_in of a product; number of rows in the table of a look-up.
         out: d_out.
         form: ``"out-in"`` if the weight is (d_out, d_in, ...), ``"in-out"`` if (d_in, d_out), ``"table"`` of a look-up.
-        read: gives X (N, d_in), or the indices (N,) of a look-up, from what the node saved.
-        flatten: turns the gradient by the output into D (N, d_out).
+        read: gives X (N, d_in) or (B, N / B, d_in), or the indices (N,) of a look-up, from what the node saved.
+        flatten: turns the gradient by the output into D (N, d_out) or (B, N / B, d_out).
         sparse: the gradient of a table is to be sparse.
     """
 
@@ -80,19 +80,22 @@ def _convolution(use: Use) -> Piece | None:
         return patches(node._saved_input, window[1:], stride, padding, dilation)
 
     def flatten(d: Tensor) -> Tensor:
-        return d.movedim(1, -1).reshape(-1, out)
+        return d.flatten(2).transpose(1, 2)
 
     n = node._input_metadata[0].shape[0] * places
     return Piece(node, n, math.prod(window), out, "out-in", read, flatten)
 
 
 def patches(x: Tensor, window: Any, stride: Any, padding: Any, dilation: Any) -> Tensor:
-    """Return the windows (B x places, C x window) of ``x`` (B, C, ...) that a convolution multiplies."""
+    """Return the windows (B, places, C x window) of ``x`` (B, C, ...) that a convolution multiplies."""
+    if len(window) == 2:
+        size, gaps, steps = tuple(window), tuple(dilation), tuple(stride)
+        return functional.unfold(x, size, gaps, tuple(padding), steps).transpose(1, 2)
     x = functional.pad(x, [side for p in reversed(padding) for side in (p, p)])
     for axis, (size, step, gap) in enumerate(zip(window, stride, dilation, strict=True)):
         x = x.unfold(2 + axis, (size - 1) * gap + 1, step)[..., ::gap]
     dims = len(window)
-    return x.movedim(1, 1 + dims).reshape(-1, x.shape[1] * math.prod(window))
+    return x.movedim(1, 1 + dims).reshape(len(x), -1, x.shape[1] * math.prod(window))
 
 
 def _lookup(use: Use) -> Piece | None:

@@ -62,9 +62,8 @@ def _sums(use: Found, n: int, dtype: torch.dtype) -> Tensor | None:
     parts = []
     for d in use.d:
         whole = d.to(dtype) if factor is None else d.to(dtype) * factor
-        part = use.arrange(whole).sum(dim=1)  # (B, ...) of the axes behind the samples'
-        axes = [k + 1 for k, size in enumerate(shape[use.axes :]) if size == 1]
-        parts.append((part.sum(dim=axes) if axes else part).reshape(n, -1))
+        axes = [k + 2 for k, size in enumerate(shape[use.axes :]) if size == 1]
+        parts.append(use.arrange(whole).sum(dim=[1, *axes]).reshape(n, -1))
     return torch.stack(parts, dim=1)
 
 
@@ -74,8 +73,8 @@ def _of_products(param: Tensor, uses: Sequence[Found], n: int, dtype: torch.dtyp
     forms = {use.piece.product.form for use in uses if use.piece.product is not None}
     if len(known) < len(pairs) or len(forms) > 1:
         return None
-    x = torch.cat([a for a, _ in known], dim=1)  # (B, S, d_in), or indices (B, S)
-    d = torch.cat([b for _, b in known], dim=2)  # (B, T, S, d_out)
+    x = _joined([a for a, _ in known], dim=1)  # (B, S, d_in), or indices (B, S)
+    d = _joined([b for _, b in known], dim=2)  # (B, T, S, d_out)
     n_tasks, s, out = d.shape[1:]
     table = x.ndim == 2
     vectors, inside = n * s, 1 if table else x.shape[2]
@@ -109,20 +108,24 @@ def _vectors(use: Found, n: int, dtype: torch.dtype) -> tuple[Tensor, Tensor] | 
     piece = use.piece.product
     assert piece is not None
     read = piece.read().detach()
-    flat = use.d[0].ndim == 2 and len(read) == len(use.d[0])
-    if flat:
+    table = not read.is_floating_point()
+    if use.d[0].ndim == 2 and len(read) == len(use.d[0]):
         x = use.arrange(read)
-        d = torch.stack([use.arrange(piece.flatten(d)) for d in use.d], dim=1)
+        d = [use.arrange(piece.flatten(g)) for g in use.d]
+    elif use.axes > 1 or not _in_order(use):
+        return None
     else:
-        first = use.arrange(use.d[0])
-        if use.axes > 1 or first.reshape(-1)[:1].numel() == 0 or not _in_order(use, n):
-            return None
-        x = read.reshape(n, -1, *read.shape[1:])
-        d = torch.stack([piece.flatten(d).reshape(n, -1, piece.out) for d in use.d], dim=1)
-    return (x if x.ndim == 2 and not x.is_floating_point() else x.to(dtype)), d.to(dtype)
+        x = read.reshape(n, -1) if table else read.reshape(n, -1, piece.inside)
+        d = [piece.flatten(g).reshape(n, -1, piece.out) for g in use.d]
+    each = [g.to(dtype)[:, None] for g in d]
+    return (x if table else x.to(dtype)), _joined(each, dim=1)
 
 
-def _in_order(use: Found, n: int) -> bool:
+def _joined(parts: Sequence[Tensor], dim: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=dim)
+
+
+def _in_order(use: Found) -> bool:
     """Return True if samples lie one after the other."""
     places = torch.arange(len(use.d[0]))
     return torch.equal(use.arrange(places).reshape(-1), places)

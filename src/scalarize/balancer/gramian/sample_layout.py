@@ -15,9 +15,8 @@ Arrange = Callable[[Tensor], Tensor]
 TOLERANCE = 1e-4  # of the gradient's norm; a sample's part in another's below that is not seen
 
 
-def layout(plain: Tensor, coded: Tensor, codes: Tensor) -> tuple[int, Arrange] | None:
-    """Return how many of the leading axes samples share, and a function that turns a gradient by this output, or what
-    is as long, to (B, r, ...), sample by sample; None if samples do not lie apart, in none of the ways known here.
+def layout(plain: Tensor, coded: Tensor, codes: Tensor) -> int | None:
+    """Return which of the :func:`ways` samples lie in an output; None if they do not lie apart, in any of them.
 
     Args:
         plain: gradient by the output.
@@ -25,19 +24,19 @@ def layout(plain: Tensor, coded: Tensor, codes: Tensor) -> tuple[int, Arrange] |
         codes: numbers (B,), all different.
     """
     n = len(codes)
-    if plain.ndim == 0:
-        return None
-    for axes, arrange in _ways(n, plain.shape):
+    for number, (_, arrange) in enumerate(ways(n, plain.shape)):
         a, b = arrange(plain).reshape(n, -1), arrange(coded).reshape(n, -1)
         gap = torch.linalg.vector_norm(b - codes.to(a)[:, None] * a)
         if bool(gap <= TOLERANCE * torch.linalg.vector_norm(b)):
-            return axes, arrange
+            return number
     return None
 
 
-def _ways(n: int, shape: torch.Size) -> list[tuple[int, Arrange]]:
+def ways(n: int, shape: torch.Size) -> list[tuple[int, Arrange]]:
+    """Return the ways in which ``n`` samples may lie in an output of this ``shape``: how many of the leading axes they
+    share, and a function that turns a gradient by this output, or what is as long, to (B, r, ...), sample by sample."""
     found: list[tuple[int, Arrange]] = []
-    if shape[0] % n == 0:
+    if len(shape) > 0 and shape[0] % n == 0:
         # Sample after sample; or, as attention does it, all samples at a place, then all at the next.
         found.append((1, lambda x: x.reshape(n, -1, *x.shape[1:])))
         if shape[0] > n:

@@ -87,7 +87,8 @@ def _group_norm(use: Use) -> SamplePiece | None:
     def normalised() -> Tensor:
         x = node._saved_input.detach()
         mean, scale = (r.view(*r.shape, 1) for r in (node._saved_result1, node._saved_result2))
-        return ((x.reshape(*mean.shape[:2], -1) - mean) * scale).view(x.shape)
+        whole: Tensor = ((x.reshape(*mean.shape[:2], -1) - mean) * scale).view(x.shape)
+        return whole
 
     places = len(node._input_metadata[0].shape) - 2
     return SamplePiece(node, None, (*use.of.shape, *[1] * places), normalised)

@@ -12,7 +12,7 @@ from torch.autograd.graph import get_gradient_edge
 from scalarize.balancer import hooks
 from scalarize.balancer.gramian.outputs import Outputs
 from scalarize.balancer.gramian.sample_gramian import Found, products_of
-from scalarize.balancer.gramian.sample_layout import codes_of, layout
+from scalarize.balancer.gramian.sample_layout import codes_of, layout, ways
 from scalarize.balancer.gramian.sample_pieces import SamplePiece, sample_piece
 from scalarize.balancer.gramian.uses import find
 from scalarize.balancer.rows import DOUBLE
@@ -20,77 +20,71 @@ from scalarize.balancer.torch_errors import explained
 from scalarize.utils.errors import RequestError
 
 
-def sample_gramian(losses: Tensor, params: Sequence[Tensor]) -> Tensor:
-    """Return the inner products (B T, B T) of the gradients by ``params``, in their type, float32 at least.
+class SampleGramian:
+    """The inner products of the gradients of single samples' losses.
 
-    Parameters whose uses are not known, or whose layers' outputs do not hold each sample for itself, get one backward
-    for each of the B T losses, of which only their gradients are made.
-
-    Args:
-        losses: (B, T), with a graph, which is kept.
-        params: that require gradients, on one device.
+    The place of each sample in each layer's output is found once for each graph: its nodes by kind, and their shapes.
     """
-    n, n_tasks = losses.shape
-    dtype = torch.float64 if any(p.dtype in DOUBLE for p in params) else torch.float32
-    total = torch.zeros(n * n_tasks, n * n_tasks, dtype=torch.float64, device=losses.device)
-    with explained(), hooks.silenced(params):
-        refuse_batch_norm(losses)
-        uses = find([losses], params)
-        pieces = {id(p): [sample_piece(use) for use in uses[id(p)]] for p in params if uses[id(p)]}
-        found = _gradients(losses, [x for xs in pieces.values() for x in xs if x is not None])
-        left = []
-        for p in params:
-            if id(p) not in pieces:
-                continue
-            known = [found.get(x.node) if x is not None else None for x in pieces[id(p)]]
-            part = None
-            if all(known):
-                of = [
-                    Found(x, *k) for x, k in zip(pieces[id(p)], known, strict=True) if x is not None and k is not None
-                ]
-                part = products_of(p, of, n, dtype)
-            if part is None:
-                left.append(p)
-            else:
-                total += part
-        if left:
-            total += _by_rows(losses, left, dtype)
-    return total.to(dtype)
 
+    def __init__(self) -> None:
+        self._known: dict[Any, list[int | None]] = {}
 
-def _gradients(losses: Tensor, pieces: Sequence[SamplePiece]) -> dict[Any, Any]:
-    """Return, by node, the gradients by its output for each task, and the samples' layout there; a node whose output
-    mixes samples is left out."""
-    if not pieces:
-        return {}
-    n, n_tasks = losses.shape
-    outputs = Outputs(x.node for x in pieces)
-    codes = codes_of(n, losses.device)
-    mix = codes_of(n_tasks, losses.device).to(losses)
+    def __call__(self, losses: Tensor, params: Sequence[Tensor]) -> Tensor:
+        """Return the inner products (B T, B T) of the gradients by ``params``, in their type, float32 at least.
 
-    def backward(by: Tensor) -> dict[Any, Tensor | None]:
-        with outputs.watch():
-            edges = outputs.edges
-            return outputs.take(
-                torch.autograd.grad([losses], edges, [by.to(losses)], retain_graph=True, allow_unused=True)
-            )
+        Parameters whose uses are not known, or whose layers' outputs do not hold each sample for itself, get one
+        backward for each of the B T losses, of which only their gradients are made.
 
-    one = torch.eye(n_tasks, device=losses.device)
-    by_task = [backward(row.expand(n, n_tasks)) for row in one]
-    coded = backward(codes[:, None].to(losses) * mix)
-    found = {}
-    for node, last in coded.items():
-        d = [of.get(node) for of in by_task]
-        shape = next((x.shape for x in [*d, last] if x is not None), None)
-        if shape is None:
-            shape = node._input_metadata[0].shape
-        like = next((x for x in [*d, last] if x is not None), losses.new_zeros(()))
-        whole = [like.new_zeros(shape) if x is None else x for x in d]
-        plain = torch.stack([m.to(x) * x for m, x in zip(mix, whole, strict=True)]).sum(dim=0)
-        place = layout(plain, like.new_zeros(shape) if last is None else last, codes)
-        if place is not None:
-            found[node] = (whole, *place)
-    return found
+        Args:
+            losses: (B, T), with a graph, which is kept.
+            params: that require gradients, on one device.
+        """
+        n, n_tasks = losses.shape
+        dtype = torch.float64 if any(p.dtype in DOUBLE for p in params) else torch.float32
+        total = torch.zeros(n * n_tasks, n * n_tasks, dtype=torch.float64, device=losses.device)
+        with explained(), hooks.silenced(params):
+            kinds = refuse_batch_norm(losses)
+            uses = find([losses], params)
+            pieces = {id(p): [sample_piece(use) for use in uses[id(p)]] for p in params if uses[id(p)]}
+            found = self._gradients(losses, [x for xs in pieces.values() for x in xs if x is not None], kinds)
+            left = []
+            for p in params:
+                if id(p) not in pieces:
+                    continue
+                of = [Found(x, *found[x.node]) for x in pieces[id(p)] if x is not None and x.node in found]
+                part = products_of(p, of, n, dtype) if len(of) == len(pieces[id(p)]) else None
+                if part is None:
+                    left.append(p)
+                else:
+                    total += part
+            if left:
+                total += _by_rows(losses, left, dtype)
+        return total.to(dtype)
+
+    def _gradients(self, losses: Tensor, pieces: Sequence[SamplePiece], kinds: tuple[str, ...]) -> dict[Any, Any]:
+        """Return, by node, the gradients by its output for each task, and the samples' layout there; a node whose
+        output mixes samples is left out."""
+        if not pieces:
+            return {}
+        n, n_tasks = losses.shape
+        outputs = Outputs(x.node for x in pieces)
+
+        def backward(by: Tensor) -> list[Tensor]:
+            with outputs.watch():
+                grads = torch.autograd.grad(
+                    [losses], outputs.edges, [by.to(losses)], retain_graph=True, allow_unused=True
+                )
+            of = outputs.take(grads)
+            return [losses.new_zeros(k._input_metadata[0].shape) if g is None else g for k, g in of.items()]
+
+        d = [backward(row.expand(n, n_tasks)) for row in torch.eye(n_tasks, device=losses.device)]
+        key = (kinds, tuple(losses.shape), tuple(x.shape for x in d[0]))
+        if key not in self._known:
+            codes, mix = codes_of(n, losses.device), codes_of(n_tasks, losses.device)
+            plain, coded = backward(mix.expand(n, n_tasks)), backward(codes[:, None] * mix)
+            self._known[key] = [layout(a, b, codes) for a, b in zip(plain, coded, strict=True)]
+        places = zip(outputs.nodes, zip(*d, strict=True), self._known[key], strict=True)
+        return {k: (list(of), *ways(n, of[0].shape)[number]) for k, of, number in places if number is not None}
 
 
 def _by_rows(losses: Tensor, params: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
@@ -102,12 +96,17 @@ def _by_rows(losses: Tensor, params: Sequence[Tensor], dtype: torch.dtype) -> Te
     return (rows @ rows.T).double()
 
 
-def refuse_batch_norm(losses: Tensor) -> None:
-    """Raise RequestError if a batch norm in training mode is on the way: there is no gradient of one sample then."""
+def refuse_batch_norm(losses: Tensor) -> tuple[str, ...]:
+    """Return the kinds of all nodes, in order.
+
+    Raises:
+        RequestError: a batch norm in training mode is on the way: there is no gradient of one sample then.
+    """
     stack: list[Any] = [get_gradient_edge(losses).node]
-    seen = set(stack)
+    seen, kinds = set(stack), []
     while stack:
         node = stack.pop()
+        kinds.append(type(node).__name__)
         if "BatchNorm" in type(node).__name__ and getattr(node, "_saved_training", True):
             weight = getattr(node, "_saved_weight", None)
             of = "" if weight is None else f" of {weight.numel()} channels"
@@ -119,3 +118,4 @@ def refuse_batch_norm(losses: Tensor) -> None:
             if child is not None and child not in seen:
                 seen.add(child)
                 stack.append(child)
+    return tuple(kinds)

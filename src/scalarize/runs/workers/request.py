@@ -10,13 +10,13 @@ from typing import Any
 
 from scalarize.runs.build import Loader
 from scalarize.runs.request import WorkloadRequest
-from scalarize.runs.workers import sharing
+from scalarize.runs.workers import PRELOAD, sharing
 from scalarize.utils.errors import RequestError
 from scalarize.utils.workers import machine
 from scalarize.utils.workers.crew import Crew
 from scalarize.utils.workers.processes import ABLE
 
-PRELOAD = ("scalarize.runs.workers.run_job", "scalarize.learners.supervised")
+WORKER = 200_000_000  # bytes of a worker beside what it shares, at least
 DEFAULT = "SCALARIZE_WORKERS"  # the environment variable with the number of workers if none is asked for
 
 
@@ -57,7 +57,8 @@ class Workers:
         devices = None if on_cpu or ":" in device else self.devices or tuple(_seen())
         if count is None and not devices:
             count = _default() or (None if on_cpu and ABLE else 1)
-        return machine.places(count, threads, devices, self.share or 1.0)
+        found = machine.places(count, threads, devices, self.share or 1.0)
+        return found if len(found) > 1 or self.devices else [{}]  # one worker is this process
 
 
 def crew(
@@ -97,9 +98,32 @@ def crew(
     places: list[dict[str, str]] = [{}] if workers is None else workers.places(device, threads)
 
     def packed(move: bool) -> bytes:
-        return sharing.pack(loader, asked, shares, folder, move)
+        content = sharing.pack(loader, asked, shares, folder, move)
+        if (line := short_of_memory(len(places), bool(content), machine.memory())) is not None:
+            listener(None, "say", line)
+        return content
 
     return Crew(places, PRELOAD, loader, packed, listener)
+
+
+def short_of_memory(count: int, shared: bool, memory: tuple[int, int] | None) -> str | None:
+    """Say in a line that the memory will hardly suffice, if that is to be seen before workers begin.
+
+    Args:
+        count: of the workers.
+        shared: their data are in memory once; else each reads its own.
+        memory: bytes that are free, and those that this process holds; None if that is not known.
+    """
+    if memory is None:
+        return None
+    free, held = memory
+    need = count * (WORKER if shared else held)
+    if need <= free:
+        return None
+    own = "" if shared else ", as their data cannot be shared"
+    return (
+        f"{count} workers need about {need / 1e9:.1f} GB{own}, and {free / 1e9:.1f} GB are free: choose fewer `workers`"
+    )
 
 
 def _seen() -> range:

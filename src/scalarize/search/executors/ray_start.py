@@ -31,7 +31,7 @@ def load() -> Any:
             warnings.simplefilter("ignore")
             import ray
     except ImportError:
-        raise RequestError("several workers need ray: pip install 'scalarize[ray]'") from None
+        raise RequestError("`ray_address` needs ray: pip install 'scalarize[ray]'") from None
     return ray
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,21 @@ def _quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
         except (OSError, ValueError):  # no such file, or "max"
             continue
     return None
+
+
+def memory(root: Path = Path("/")) -> tuple[int, int] | None:
+    """Return the bytes of memory that are free, and those that this process holds; None if that cannot be known."""
+    try:
+        lines = (root / "proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+        held = int((root / "proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, StopIteration):
+        return None
+    with contextlib.suppress(OSError, ValueError):  # a container may have less; without a limit it says "max"
+        group = root / "sys/fs/cgroup"
+        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        free = min(free, max(0, limit - used))
+    return free, held
 
 
 def places(

@@ -6,6 +6,7 @@ these are a few processes, forked from one that has imported what they need, eac
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -25,6 +26,21 @@ from scalarize.utils.errors import RequestError
 ABLE = hasattr(os, "fork") and hasattr(socket, "send_fds")  # not on Windows
 _BEGIN = "import sys, json; sys.path[:] = json.loads(sys.argv[3]); from scalarize.utils.workers import program; "
 _BEGIN += "program.template(int(sys.argv[1]), json.loads(sys.argv[2]))"
+
+
+_SPARE: dict[tuple[str, ...], Processes] = {}
+
+
+def prepare(preload: Sequence[str]) -> None:
+    """Start a template for whoever begins workers with these modules next, and so beside whatever comes before that.
+
+    Args:
+        preload: modules that it imports.
+    """
+    spare = Processes(preload)
+    spare.warm()
+    _SPARE[tuple(preload)] = spare
+    atexit.register(spare.close)
 
 
 @dataclass(eq=False)
@@ -71,6 +87,11 @@ class Processes:
             RequestError: this system has no fork.
         """
         if self._template is not None and self._template.poll() is None:
+            return
+        spare = _SPARE.pop(tuple(self.preload), None)
+        if spare is not None and spare is not self:
+            self._template, self._channel = spare._template, spare._channel
+            spare._template = spare._channel = None
             return
         if not ABLE:
             raise RequestError("`workers`: this system cannot fork processes; choose 1, which trains in this one")

@@ -132,18 +132,21 @@ class OwnTable:
                 raise RequestError(f"time column {column.name!r}: row {row} holds no date and no number")
             return splits.by_time(column.values.to_numpy(dtype="float64"), shares, column.name)
         if options.groups is not None:
-            column = self.columns[options.groups]
-            if column.missing.any():
-                row = int(np.flatnonzero(column.missing)[0]) + 1
-                raise RequestError(f"groups column {column.name!r}: row {row} is empty: of which group is it?")
-            groups = column.values.factorize()[0].astype(np.int64)
-            return splits.by_groups(groups, self.posed, self.values, shares, seed, column.name)
+            return splits.by_groups(self._groups(), self.posed, self.values, shares, seed, options.groups)
         parts = [
             splits.stratified(self.posed, self.values, shares, seed, rows)
             for rows in (self.domains or {"": np.arange(self.rows_read)}).values()
         ]
         joined = [np.sort(np.concatenate([p.parts[name] for p in parts])) for name in parts[0].parts]
         return Rows(parts[0].how, *joined)
+
+    def _groups(self) -> np.ndarray:
+        """Return the group of each row, int64 (N,)."""
+        column = self.columns[str(self.options.groups)]
+        if column.missing.any():
+            row = int(np.flatnonzero(column.missing)[0]) + 1
+            raise RequestError(f"groups column {column.name!r}: row {row} is empty: of which group is it?")
+        return column.values.factorize()[0].astype(np.int64)
 
     def fitted(self, settings: Mapping[str, Any]) -> FittedTable:
         """Return encodings and targets, fitted to the training rows of a split."""
@@ -161,7 +164,8 @@ class OwnTable:
         targets = {t.name: torch.from_numpy(t.prepared(v)) for t, v in zip(fitted.targets, self.values, strict=True)}
         known = {t.name: torch.from_numpy(~np.isnan(v)) for t, v in zip(fitted.targets, self.values, strict=True)}
         labelled = {name: mask for name, mask in known.items() if not bool(mask.all())}
-        whole = TensorTable(inputs, targets, labelled=labelled or None)
+        groups = None if self.options.groups is None else torch.from_numpy(self._groups())
+        whole = TensorTable(inputs, targets, groups, labelled=labelled or None)
         tasks, info = fitted.tasks, fitted.info
         if self.domains is None:
             return Data.multi_task(tasks, Domain(DOMAIN, _parts(whole, rows, None)), **info)
