@@ -141,6 +141,7 @@ def stacks(seconds: float) -> Rows:
             kinds = {f"{m}, representation": x for m, x in setting.deep(base.DEEP, level="representation").items()}
             kinds |= {f"{m}, parameters": x for m, x in setting.deep(base.DEEP).items()}
             clock = time.process_time
+            print(name, stack, flush=True)
             found = step_cost.measure(
                 setting.forward, setting.parameters, kinds, 3, clock, stack != "compiled", False, seconds=seconds
             )
@@ -175,6 +176,7 @@ def sections(seconds: float) -> list[str]:
             print(name, n, "domains", flush=True)
     few: Rows = []
     for share in (0.1, 0.3, 0.9):
+        print(f"{share:.0%} of labels", flush=True)
         few += learner_rows(f"perceptron, {share:.0%} of labels", labels(8, share), seconds)
     lines = ["", f"## Domains and partly labelled tasks, in the package's learner (batch of {BATCH} or 512)", ""]
     lines += [
