@@ -2,6 +2,7 @@
 
     export OMP_NUM_THREADS=1 MALLOC_TRIM_THRESHOLD_=10000000000 MALLOC_MMAP_THRESHOLD_=10000000000
     python benchmarks/step_cost.py --out results/step-cost.md [--models lenet --tasks 2,8]
+    python benchmarks/step_cost_more.py --append results/step-cost.md
 
 With glibc's default thresholds, buffers go back to the system and come anew within a step, for some candidates and
 not for others: that is 20 % of a step here, so the thresholds are set for all.
@@ -16,7 +17,7 @@ import argparse
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ from scalarize.utils import files
 
 CHEAP = ("uniform", "rlw", "dwa", "uncertainty", "imtl-l")
 DEEP = ("pcgrad", "mgda")
+MORE = "python benchmarks/step_cost_more.py --append results/step-cost.md"  # the sections from domains on
 
 
 class Block(nn.Module):
@@ -215,17 +217,27 @@ def exponents(rows: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def page(rows: list[dict[str, Any]], cheaper: list[dict[str, Any]], command: str, more: Sequence[str] = ()) -> str:
+def page(rows: list[dict[str, Any]], cheaper: list[dict[str, Any]], command: str) -> str:
     def ratio(row: dict[str, Any], base: str) -> str:
         if f"to_{base}" not in row:
             return ""
         return f"{row[f'to_{base}']:.3f} ({row[f'to_{base}_low']:.3f} to {row[f'to_{base}_high']:.3f})"
 
     about = (__doc__ or "").strip().split("\n\n")
-    lines = ["# What a step costs", "", about[1].splitlines()[0], f"    {command}", "", "\n\n".join(about[2:]), ""]
+    lines = [
+        "# What a step costs",
+        "",
+        about[1].splitlines()[0],
+        f"    {command}",
+        f"    {MORE}",
+        "",
+        "\n\n".join(about[2:]),
+        "",
+    ]
     lines += [
         f"torch {torch.__version__}, one thread, float32; no optimiser step on any side. `bare` sums the losses and",
-        "calls backward; `floor` makes one backward a task of the same graph. MB: the rise of tensor memory in a step.",
+        "calls backward; `floor` makes one backward a task of the same graph. MB: the rise of tensor memory in a step;",
+        "that of `chunk=auto` includes its trials of 8 and T rows at once.",
         "",
     ]
     lines += ["| model | P | T | candidate | ms | to bare | to floor | MB |", "|---|---|---|---|---|---|---|---|"]
@@ -249,7 +261,7 @@ def page(rows: list[dict[str, Any]], cheaper: list[dict[str, Any]], command: str
             memory = "" if r["megabytes"] is None else f"{r['megabytes']:.0f}"
             ratios = f"{ratio(r, 'bare')} | {ratio(r, 'floor')}"
             lines.append(f"| {r['kind']} | {close} | {1e3 * r['seconds']:.1f} | {ratios} | {memory} |")
-    return "\n".join([*lines, *more]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -268,11 +280,7 @@ def main() -> None:
             rows += one(name, n_tasks, asked.seconds)
             files.write_text(asked.out, page(rows, [], command))
             print(name, n_tasks, flush=True)
-    cheaper = approximations("resnet", 8, asked.seconds)
-    files.write_text(asked.out, page(rows, cheaper, command))
-    import step_cost_more  # it imports the models from here
-
-    files.write_text(asked.out, page(rows, cheaper, command, step_cost_more.sections(asked.seconds)))
+    files.write_text(asked.out, page(rows, approximations("resnet", 8, asked.seconds), command))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,17 @@
-"""Further sections of ``step_cost.py``: domains and partly labelled tasks in the package's learner, compiled and
-checkpointed encoders. Every candidate stands beside a bare step, and beside the other ways in the same round."""
+"""Further sections of the page of ``step_cost.py``: domains and partly labelled tasks, compiled encoders, checkpoints.
+
+    python benchmarks/step_cost_more.py --append results/step-cost.md
+
+Every candidate stands beside a bare step, and beside the other ways in the same round.
+"""
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import step_cost as base
@@ -21,9 +27,11 @@ from scalarize.studies import step_cost
 from scalarize.tasks.kinds import multiclass, regression
 from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain
+from scalarize.utils import files
 from scalarize.workloads.models.mlp import multi_head_mlp
 from scalarize.workloads.models.multihead import SharedHead
 
+FIRST = "## Domains and partly labelled tasks"
 Rows = list[dict[str, Any]]
 BATCH = 96  # over all domains: 16 or 6 of each
 GROUPS = 8  # of the norm that takes the place of batch norm
@@ -178,7 +186,7 @@ def sections(seconds: float) -> list[str]:
     for share in (0.1, 0.3, 0.9):
         print(f"{share:.0%} of labels", flush=True)
         few += learner_rows(f"perceptron, {share:.0%} of labels", labels(8, share), seconds)
-    lines = ["", f"## Domains and partly labelled tasks, in the package's learner (batch of {BATCH} or 512)", ""]
+    lines = ["", f"{FIRST}, in the package's learner (batch of {BATCH} or 512)", ""]
     lines += [
         "`mixed`: one forward pass of the whole batch and T backwards over all of it, as before there was a choice.",
         "`auto`: own passes if no module couples samples, and if they cost less. Times include the drawing of samples.",
@@ -205,3 +213,18 @@ def table(rows: Rows, memory: bool) -> list[str]:
             cells.append("" if r["megabytes"] is None else f"{r['megabytes']:.0f}")
         lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--append", type=Path, default=Path("results/step-cost.md"))
+    parser.add_argument("--seconds", type=float, default=10.0, help="for each group of candidates")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    more = sections(asked.seconds)
+    page = asked.append.read_text().partition(f"\n{FIRST}")[0] if asked.append.exists() else ""
+    files.write_text(asked.append, page + "\n".join(more) + "\n")
+
+
+if __name__ == "__main__":
+    main()
