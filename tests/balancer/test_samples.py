@@ -74,6 +74,11 @@ def long():
     return torch.randn(B, 40, 3)
 
 
+def standardised(m, x):
+    """A weight that a batch norm standardises, as networks without norms of activations do."""
+    return x @ functional.batch_norm(m.p.w[0][None], None, None, training=True)[0]
+
+
 # Name -> encoder, input, and whether one backward a sample was needed for a parameter.
 ZOO = {
     "linear": (mlp, vectors, False),
@@ -105,6 +110,7 @@ ZOO = {
         False,
     ),
     "batch norm in eval()": (frozen_norm, vectors, True),
+    "standardised weight": (lambda: Of(standardised, p=Parameters((6, 5))), vectors, True),
     "checkpoint": (checkpointed, vectors, True),
     "samples that look at each other": (lambda: Of(centred, inner=nn.Linear(6, 5)), vectors, True),
 }

@@ -123,7 +123,7 @@ def look(losses: Tensor) -> tuple[tuple[str, ...], set[int] | None]:
         if (leaf := getattr(node, "variable", None)) is not None:
             leaves.add(id(leaf))
         hidden = hidden or isinstance(node, BackwardCFunction)
-        if "BatchNorm" in type(node).__name__ and getattr(node, "_saved_training", True):
+        if _couples(node):
             weight = getattr(node, "_saved_weight", None)
             of = "" if weight is None else f" of {weight.numel()} channels"
             raise RequestError(
@@ -135,3 +135,11 @@ def look(losses: Tensor) -> tuple[tuple[str, ...], set[int] | None]:
                 seen.add(child)
                 stack.append(child)
     return tuple(kinds), None if hidden else leaves
+
+
+def _couples(node: Any) -> bool:
+    """Return True for a batch norm in training mode, but not over a batch of 1, as weights are standardised."""
+    if "BatchNorm" not in type(node).__name__ or not getattr(node, "_saved_training", True):
+        return False
+    x = getattr(node, "_saved_input", None)
+    return x is None or len(x) > 1
