@@ -2,6 +2,7 @@
 
     export OMP_NUM_THREADS=1 MALLOC_TRIM_THRESHOLD_=10000000000 MALLOC_MMAP_THRESHOLD_=10000000000
     python benchmarks/step_cost.py --out results/step-cost.md [--models lenet --tasks 2,8]
+    python benchmarks/step_cost_more.py --append results/step-cost.md
 
 With glibc's default thresholds, buffers go back to the system and come anew within a step, for some candidates and
 not for others: that is 20 % of a step here, so the thresholds are set for all.
@@ -29,6 +30,7 @@ from scalarize.utils import files
 
 CHEAP = ("uniform", "rlw", "dwa", "uncertainty", "imtl-l")
 DEEP = ("pcgrad", "mgda")
+MORE = "python benchmarks/step_cost_more.py --append results/step-cost.md"  # the sections from domains on
 
 
 class Block(nn.Module):
@@ -123,6 +125,16 @@ class Setting:
         return backward
 
 
+def settled(setting: Setting) -> step_cost.Backward:
+    """PCGrad with ``chunk="auto"`` after its trials."""
+    backward = setting.deep(("pcgrad",), chunk="auto")["pcgrad"]()
+    for _ in range(10):
+        backward(*setting.forward())
+    for p in setting.parameters:
+        p.grad = None
+    return backward
+
+
 def one(name: str, n_tasks: int, seconds: float) -> list[dict[str, Any]]:
     """All rows of a model and a number of tasks."""
     setting = Setting(name, n_tasks)
@@ -133,7 +145,10 @@ def one(name: str, n_tasks: int, seconds: float) -> list[dict[str, Any]]:
     if n_tasks == 8:
         far["mgda, parameters, blocks=4"] = setting.deep(("mgda",), blocks=4)["mgda"]
         far["pcgrad, parameters, chunk=8"] = setting.deep(("pcgrad",), chunk=8)["pcgrad"]
+    if n_tasks in (8, 40):
+        far["pcgrad, parameters, chunk=auto"] = lambda: settled(setting)
         far["torchjd pcgrad, all rows at once"] = lambda: setting.torchjd(None)
+        far["torchjd pcgrad, 8 rows at once"] = lambda: setting.torchjd(8)
     far["torchjd pcgrad, row by row"] = lambda: setting.torchjd(1)
     slow = step_cost.measure(setting.forward, setting.parameters, far, 3, clock, seconds=seconds)
     about = {"model": name, "T": n_tasks, "P": sum(p.numel() for p in setting.shared)}
@@ -209,10 +224,20 @@ def page(rows: list[dict[str, Any]], cheaper: list[dict[str, Any]], command: str
         return f"{row[f'to_{base}']:.3f} ({row[f'to_{base}_low']:.3f} to {row[f'to_{base}_high']:.3f})"
 
     about = (__doc__ or "").strip().split("\n\n")
-    lines = ["# What a step costs", "", about[1].splitlines()[0], f"    {command}", "", "\n\n".join(about[2:]), ""]
+    lines = [
+        "# What a step costs",
+        "",
+        about[1].splitlines()[0],
+        f"    {command}",
+        f"    {MORE}",
+        "",
+        "\n\n".join(about[2:]),
+        "",
+    ]
     lines += [
         f"torch {torch.__version__}, one thread, float32; no optimiser step on any side. `bare` sums the losses and",
-        "calls backward; `floor` makes one backward a task of the same graph. MB: the rise of tensor memory in a step.",
+        "calls backward; `floor` makes one backward a task of the same graph. MB: the rise of tensor memory in a step;",
+        "that of `chunk=auto` includes its trials of 8 and T rows at once.",
         "",
     ]
     lines += ["| model | P | T | candidate | ms | to bare | to floor | MB |", "|---|---|---|---|---|---|---|---|"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -118,6 +119,19 @@ def test_a_model_without_batching_rules_goes_on() -> None:
         for one, other in zip(*found, strict=True):
             torch.testing.assert_close(one, other)
     assert balancer._step.accumulator.chunks.chosen == 1
+
+
+def test_trials_are_silent() -> None:
+    """Operators without a batching rule warn: trying them is our affair. Warnings are errors here."""
+    choice = ChunkChoice("auto")
+
+    def rows(chunk: int, keep: bool) -> None:
+        if chunk > 1:
+            warnings.warn("there is a performance drop", stacklevel=2)
+
+    for _ in range(2 * TRIALS):
+        choice.make(8, CPU, rows)
+    assert choice.chosen is None or choice.chosen == 1
 
 
 def test_other_words_are_refused() -> None:

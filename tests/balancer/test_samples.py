@@ -74,6 +74,11 @@ def long():
     return torch.randn(B, 40, 3)
 
 
+def standardised(m, x):
+    """A weight that a batch norm standardises, as networks without norms of activations do."""
+    return x @ functional.batch_norm(m.p.w[0][None], None, None, training=True)[0]
+
+
 # Name -> encoder, input, and whether one backward a sample was needed for a parameter.
 ZOO = {
     "linear": (mlp, vectors, False),
@@ -105,6 +110,7 @@ ZOO = {
         False,
     ),
     "batch norm in eval()": (frozen_norm, vectors, True),
+    "standardised weight": (lambda: Of(standardised, p=Parameters((6, 5))), vectors, True),
     "checkpoint": (checkpointed, vectors, True),
     "samples that look at each other": (lambda: Of(centred, inner=nn.Linear(6, 5)), vectors, True),
 }
@@ -226,3 +232,18 @@ def test_a_loss_that_is_not_finite_is_named_or_skipped():
     balancer = scalarize.Balancer("mgda", encoder, per="sample", on_nonfinite="skip")
     assert balancer.backward(losses_of(encoder(torch.randn(B, 6)), 0) * bad).skipped
     assert (balancer.skipped_steps, balancer.step, encoder[0].weight.grad) == (1, 1, None)
+
+
+def test_a_layer_whose_gradients_begin_at_zero_is_looked_at_again():
+    """Samples second, behind a head that is zero at first: the place of samples cannot be told then."""
+    torch.manual_seed(0)
+    encoder, head = Transformer(False).double(), nn.Linear(8, 1).double()
+    nn.init.zeros_(head.weight)
+    params, x = list(encoder.parameters()), images().double()
+    balancer = scalarize.Balancer("upgrad", [*params, *head.parameters()], per="sample")
+    for _ in range(3):
+        losses = (head(encoder(x))[:, 0] - torch.arange(float(B))).square()
+        jacobian = rows(list(losses), [*params, *head.parameters()])
+        used = balancer.backward(losses)
+        torch.testing.assert_close(used.gramian, jacobian @ jacobian.T)
+        nn.init.normal_(head.weight)

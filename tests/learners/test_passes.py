@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from scalarize.learners.independence import independent
 from scalarize.learners.recipe import OptimizerRecipe, Recipe
 from scalarize.learners.supervised import SupervisedLearner
 from scalarize.tasks.kinds import regression
-from scalarize.tasks.samples import TensorTable
+from scalarize.tasks.samples import Batch, TensorTable
 from scalarize.tasks.task import Data, Domain, Objective
 from scalarize.utils.errors import RequestError
 from scalarize.workloads.models.multihead import MultiHead
@@ -186,6 +187,21 @@ def test_methods_without_gradients_keep_one_pass(name: str) -> None:
     assert trained.gradient is not None
     trained.gradient.fill(0, torch.Generator(), torch.Generator())
     assert Rows.seen == [12, -12]
+
+
+def test_the_look_sees_samples_as_the_model_is_given_them() -> None:
+    """Whole numbers on disk become floats by the domain's augmentation: the bare samples would not pass."""
+
+    def scaled(batch: Batch, generator: torch.Generator) -> Batch:
+        return replace(batch, inputs=batch.inputs.float() / 64)
+
+    held = domains()
+    whole = {}
+    for name, domain in held.domains.items():
+        source: Any = domain.splits["train"]
+        stored = replace(source, inputs=(64 * source.inputs).to(torch.int16))
+        whole[name] = Domain(name, {"train": stored}, scaled)
+    assert work(replace(held, domains=whole), "pcgrad", "auto") == (12, 12)
 
 
 def test_small_models_keep_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:

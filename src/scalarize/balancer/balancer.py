@@ -36,11 +36,11 @@ __all__ = ["BackwardResult", "Balancer"]
 class Balancer(Views):
     """The combination of several losses into ``.grad``, by a method of task weighting.
 
-    A method that needs no gradients costs one ordinary backward, the others one per task, without the gradients of
-    weights that are dearer than what enters and leaves their layer if the Gramian is all they need
-    (``docs/gramian.md``). Rows of gradients that are made are held, in float32 at least. A step looks at the device
-    once, to see that everything is finite; methods that solve a small problem look a second time, a few more often
-    (``results/gpu.md``). The call may stand inside autocast or ``no_grad``: what follows the losses is made outside.
+    A method that needs no gradients costs one ordinary backward, the others one per task; on a CPU without gradients of
+    weights that are dearer than what enters and leaves their layer, if the Gramian is all that is needed
+    (``docs/gramian.md``). Rows of gradients are held in float32 at least. A step looks at the device once, to see that
+    everything is finite; methods that solve a small problem look a second time, a few more often (``results/gpu.md``).
+    The call may stand inside autocast or ``no_grad``: what follows the losses is made outside.
 
     Args:
         method: name of a method, or a Method.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -49,7 +50,9 @@ class ChunkChoice:
             rows(self.chosen, False)
             return
         try:
-            with self._measured(chunk, device):
+            with self._measured(chunk, device), warnings.catch_warnings():
+                if chunk > 1:  # torch tells of operators that it takes one by one: the clock sees them
+                    warnings.simplefilter("ignore")
                 rows(chunk, chunk > 1)
         except (RequestError, torch.OutOfMemoryError):
             if chunk == 1:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from scalarize.balancer.autograd import accumulate
 from scalarize.balancer.backward_pass import trained
 from scalarize.balancer.gramian.samples import SampleGramian
 from scalarize.balancer.method_state import MethodState
@@ -67,15 +68,19 @@ class SampleStep:
         params = trained(source)
         if not params:
             raise RequestError("none of the parameters that gradients are compared on requires a gradient")
-        gramian = self._gramian(matrix, params)
+        gramian, combine = self._gramian(matrix, params)
         names = tuple(str(k) for k in range(matrix.numel()))
         values = matrix.detach().reshape(-1)
         values = values if values.dtype == torch.float64 else values.float()
         if not bool(torch.isfinite(values).all() & torch.isfinite(gramian).all()):
             return self._stop(values, gramian, names, losses.shape)
         weights, told, after = self._weigh(values, gramian)
-        with explained(single=False):
-            torch.autograd.backward([losses], [weights.to(losses).view(losses.shape)])
+        if combine is None:
+            with explained(single=False):
+                torch.autograd.backward([losses], [weights.to(losses).view(losses.shape)])
+        else:
+            found = combine(weights.view(matrix.shape))
+            accumulate([p for p, _ in found], [g for _, g in found], fresh=True)
         self._state.advance(Decision(None, None, after), None)
         return BackwardResult(names, told.view(losses.shape), gramian)
 

@@ -14,7 +14,7 @@ from scalarize.learners.recipe import Recipe
 from scalarize.methods import Needs
 from scalarize.tasks import labels
 from scalarize.tasks.samples import Batch
-from scalarize.tasks.task import Data, Objective
+from scalarize.tasks.task import Data, Domain, Objective
 from scalarize.utils.errors import RequestError
 
 LOOKED_AT = 8  # samples of the look at the model
@@ -90,14 +90,20 @@ class Passes:
     def _look(self) -> None:
         """Look at the model once: if samples are independent of each other, and what one costs."""
         count = max(2, -(-LOOKED_AT // len(self._data.domains)))
-        sources = [d.splits["train"] for d in self._data.domains.values()]
-        batch = Batch.concat([s.batch(torch.arange(count) % len(s)) for s in sources]).to(self._device)
+        batch = Batch.concat([_first(d, count, self._device) for d in self._data.domains.values()])
         double = next(self._model.parameters()).dtype == torch.float64
         inputs, tasks = (batch.to_float64() if double else batch).inputs, [t.name for t in self._data.tasks]
         self._possible = independent(self._model, inputs, tasks)
         if self._possible:
             start = START.get(self._device.type, START_ELSEWHERE)
             self._price = Price(forward_flops(self._model, inputs, tasks) / len(inputs), start)
+
+
+def _first(domain: Domain, count: int, device: torch.device) -> Batch:
+    """Return the first samples for training, as the model is given them."""
+    source = domain.splits["train"]
+    batch = source.batch(torch.arange(count) % len(source)).to(device)
+    return domain.augment(batch, torch.Generator(device).manual_seed(0)) if domain.augment else batch
 
 
 def _of_domain(name: str, batch: Batch, objectives: Sequence[Objective], price: Price) -> tuple[list[Pass], float]:

@@ -91,18 +91,8 @@ class Layer:
 
 def factor(x: Tensor) -> Tensor:
     """Return R (r, N), upper triangular, with ``R^T R = X X^T`` for ``x`` (N, d)."""
-    if x.device.type == "cpu" or x.dtype == torch.float64:
-        triangle: Tensor = torch.linalg.qr(x.T, mode="r").R
-        return triangle
-    # A GPU makes the products faster than it reflects; in float64 the square costs no precision. What is added to the
-    # diagonal keeps it positive, and is below the rounding of a gradient in float32.
-    wide = x.double()
-    square = wide @ wide.T
-    least = 4 * len(x) * torch.finfo(torch.float64).eps
-    diagonal = square.diagonal()
-    diagonal += least * diagonal.sum() + torch.finfo(torch.float64).tiny
-    upper: Tensor = torch.linalg.cholesky_ex(square, upper=True).L
-    return upper.to(x.dtype)
+    triangle: Tensor = torch.linalg.qr(x.T, mode="r").R
+    return triangle
 
 
 def _triangle(r: Tensor, d: Tensor, out: Tensor) -> None:
@@ -113,7 +103,7 @@ def _triangle(r: Tensor, d: Tensor, out: Tensor) -> None:
 
 
 def _groups(indices: Tensor) -> Tensor:
-    """Return a number (N,) below N for each of ``indices``, the same for equal ones; no look at the device."""
+    """Return a number (N,) below N for each of ``indices``, the same for equal ones."""
     ordered, order = indices.sort()
     new = torch.ones_like(ordered)
     new[1:] = (ordered[1:] != ordered[:-1]).to(new)

@@ -6,7 +6,7 @@ product is the sum of ``(x . x')(d . d')`` over pairs of their vectors: for one 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -26,8 +26,16 @@ class Found(NamedTuple):
     arrange: Arrange
 
 
-def products_of(param: Tensor, uses: Sequence[Found], n: int, dtype: torch.dtype) -> Tensor | None:
-    """Return the inner products (B T, B T) of the gradients by ``param``, in float64; None if that is not possible.
+class Part(NamedTuple):
+    """The inner products (B T, B T) of the gradients by one parameter, in float64, and a function that makes the sum of
+    these gradients with weights (B, T)."""
+
+    products: Tensor
+    gradient: Callable[[Tensor], Tensor]
+
+
+def products_of(param: Tensor, uses: Sequence[Found], n: int, dtype: torch.dtype) -> Part | None:
+    """Return the part of ``param`` in the Gramian; None if it cannot be told.
 
     Args:
         param: the parameter.
@@ -47,8 +55,7 @@ def products_of(param: Tensor, uses: Sequence[Found], n: int, dtype: torch.dtype
             return None
         total = rows if total is None else total + rows
     assert total is not None
-    rows = total.reshape(n * n_tasks, -1)
-    return (rows @ rows.T).double()
+    return _by_rows(param, total.reshape(n * n_tasks, -1))
 
 
 def _sums(use: Found, n: int, dtype: torch.dtype) -> Tensor | None:
@@ -67,7 +74,7 @@ def _sums(use: Found, n: int, dtype: torch.dtype) -> Tensor | None:
     return torch.stack(parts, dim=1)
 
 
-def _of_products(param: Tensor, uses: Sequence[Found], n: int, dtype: torch.dtype) -> Tensor | None:
+def _of_products(param: Tensor, uses: Sequence[Found], n: int, dtype: torch.dtype) -> Part | None:
     pairs = [_vectors(use, n, dtype) for use in uses]
     known = [pair for pair in pairs if pair is not None]
     forms = {use.piece.product.form for use in uses if use.piece.product is not None}
@@ -77,22 +84,54 @@ def _of_products(param: Tensor, uses: Sequence[Found], n: int, dtype: torch.dtyp
     d = _joined([b for _, b in known], dim=2)  # (B, T, S, d_out)
     n_tasks, s, out = d.shape[1:]
     table = x.ndim == 2
-    vectors, inside = n * s, 1 if table else x.shape[2]
+    vectors, rows, inside, size = n * s, n * n_tasks, 1 if table else x.shape[2], param.numel()
     by_pairs = 2.0 * vectors**2 * (inside + n_tasks**2 * out) + NUMBER * vectors**2 * (1 + n_tasks**2) * (s > 1)
-    rows = n * n_tasks
     made = 0.0 if table else 2.0 * n_tasks * vectors * inside * out
-    by_rows = made + NUMBER * rows * param.numel() + 2.0 * rows**2 * param.numel()
-    if by_pairs <= by_rows:
-        flat, ends = x.reshape(vectors, -1), d.reshape(rows * s, out)
-        alike = (flat == flat.T).to(dtype) if table else flat @ flat.T
-        return _block_sums(alike, ends @ ends.T, n, n_tasks, s).double()
+    if by_pairs <= made + NUMBER * rows * size + 2.0 * rows**2 * size:
+        return _by_pairs(param, x, d, next(iter(forms)))
     if table:
         places = x[:, None, :, None].expand(-1, n_tasks, -1, out)
-        grads = torch.zeros(n, n_tasks, param.shape[0], out, dtype=dtype, device=d.device).scatter_add_(2, places, d)
+        grads = torch.zeros(n, n_tasks, len(param), out, dtype=dtype, device=d.device).scatter_add_(2, places, d)
+    elif "in-out" in forms:
+        grads = torch.matmul(x[:, None].transpose(2, 3), d)  # (B, T, d_in, d_out)
     else:
-        grads = torch.matmul(d.transpose(2, 3), x[:, None])  # (B, T, d_out, d_in)
+        grads = torch.matmul(d.transpose(2, 3), x[:, None])
     grads = grads.reshape(rows, -1)
-    return (grads @ grads.T).double()
+    if s > 32:  # of many vectors the sum is dearer than that of gradients that are there
+        return _by_rows(param, grads)
+    return Part((grads @ grads.T).double(), _of_vectors(param, x, d, next(iter(forms))))
+
+
+def _by_rows(param: Tensor, rows: Tensor) -> Part:
+    """Return the part of ``param`` from the gradients themselves (B T, P)."""
+    return Part((rows @ rows.T).double(), lambda weights: (weights.to(rows).reshape(-1) @ rows).view(param.shape))
+
+
+def _by_pairs(param: Tensor, x: Tensor, d: Tensor, form: str) -> Part:
+    """Return the part of ``param`` from all pairs of vectors."""
+    n, n_tasks, s, out = d.shape
+    flat = x.reshape(n * s, -1)
+    alike = (flat == flat.T).to(d) if form == "table" else flat @ flat.T
+    ends = d.reshape(n * n_tasks * s, out)
+    products = _block_sums(alike, ends @ ends.T, n, n_tasks, s)
+
+    return Part(products.double(), _of_vectors(param, x, d, form))
+
+
+def _of_vectors(param: Tensor, x: Tensor, d: Tensor, form: str) -> Callable[[Tensor], Tensor]:
+    """Return the function that makes the weighted sum from what came in and the gradients by what went out."""
+    n, n_tasks, s, out = d.shape
+
+    def gradient(weights: Tensor) -> Tensor:
+        by = weights.to(d)
+        each = d[:, 0] * by[:, :, None] if n_tasks == 1 else torch.einsum("bt,btso->bso", by, d)
+        total, flat = each.reshape(n * s, out), x.reshape(n * s, -1)
+        if form == "table":
+            whole: Tensor = torch.ops.aten.embedding_dense_backward(total, flat.flatten(), len(param), -1, False)
+            return whole
+        return (total.T @ flat if form == "out-in" else flat.T @ total).view(param.shape)
+
+    return gradient
 
 
 def _block_sums(alike: Tensor, ends: Tensor, n: int, n_tasks: int, s: int) -> Tensor:

@@ -15,21 +15,23 @@ Arrange = Callable[[Tensor], Tensor]
 TOLERANCE = 1e-4  # of the gradient's norm; a sample's part in another's below that is not seen
 
 
-def layout(plain: Tensor, coded: Tensor, codes: Tensor) -> int | None:
-    """Return which of the :func:`ways` samples lie in an output; None if they do not lie apart, in any of them.
+def layout(plain: Tensor, coded: Tensor, codes: Tensor) -> tuple[int | None, bool]:
+    """Return which of the :func:`ways` samples lie in an output, None if they do not lie apart in any of them; and True
+    if no other way is possible: a gradient that is 0 does not tell.
 
     Args:
         plain: gradient by the output.
         coded: the same with the loss of sample b times ``codes[b]``.
         codes: numbers (B,), all different.
     """
-    n = len(codes)
+    n, fits, told = len(codes), [], True
     for number, (_, arrange) in enumerate(ways(n, plain.shape)):
         a, b = arrange(plain).reshape(n, -1), arrange(coded).reshape(n, -1)
         gap = torch.linalg.vector_norm(b - codes.to(a)[:, None] * a)
         if bool(gap <= TOLERANCE * torch.linalg.vector_norm(b)):
-            return number
-    return None
+            fits.append(number)
+            told = told and bool((a != 0).any(dim=1).all())
+    return (fits[0] if fits else None), told and len(fits) < 2
 
 
 def ways(n: int, shape: torch.Size) -> list[tuple[int, Arrange]]:
