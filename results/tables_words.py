@@ -83,6 +83,6 @@ nothing finer was chosen, and neither width, depth, members, dropout nor weight 
 
 # Written by hand after a look at the predictions.
 BOUND = """Three unfinished mansions of ames (4,676, 5,095 and 5,642 square feet, sold at 160,000 to 184,750) are what
-it misses: it prices them above 700,000, and ridge regression fails on them as it does. Two are among the
-new rows of split 0, one in split 1, none in split 2: R2 of the price is 0.74, 0.80, 0.90; without the three
-it is 0.91, 0.90, 0.90."""
+it misses: it prices them above 700,000, and ridge regression fails on them as it does. Two are among the new rows of
+split 0, one in split 1, none in split 2: R2 of the price is 0.74, 0.80, 0.90; without the three it is 0.91, 0.90, 0.90.
+"""
