@@ -87,3 +87,7 @@ def test_small_units_and_large_offsets_keep_their_digits() -> None:
 def test_categories_of_pandas_are_what_they_hold() -> None:
     assert understand("x", pd.Series([1, 2, 1]).astype("category")).kind == "number"
     assert understand("x", pd.Series(["a", "b", None]).astype("category")).kind == "category"
+
+
+def test_lists_in_cells_are_text() -> None:
+    assert column([np.array([1, 2]), np.array([3]), np.array([1, 2])] * 9).kind == "category"

@@ -107,7 +107,10 @@ def _words(cells: pd.Series[Any]) -> pd.Series[Any]:
 def _factorise(cells: pd.Series[Any]) -> tuple[np.ndarray, list[Any]]:
     import pandas as pd
 
-    codes, distinct = pd.factorize(cells, use_na_sentinel=True)
+    try:
+        codes, distinct = pd.factorize(cells, use_na_sentinel=True)
+    except TypeError:  # lists or arrays, as Parquet may hold them: their text is what can be compared
+        codes, distinct = pd.factorize(cells.map(str, na_action="ignore"), use_na_sentinel=True)
     return codes, list(distinct)  # -1, a missing cell, is the last of what the caller appends
 
 
