@@ -34,7 +34,6 @@ from scalarize.workloads.models.multihead import SharedHead
 FIRST = "## Domains and partly labelled tasks"
 Rows = list[dict[str, Any]]
 BATCH = 96  # over all domains: 16 or 6 of each
-STACKED = ("vit",)  # a compilation takes a minute
 GROUPS = 8  # of the norm that takes the place of batch norm
 
 
@@ -136,29 +135,31 @@ def _ratios(bare: Callable[[], None], steps: Mapping[str, Callable[[], None]], s
     return rows
 
 
-def stacks(seconds: float) -> Rows:
-    """Compiled encoders, and activation checkpointing: the ratio is to a bare step of the same stack."""
-    rows: Rows = []
-    for name in STACKED:
-        for stack in ("plain", "compiled", "checkpointed"):
-            setting = base.Setting(name, 8)
-            encoder = setting.encoder
-            if stack == "compiled":
-                setting.encoder = torch.compile(encoder)  # type: ignore[assignment]
-            elif stack == "checkpointed":
-                setting.encoder = Checkpointed(encoder)
-            kinds = {f"{m}, representation": x for m, x in setting.deep(base.DEEP, level="representation").items()}
-            kinds |= {f"{m}, parameters": x for m, x in setting.deep(base.DEEP).items()}
-            clock = time.process_time
-            print(name, stack, flush=True)
-            found = step_cost.measure(
-                setting.forward, setting.parameters, kinds, 3, clock, stack != "compiled", False, seconds=seconds
-            )
-            for r in found:
-                ratio = (r["to_bare"], r["to_bare_low"], r["to_bare_high"])
-                row = {"setting": f"{name}, {stack}", "T": 8, "candidate": r["method"], "ms": 1e3 * r["seconds"]}
-                rows.append(row | {"to_bare": ratio, "megabytes": r["megabytes"]})
-    return rows
+def stacked(name: str, stack: str, seconds: float) -> Rows:
+    """Rows of a plain, compiled or checkpointed encoder, beside a bare step of the same stack."""
+    setting = base.Setting(name, 8)
+    encoder = setting.encoder
+    if stack == "compiled":
+        setting.encoder = torch.compile(encoder)  # type: ignore[assignment]
+    elif stack == "checkpointed":
+        setting.encoder = Checkpointed(encoder)
+    kinds = {f"{m}, representation": x for m, x in setting.deep(base.DEEP, level="representation").items()}
+    kinds |= {f"{m}, parameters": x for m, x in setting.deep(base.DEEP).items()}
+    found = step_cost.measure(
+        setting.forward,
+        setting.parameters,
+        kinds,
+        3,
+        time.process_time,
+        memory=stack != "compiled",
+        floor=False,
+        seconds=seconds,
+    )
+    return [
+        {"setting": f"{name}, {stack}", "T": 8, "candidate": r["method"], "ms": 1e3 * r["seconds"]}
+        | {"to_bare": (r["to_bare"], r["to_bare_low"], r["to_bare_high"]), "megabytes": r["megabytes"]}
+        for r in found
+    ]
 
 
 class Checkpointed(nn.Module):
@@ -176,31 +177,46 @@ class Checkpointed(nn.Module):
         return checkpoint_sequential(self.inner, len(self.inner), x, use_reentrant=False)  # type: ignore[arg-type]
 
 
-def sections(seconds: float) -> list[str]:
-    """The lines of all further sections."""
+def sections(seconds: float, write: Callable[[list[str]], None]) -> None:
+    """Measure, and ``write`` the lines of all further sections as far as they are known."""
     wide: Rows = []
-    for name in ENCODERS:
-        for n in (6, 16) if name == "vit" else (6,):
-            wide += learner_rows(f"{name}, {n} domains", domains(name, n), seconds)
-            print(name, n, "domains", flush=True)
-    few: Rows = []
+    other: Rows = []
+
+    def tell(what: str) -> None:
+        print(what, flush=True)
+        write(lines(wide, other))
+
+    for name, n in (("vit", 6), ("vit", 16)):
+        wide += learner_rows(f"{name}, {n} domains", domains(name, n), seconds)
+        tell(f"{name} {n}")
     for share in (0.1, 0.3, 0.9):
-        print(f"{share:.0%} of labels", flush=True)
-        few += learner_rows(f"perceptron, {share:.0%} of labels", labels(8, share), seconds)
-    lines = ["", f"{FIRST}, in the package's learner (batch of {BATCH} or 512)", ""]
-    lines += [
+        wide += learner_rows(f"perceptron, {share:.0%} of labels", labels(8, share), seconds)
+        tell(f"{share:.0%} of labels")
+    for stack in ("plain", "compiled", "checkpointed"):
+        other += stacked("vit", stack, seconds)
+        tell(stack)
+    for name in list(ENCODERS)[1:]:
+        wide += learner_rows(f"{name}, 6 domains", domains(name, 6), seconds)
+        tell(name)
+
+
+def lines(wide: Rows, other: Rows) -> list[str]:
+    """The sections as a page's lines."""
+    return [
+        "",
+        f"{FIRST}, in the package's learner (batch of {BATCH} or 512)",
+        "",
         "`mixed`: one forward pass of the whole batch and T backwards over all of it, as before there was a choice.",
         "`auto`: own passes if no module couples samples, and if they cost less. Times include the drawing of samples.",
         "",
-        *table(wide + few, memory=False),
+        *table(wide, memory=False),
         "",
         "## Compiled encoders, activation checkpointing (T = 8)",
         "",
         "Inductor's default mode; `torch.utils.checkpoint` of each layer. Ratios are to a bare step of the same stack.",
         "",
-        *table(stacks(seconds), memory=True),
+        *table(other, memory=True),
     ]
-    return lines
 
 
 def table(rows: Rows, memory: bool) -> list[str]:
@@ -222,9 +238,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="for each group of candidates")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    more = sections(asked.seconds)
     page = asked.append.read_text().partition(f"\n{FIRST}")[0] if asked.append.exists() else ""
-    files.write_text(asked.append, page + "\n".join(more) + "\n")
+    sections(asked.seconds, lambda more: files.write_text(asked.append, page + "\n".join(more) + "\n"))
 
 
 if __name__ == "__main__":

@@ -292,3 +292,11 @@ def test_no_row_is_held():
     held = sum(d.numel() for parts in compact._layers[0]._held for d in parts)
     assert held == 8 * 10 * 400
     assert compact._rows.matrix.numel() == 0
+
+
+def test_a_graph_that_was_used_up_is_refused_in_one_line(always):
+    encoder = mlp()
+    losses = losses_of(encoder(torch.randn(4, 6)))
+    sum(losses.values()).backward()
+    with pytest.raises(scalarize.utils.errors.RequestError, match="used up by an earlier backward"):
+        scalarize.Balancer("mgda", encoder).backward(losses)

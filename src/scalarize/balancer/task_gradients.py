@@ -84,7 +84,8 @@ def plan(
     shared_out = list({id(p): p for ps in own for p in ps if id(p) in sharded}.values())
     if sharded:
         own, keep = [[p for p in ps if id(p) not in sharded] for ps in own], [True] * len(keep)
-    compact = [choices(losses, part) if choices and deep and not sharded else None for part in parts]
+    in_sight = deep and not sharded and not found.opaque
+    compact = [choices(losses, part) if choices and in_sight else None for part in parts]
     return GradientPlan(deep, targets, source, parts, own, shared_out, keep, whole, found.functions, compact)
 
 

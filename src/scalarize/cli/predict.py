@@ -17,7 +17,10 @@ from scalarize.cli.options import json_option
 @click.option("--probabilities", is_flag=True, help="Add a column TARGET: CLASS for every class.")
 @json_option
 def predict(run: str, csv: str, out: str, probabilities: bool, as_json: bool) -> None:
-    """Predict the rows of a table with a training, a retrain, a search or an export."""
+    """Predict new rows of a table, in the targets' own units and class names.
+
+    RUN is a training, a retrain, a search (of which the newest retrain predicts) or an export.
+    """
     from scalarize.runs import predict as predictions
 
     result = predictions.predict(Path(run), Path(csv), Path(out), probabilities)

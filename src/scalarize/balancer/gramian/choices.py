@@ -25,8 +25,8 @@ class Choices:
             return None
         with explained():  # a graph that was used up holds nothing any more
             pieces = choose(losses, params)
-        if not pieces:
-            return None
-        if self._trusted is None:
-            self._trusted = agrees(losses, params, pieces)
-        return None if self._trusted is False else Compact(params, pieces, len(losses))
+            if not pieces:
+                return None
+            if self._trusted is None:
+                self._trusted = agrees(losses, params, pieces)
+            return None if self._trusted is False else Compact(params, pieces, len(losses))
