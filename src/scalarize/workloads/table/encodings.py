@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -48,15 +49,13 @@ class Number:
         gone = bool(np.isnan(values).any()) and len(known) > 0
         return cls(column.name, mean, deviation or math.inf, gone, column.truth)
 
-    def numbers(self, column: Column) -> np.ndarray:
-        """Return the columns (N, width), float32; a missing value is the mean."""
-        values = column.values.to_numpy(dtype="float64")
-        gone = np.isnan(values)
-        found = np.empty((len(values), self.width), dtype=np.float32)
-        found[:, 0] = np.where(gone, 0.0, (values - self.mean) / self.deviation)
-        if self.indicator:
-            found[:, 1] = gone
-        return found
+    def numbers(self, column: Column) -> list[np.ndarray]:
+        """Return ``width`` columns (N,); a missing value is the mean."""
+        scaled = (column.values.to_numpy(dtype="float64") - self.mean) / self.deviation
+        gone = np.isnan(scaled)
+        if gone.any():
+            scaled[gone] = 0.0
+        return [scaled, gone] if self.indicator else [scaled]
 
     def column(self, cells: pd.Series[Any]) -> Column:
         """Read cells of new rows. Raises RequestError if few of them are numbers."""
@@ -96,18 +95,16 @@ class Date:
         daily = bool((np.abs(known % DAY) > 1).any())
         return cls(column.name, number.mean, number.deviation, daily, trend, number.indicator)
 
-    def numbers(self, column: Column) -> np.ndarray:
-        """Return the columns (N, width), float32; 0 for a missing date."""
+    def numbers(self, column: Column) -> list[np.ndarray]:
+        """Return ``width`` columns (N,); 0 for a missing date."""
         values = column.values.to_numpy(dtype="float64")
         gone = np.isnan(values)
         parts = [(values - self.mean) / self.deviation] if self.trend else []
         for period in (YEAR, WEEK, *((DAY,) if self.daily else ())):
             angle = 2 * np.pi * (values % period) / period
             parts += [np.sin(angle), np.cos(angle)]
-        found = np.where(gone[:, None], 0.0, np.stack(parts, axis=1))
-        if self.indicator:
-            found = np.concatenate([found, gone[:, None]], axis=1)
-        return found.astype(np.float32)
+        found = [np.where(gone, 0.0, part) for part in parts]
+        return [*found, gone] if self.indicator else found
 
     def column(self, cells: pd.Series[Any]) -> Column:
         """Read cells of new rows. Raises RequestError if few of them are dates."""
@@ -152,14 +149,14 @@ def matrix(encodings: Sequence[Encoding], columns: Mapping[str, Column], rows: i
     """Return prepared inputs (rows, numbers + categories), float32: the numbers first, then a code a category."""
     numbers = [e for e in encodings if not isinstance(e, Category)]
     categories = [e for e in encodings if isinstance(e, Category)]
-    found = np.empty((rows, sum(e.width for e in numbers) + len(categories)), dtype=np.float32)
-    at = 0
-    for encoding in numbers:
-        found[:, at : at + encoding.width] = encoding.numbers(columns[encoding.name])
-        at += encoding.width
-    for category in categories:
-        found[:, at] = category.codes(columns[category.name])
-        at += 1
+    width = sum(e.width for e in numbers) + len(categories)
+    found = np.empty((rows, width), dtype=np.float32, order="F")  # written by columns; a split copies rows
+    prepared = itertools.chain(
+        (part for encoding in numbers for part in encoding.numbers(columns[encoding.name])),
+        (category.codes(columns[category.name]) for category in categories),
+    )
+    for at, part in enumerate(prepared):
+        found[:, at] = part
     return found
 
 
