@@ -22,7 +22,7 @@ from scalarize.runs.directory import claim
 from scalarize.search import runs_table
 from scalarize.utils.errors import ScalarizeError
 from scalarize.weights.policy import Policy
-from scalarize.workloads.own_table import from_csv
+from scalarize.workloads.table.workload import from_file
 
 POLICY = {
     "format": "scalarize-policy/1",
@@ -201,9 +201,9 @@ def test_own_tables(tmp_path: Path, examples: int) -> None:
     def check(content: bytes) -> None:
         file.write_bytes(content)
         with one_line():
-            workload = from_csv(file, ("a", "b"))
+            workload = from_file(file, ("a", "b"))
             data = workload.load(workload.recipe.data, tmp_path)
-            batch = data.domains["mine"].splits["train"].batch(torch.arange(5))
+            batch = data.domains["table"].splits["train"].batch(torch.arange(5))
             assert batch.inputs.isfinite().all()
             assert all(t.isfinite().all() for t in batch.targets.values())
 
