@@ -103,6 +103,6 @@ def test_no_training_runs_its_checkpoint(tmp_path: Path) -> None:
             (tmp_path / "r" / "result.json").unlink(missing_ok=True)
             (tmp_path / "r" / "checkpoints" / "last.pt").write_bytes(charge)
             status, _, said = call([*own, "--resume"])
-            assert (status, said.count("\n")) == (2, 2)
-            assert "last.pt: cannot be read as a checkpoint" in said
+            assert status == 2
+            assert "last.pt: cannot be read as a checkpoint" in said.splitlines()[-1]
     assert not mark.exists()
