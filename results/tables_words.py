@@ -51,17 +51,19 @@ Numbers with 1 % of cells missing, five columns of words, two targets; one proce
 
 ## How the default was found
 
-On the ten tables above and no other, with another draw of the split, in a prototype that is not kept: so no figure of it is
-given. Tried, each with the same steps and eight members that share all weights but a vector (TabM-mini, Gorishniy et al.
-2025): a perceptron and residual blocks with piecewise linear embeddings of numbers, residual blocks with standardised
-numbers, with whitened numbers, and with both beside each other. Whitening moved the mean, most on meats, whose hundred
-columns are neighbouring wavelengths; whitened numbers alone cost a little on ames and digits, both together nothing. Numbers
-far out are drawn in (`draw_in`), for the mansions of ames. Neither width, depth, members, dropout nor weight decay was tuned.
-Rows held out for validation and test cost most on small tables, which is why `train` refits on all rows, for as many
-steps, after the test was read once; the metrics that it reports are of the model before.
+On the ten tables above and no other, with another draw of the split, in a prototype that is not kept: so no
+figure of it is given. Tried, each with the same steps and eight members that share all weights but a vector
+(TabM-mini, Gorishniy et al. 2025): a perceptron and residual blocks with piecewise linear embeddings of
+numbers, residual blocks with standardised numbers, with whitened numbers, and with both beside each other.
+Whitening moved the mean, most on meats, whose hundred columns are neighbouring wavelengths; whitened numbers
+alone cost a little on ames and digits, both together nothing. Numbers far out are drawn in (`draw_in`), for
+the mansions of ames. Neither width, depth, members, dropout nor weight decay was tuned. Rows held out for
+validation and test cost most on small tables, which is why `train` refits on all rows, for as many steps,
+after the test was read once; the metrics that it reports are of the model before.
 """
 
 # Written by hand after a look at the predictions.
-BOUND = """By a look at the predictions, three unfinished mansions of ames are what it misses: it prices them far above what they were
-sold for, and so does ridge regression. Two are among the new rows of split 0, one in split 1, none in split 2.
+BOUND = """By a look at the predictions, three unfinished mansions of ames are what it misses: it prices them far
+above what they were sold for, and so does ridge regression. Two are among the new rows of split 0, one
+in split 1, none in split 2.
 """
