@@ -170,7 +170,9 @@ def test_a_run_that_takes_its_process_with_it_is_named_and_the_others_are_finish
 def test_interrupted_it_ends_its_workers_and_says_how_to_go_on(tmp_path: Path) -> None:
     words = ["compare", "rand-hie-sites", "--methods", "uniform,rlw", "--seeds", "6", "--epochs", "40"]
     words += ["--workers", "2", "--out", str(tmp_path / "c")]
-    code = "from scalarize.cli import main; main()"
+    # A shell that starts the tests in the background has its children ignore the signal.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from scalarize.cli import main; main()"
     with subprocess.Popen(
         [sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as driver:
