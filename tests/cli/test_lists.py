@@ -61,3 +61,16 @@ def test_messages_of_the_library_name_options_here_and_parameters_there(command:
         prepare(WorkloadRequest(workload="rand-hie", settings={"batch_size": 1000000}))
     assert "--" not in str(there.value)
     assert answer.json["error"] == str(there.value).replace("`settings`", "--set")
+
+
+def test_no_two_options_of_a_command_are_one_parameter() -> None:
+    import click
+
+    from scalarize import cli
+
+    with click.Context(cli.app) as context:
+        for name in cli.COMMANDS:
+            command = cli.app.get_command(context, name)
+            assert command is not None
+            names = [parameter.name for parameter in command.params]
+            assert len(names) == len(set(names)), name

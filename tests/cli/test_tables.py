@@ -59,6 +59,18 @@ def test_a_search_says_its_weights_in_both_units(command: Any, frame: pd.DataFra
     assert price == pytest.approx(weights[0] / frame["price"].std() ** 2, rel=0.25)
 
 
+def test_groups_of_rows_and_tasks_that_share_a_weight_are_two_things(command: Any, frame: pd.DataFrame) -> None:
+    words = ("search", *OWN, "--domain", "shop", "--population", 2, "--algorithm", "random")
+    both = ("--groups", "person_id", "--group", "price on north,price on south")
+    answer = command(*words, *both, "--out", "s")
+    assert answer.status == 0, answer.err
+    assert "whole groups of 'person_id'" in answer.err
+    weights = json.loads(Path("s/policy.json").read_text())["segments"][-1]["weights"]
+    assert weights[0] == pytest.approx(weights[1])
+    assert weights[0] != pytest.approx(weights[2])
+    assert "groups:" in Path("s/config.yaml").read_text()
+
+
 # --- splits ---------------------------------------------------------------------------------------------------------
 
 

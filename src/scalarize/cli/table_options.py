@@ -22,7 +22,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--missing", multiple=True, metavar="TARGET=VALUE", help="Value that stands for a missing label."),
     click.option("--inputs", multiple=True, metavar="A,B", help="The only inputs (default: all that can be)."),
     click.option("--ignore", multiple=True, metavar="A,B", help="Columns to leave out."),
-    click.option("--groups", metavar="COLUMN", help="Rows of one value stay in one split."),
+    click.option("--groups", "group_column", metavar="COLUMN", help="Rows of one value stay in one split."),
     click.option("--time", metavar="COLUMN", help="Split in this order: the last rows are the test."),
     click.option("--split-column", metavar="COLUMN", help="Holds train, validation or test."),
     click.option("--domain", metavar="COLUMN", help="Its values are domains, with weights of their own."),
@@ -68,7 +68,8 @@ def take(options: dict[str, Any]) -> dict[str, Any] | None:
         if given := options.pop(field, ()):
             found[field] = _pairs(given, option_of(field))
     for field in SINGLE:
-        if (given := options.pop(field, None)) is not None:
+        name = "group_column" if field == "groups" else field  # `search --group` is about weights
+        if (given := options.pop(name, None)) is not None:
             found[field] = given
     return found or None
 
