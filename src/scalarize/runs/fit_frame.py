@@ -112,7 +112,9 @@ def fit(inputs: pd.DataFrame, targets: pd.DataFrame, request: FitRequest, keep: 
     prepared = {t.name: torch.from_numpy(t.prepared(v)) for t, (_, v) in zip(table.targets, posed, strict=True)}
     known = {t.name: torch.from_numpy(~np.isnan(v)) for t, v in posed}
     labelled = {name: mask for name, mask in known.items() if not bool(mask.all())} or None
-    rows = TensorTable(torch.from_numpy(encodings.matrix(made, columns, len(inputs))), prepared, labelled=labelled)
+    rows = TensorTable(
+        torch.from_numpy(encodings.matrices(made, columns, [slice(None)])[0]), prepared, labelled=labelled
+    )
     parts = splits.stratified([t for t, _ in posed], [v for _, v in posed], (1 - request.share, request.share, 0.0),
                               request.seed, everything)  # fmt: skip
     apart = len(inputs) >= SMALLEST and len(parts.validation) > 0

@@ -145,18 +145,27 @@ class Category:
 Encoding = Number | Date | Category
 
 
-def matrix(encodings: Sequence[Encoding], columns: Mapping[str, Column], rows: int) -> np.ndarray:
-    """Return prepared inputs (rows, numbers + categories), float32: the numbers first, then a code a category."""
+def matrices(
+    encodings: Sequence[Encoding], columns: Mapping[str, Column], parts: Sequence[np.ndarray | slice]
+) -> list[np.ndarray]:
+    """Return prepared inputs (N, numbers + categories), float32, of each part of the rows: the numbers first, then a
+    code a category. No matrix of all rows is made.
+    """
     numbers = [e for e in encodings if not isinstance(e, Category)]
     categories = [e for e in encodings if isinstance(e, Category)]
     width = sum(e.width for e in numbers) + len(categories)
-    found = np.empty((rows, width), dtype=np.float32, order="F")  # written by columns; a split copies rows
+    rows = len(next(iter(columns.values())).values)
+    sizes = [len(range(*part.indices(rows))) if isinstance(part, slice) else len(part) for part in parts]
+    found = [np.empty((size, width), dtype=np.float32, order="F") for size in sizes]  # written by columns
     prepared = itertools.chain(
-        (part for encoding in numbers for part in encoding.numbers(columns[encoding.name])),
+        (values for encoding in numbers for values in encoding.numbers(columns[encoding.name])),
         (category.codes(columns[category.name]) for category in categories),
     )
-    for at, part in enumerate(prepared):
-        found[:, at] = part
+    for at, values in enumerate(prepared):
+        for matrix, part in zip(found, parts, strict=True):
+            matrix[:, at] = values[part]
+    for k in range(len(found)):  # one by one, so that only one is there twice
+        found[k] = np.ascontiguousarray(found[k])
     return found
 
 

@@ -82,7 +82,7 @@ class FittedTable:
         if not len(frame):
             return torch.zeros(0, self.info["inputs"])
         columns = {e.name: e.column(frame[e.name].reset_index(drop=True)) for e in self.encodings}
-        prepared = torch.from_numpy(encodings.matrix(self.encodings, columns, len(frame)))
+        prepared = torch.from_numpy(encodings.matrices(self.encodings, columns, [slice(None)])[0])
         if not bool(torch.isfinite(prepared).all()):
             row = int(torch.nonzero(~torch.isfinite(prepared).all(1))[0])
             raise RequestError(f"row {row + 1} holds numbers that are infinite, or too large for the model")

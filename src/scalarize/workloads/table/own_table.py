@@ -160,18 +160,34 @@ class OwnTable:
     def data(self, settings: Mapping[str, Any]) -> Data:
         """Return tasks, domains and splits as tensors."""
         fitted, rows = self.fitted(settings), self.rows(settings)
-        inputs = torch.from_numpy(encodings.matrix(fitted.encodings, self.columns, self.rows_read))
-        targets = {t.name: torch.from_numpy(t.prepared(v)) for t, v in zip(fitted.targets, self.values, strict=True)}
-        known = {t.name: torch.from_numpy(~np.isnan(v)) for t, v in zip(fitted.targets, self.values, strict=True)}
-        labelled = {name: mask for name, mask in known.items() if not bool(mask.all())}
-        groups = None if self.options.groups is None else torch.from_numpy(self._groups())
-        whole = TensorTable(inputs, targets, groups, labelled=labelled or None)
+        tables = self._tables(fitted, {name: rows if of is None else rows.within(of) for name, of in self._places()})
         tasks, info = fitted.tasks, fitted.info
         if self.domains is None:
-            return Data.multi_task(tasks, Domain(DOMAIN, _parts(whole, rows, None)), **info)
-        domains = {name: Domain(name, _parts(whole, rows, of)) for name, of in self.domains.items()}
+            return Data.multi_task(tasks, Domain(DOMAIN, tables[DOMAIN]), **info)
+        domains = {name: Domain(name, parts) for name, parts in tables.items()}
         objectives = tuple(Objective(objective_name(t, d, tasks), t, d) for t in tasks for d in domains)
         return Data(objectives, domains, len(rows.train), info)
+
+    def _places(self) -> list[tuple[str, np.ndarray | None]]:
+        return [(DOMAIN, None)] if self.domains is None else [*self.domains.items()]
+
+    def _tables(self, fitted: FittedTable, rows: Mapping[str, Rows]) -> dict[str, dict[str, TensorTable]]:
+        """Return tensors by domain and split."""
+        places = [(name, split, part) for name, own in rows.items() for split, part in own.parts.items()]
+        inputs = encodings.matrices(fitted.encodings, self.columns, [part for *_, part in places])
+        prepared = {t.name: t.prepared(v) for t, v in zip(fitted.targets, self.values, strict=True)}
+        known = {t.name: ~np.isnan(v) for t, v in zip(fitted.targets, self.values, strict=True)}
+        partly = {name: mask for name, mask in known.items() if not mask.all()}
+        groups = None if self.options.groups is None else self._groups()
+        found: dict[str, dict[str, TensorTable]] = {name: {} for name in rows}
+        for (name, split, part), matrix in zip(places, inputs, strict=True):
+            found[name][split] = TensorTable(
+                torch.from_numpy(matrix),
+                {task: torch.from_numpy(values[part]) for task, values in prepared.items()},
+                None if groups is None else torch.from_numpy(groups[part]),
+                labelled={task: torch.from_numpy(mask[part]) for task, mask in partly.items()} or None,
+            )
+        return found
 
     @property
     def objectives(self) -> list[str]:
@@ -202,8 +218,3 @@ def _encoding(column: Column, train: np.ndarray, options: TableOptions) -> Encod
         # The test lies after all that was seen, if time splits the rows: a trend would be extrapolated.
         return Date.fit(column, train, trend=column.name != options.time)
     return Number.fit(column, train)
-
-
-def _parts(whole: TensorTable, rows: Rows, domain: np.ndarray | None) -> dict[str, TensorTable]:
-    found = rows if domain is None else rows.within(domain)
-    return {name: whole.select(torch.from_numpy(part)) for name, part in found.parts.items()}
