@@ -5,6 +5,7 @@ usage: kill_a_plan.py DIRECTORY KILLS SEED WORD...; prints how many kills found 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -71,11 +72,9 @@ def main(directory: Path, kills: int, seed: int, words: list[str]) -> None:
         time.sleep(rng.uniform(0.3, 0.9) * duration)
         others = descendants(driver.pid)
         victim = rng.choice(others) if others and kill % 2 else driver.pid
-        try:
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile, and is no hit
             os.kill(victim, signal.SIGKILL)
             hits += driver.poll() is None or victim == driver.pid
-        except ProcessLookupError:  # it has ended meanwhile
-            pass
         if driver.wait() != 0:
             assert victim == driver.pid, f"kill {kill}: a death of one of its processes ended the command"
             assert start(out, words).wait() == 0, f"kill {kill}: the command did not resume"

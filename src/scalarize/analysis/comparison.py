@@ -16,10 +16,10 @@ import numpy as np
 
 from scalarize.analysis import resampling, statistics, verdict_words
 from scalarize.analysis.statistics import Difference, Interval
+from scalarize.analysis.verdict_words import Unit
 from scalarize.utils.errors import RequestError, unknown_name_error
 
 Run = Mapping[str, Any]
-Unit = tuple[str, int]
 Outcome = Literal["wins", "ties", "loses"]
 
 

@@ -10,8 +10,6 @@ from scalarize.analysis.comparison import headline
 from scalarize.analysis.table_facts import TableFacts, in_words
 from scalarize.report import html
 
-SIMPLE = ("constant", "linear", "boosting")
-
 
 def of_run(facts: TableFacts, result: Mapping[str, Any]) -> str:
     """Return the section for one training.
@@ -43,11 +41,11 @@ def of_comparison(facts: TableFacts, result: Mapping[str, Any]) -> str:
     """
     rows: Sequence[Mapping[str, Any]] = result["rows"]
     lower = set(result.get("lower_is_better", []))
-    models = [row for row in rows if row["method"] not in SIMPLE]
+    models = [row for row in rows if row["trainings"]]
     best = max(models, key=lambda row: _signed(headline(row)["mean"], "average" in lower), default=None)
     if best is None:
         return _inputs(facts)
-    simple = [row for row in rows if row["method"] in SIMPLE]
+    simple = [row for row in rows if not row["trainings"]]  # a simple model cost none
     body = []
     for target in facts.targets:
         name = str(target["name"])

@@ -22,6 +22,7 @@ from scalarize.runs.row_values import RowValue
 from scalarize.runs.task_score import AVERAGE, TaskScore, task_score
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError, unknown_name_error
+from scalarize.workloads.table.baselines import NAMES as SIMPLE
 
 
 class CompareRequest(ScoredRequest):
@@ -137,7 +138,7 @@ def compare(
         focus = request.focus if request.focus in request.rows else None
         found += _simple(request, context, score, out)
         kept = choose_rates(found, lower_is_better=score is None and bool(errors))
-        rows, tested = comparison.rows(kept), [r for r in kept if r["method"] not in table_baselines.SIMPLE]
+        rows, tested = comparison.rows(kept), [r for r in kept if r["method"] not in SIMPLE]
         ahead = table_baselines.lead(rows, lower, comparison.display_scale(kept))
         result = {
             "out": str(out),

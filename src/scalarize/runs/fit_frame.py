@@ -22,15 +22,15 @@ from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
+from scalarize.workloads.models import tabular
 from scalarize.workloads.table import encodings, splits
 from scalarize.workloads.table.cells import understand
-from scalarize.workloads.table.encodings import Category, Date, Number
 from scalarize.workloads.table.fitted import FittedTable
 from scalarize.workloads.table.inputs import leave_out
 from scalarize.workloads.table.options import INPUT_KINDS, TableOptions
 from scalarize.workloads.table.own_table import DOMAIN
 from scalarize.workloads.table.targets import pose
-from scalarize.workloads.table.workload import build, recipe_for
+from scalarize.workloads.table.workload import recipe_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,8 +106,7 @@ def fit(inputs: pd.DataFrame, targets: pd.DataFrame, request: FitRequest, keep: 
     if not used:
         raise RequestError("no column is left as input: " + "; ".join(f"{k}: {v}" for k, v in list(left.items())[:5]))
     everything = np.arange(len(inputs))
-    kinds: dict[str, Any] = {"category": Category, "date": Date, "number": Number}
-    made = tuple(kinds[column.kind].fit(column, everything) for column in used)
+    made = tuple(encodings.fit(column, everything) for column in used)
     table = FittedTable(made, tuple(t.fitted(v, everything) for t, v in posed), left)
     prepared = {t.name: torch.from_numpy(t.prepared(v)) for t, (_, v) in zip(table.targets, posed, strict=True)}
     known = {t.name: torch.from_numpy(~np.isnan(v)) for t, v in posed}
@@ -149,7 +148,7 @@ def _data(table: FittedTable, parts: Mapping[str, TensorTable], epoch: int | Non
 
 
 def _learner(data: Data, recipe: Recipe, request: FitRequest) -> SupervisedLearner:
-    return SupervisedLearner(data, lambda: build(recipe.model, data), recipe, request.seed)
+    return SupervisedLearner(data, lambda: tabular.build(recipe.model, data), recipe, request.seed)
 
 
 def _choose_epoch(data: Data, recipe: Recipe, request: FitRequest) -> tuple[int, dict[str, Any]]:

@@ -15,8 +15,6 @@ from scalarize.runs.task_score import TaskScore
 from scalarize.utils import files
 from scalarize.workloads.table.baselines import NAMES, Baseline
 
-SIMPLE = NAMES
-
 
 def records(
     prepared: PreparedRun, score: TaskScore | None, seed: int, split: int | None, out: Path
@@ -36,7 +34,7 @@ def records(
     place = out / "baselines" / ("one-split.json" if split is None else f"split-{split}.json")
     if not place.exists():
         found: dict[str, Any] = {}
-        for name in SIMPLE:
+        for name in NAMES:
             model = Baseline(name, prepared.data)
             seen = {s: measure(model, prepared.data, s, 4096, torch.device("cpu")) for s in ("validation", "test")}
             found[name] = {s: {task: v["metric"] for task, v in seen[s].items()} for s in seen}
@@ -65,8 +63,8 @@ def lead(rows: Sequence[Mapping[str, Any]], lower_is_better: bool, scale: float)
         lower_is_better: direction of what ranks rows.
         scale: what numbers are multiplied by to be shown.
     """
-    simple = [row for row in rows if row["method"] in SIMPLE]
-    others = [row for row in rows if row["method"] not in SIMPLE]
+    simple = [row for row in rows if row["method"] in NAMES]
+    others = [row for row in rows if row["method"] not in NAMES]
     if not simple or not others:
         return None
 

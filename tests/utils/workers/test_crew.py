@@ -211,9 +211,11 @@ def test_workers_end_with_the_process_that_they_work_for(end: int, tmp_path: Pat
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path)], env=os.environ | {"PYTHONPATH": paths})
     until(lambda: len(list(tmp_path.glob("[0-9]"))) == 2)
     processes = [int((tmp_path / str(k)).read_text()) for k in range(2)]
+    assert all(alive(process) for process in processes)
     driver.send_signal(end)
-    driver.wait()
+    assert driver.wait() != 0
     until(lambda: not any(alive(process) for process in processes))
+    assert not any(alive(process) for process in processes)
 
 
 def test_next_without_a_job_is_an_error(crew: Any) -> None:

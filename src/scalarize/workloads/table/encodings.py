@@ -145,6 +145,13 @@ class Category:
 Encoding = Number | Date | Category
 
 
+def fit(column: Column, train: np.ndarray, trend: bool = True) -> Encoding:
+    """Fit the encoding of a column to the rows ``train``; ``trend``: of dates, see :class:`Date`."""
+    if column.kind == "category":
+        return Category.fit(column, train)
+    return Date.fit(column, train, trend) if column.kind == "date" else Number.fit(column, train)
+
+
 def matrices(
     encodings: Sequence[Encoding], columns: Mapping[str, Column], parts: Sequence[np.ndarray | slice]
 ) -> list[np.ndarray]:

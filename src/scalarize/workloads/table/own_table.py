@@ -13,7 +13,6 @@ from scalarize.tasks.task import Data, Domain, Objective, Task
 from scalarize.utils.errors import RequestError, unknown_name_error
 from scalarize.workloads.table import doubts, encodings, splits
 from scalarize.workloads.table.cells import Column, understand
-from scalarize.workloads.table.encodings import Category, Date, Encoding, Number
 from scalarize.workloads.table.fitted import FittedTable
 from scalarize.workloads.table.inputs import leave_out
 from scalarize.workloads.table.options import TableOptions
@@ -110,11 +109,10 @@ class OwnTable:
         key = repr([settings["split_seed"], settings["shares"]])
         if key not in self._rows:
             found = self._split(settings)
-            whole = {"": None}
-            for name, domain in (self.domains or whole).items():
+            for name, domain in self._places():
                 here = found if domain is None else found.within(domain)
                 if (reason := splits.lacking(self.posed, self.values, here)) is not None:
-                    raise RequestError(f"{f'domain {name!r}, ' if name else ''}{reason}")
+                    raise RequestError(f"{'' if domain is None else f'domain {name!r}, '}{reason}")
             self._rows[key] = found
         return self._rows[key]
 
@@ -152,7 +150,9 @@ class OwnTable:
         """Return encodings and targets, fitted to the training rows of a split."""
         rows = self.rows(settings)
         train, split = rows.train, {"how": rows.how} | {name: len(part) for name, part in rows.parts.items()}
-        made = tuple(_encoding(self.columns[name], train, self.options) for name in self.inputs)
+        # The test lies after all that was seen, if time splits the rows: a trend would be extrapolated.
+        time = self.options.time
+        made = tuple(encodings.fit(self.columns[name], train, trend=name != time) for name in self.inputs)
         targets = tuple(t.fitted(v, train) for t, v in zip(self.posed, self.values, strict=True))
         domain = None if self.domains is None else (str(self.options.domain), tuple(self.domains))
         return FittedTable(made, targets, self.left_out, self.fingerprint, domain, split)
@@ -209,12 +209,3 @@ class OwnTable:
 def objective_name(task: Target | Task, domain: str, tasks: Sequence[Target] | Sequence[Task]) -> str:
     """Name a task on a domain: by the domain alone if there is only one task."""
     return domain if len(tasks) == 1 else f"{task.name} on {domain}"
-
-
-def _encoding(column: Column, train: np.ndarray, options: TableOptions) -> Encoding:
-    if column.kind == "category":
-        return Category.fit(column, train)
-    if column.kind == "date":
-        # The test lies after all that was seen, if time splits the rows: a trend would be extrapolated.
-        return Date.fit(column, train, trend=column.name != options.time)
-    return Number.fit(column, train)

@@ -17,7 +17,6 @@ from scalarize.workloads.table.options import TableOptions
 from scalarize.workloads.table.own_table import OwnTable
 from scalarize.workloads.table.reading import RawTable
 
-build = tabular.build
 SHARES = (0.6, 0.2, 0.2)
 STEPS = 1500  # of a training, at most
 WARMUP = 50  # steps
