@@ -171,6 +171,16 @@ def test_jobs_are_forgotten(crew: Any, tmp_path: Path) -> None:
     assert results(team, [Job("later", Double(7))])[0][0] == 14
 
 
+def test_a_job_that_has_ended_unheard_is_forgotten_too(crew: Any, tmp_path: Path) -> None:
+    team = crew(2)
+    first, second = (team.submit(Job(str(k), Double(k))) for k in range(2))
+    while len(team.desk.ended) < 2:
+        team.desk.turn(0.05)
+    team.cancel([first])
+    assert team.next()[0] == second
+    assert results(team, [Job("later", Double(7))])[0][0] == 14
+
+
 def test_a_death_of_the_template_is_no_end(crew: Any, tmp_path: Path) -> None:
     team = crew(2)
     assert results(team, [Job("first", Double(1))])[0][0] == 2

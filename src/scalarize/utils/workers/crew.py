@@ -95,9 +95,12 @@ class Crew:
         return self.desk.ended.popleft()
 
     def cancel(self, tickets: Sequence[int]) -> None:
-        """Forget jobs: those waiting are not begun, those running are ended with their workers."""
+        """Forget jobs: those waiting are not begun, those running end with their workers, results not yet heard are lost."""
         gone = set(tickets)
         self.desk.drop(lambda entry: entry.owner is None and entry.ticket in gone)
+        kept = [ended for ended in self.desk.ended if ended[0] not in gone]
+        self.desk.ended.clear()
+        self.desk.ended.extend(kept)
 
     def warm(self) -> None:
         """Begin to import what jobs need, beside whatever this process does next."""
