@@ -95,7 +95,7 @@ class Crew:
         return self.desk.ended.popleft()
 
     def cancel(self, tickets: Sequence[int]) -> None:
-        """Forget jobs: those waiting are not begun, those running end with their workers, results not yet heard are lost."""
+        """Forget jobs: those waiting do not begin, those running end with their workers, results are dropped."""
         gone = set(tickets)
         self.desk.drop(lambda entry: entry.owner is None and entry.ticket in gone)
         kept = [ended for ended in self.desk.ended if ended[0] not in gone]
