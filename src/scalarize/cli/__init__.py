@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from scalarize import __version__
+from scalarize.cli.notes import as_lines
 from scalarize.cli.parameters import as_options
 
 COMMANDS = {
@@ -32,6 +33,7 @@ COMMANDS = {
     "cost": ("scalarize.cli.cost", "cost"),
     "report": ("scalarize.cli.compare", "report"),
     "watch": ("scalarize.cli.watch", "watch"),
+    "verify": ("scalarize.cli.verify", "verify"),
 }
 SUMMARIES = {
     "workloads": "List the workloads: kind, tasks, size, data present or how to get it.",
@@ -50,6 +52,7 @@ SUMMARIES = {
     "cost": "Seconds and memory a step of every method, beside a bare loop.",
     "report": "One self-contained page of what the given directories hold.",
     "watch": "Show how far the runs and searches of a directory are, until all are finished. It only reads.",
+    "verify": "Say which files of a run directory can be trusted. It only reads.",
 }
 
 
@@ -124,7 +127,8 @@ def main(arguments: list[str] | None = None) -> None:
 
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        status = app.main(args=list(given), prog_name="scalarize", standalone_mode=False, obj=given) or 0
+        with as_lines():
+            status = app.main(args=list(given), prog_name="scalarize", standalone_mode=False, obj=given) or 0
         sys.exit(status if isinstance(status, int) else 0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)

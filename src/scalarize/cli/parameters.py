@@ -20,6 +20,7 @@ OPTIONS = {
     "device": "--device",
     "devices": "--devices",
     "domain": "--domain",
+    "from_generation": "--from-generation",
     "groups": "--groups",
     "ignore": "--ignore",
     "inputs": "--inputs",

@@ -15,6 +15,7 @@ from typing import Any
 from scalarize.runs.directory import digest
 from scalarize.runs.request import TrainRequest
 from scalarize.runs.search import SearchRequest
+from scalarize.utils import vouched
 from scalarize.utils.errors import RunError
 from scalarize.weights.policy import Policy
 
@@ -66,6 +67,7 @@ class FinishedRun:
     @functools.cached_property
     def policy(self) -> Policy:
         """The policy that a search found, read from its directory."""
+        vouched.check(self.directory, ["policy.json"])
         return Policy.load(self.directory / "policy.json")
 
 

@@ -14,8 +14,9 @@ from scalarize.runs.plan import Say, Workers, execute
 from scalarize.runs.request import ScoredRequest, WorkloadRequest
 from scalarize.runs.row_values import value_of
 from scalarize.runs.task_score import AVERAGE, task_score
-from scalarize.utils import files
+from scalarize.utils import vouched
 from scalarize.utils.errors import RequestError
+from scalarize.utils.manifest import Manifest
 
 
 def retrain(
@@ -60,6 +61,7 @@ def retrain(
     """
     if seeds < 1:
         raise RequestError(f"`seeds` must be at least 1, got {seeds}")
+    vouched.check(directory, ["config.yaml"])
     config = read_config(directory)
     if config.get("kind") != "search":
         raise RequestError(f"{directory}: holds {kind_in_words(config.get('kind'))}, not a search")
@@ -91,8 +93,7 @@ def retrain(
     request = {"policy": policy.to_dict(), "problem": problem.model_dump(mode="json"), "seeds": seeds, "seed": seed}
     request |= scored
     target = out or directory / f"retrain-{history}-{digest(request)}"
-    files.check_directory(target)
-    with files.lock(target):
+    with held(target):
         claim(target, "compare", request, resume, command, table=table)
         runs = [run for value in values for run in value.runs]
         finished = execute(runs, target, command, say, loader, keep_diverged=True, workers=workers)
@@ -105,7 +106,7 @@ def retrain(
             "runs": [d for r in found for d in r["directories"]],
             "found": found,
         } | ({"score": judge.to_dict()} if judge else {})
-        files.write_json(target / "result.json", result)
+        Manifest(target).write_json("result.json", result)
     return result
 
 

@@ -9,10 +9,12 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from scalarize.utils import file_lock
 from scalarize.utils.errors import BusyError, RequestError, RunError
+
+LOCK = ".lock"
 
 
 def read_error(path: str | Path, error: OSError) -> RequestError:
@@ -72,17 +74,21 @@ def read_json(path: str | Path) -> Any:
         raise RequestError(f"{path}: cannot be read as JSON: {error}") from None
 
 
-def append_lines(path: str | Path, rows: Iterable[dict[str, Any]], sync: bool = False) -> None:
-    """Append ``rows`` as JSON lines in one write; ``sync`` waits for the disk. Raises RunError if that fails."""
-    text = "".join(json.dumps(row) + "\n" for row in rows)
+def append_lines(path: str | Path, rows: Iterable[dict[str, Any]], sync: bool = False) -> bytes:
+    """Append ``rows`` as JSON lines in one write, and return what was appended.
+
+    ``sync`` waits for the disk. Raises RunError if it cannot be written.
+    """
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
     try:
-        with open(path, "a") as handle:
-            handle.write(text)
+        with open(path, "ab") as handle:
+            handle.write(content)
             handle.flush()
             if sync:
                 os.fsync(handle.fileno())
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+    return content
 
 
 def read_lines(path: str | Path) -> list[dict[str, Any]]:
@@ -133,19 +139,54 @@ def remove_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def lock(directory: str | Path) -> Iterator[None]:
-    """Lock ``directory`` for this process. Raises BusyError, a RequestError, if another process holds the lock."""
+    """Lock ``directory`` for this process.
+
+    A RequestError raised inside leaves neither the lock's file nor an empty directory that was made for it.
+
+    Args:
+        directory: it is made if it is not there.
+
+    Raises:
+        BusyError: another process holds the lock.
+        RequestError: the directory cannot be written.
+    """
     directory = Path(directory)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        handle = open(directory / ".lock", "a")  # noqa: SIM115
-    except OSError as error:
-        raise RequestError(f"{directory}: cannot be written: {error.strerror}; choose another `out`") from None
+    made = [p for p in (directory, *directory.parents) if not p.exists()]
+    handle, new = _locked(directory)
     with handle:
+        try:
+            yield
+        except RequestError:
+            if new:
+                (directory / LOCK).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # until one that is not empty
+                for path in made:
+                    path.rmdir()
+            raise
+
+
+def _locked(directory: Path) -> tuple[IO[str], bool]:
+    """Return the lock's open file, and True if it was made for this."""
+    path, busy = directory / LOCK, f"{directory}: another process is working on it: wait, or choose another `out`"
+    for _ in range(100):
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            new = not path.exists()
+            handle = open(path, "a")  # noqa: SIM115
+        except FileNotFoundError:  # the other process, refused, has just removed what it made
+            continue
+        except OSError as error:
+            raise RequestError(f"{directory}: cannot be written: {error.strerror}; choose another `out`") from None
         try:
             file_lock.acquire(handle)
         except OSError:
-            raise BusyError(f"{directory}: another process is working on it: wait, or choose another `out`") from None
-        yield
+            handle.close()
+            raise BusyError(busy) from None
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(handle.fileno()), os.stat(path)):
+                return handle, new
+        handle.close()  # the lock of a file that is no more locks nobody out
+    raise BusyError(busy)
 
 
 def save_tensors(path: str | Path, state: dict[str, Any]) -> Path:
