@@ -19,8 +19,9 @@ from reading import numbers
 from scalarize import workloads
 from scalarize.analysis import fronts, outcomes, overfitting
 from scalarize.runs.request import WorkloadRequest
-from scalarize.studies import budget, registry, step_cost
+from scalarize.studies import budget, registry
 from scalarize.studies.context import Context
+from scalarize.studies.fixed_batch import FixedBatch
 from scalarize.studies.kurin2022 import protocol
 from scalarize.studies.kurin2022.protocol import AGNOSTIC
 from scalarize.studies.xin2022 import grids
@@ -180,7 +181,8 @@ def test_batches_larger_than_the_training_split_are_timed() -> None:
     workload = workloads.get("rand-hie")
     data = workload.load(workload.recipe.data, Path())
     model = workload.build(workload.recipe.model, data)
-    losses, _ = step_cost.forward_of(model, data, len(data.domains["all"].splits["train"]) + 1)()
+    recipe = workload.recipe.model_copy(update={"batch_size": len(data.domains["all"].splits["train"]) + 1})
+    losses, _ = FixedBatch(model, data, recipe).forward()
     assert all(torch.isfinite(loss) for loss in losses.values())
 
 
