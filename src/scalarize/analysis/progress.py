@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -10,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from scalarize.analysis import readers
+from scalarize.utils import documents, files
+from scalarize.utils.errors import RequestError
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -155,10 +154,10 @@ def _epochs(config: Mapping[str, Any]) -> int | None:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    """Return a mapping in YAML (or JSON, which is YAML); empty if it cannot be read yet."""
+    """Return a mapping in YAML, or JSON; empty if it cannot be read yet."""
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError, RecursionError, ValueError):
+        content = files.read_json(path) if path.suffix == ".json" else files.read_yaml(path)
+    except RequestError:
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -166,14 +165,14 @@ def _yaml(path: Path) -> dict[str, Any]:
 def _lines(path: Path) -> list[dict[str, Any]]:
     """Return the complete rows."""
     try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError):
+        content = files.read_bytes(path, files.RECORDS)
+    except RequestError:
         return []
     rows = []
-    for line in text.splitlines():
+    for line in content.splitlines():
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
+            row = documents.from_json(line, "a line")
+        except RequestError:
             continue
         if isinstance(row, dict):
             rows.append(row)

@@ -106,7 +106,7 @@ def parse_settings(items: Sequence[str], option: str = "--set") -> dict[str, Any
     Raises:
         RequestError: an item has no key or no ``=``.
     """
-    import yaml
+    from scalarize.utils import documents
 
     settings = {}
     for item in items:
@@ -115,8 +115,8 @@ def parse_settings(items: Sequence[str], option: str = "--set") -> dict[str, Any
             example = "optimizer.lr=0.001" if option == "--set" else "c=0.4"
             raise RequestError(f"{option} {item}: write key=value, as in {option} {example}")
         try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none is a ValueError
+            value = documents.from_yaml(text, option)
+        except RequestError:
             value = text
         if isinstance(value, str):  # YAML 1.1 reads 1e-4 as a word
             try:

@@ -90,7 +90,10 @@ def _pairs(items: Sequence[str], option: str) -> dict[str, str]:
 def _header(path: str) -> list[str]:
     import csv
 
+    from scalarize.utils import files
+
     try:
+        files.check_regular(path)
         with open(path, encoding="utf-8-sig", newline="") as handle:
             return [name.strip() for name in next(csv.reader(handle))]
     except (OSError, ValueError, StopIteration, csv.Error):
