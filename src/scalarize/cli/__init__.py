@@ -14,6 +14,7 @@ import click
 
 from scalarize import __version__
 from scalarize.cli.parameters import as_options
+from scalarize.utils import documents
 
 COMMANDS = {
     "workloads": ("scalarize.cli.listings", "workloads"),
@@ -96,7 +97,7 @@ def command_line() -> str:
 def emit(result: dict[str, Any], as_json: bool, text: str) -> None:
     """Print the answer: one JSON line, or text."""
     _wipe()
-    click.echo(json.dumps(result, allow_nan=True) if as_json else text)
+    click.echo(documents.to_json(result) if as_json else text)
 
 
 def say(line: str) -> None:

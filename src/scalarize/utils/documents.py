@@ -12,6 +12,7 @@ import json
 import re
 from typing import Any
 
+from scalarize.utils import not_finite
 from scalarize.utils.errors import RequestError
 
 MOST_BYTES = 64 * 2**20  # of a JSON document
@@ -50,9 +51,8 @@ def from_json(content: bytes, where: str) -> Any:
         if content.count(b"[") + content.count(b"{") > MOST_DEPTH:
             _check_brackets(content)
         text = content.decode()
-        if _LONG_NUMBER.search(content):
-            return json.loads(text, parse_int=_whole, parse_float=_real)
-        return json.loads(text)
+        bounded: Any = {"parse_int": _whole, "parse_float": _real} if _LONG_NUMBER.search(content) else {}
+        return not_finite.restored(json.loads(text, **bounded))
     except (ValueError, RecursionError) as error:  # invalid UTF-8, invalid JSON, a bound
         raise RequestError(f"{where}: cannot be read as JSON: {_reason(error)}") from None
 
@@ -113,6 +113,26 @@ def from_csv(content: bytes, where: str) -> list[tuple[int, list[str]]]:
         return [(reader.line_num, row) for row in reader]
     except (ValueError, csv.Error) as error:
         raise RequestError(f"{where}: cannot be read as CSV: {_reason(error)}") from None
+
+
+def to_json(content: Any, indent: int | None = None, reasons: bool = True) -> str:
+    """Return plain data as a JSON document, in which a number that is not finite is null.
+
+    Args:
+        content: plain data.
+        indent: spaces a level. Default: none, in one line.
+        reasons: say in the entry ``not_finite`` of a mapping which numbers these are. Default True.
+
+    Returns:
+        The document, without a newline at its end.
+
+    >>> to_json({"a": 0.5, "b": [float("nan")]})
+    '{"a": 0.5, "b": [null], "not_finite": [{"at": ["b", 0], "was": "nan"}]}'
+    """
+    try:
+        return json.dumps(content, indent=indent, allow_nan=False)
+    except ValueError:
+        return json.dumps(not_finite.without(content, reasons), indent=indent, allow_nan=False)
 
 
 def to_yaml(content: Any) -> str:

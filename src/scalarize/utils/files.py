@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import shutil
 import stat
@@ -83,7 +82,7 @@ def write_text(path: str | Path, content: str) -> Path:
 
 def write_json(path: str | Path, content: Any) -> Path:
     """Replace ``path`` by ``content`` as JSON in one atomic step."""
-    return write_text(path, json.dumps(content, indent=1) + "\n")
+    return write_text(path, documents.to_json(content, indent=1) + "\n")
 
 
 def read_json(path: str | Path) -> Any:
@@ -103,7 +102,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 def append_lines(path: str | Path, rows: Iterable[dict[str, Any]], sync: bool = False) -> None:
     """Append ``rows`` as JSON lines in one write; ``sync`` waits for the disk. Raises RunError if that fails."""
-    text = "".join(json.dumps(row) + "\n" for row in rows)
+    text = "".join(documents.to_json(row, reasons=False) + "\n" for row in rows)
     try:
         with open(path, "a", opener=_without_waiting) as handle:
             handle.write(text)

@@ -193,6 +193,7 @@ class RayExecutor:
 
     def _submit(self, job: Job, worker: Any) -> None:
         if self.through == "directory":
+            storage.check_shared(job.checkpoint)
             outcome, blob = worker.train_and_store.options(num_returns=2).remote(job)
         else:
             parent = job.parent
