@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,7 +35,9 @@ SINGLE = ("groups", "time", "split_column", "domain")
 
 
 def words(text: str | None) -> tuple[str, ...]:
-    """Split ``"a, b"`` into ("a", "b")."""
+    """Split ``"a, b"`` into ("a", "b"); names are UTF-8, as in tables, whatever the locale says."""
+    with contextlib.suppress(UnicodeError):
+        text = os.fsencode(text or "").decode()
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 

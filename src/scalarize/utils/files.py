@@ -76,8 +76,8 @@ def write_bytes(path: str | Path, content: bytes | memoryview, sync: bool = True
 
 
 def write_text(path: str | Path, content: str) -> Path:
-    """Replace ``path`` by ``content`` in one atomic step."""
-    return write_bytes(path, content.encode())
+    """Replace ``path`` by ``content`` in one atomic step; half a letter, as in a file's name, becomes an escape."""
+    return write_bytes(path, content.encode(errors="backslashreplace"))
 
 
 def write_json(path: str | Path, content: Any) -> Path:

@@ -17,10 +17,11 @@ def works(directory: Path) -> bool:
     the file), the answer is True.
     """
     whole = directory.absolute()
-    return any(_is_held(place / LOCK) for place in (whole, *list(whole.parents)[:ABOVE]))
+    return any(is_held(place / LOCK) for place in (whole, *list(whole.parents)[:ABOVE]))
 
 
-def _is_held(path: Path) -> bool:
+def is_held(path: Path) -> bool:
+    """Return True if a process holds the lock in the file ``path``; False if there is no such file."""
     try:
         posix: Any = importlib.import_module("fcntl")
     except ImportError:

@@ -150,8 +150,8 @@ class RayExecutor:
         if ray.is_initialized():
             for worker in self._idle:
                 ray.kill(worker)
-            if self._owns_ray:
-                ray.shutdown()
+        if self._owns_ray:
+            ray_start.stop()
         self._idle, self._factory, self._owns_ray = [], None, False
 
     def _start(self) -> None:
