@@ -20,6 +20,7 @@ from scalarize.learners.recipe import Recipe
 from scalarize.learners.rows import Row
 from scalarize.learners.supervised import SupervisedLearner
 from scalarize.methods import Method
+from scalarize.runs.held_out import with_validation
 from scalarize.runs.request import TrainRequest, WorkloadRequest
 from scalarize.tasks.task import Data
 from scalarize.utils import files, optional
@@ -181,6 +182,9 @@ def prepare(request: WorkloadRequest, loader: Loader | None = None) -> PreparedR
     data = loader.data(request, workload, recipe)
     if not isinstance(request, TrainRequest):
         return PreparedRun(request, workload, recipe, data)
+    if (share := request.split) is not None:
+        whole = PreparedRun(request, workload, recipe, data)
+        data = loader.derived(whole, f"validation {share}", lambda: with_validation(whole.data, share))
     if request.single is not None:
         data = data.restrict([request.single])
     return PreparedRun(request, workload, recipe, data, request.source(data.names, recipe.epochs))

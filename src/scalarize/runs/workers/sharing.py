@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scalarize.runs.build import Loader, prepare
 from scalarize.runs.holdout import HoldoutFactory
-from scalarize.runs.request import WorkloadRequest
+from scalarize.runs.request import TrainRequest, WorkloadRequest
 from scalarize.utils.errors import RequestError
 from scalarize.utils.workers import machine, packing
 
@@ -49,6 +49,9 @@ def pack(
             prepare(by_data[key].problem(), loader)
         for problem, share in shares:
             _ = HoldoutFactory(problem, share, loader=loader).prepared
+        parted = {json.dumps([r.tasks, r.split]): r for r in requests if isinstance(r, TrainRequest) and r.split}
+        for request in list(parted.values())[: loader.kept]:
+            prepare(request, loader)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
