@@ -64,7 +64,9 @@ def test_the_papers_own_numbers_of_runs_and_settings() -> None:
     assert {p.request.settings["optimizer.weight_decay"] for p in digits} == {0.0}
     assert found["mgda"].hyper == {"normalization": "loss+"}
     (twin,) = {str(p.request.hyper) for p in protocol.plan(here, protocol.CELEBA, protocol.REGULARISED, [AGNOSTIC])}
-    assert twin == "{'p': 0.75}"
+    assert twin == "{'p': 0.75, 'renormalize': True}"
+    assert found["graddrop"].hyper == {"renormalize": True}
+    assert {r.hyper["times_tasks"] for row, r in found.items() if row.startswith("rlw")} == {True}
     for kind, wanted in (("l2", 1e-4), ("l2+", 2e-3)):
         alone = protocol.plan(here, protocol.CELEBA, kind, [protocol.UNITARY])
         assert {p.request.settings["optimizer.weight_decay"] for p in alone} == {wanted}
