@@ -21,7 +21,8 @@ def _uniform(shape: tuple[int, ...], evidence: Evidence, like: Tensor) -> Tensor
 
 def _as_long_as(plain: Tensor, masked: Tensor) -> Tensor:
     """Return ``masked`` at the norm of ``plain``, with the scripts' absolute 1e-7 beside the divisor."""
-    return masked * (torch.linalg.vector_norm(plain) / (torch.linalg.vector_norm(masked) + 1e-7))
+    scale: Tensor = torch.linalg.vector_norm(plain) / (torch.linalg.vector_norm(masked) + 1e-7)
+    return masked * scale
 
 
 @register

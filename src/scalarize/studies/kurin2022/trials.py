@@ -67,7 +67,9 @@ def postponed(peaks: Mapping[str, pd.DataFrame], with_l2: bool) -> StudyTable:
 
     ``peaks``: by metric in words.
     """
-    found: dict[str, dict[str, IntervalAt]] = {POSTPONED: {}} | ({LIKE_L2: {}} if with_l2 else {})
+    found: dict[str, dict[str, IntervalAt]] = {
+        claim: {} for claim in ((POSTPONED, LIKE_L2) if with_l2 else (POSTPONED,))
+    }
     for name, own in peaks.items():
         parts = {POSTPONED: optimiser_claims.later_overfitting(own, UNITARY.name, PLAIN)}
         if with_l2:
