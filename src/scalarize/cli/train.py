@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from scalarize.cli import command_line, emit, say, show
+from scalarize.cli import command_line, emit, say, show, unread
 from scalarize.cli.announcing import announce
 from scalarize.cli.options import (
     json_option,
@@ -62,6 +61,11 @@ def train(
     ]
     if len(given) > 1:
         raise RequestError(f"{' and '.join(given)} exclude each other: name one source of weights")
+    if given and given != ["--method"]:
+        unread.refuse(["hyper"], f"the hyper-parameters of a method, and {given[0]} is none: give it with --method")
+    if refit and (options["csv"] is None or single is not None):
+        unread.refuse(["refit"], "trains a model of a table and all its targets once more: give it with --csv")
+    from scalarize.runs import effects
     from scalarize.runs.build import Loader
     from scalarize.runs.comparison_rows import SPECIAL
     from scalarize.runs.directory import digest
@@ -89,6 +93,7 @@ def train(
     )
     target = Path(out or f"runs/train-{request.label}-{digest(request.model_dump(mode='json'))}")
     loader = Loader()
+    effects.check_request(request, loader)
     announce(request, loader)
     for key, value in (request.policy.numbers if request.policy else {}).items():
         if key not in request.settings:
@@ -107,10 +112,14 @@ def train(
 def policy(run: str, out: str | None, as_json: bool) -> None:
     """The weights that a run used, as policy.json."""
     from scalarize.runs.policy_from_run import policy_of_run
-    from scalarize.utils import signed
+    from scalarize.utils import documents, signed
 
     found, clipped = policy_of_run(run)
     path = Path(out) if out else Path(run) / "policy.json"
-    signed.write(path, json.dumps(found.to_dict() | {"written": signed.BLANK}, indent=1) + "\n")
+    signed.write(path, documents.to_json(found.to_dict() | {"written": signed.BLANK}, indent=1) + "\n")
     result = {"policy": str(path), "epochs": found.epochs, "segments": len(found.segments), "clipped": clipped}
-    emit(result, as_json, f"{path}: {len(found.segments)} segments over {found.epochs} epochs, {clipped:.2%} clipped")
+    text = f"{path}: {len(found.segments)} segments over {found.epochs} epochs, {clipped:.2%} clipped"
+    if "diverged" in found.provenance:
+        result["diverged"] = found.provenance["diverged"]
+        text += f"\nthe run diverged, {found.provenance['diverged']}: the policy holds the epochs before"
+    emit(result, as_json, text)

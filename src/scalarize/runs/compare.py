@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,6 +20,7 @@ from scalarize.runs.plan import FinishedRun, PlannedRun, Say, Workers, execute
 from scalarize.runs.request import PolicyField, ScoredRequest
 from scalarize.runs.row_values import RowValue
 from scalarize.runs.task_score import AVERAGE, TaskScore, task_score
+from scalarize.utils import limits
 from scalarize.utils.errors import RequestError, unknown_name_error
 from scalarize.utils.holding import held
 from scalarize.utils.manifest import Manifest
@@ -39,12 +39,12 @@ class CompareRequest(ScoredRequest):
 
     rows: tuple[str, ...]
     policies: tuple[PolicyField, ...] = ()
-    seeds: int = Field(default=3, ge=1)
-    seed: int = 0
+    seeds: int = Field(default=3, ge=1, le=limits.SEEDS)
+    seed: int = Field(default=0, ge=-limits.SEED, le=limits.SEED)
     row_seeds: dict[str, int] = Field(default_factory=dict)
     learning_rates: tuple[float, ...] = ()
-    searches: int = Field(default=3, ge=1)
-    population: int = 12
+    searches: int = Field(default=3, ge=1, le=limits.SEEDS)
+    population: int = Field(default=12, ge=1, le=limits.POPULATION)
     split: float = 0.7
     focus: str | None = None
     splits: int = Field(default=1, ge=1, le=100)
@@ -82,7 +82,7 @@ class CompareRequest(ScoredRequest):
                 "`policies` were found on the training rows of one split, which are test rows of the others: compare "
                 "them without `splits`; the row random-search searches anew in each"
             )
-        if any(not 0 < rate < math.inf for rate in self.learning_rates):
+        if any(not 0 < rate < float("inf") for rate in self.learning_rates):
             raise RequestError(f"`learning_rates` must be positive and finite, got {list(self.learning_rates)}")
 
 
@@ -121,6 +121,8 @@ def compare(
         RequestError: the request is wrong, or ``out`` holds something else.
         RunError: a run failed.
     """
+    if workers is not None:
+        workers.check(request.device)
     loader = loader or Loader()
     request.check(loader.workload(request).kind)
     context = _context(request, loader)

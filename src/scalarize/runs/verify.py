@@ -1,4 +1,4 @@
-"""Which files of run directories can be trusted: each compared with the digest that its run's manifest has of it."""
+"""Checks of run directories: each file is compared with the digest that its run's manifest has of it."""
 
 from __future__ import annotations
 

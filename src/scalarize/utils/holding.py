@@ -9,6 +9,8 @@ from pathlib import Path
 
 from scalarize.utils import files, manifest
 from scalarize.utils.errors import RequestError
+from scalarize.utils.life import LOCK
+from scalarize.utils.locking import lock
 
 # What a run makes in its directory. Of the first, some content means that something was trained.
 _TRAINED = ("records.jsonl", "lineage.jsonl", "timings.jsonl", "result.json", "policy.json")
@@ -31,7 +33,7 @@ def held(out: Path) -> Iterator[None]:
         RequestError: ``out`` is no directory, another process holds it, or the request inside is wrong.
     """
     files.check_directory(out)
-    with files.lock(out):
+    with lock(out):
         before = {name for name in (*_OWN, *_FOLDERS) if os.path.lexists(out / name)}
         try:
             yield
@@ -58,7 +60,7 @@ def _remove(out: Path, before: set[str]) -> None:
             files.remove_folder(out / name)
             continue
         for path, folders, names in os.walk(out / name, topdown=False):
-            for own in {*names} & {*_OWN, files.LOCK}:
+            for own in {*names} & {*_OWN, LOCK}:
                 (Path(path) / own).unlink(missing_ok=True)
             for folder in folders:
                 with contextlib.suppress(OSError):

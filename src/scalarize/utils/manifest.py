@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from scalarize.utils import digests, files
+from scalarize.utils import digests, documents, files
 from scalarize.utils import manifest_entries as entries
 from scalarize.utils.errors import RequestError
 from scalarize.utils.manifest_entries import Entry
@@ -59,7 +59,7 @@ class Manifest:
             "are taken as they are)"
         )
         try:
-            content = json.loads(files.read_bytes(self.path))
+            content = documents.from_json(files.read_bytes(self.path), str(self.path))
             own = content.pop("digest")
             self.request, self.files = content["request"], content["files"]
         except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
@@ -211,7 +211,7 @@ class Manifest:
 
     def write_json(self, name: str, content: Any) -> Path:
         """List a file, and replace it by ``content`` as JSON; see :meth:`write`."""
-        return self.write(name, (json.dumps(content, indent=1) + "\n").encode())
+        return self.write(name, (documents.to_json(content, indent=1) + "\n").encode(errors="backslashreplace"))
 
     def delete(self, name: str) -> bool:
         """Delete a file if it is what the run wrote; return False if it stays."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from scalarize.search.executors import checkpoints, storage
+from scalarize.search.executors import checkpoints, states, storage
 from scalarize.utils import digests, seals
 from scalarize.utils.errors import DivergedError, RequestError, RunError
 from scalarize.utils.seeds import fork_rng
@@ -77,7 +77,7 @@ class Job:
 
     @property
     def by(self) -> dict[str, Any]:
-        """What its file says of what wrote it."""
+        """The origin that its file states: request, seed, member and generation."""
         return {"request": self.request, "seed": self.seed, "member": self.member, "generation": self.generation}
 
 
@@ -153,16 +153,23 @@ def run_job(factory: LearnerFactory, job: Job, parent: dict[str, Any] | None) ->
 
     Raises:
         RunError: the learner's metrics lack a task.
+        RequestError: the learner's state cannot be read back, or restores a recipe number that is searched.
     """
     with own_randomness(job.seed):
         learner = factory(seed=job.seed, **job.extras)
+        own = restored = states.numbers_of(learner, job.extras) if job.extras else {}
         if parent is not None:
             learner.load_state_dict(parent)
+            restored = states.numbers_of(learner, job.extras) if job.extras else {}
+        elif job.keep:
+            states.check(learner.state_dict())  # before anything is trained
         policy = Policy.constant(dict(job.weights), job.epochs)
         before = time.perf_counter()
         try:
             learner.train(policy, job.until_epoch)
             seconds = time.perf_counter() - before
+            if restored != own:
+                states.check_numbers(job.extras, own, restored, states.numbers_of(learner, job.extras))
             measured = learner.evaluate(job.split)
         except (DivergedError, FloatingPointError):
             seconds, measured = time.perf_counter() - before, dict.fromkeys(job.weights, math.nan)
@@ -171,7 +178,7 @@ def run_job(factory: LearnerFactory, job: Job, parent: dict[str, Any] | None) ->
         raise RunError(f"evaluate({job.split!r}) gave no metric of task {missing[0]!r}, only {sorted(measured)}")
     metrics = {t: float(measured[t]) for t in job.weights}
     outcome = Outcome(job.member, metrics, seconds, generation=job.generation)
-    return outcome, learner.state_dict() if job.keep else None
+    return outcome, states.check(learner.state_dict()) if job.keep else None
 
 
 @contextlib.contextmanager

@@ -55,8 +55,7 @@ class _Worker:
     def train(self, job: Job, parent: Blob | None) -> tuple[Outcome, Blob]:
         """Return the outcome and the content of its checkpoint."""
         state = None if parent is None else checkpoints.read("the parent's checkpoint", parent.tobytes())[1]
-        outcome, state = run_job(self.factory, job, state)
-        outcome, content = packed(job, outcome, state)
+        outcome, content = packed(job, *run_job(self.factory, job, state))
         return outcome, np.frombuffer(content, dtype=np.uint8)
 
     def train_and_store(self, job: Job) -> tuple[Outcome, None]:
@@ -150,8 +149,8 @@ class RayExecutor:
         if ray.is_initialized():
             for worker in self._idle:
                 ray.kill(worker)
-            if self._owns_ray:
-                ray.shutdown()
+        if self._owns_ray:
+            ray_start.stop()
         self._idle, self._factory, self._owns_ray = [], None, False
 
     def _start(self) -> None:
@@ -193,6 +192,7 @@ class RayExecutor:
 
     def _submit(self, job: Job, worker: Any) -> None:
         if self.through == "directory":
+            storage.check_shared(job.checkpoint)
             outcome, blob = worker.train_and_store.options(num_returns=2).remote(job)
         else:
             parent = job.parent
