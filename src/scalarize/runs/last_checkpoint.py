@@ -112,4 +112,5 @@ def forget_last(kept: Manifest) -> None:
         kept: the run's manifest.
     """
     if LAST in kept.files and kept.delete(LAST):
+        kept.sweep()
         kept.save()

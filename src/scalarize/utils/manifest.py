@@ -19,6 +19,7 @@ from scalarize.utils.errors import RequestError
 from scalarize.utils.manifest_entries import Entry
 
 FILE = "manifest.json"
+_PROGRESS = "progress.json"  # which is read by others alone, and so not listed
 FORMAT = "scalarize-manifest/1"
 EARLIER = "made by an earlier version, which kept no digests: its files are taken as they are"
 _REMEDY = "restore it, or start anew in another `out`"
@@ -226,7 +227,7 @@ class Manifest:
     def sweep(self) -> None:
         """Delete what a crash left of listed files that were being written."""
         for folder in {self.place(name).parent for name in [*self.files, FILE] if "://" not in name}:
-            own = {Path(name).name for name in self.files} | {FILE}
+            own = {Path(name).name for name in self.files} | {FILE, _PROGRESS}
             for path in folder.glob(".*.part") if folder.is_dir() else ():
                 found = _PART.fullmatch(path.name)
                 if found is not None and found[1] in own and entries.seen(path) is not None:
