@@ -47,6 +47,7 @@ def file_name(task: str) -> str:
     ('price', True, False)
     """
     plain = re.fullmatch(r"[\w ,()%+=-][\w .,()%+=-]{0,63}", task) is not None and not task.endswith((".", " "))
+    plain = plain and len(task.encode()) <= 192  # a name in a directory has at most 255 bytes
     return task if plain else f"task-{digest({'task': task})}"
 
 
