@@ -39,6 +39,11 @@ def command(place: Path, *words: str) -> Callable[[], Any]:
     return run
 
 
+def with_words(place: Path, words: list[str]) -> Callable[[], Any]:
+    """A command, its words in one list."""
+    return command(place, *words)
+
+
 COMMANDS: dict[str, list[str]] = {
     "train": ["train", *OWN, "--method", "uncertainty", "--out", "o", "--resume"],
     "train, a view": ["train", *OWN, "--method", "rotograd", "--out", "o", "--resume"],
@@ -49,7 +54,7 @@ COMMANDS: dict[str, list[str]] = {
 
 def after_search(place: Path, found: Path, *words: str) -> Callable[[], Any]:
     """A command in a copy of what a search left."""
-    shutil.copytree(found, place / "o")
+    shutil.copytree(found / "o", place / "o")
     return command(place, *words)
 
 

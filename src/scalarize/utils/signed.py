@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import re
@@ -50,7 +51,21 @@ def write(path: str | Path, text: str) -> Path:
         RunError: it cannot be written.
     """
     check_replaceable(path)
+    _sweep(Path(path))
     return files.write_text(path, sign(text))
+
+
+def _sweep(path: Path) -> None:
+    """Delete what processes that were killed left of this file."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        number = part.name.rpartition(".part")[0].rpartition(".")[2]
+        if number.isdecimal() and part.is_file() and not part.is_symlink():
+            try:
+                os.kill(int(number), 0)
+            except (ProcessLookupError, OverflowError):
+                part.unlink(missing_ok=True)
+            except OSError:
+                continue  # it lives, and is somebody else's
 
 
 def check_replaceable(path: str | Path) -> None:
