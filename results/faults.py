@@ -3,7 +3,7 @@
     python results/faults.py --out results/faults.md
 
 The trials are those of ``tests/faults``, in forked processes with torch loaded. ``--every`` is the distance of the
-changes at which is killed, ``--bits`` how many are flipped in each stored file, one at a time.
+changes at which is killed (1 for some), ``--bits`` how many are flipped in each stored file, one at a time.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import torch
 from faults import killing, scenes, trials
 from scalarize.utils import files
 
+WHOLE = ("search, pbt", "scalarize train", "scalarize report")  # killed at every change, whatever is asked
 HEAD = """# Kills and damage
 
 Made by `{command}` in {minutes:.0f} minutes of wall time on a machine that others used, too.
@@ -91,9 +92,8 @@ def main() -> None:
         place = Path(folder)
         for k, (name, make) in enumerate(trials.kills(place / "found").items()):
             if args.only in name:
-                kills.append(
-                    (killing.kill_everywhere(name, make, scenes.products, place / f"{k}", args.every), args.every)
-                )
+                every = 1 if name in WHOLE else args.every
+                kills.append((killing.kill_everywhere(name, make, scenes.products, place / f"{k}", every), every))
                 print(row(*kills[-1]), *kills[-1][0].failed, sep="\n", flush=True)
         for name, call in {
             "a search": lambda p: trials.damaged_search(p, args.bits),

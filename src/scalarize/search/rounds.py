@@ -122,7 +122,7 @@ def train_without_barrier(
         while len(flow) and not clock.over():
             outcome = next(run)
             journal.kept.grown("events.jsonl", flow.events.digest(), flow.events.size)
-            journal.states.note(outcome, flow.job_of(outcome.generation, outcome.member))
+            journal.states.note(outcome, flow.job_of(outcome.generation, outcome.member), last=True)
             metrics, score = scoring.alone(outcome, tasks)
             ended = flow.end(outcome, metrics, score)
             flow.prune()

@@ -67,8 +67,11 @@ class States:
                     )
                 self.kept.note(name, None)
 
-    def note(self, outcome: Outcome, job: Job) -> None:
-        """List the file of a finished job."""
+    def note(self, outcome: Outcome, job: Job, last: bool = False) -> None:
+        """List the file of a finished job; ``last``: in the manifest on disk, too.
+
+        Until then what the file says of itself is believed, see :mod:`scalarize.utils.seals`.
+        """
         place = self.place(outcome.generation, outcome.member)
         digest, size = outcome.digest, outcome.size
         if digest is None:
@@ -77,6 +80,7 @@ class States:
         name = self._name(place)
         if self.kept.digest(name) != digest:
             self.kept.note(name, digest, size, job.by)
+        if last:
             self.kept.save()
 
     def digest(self, generation: int, member: int) -> str | None:

@@ -19,6 +19,7 @@ from scalarize.utils.errors import RequestError
 from scalarize.utils.manifest_entries import Entry
 
 FILE = "manifest.json"
+_CHANGED = "it differs from what was written: restore it (without it the files are taken as they are)"
 _PROGRESS = "progress.json"  # which is read by others alone, and so not listed
 FORMAT = "scalarize-manifest/1"
 EARLIER = "made by an earlier version, which kept no digests: its files are taken as they are"
@@ -49,23 +50,21 @@ class Manifest:
         self.path = self.directory / FILE
         self.request: str | None = None
         self.files: dict[str, Entry] = {}
+        self._rows: dict[str, tuple[Entry, str]] = {}
         self._known: dict[str, tuple[int, ...]] = {}  # what the file system says of files whose content is known
         self.there = os.path.lexists(self.path)
         if self.there:
             self._read()
 
     def _read(self) -> None:
-        wrong = RequestError(
-            f"{self.path}: is damaged: it differs from what was written: restore it (without it the directory's files "
-            "are taken as they are)"
-        )
+        wrong = RequestError(f"{self.path}: is damaged: {_CHANGED}")
         try:
-            content = documents.from_json(files.read_bytes(self.path), str(self.path))
-            own = content.pop("digest")
+            written = files.read_bytes(self.path)
+            content = documents.from_json(written, str(self.path))
             self.request, self.files = content["request"], content["files"]
         except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
             raise wrong from None
-        if content.get("format") != FORMAT or own != entries.own_digest(content):
+        if content.get("format") != FORMAT or not entries.is_signed(written):
             raise wrong
 
     # --- looking ----------------------------------------------------------------------------------------------------
@@ -75,8 +74,7 @@ class Manifest:
 
     def digest(self, name: str) -> str | None:
         """Return the digest of a file; None if it is not listed, or being written."""
-        found = self.files.get(name, {}).get("digest")
-        return None if found is None else str(found)
+        return self.files.get(name, {}).get("digest")  # type: ignore[no-any-return]
 
     def check(self, name: str, content: bytes, by: Mapping[str, Any] | None = None) -> None:
         """Check that a file is the one that the run wrote; every file is, without a manifest.
@@ -235,11 +233,16 @@ class Manifest:
 
     def save(self) -> None:
         """Replace ``manifest.json``."""
-        content = {"format": FORMAT, "request": self.request, "files": self.files}
-        head = f'"format": {json.dumps(FORMAT)}, "request": {json.dumps(self.request)}'
-        rows = ",\n".join(f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in self.files.items())
-        text = f'{{{head}, "digest": "{entries.own_digest(content)}", "files": {{\n{rows}\n}}}}\n'
-        files.write_bytes(self.path, text.encode(), sync=False)
+        head = f'{{"format": {json.dumps(FORMAT)}, "request": {json.dumps(self.request)}, "files": {{'
+        text = "\n".join([head, ",\n".join(self._row(name, entry) for name, entry in self.files.items()), "}"])
+        files.write_bytes(self.path, entries.signed(text.encode()), sync=False)
+
+    def _row(self, name: str, entry: Entry) -> str:
+        """Return an entry as text, which is made once."""
+        made = self._rows.get(name)
+        if made is None or made[0] is not entry:
+            made = self._rows[name] = (entry, f"{json.dumps(name)}: {json.dumps(entry)}")
+        return made[1]
 
     def _remember(self, name: str) -> None:
         seen = None if "://" in name else entries.seen(self.place(name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Mapping
@@ -26,9 +25,18 @@ def fits(entry: Entry, content: bytes) -> bool:
     return len(content) == entry.get("size_before") and digests.matches(content, entry["before"])
 
 
-def own_digest(content: Mapping[str, Any]) -> str:
-    """Return the digest of a manifest's content."""
-    return digests.of(json.dumps(content, sort_keys=True).encode())
+_DIGEST = b', "digest": "'
+
+
+def signed(text: bytes) -> bytes:
+    """Return a manifest with its own digest, from its text up to there."""
+    return text + _DIGEST + digests.of(text).encode() + b'"}\n'
+
+
+def is_signed(content: bytes) -> bool:
+    """Return True if a manifest is as it was written."""
+    text = content.rpartition(_DIGEST)[0]
+    return content == signed(text)
 
 
 def seen(path: Path) -> tuple[int, ...] | None:
