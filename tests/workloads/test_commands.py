@@ -2,81 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from scalarize import workloads
-from scalarize.workloads.datasets import cifar, emoji
+from scalarize.workloads.datasets import cifar
+from tiny_workloads import FIXTURES as EVERY
+from tiny_workloads import words as options
+from tiny_workloads import write_cifar_stl, write_nothing
 
-TESTS = Path(__file__).parent
-
-
-def load(path: str) -> ModuleType:
-    """The module of another test file: its writers of tiny data sets."""
-    spec = importlib.util.spec_from_file_location(path.replace("/", "_"), TESTS / f"{path}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def write_emoji(root: Path) -> None:
-    root.mkdir(exist_ok=True)
-    packages = load("datasets/test_emoji")
-    emoji.build({v: packages.write_package(root, v, k, faces=12) for k, v in enumerate(emoji.FREE)}, root / "emoji")
-
-
-def write_cifar_stl(root: Path, layout: str = cifar.PYTHON) -> None:
-    load("fixtures").write_cifar(root, layout)
-    load("fixtures").write_stl(root)
-
-
-def write_nothing(root: Path) -> None:
-    """The data come with an installed package."""
-
-
-SMALL_VIT = ("batch_size=8", "model.depth=3", "model.width=0.25")
-EMOJI = ("batch_size=4", "data.side=32")
-GLYPHS = ("data.installed=false", "data.drawings=1", "batch_size=256")
-FIXTURES: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
-    "celeba": (lambda root: load("fixtures").write_celeba(root), SMALL_VIT),
-    "celeba-8": (lambda root: load("fixtures").write_celeba(root), SMALL_VIT),
-    "cifar-stl": (write_cifar_stl, SMALL_VIT),
-    "domainnet": (
-        lambda root: load("fixtures").write_domainnet(root),
-        ("batch_size=3", "data.side=32", "data.workers=0", "model.depth=26", "model.width=0.25"),
-    ),
-    "emoji": (write_emoji, EMOJI),
-    "emoji-tasks": (write_emoji, EMOJI),
-    "glyphs": (write_nothing, GLYPHS),
-    "glyphs-tasks": (write_nothing, GLYPHS),
-    "multi-fashion": (
-        lambda root: load("datasets/test_idx").write_mnist(root / "FashionMNIST/raw"),
-        ("batch_size=20",),
-    ),
-    "multi-mnist": (lambda root: load("datasets/test_idx").write_mnist(root / "MNIST/raw"), ("batch_size=20",)),
-    "rand-hie": (write_nothing, ("batch_size=2048",)),
-    "rand-hie-sites": (write_nothing, ("batch_size=2048",)),
-    "taskonomy-tiny": (
-        lambda root: load("fixtures").write_taskonomy(root),
-        ("batch_size=3", "data.side=32", "data.workers=0", "model.width=0.25"),
-    ),
-}
+ELSEWHERE = {"celeba-resnet", "cityscapes", "rendered-scenes", "mt10", "mt50"}  # what has its own tests of this
+FIXTURES = {name: f for name, f in EVERY.items() if name not in ELSEWHERE and not name.startswith("nmt-")}
 
 
 def words(name: str, root: Path, out: str, *more: str) -> tuple[Any, ...]:
-    settings = [w for s in (*FIXTURES[name][1], *more) for w in ("--set", s)]
+    fixture = FIXTURES[name]
+    settings = options(fixture.settings | fixture.smallest) + tuple(w for s in more for w in ("--set", s))
     return ("train", name, "--data", root, "--epochs", 1, *settings, "--out", out, "--json")
-
-
-ELSEWHERE = {"celeba-resnet", "cityscapes", "rendered-scenes", "mt10", "mt50"}  # what has its own tests of this
 
 
 def test_every_workload_is_here() -> None:
@@ -87,7 +32,7 @@ def test_every_workload_is_here() -> None:
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n == "celeba" else ()) for n in FIXTURES])
 def test_it_trains_to_the_end(name: str, command: Any, tmp_path: Path) -> None:
-    FIXTURES[name][0](tmp_path / "root")
+    FIXTURES[name].write(tmp_path / "root")
     answer = command(*words(name, tmp_path / "root", "r"))
     assert answer.status == 0, answer.err
     result = answer.json
@@ -99,7 +44,7 @@ def test_it_trains_to_the_end(name: str, command: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["domainnet", "taskonomy-tiny"])
 def test_workers_change_no_byte_of_a_runs_records(name: str, command: Any, tmp_path: Path) -> None:
-    FIXTURES[name][0](tmp_path / "root")
+    FIXTURES[name].write(tmp_path / "root")
     for workers in (0, 1):
         assert command(*words(name, tmp_path / "root", f"r{workers}", f"data.workers={workers}")).status == 0
     assert (tmp_path / "r0/records.jsonl").read_bytes() == (tmp_path / "r1/records.jsonl").read_bytes()
@@ -148,7 +93,7 @@ def test_a_file_that_is_wrong_ends_with_status_2_and_its_name(
 ) -> None:
     name, relative = FORMATS[file]
     root = tmp_path / "root"
-    FIXTURES[name][0](root)
+    FIXTURES[name].write(root)
     damage(root / relative, kind)
     answer = command(*words(name, root, "r"))
     assert answer.status == 2
@@ -170,7 +115,7 @@ def test_a_truncated_file_of_cifars_binary_version_is_named(command: Any, tmp_pa
     assert str(path) in answer.json["error"]
 
 
-@pytest.mark.parametrize("name", [n for n, (write, _) in FIXTURES.items() if write is not write_nothing])
+@pytest.mark.parametrize("name", [n for n, f in FIXTURES.items() if f.write is not write_nothing])
 def test_an_empty_folder_is_answered_with_what_belongs_there(name: str, command: Any, tmp_path: Path) -> None:
     if name == "multi-fashion" and Path("/usr/share/datasets/fashion-mnist").is_dir():
         pytest.skip("Debian's package is installed: nothing is missing")

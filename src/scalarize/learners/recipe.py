@@ -99,6 +99,14 @@ class Recipe(_Frozen):
             content = content[part]
         return content
 
+    def has(self, key: str) -> bool:
+        """Return True if the recipe has a setting of this dotted key.
+
+        >>> Recipe().has("optimizer.lr"), Recipe().has("model.dropout")
+        (True, False)
+        """
+        return key in _keys(self.model_dump())
+
     def override(self, changes: Mapping[str, Any]) -> Recipe:
         """Return the recipe with some values replaced.
 

@@ -129,10 +129,11 @@ class TrainRequest(ScoredRequest):
     read_train: measure on the training split, too, with the selected weights, or with the "last" ones; of data that
     offer it, on the split ``seen``, a sample of it. baselines: ``TASK/METRIC`` -> value of a single-task model, for
     selection=delta. refit: of a table, train once more on all rows, for as many steps as were selected, once the test
-    split has been read: that model predicts.
+    split has been read: that model predicts. split: train on this share of the training set; the rest is the validation
+    split, and there is no test.
     """
 
-    LATER: ClassVar[dict[str, Any]] = ScoredRequest.LATER | {"refit": False}
+    LATER: ClassVar[dict[str, Any]] = ScoredRequest.LATER | {"refit": False, "split": None}
 
     method: str | None = None
     hyper: dict[str, Any] = Field(default_factory=dict)
@@ -145,6 +146,7 @@ class TrainRequest(ScoredRequest):
     read_train: bool | Literal["last"] | None = None
     baselines: dict[str, float] | None = None
     refit: bool = False
+    split: float | None = Field(default=None, gt=0, lt=1)
 
     def recipe(self, workload: Workload) -> Recipe:
         """Return the recipe of the problem, with recipe numbers that were searched with the policy unless a setting

@@ -109,8 +109,8 @@ def crew(
         return Crew([{}] * actors.size, listener=listener, processes=actors)
     places: list[dict[str, str]] = [{}] if workers is None else workers.places(device, threads)
 
-    def packed(move: bool) -> bytes:
-        content = sharing.pack(loader, asked, shares, folder, move)
+    def packed() -> bytes:
+        content = sharing.pack(loader, asked, shares, folder)
         if (line := short_of_memory(len(places), bool(content), machine.memory())) is not None:
             listener(None, "say", line)
         return content
