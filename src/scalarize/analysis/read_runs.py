@@ -193,9 +193,14 @@ def read_records(path: Path) -> pd.DataFrame:
             if not good:
                 raise RequestError(f"{path}: line {number}: {column!r} is missing or no number")
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    text = {column: frame[column].map(str) for column in COLUMNS if column not in NUMBERS}
+    text = {column: frame[column].map(_text) for column in COLUMNS if column not in NUMBERS}
     values = pd.to_numeric(frame["value"]).astype("float64")
     return frame.assign(**text, value=values.where(np.isfinite(values)))
+
+
+def _text(value: Any) -> str:
+    """Return a word that every library can hold: what is no letter becomes an escape."""
+    return str(value).encode(errors="backslashreplace").decode()
 
 
 def _listed(where: Path, entries: Any) -> list[Mapping[str, Any]]:
