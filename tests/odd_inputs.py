@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -47,9 +47,8 @@ RESULT: dict[str, Any] = {
     "found": [{"diverged": [], "average": 0.5, "directories": ["runs/x"]}],
     "not_finite": [{"at": ["test", "a"], "was": "nan"}],
 }
-PLACE = {"place": "/tmp/states", "folder": "0123456789abcdef"}
 RUNS = "weight:a,weight:b,metric:x,metric-:y\n0.2,0.8,0.5,1\n0.5,0.5,0.6,2\n0.9,0.1,0.4,3\n0.4,0.6,0.4,\n"
-TABLE = "a,b,x\n" + "".join(f"{k % 2},{k * 7 % 10 / 3},{k * 3 % 11}\n" for k in range(30))
+TABLE = "a,b,x\n" + "".join(f"{k % 2},{k * 7 % 10 / 3},{k * 3 % 11}\n" for k in range(60))
 WORDS = ["a=1,b=2", "optimizer.lr=log:1e-4:1e-2", "main=a", "a=2,b=1", "model.widths=[4, 4]", "lr=1e-4", "a,b", "0,1"]
 LETTERS = 'ab=,:[]{}"&*!%@`|>-?# \t\n\\.0123456789e+nif\x00\x1b\xff\u20ac\u2028\ud800😀/~$'
 CELLS = [
@@ -176,20 +175,30 @@ def word(draw: random.Random) -> bytes:
 
 KINDS: dict[str, Callable[[random.Random], bytes]] = {
     "config": lambda draw: damaged(draw, as_yaml(changed(draw, CONFIG))),
-    "policy": lambda draw: damaged(draw, as_json(changed(draw, POLICY))),
+    "policy": lambda draw: of(POLICY)(draw),
     "lineage": lambda draw: damaged(draw, as_lines(changed(draw, LINEAGE))),
     "records": lambda draw: damaged(draw, as_lines(changed(draw, RECORDS))),
-    "result": lambda draw: damaged(draw, as_json(changed(draw, RESULT))),
-    "place": lambda draw: damaged(draw, as_json(changed(draw, PLACE))),
+    "result": lambda draw: of(RESULT)(draw),
     "runs": lambda draw: damaged(draw, cells(draw, RUNS)),
     "table": lambda draw: damaged(draw, cells(draw, TABLE)),
     "word": word,
 }
 
 
-def generate(count: int, seed: int, kinds: dict[str, int]) -> Iterator[tuple[str, bytes]]:
-    """Kind and content of ``count`` inputs; ``kinds`` says how often each is drawn beside the others."""
+def of(content: Any) -> Callable[[random.Random], bytes]:
+    """Inputs that begin with this JSON document."""
+    return lambda draw: damaged(draw, as_json(changed(draw, content)))
+
+
+def generate(
+    count: int, seed: int, kinds: dict[str, int], more: Mapping[str, Any] | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """Kind and content of ``count`` inputs.
+
+    kinds: how often each is drawn beside the others. more: JSON documents of further kinds.
+    """
     draw = random.Random(seed)
+    makers = KINDS | {kind: of(content) for kind, content in (more or {}).items()}
     for _ in range(count):
         kind = draw.choices(list(kinds), weights=list(kinds.values()))[0]
-        yield kind, KINDS[kind](draw)
+        yield kind, makers[kind](draw)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,23 +12,24 @@ from typing import Any
 import torch
 
 from damage import one_line
-from odd_inputs import CONFIG, LINEAGE, POLICY, RECORDS, RESULT, as_json, as_lines, as_yaml
+from odd_inputs import CONFIG, LINEAGE, POLICY, RECORDS, RESULT, TABLE, as_json, as_lines, as_yaml
 from scalarize import methods, workloads
-from scalarize.analysis import progress, readers
+from scalarize.analysis import progress, table_facts
 from scalarize.analysis import read_runs as sources
 from scalarize.cli import options, table_options
 from scalarize.learners.recipe import Recipe
+from scalarize.report import table_section
 from scalarize.runs import policy_from_run
 from scalarize.runs.directory import claim, file_name, read_config
 from scalarize.runs.request import TrainRequest
-from scalarize.search import runs_table
+from scalarize.search import mixture, runs_table
 from scalarize.search import score as scores
 from scalarize.search.entry import center_of
-from scalarize.search.mixture import tables
+from scalarize.search.mixture import stages, store, tables
 from scalarize.search.space import parse_also
 from scalarize.utils import files
-from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
+from scalarize.workloads.table.fitted import FittedTable
 from scalarize.workloads.table.workload import from_file
 
 WHOLE = {
@@ -123,6 +126,22 @@ def word(place: Path) -> None:
     assert Path(name).name == name != ".."
 
 
+def facts(place: Path) -> None:
+    with one_line():
+        found = table_facts.find(place)
+        assert found is not None
+        table_section.of_run(found, {"measures": {"test": {"a": {"auroc": 0.5}}}})
+        table_section.of_comparison(found, RESULT)
+    with one_line():
+        fitted = FittedTable.from_dict(files.read_json(place / "table.json"))
+        assert FittedTable.from_dict(fitted.to_dict()).to_dict() == fitted.to_dict()
+
+
+def fit(place: Path) -> None:
+    with one_line():
+        stages.load(place / "fit.json")
+
+
 KINDS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "config": ("config.yaml", config),
     "policy": ("policy.json", policy),
@@ -132,7 +151,24 @@ KINDS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "runs": ("runs.csv", runs),
     "table": ("mine.csv", table),
     "word": ("word", word),
+    "facts": ("table.json", facts),
+    "fit": ("fit.json", fit),
 }
+
+
+@functools.cache
+def more() -> dict[str, Any]:
+    """What was fitted to a table, and laws that were fitted to runs, as documents."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "mine.csv").write_text(TABLE)
+        workload = from_file(place / "mine.csv", ("a", "b"))
+        assert workload.table is not None
+        draws = [(k / 11, 1 - k / 11) for k in range(12)]
+        rows = [f"{a},{b},{(a - 0.3) ** 2},{b}" for a, b in draws]
+        (place / "runs.csv").write_text("\n".join(["weight:a,weight:b,metric-:x,metric:y", *rows]))
+        fitted = mixture.fit(place / "runs.csv", forms=["log-linear"], folds=3)
+        return {"facts": workload.table.fitted(workload.recipe.data).to_dict(), "fit": store.to_dict(fitted)}
 
 
 def furnish(place: Path) -> None:
@@ -157,10 +193,3 @@ def read(place: Path, kind: str, content: bytes) -> None:
     with put(place, kind, content) as path:
         KINDS[kind][1](place)
         assert path.read_bytes() == content
-
-
-def read_anything(path: Path) -> None:
-    """Give a file to the readers of documents, whatever it is."""
-    for reader in (files.read_json, files.read_yaml, files.read_lines, readers.read_mapping, readers.read_yaml):
-        with contextlib.suppress(RequestError):
-            reader(path)

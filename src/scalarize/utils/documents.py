@@ -136,14 +136,20 @@ def to_json(content: Any, indent: int | None = None, reasons: bool = True) -> st
 
 
 def to_yaml(content: Any) -> str:
-    """Return plain data as a YAML document without aliases."""
+    """Return plain data as a YAML document without aliases.
+
+    Raises RequestError if the document is longer than :func:`from_yaml` reads.
+    """
     import yaml
 
     class Plain(yaml.SafeDumper):
         def ignore_aliases(self, data: Any) -> bool:
             return True
 
-    return str(yaml.dump(content, Dumper=Plain, sort_keys=False))
+    text = str(yaml.dump(content, Dumper=Plain, sort_keys=False))
+    if len(text) > MOST_YAML:  # it is ASCII
+        raise RequestError(f"the request is longer than the {MOST_YAML // 2**20} MiB that a configuration may have")
+    return text
 
 
 def _check_size(content: bytes, most: int) -> None:
