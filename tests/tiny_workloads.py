@@ -100,6 +100,7 @@ FIXTURES: dict[str, Fixture] = {
     "celeba-8": Fixture(_of("write_celeba"), {"batch_size": 8}, VIT),
     "celeba-resnet": Fixture(_of("write_celeba"), {"batch_size": 8, "model.width": 0.0625}),
     "cifar-stl": Fixture(write_cifar_stl, {"batch_size": 8}, VIT),
+    "concave-front": Fixture(write_nothing, {"batch_size": 16}),
     "cityscapes": Fixture(_of("write_cityscapes_arrays"), {"batch_size": 4, "data.workers": 0, "model.width": 0.0625}),
     "domainnet": Fixture(_of("write_domainnet"), STREAMED, {"model.depth": 26, "model.width": 0.25}),
     "emoji": Fixture(write_emoji, {"batch_size": 4, "data.side": 32}),
