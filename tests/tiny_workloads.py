@@ -95,6 +95,10 @@ SENTENCES = {
     **{"data.pieces": 420, "data.length": 12, "data.epoch": 128, "data.measured": 20, "data.beams": 2},
     **{"batch_size": 32, "schedule.warmup": 1},
 }
+ACTING = {
+    **{"model.widths": [16], "batch_size": 4, "data.steps": 4, "data.initial_steps": 2, "data.replay": 40},
+    **{"data.goals": 2, "data.test": 1, "data.horizon": 5},
+}
 FIXTURES: dict[str, Fixture] = {
     "celeba": Fixture(_of("write_celeba"), {"batch_size": 8}, VIT),
     "celeba-8": Fixture(_of("write_celeba"), {"batch_size": 8}, VIT),
@@ -107,6 +111,8 @@ FIXTURES: dict[str, Fixture] = {
     "emoji-tasks": Fixture(write_emoji, {"batch_size": 4, "data.side": 32}),
     "glyphs": Fixture(write_nothing, {"data.installed": False, "data.drawings": 1, "batch_size": 256}),
     "glyphs-tasks": Fixture(write_nothing, {"data.installed": False, "data.drawings": 1, "batch_size": 256}),
+    "mt10": Fixture(write_nothing, ACTING),
+    "mt50": Fixture(write_nothing, ACTING),
     "multi-fashion": Fixture(_digits("FashionMNIST"), {"batch_size": 20}),
     "multi-mnist": Fixture(_digits("MNIST"), {"batch_size": 20}),
     "nmt-en-fr-zh": Fixture(write_translation, SENTENCES),
@@ -220,13 +226,13 @@ def _trained(here: Context, request: TrainRequest, score: Score) -> dict[str, An
         "test": not getattr(request, "split", None),
         "train": bool(request.read_train),
     }
-    metrics = {o.name: o.task.metric_name for o in here.data.objectives}
+    metrics = {o.name: [*o.task.measures, "loss"] for o in here.data.objectives}
     result: dict[str, Any] = {"epoch": 1, "seconds": 1.0, "measures": {}}
     for split, there in wanted.items():
         seen = {name: score(request, name, split) for name in names} if there else {}
         result[split] = seen
         if seen:
-            result["measures"][split] = {name: {metrics[name]: v, "loss": v} for name, v in seen.items()}
+            result["measures"][split] = {name: dict.fromkeys(metrics[name], v) for name, v in seen.items()}
     return result
 
 

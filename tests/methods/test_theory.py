@@ -5,6 +5,8 @@ The tasks are quadratics ``L_t(x) = |x - c_t|_A^2 / 2`` in the plane or in space
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -101,6 +103,28 @@ def test_proposition_3_pcgrad_is_a_bounded_random_reweighting() -> None:
 def test_corollary_2_two_tasks_that_oppose_stop_pcgrad() -> None:
     g = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
     assert create("pcgrad").combine_gradients(torch.stack([g, -3 * g])).gradient.norm() < 1e-12
+
+
+@pytest.mark.parametrize("start", range(4))
+def test_corollary_2_two_tasks_short_steps_of_pcgrad_end_at_a_superset_of_plain_trainings_ends(start: int) -> None:
+    """With steps below 1 / L it reaches a stationary point of the sum, or stops where the two gradients oppose."""
+    centres = CENTRES[:2]
+    curves = torch.tensor([[1.0, 0.2, 0.5], [0.3, 2.0, 0.7]], dtype=torch.float64)  # axis by axis, unlike each other
+    lipschitz = float(curves.sum(dim=0).max())  # of the gradient of the sum
+    x = 6 * torch.randn(3, generator=torch.Generator().manual_seed(start), dtype=torch.float64)
+    sums = []
+    for _ in range(600):
+        sums.append(float((0.5 * curves * (x - centres) ** 2).sum()))
+        x = x - 0.9 / lipschitz * create("pcgrad").combine_gradients(curves * (x - centres)).gradient
+    assert all(after <= before + 1e-12 for before, after in itertools.pairwise(sums))  # the sum never rises
+    ends = curves * (x - centres)
+    assert create("pcgrad").combine_gradients(ends).gradient.norm() < 1e-6
+    cosine = float(torch.nn.functional.cosine_similarity(ends[0], ends[1], dim=0))
+    assert ends.sum(dim=0).norm() < 1e-6 or cosine == pytest.approx(-1.0, abs=1e-6)
+    # A superset: the end of plain training is one of them, and most of the others are none of plain training's.
+    minimum = (curves * centres).sum(dim=0) / curves.sum(dim=0)
+    assert create("pcgrad").combine_gradients(curves * (minimum - centres)).gradient.norm() < 1e-9
+    assert ends.sum(dim=0).norm() > 1e-3
 
 
 def test_proposition_4_random_drop_always_vanishes_only_at_joint_minima() -> None:

@@ -177,6 +177,13 @@ def sign_agnostic(j: Array, losses: Array, u: Array) -> Array:
     return gradient
 
 
+@twin("sign-agnostic-graddrop", "entries", p=0.4, renormalize=True)
+@stateless
+def sign_agnostic_as_long_as_the_sum(j: Array, losses: Array, u: Array) -> Array:
+    gradient = sum(np.where(u[t] < 0.4, 0, j[t]) for t in range(len(j)))
+    return gradient * norm(j.sum(axis=0)) / (norm(gradient) + 1e-7)
+
+
 @twin("cagrad", c=0.4)
 @stateless
 def cagrad(j: Array, losses: Array, u: Array) -> Array:

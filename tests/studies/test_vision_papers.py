@@ -19,8 +19,9 @@ from reading import numbers
 from scalarize import workloads
 from scalarize.analysis import fronts, outcomes, overfitting
 from scalarize.runs.request import WorkloadRequest
-from scalarize.studies import budget, registry, step_cost
+from scalarize.studies import budget, registry
 from scalarize.studies.context import Context
+from scalarize.studies.fixed_batch import FixedBatch
 from scalarize.studies.kurin2022 import protocol
 from scalarize.studies.kurin2022.protocol import AGNOSTIC
 from scalarize.studies.xin2022 import grids
@@ -64,7 +65,9 @@ def test_the_papers_own_numbers_of_runs_and_settings() -> None:
     assert {p.request.settings["optimizer.weight_decay"] for p in digits} == {0.0}
     assert found["mgda"].hyper == {"normalization": "loss+"}
     (twin,) = {str(p.request.hyper) for p in protocol.plan(here, protocol.CELEBA, protocol.REGULARISED, [AGNOSTIC])}
-    assert twin == "{'p': 0.75}"
+    assert twin == "{'p': 0.75, 'renormalize': True}"
+    assert found["graddrop"].hyper == {"renormalize": True}
+    assert {r.hyper["times_tasks"] for row, r in found.items() if row.startswith("rlw")} == {True}
     for kind, wanted in (("l2", 1e-4), ("l2+", 2e-3)):
         alone = protocol.plan(here, protocol.CELEBA, kind, [protocol.UNITARY])
         assert {p.request.settings["optimizer.weight_decay"] for p in alone} == {wanted}
@@ -117,7 +120,7 @@ def test_a_target_runs_to_its_end(command: Any, tmp_path: Path, target: str) -> 
     frames = [pd.read_csv(tmp_path / result["out"] / t["file"]) for t in result["tables"]]
     assert frames
     assert all(len(f) for f in frames)
-    drawn = [t for t in result["tables"] if t["kind"] != "table-3"]
+    drawn = [t for t in result["tables"] if t["kind"] not in ("table-3", "table-1", "claims")]
     assert len(list((tmp_path / result["out"] / "figures").glob("*.png"))) >= len(drawn)
 
 
@@ -180,7 +183,8 @@ def test_batches_larger_than_the_training_split_are_timed() -> None:
     workload = workloads.get("rand-hie")
     data = workload.load(workload.recipe.data, Path())
     model = workload.build(workload.recipe.model, data)
-    losses, _ = step_cost.forward_of(model, data, len(data.domains["all"].splits["train"]) + 1)()
+    recipe = workload.recipe.model_copy(update={"batch_size": len(data.domains["all"].splits["train"]) + 1})
+    losses, _ = FixedBatch(model, data, recipe).forward()
     assert all(torch.isfinite(loss) for loss in losses.values())
 
 

@@ -25,7 +25,7 @@ def test_the_network_and_recipe_are_the_papers(fixtures: ModuleType, tmp_path: P
     assert model.encode(batch.inputs).shape == (2, 2048)  # 512 maps of 2 x 2
     assert count(model) == 11_168_832 + 40 * 2049  # a ResNet-18 with a 3 x 3 stem and without its classifier
     rates = [m.p for m in model.modules() if isinstance(m, torch.nn.Dropout | torch.nn.Dropout2d)]
-    assert rates == [0.25, 0.25, 0.25, 0.5]
+    assert rates == [0.25, *[0.5] * 8, 0.5]  # after the stem, in each of eight blocks, of the features
     recipe = WORKLOAD.recipe
     assert (recipe.optimizer.name, recipe.optimizer.lr, recipe.optimizer.weight_decay) == ("adam", 1e-3, 1e-3)
     assert (recipe.batch_size, recipe.epochs, recipe.schedule.decay, recipe.selection) == (128, 50, 0.95, "best")

@@ -27,9 +27,6 @@ def volumes(
 ) -> pd.DataFrame:
     """Return by row what its models add to the hypervolume of ``line``'s, and that of ``line`` itself, mean over seeds.
 
-    A point between two of a few points always adds something. For comparison, "left out" is what an inner weight of
-    ``line`` itself adds to the front of its other weights (mean over them; at least three weights).
-
     Args:
         models: columns ``row``, ``seed``, ``x``, ``y``, and ``weight`` for what is left out.
         line: the row whose front is the line.
@@ -40,24 +37,39 @@ def volumes(
         Columns row, kind ("hypervolume", of ``line``, "left out" or "added"), mean, low, high (Student's interval, NaN
         for one seed), seeds.
     """
-    found: dict[tuple[str, str], list[float]] = {}
-    for _, own in models.groupby("seed", sort=False):
+    rows = []
+    for (row, kind), values in added_by_seed(models, line, reference, directions).items():
+        seen = statistics.t_interval(values.tolist())
+        rows.append({"row": row, "kind": kind, "mean": seen.mean, "low": seen.low, "high": seen.high, "seeds": seen.n})
+    return pd.DataFrame(rows)
+
+
+def added_by_seed(
+    models: pd.DataFrame, line: str, reference: tuple[float, float], directions: Sequence[bool]
+) -> dict[tuple[str, str], pd.Series[float]]:
+    """Return the numbers of :func:`volumes` by seed: (row, kind) -> a series over seeds.
+
+    A point between two of a few points always adds something. For comparison, "left out" is what an inner weight of
+    ``line`` itself adds to the front of its other weights (mean over them; at least three weights).
+    """
+    found: dict[tuple[str, str], dict[Any, float]] = {}
+    for seed, own in models.groupby("seed", sort=False):
         base = own[own["row"] == line][["x", "y"]].to_numpy()
         held = pareto.hypervolume(base, reference, directions) if len(base) else 0.0
-        found.setdefault((line, "hypervolume"), []).append(held)
+        found.setdefault((line, "hypervolume"), {})[seed] = held
         without = _left_out(own[own["row"] == line])
         if without:
             gains = [held - pareto.hypervolume(points, reference, directions) for points in without]
-            found.setdefault((f"{line}, one weight left out", "left out"), []).append(float(np.mean(gains)))
+            found.setdefault((left_out(line), "left out"), {})[seed] = float(np.mean(gains))
         for row, more in own[own["row"] != line].groupby("row", sort=False):
             both = np.concatenate([base, more[["x", "y"]].to_numpy()])
-            gain = pareto.hypervolume(both, reference, directions) - held
-            found.setdefault((str(row), "added"), []).append(gain)
-    rows = []
-    for (row, kind), values in found.items():
-        seen = statistics.t_interval(values)
-        rows.append({"row": row, "kind": kind, "mean": seen.mean, "low": seen.low, "high": seen.high, "seeds": seen.n})
-    return pd.DataFrame(rows)
+            found.setdefault((str(row), "added"), {})[seed] = pareto.hypervolume(both, reference, directions) - held
+    return {key: pd.Series(values) for key, values in found.items()}
+
+
+def left_out(line: str) -> str:
+    """Return the name of the row for one weight of ``line`` left out."""
+    return f"{line}, one weight left out"
 
 
 def _left_out(models: pd.DataFrame) -> list[np.ndarray]:
@@ -70,11 +82,13 @@ def added(table: pd.DataFrame) -> str:
     """Say in a sentence what the others add to the front."""
     total = float(table.loc[table["kind"] == "hypervolume", "mean"].iloc[0])
     others = table[table["kind"] == "added"]
+    if total == 0:
+        return "No model of the front is better than the worst corner on both axes: it has no hypervolume to add to."
     if others.empty:
         return f"Hypervolume of the front: {total:.4g}."
     most = others.nlargest(1, "mean").iloc[0]
     span = "" if math.isnan(most["low"]) else f", {most['low']:.3g} to {most['high']:.3g} over {most['seeds']} seeds"
-    share = 100 * most["mean"] / total if total else math.nan
+    share = 100 * most["mean"] / total
     said = f"Most is added by {most['row']}: {most['mean']:.3g} ({share:.1f} %{span})."
     own = table.loc[table["kind"] == "left out", "mean"]
     if len(own):

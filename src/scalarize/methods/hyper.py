@@ -45,7 +45,7 @@ class Hyper(TypedDict, total=False):
     rank_eps: float | None  # aligned-mtl
     reduction: str  # dwa, pcgrad
     regularization: float  # dualproj, upgrad
-    renormalize: bool  # graddrop
+    renormalize: bool  # graddrop, sign-agnostic-graddrop
     rescale: str  # cagrad
     rho: float  # moco, modo
     scale: str | float  # aligned-mtl, fixed

@@ -54,11 +54,13 @@ def draw(chart: Chart) -> Figure:
     if chart.kind == "intervals":
         axes.set_yticks(range(len(chart.rows)), chart.rows)
         axes.invert_yaxis()
-    elif len(chart.series) > 1:
+    if len(chart.series) > 1 and not {series.name for series in chart.series} <= set(chart.rows):
         axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     if chart.kind in ("lines", "points") and not chart.log_x:
         whole = all(float(x).is_integer() for series in chart.series for x in series.x)
         axes.locator_params(axis="x", integer=whole)  # epochs, members, tasks
+    if chart.x_range is not None:
+        axes.set_xlim(*chart.x_range)
     axes.grid(alpha=0.25, linewidth=0.6)
     if any(series.aside is not None for series in chart.series):
         _room_for_groups(axes, chart.series)

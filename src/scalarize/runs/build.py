@@ -100,6 +100,13 @@ class Loader:
         self._derived.move_to_end(key)
         return self._derived[key]
 
+    def share(self, other: Loader) -> None:
+        """Use the columns that another loader holds of the same tables, in place of copies of them."""
+        for key, own in self._tables.items():
+            theirs = other._tables[key].table if key in other._tables else None
+            if own.table is not None and theirs is not None:
+                own.table.share(theirs)
+
     def __getstate__(self) -> dict[str, Any]:
         """Return what travels to another process: tables as the data made of them, not as they were read."""
         again = {k: replace(w, load=functools.partial(_read_again, self._problems[k])) for k, w in self._tables.items()}

@@ -20,6 +20,7 @@ from pydantic import (
 from scalarize import methods
 from scalarize.learners.recipe import Recipe
 from scalarize.methods import Method
+from scalarize.utils import limits
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 from scalarize.workloads import Workload
@@ -52,7 +53,7 @@ class WorkloadRequest(BaseModel):
     targets: tuple[str, ...] = ()
     table: TableOptions | None = None
     tasks: tuple[str, ...] = ()
-    epochs: int | None = Field(default=None, ge=1)
+    epochs: int | None = Field(default=None, ge=1, le=limits.EPOCHS)
     settings: dict[str, Any] = Field(default_factory=dict)
     data: str | None = None
     device: str = "cpu"
@@ -139,7 +140,7 @@ class TrainRequest(ScoredRequest):
     weights: dict[str, float] | None = None
     policy: PolicyField | None = None
     single: str | None = None
-    seed: int = 0
+    seed: int = Field(default=0, ge=-limits.SEED, le=limits.SEED)
     probe_every: int | None = Field(default=None, ge=1)
     norm_every: int | None = Field(default=None, ge=1)
     read_train: bool | Literal["last"] | None = None

@@ -21,7 +21,7 @@ from scalarize.runs.directory import claim
 from scalarize.runs.plan import PlannedRun, Say, Workers, execute
 from scalarize.runs.request import WorkloadRequest
 from scalarize.runs.search import SearchRequest
-from scalarize.studies import budget
+from scalarize.studies import asked_settings, budget
 from scalarize.studies.context import Context
 from scalarize.studies.gather import StudyResults, gather, seconds
 from scalarize.utils import files
@@ -60,13 +60,18 @@ class StudyRequest(BaseModel):
 
 @dataclass(frozen=True)
 class Target:
-    """A table or figure. ``workloads``: the paper's; ``plan``: its runs on one workload; ``tabulate``: its tables."""
+    """A table or figure.
+
+    ``workloads``: the paper's; ``plan``: its runs on one workload; ``tabulate``: its tables. ``stated``: sentences on
+    the page about what differs from the paper, whatever the workload and size.
+    """
 
     name: str
     title: str
     workloads: tuple[str, ...]
     plan: Callable[[Context], list[PlannedRun]]
     tabulate: Callable[[StudyResults], list[StudyTable]]
+    stated: tuple[str, ...] = ()
 
 
 def contexts(target: Target, request: StudyRequest, loader: Loader | None = None) -> list[tuple[Context, Context]]:
@@ -139,6 +144,8 @@ def run(
     files.check_directory(place)
     started = time.perf_counter()
     plans = [(full, here, target.plan(here)) for full, here in prepared]
+    for _, here, plan in plans:
+        asked_settings.check(target.name, here, plan)
     with files.lock(out):
         claim(place, "study", request.model_dump(mode="json"), resume, command)
         result: dict[str, Any] = {"out": str(place), "target": target.name, "title": target.title}
@@ -202,9 +209,7 @@ def _scaled(target: Target, full: Context, here: Context, plan: Sequence[Planned
     lines = budget.scaled([_sizes(full, p) for p in target.plan(full)], [_sizes(here, p) for p in plan])
     if here.workload.name not in target.workloads:
         lines.append(f"data: {', '.join(target.workloads)} -> {here.workload.name}")
-    if here.problem.settings:
-        lines.append("settings: " + ", ".join(f"{key}={value}" for key, value in here.problem.settings.items()))
-    return lines
+    return [*lines, *asked_settings.lines(here.problem.settings, plan), *target.stated]
 
 
 def _sizes(context: Context, planned: PlannedRun) -> dict[str, Any]:

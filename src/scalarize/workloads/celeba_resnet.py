@@ -2,8 +2,9 @@
 
 Images of 64 pixels, ResNet-18, one linear layer per attribute; Adam, learning rate 1e-3 decayed by 0.95 per epoch,
 batch 128, 50 epochs, l2 1e-3 and dropout from 0.25 to 0.5 (the settings of plain training; those of the other
-optimisers are in the study), tested at the best validation epoch. Our choices, where they are silent: the central 178 x
-178 pixels are resized; one logit per attribute instead of two; no augmentation.
+optimisers are in the study), tested at the best validation epoch; no augmentation. Our choices: the central 178 x 178
+pixels are resized (their scripts resize the whole face, to the nearest pixels), with one logit per attribute instead of
+two. Sener and Koltun's network has no dropout: Xin et al. (2022), who follow it, set it to 0 in their study.
 """
 
 from __future__ import annotations

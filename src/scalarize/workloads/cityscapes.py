@@ -3,9 +3,10 @@
 Settings of Kurin et al. (2022), section 4.1 and appendix C: dilated ResNet-50, DeepLab heads with one dropout layer,
 Adam with learning rate 5e-4 and no decay, batch 32, 100 epochs, l2 1e-5 (of plain training), each metric tested at its
 own best validation epoch. As in Xin et al. (2022), 595 of the 2,975 training pictures (one in five) are set aside for
-validation, and the published validation split is the test split. Our choices, where they are silent: the encoder starts
-from random weights; inverse depth in 1/m follows from the nominal numbers of the stereo camera if the layout stores
-disparities.
+validation, and the published validation split is the test split. Not as in these papers: the encoder starts from random
+weights (theirs from those of ImageNet, which are not fetched here), and the fifth is drawn with ``split_seed`` (Kurin's
+scripts hold out the last one). Our choice: inverse depth in 1/m follows from the nominal numbers of the stereo camera
+if the layout stores disparities.
 """
 
 from __future__ import annotations

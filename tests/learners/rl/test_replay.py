@@ -40,6 +40,22 @@ def test_a_ring_keeps_the_last_and_knows_their_deviation(n: int) -> None:
     assert drawn.rewards.numpy() == pytest.approx(wanted, rel=1e-5)
 
 
+def test_the_largest_return_is_of_all_rewards_seen_and_of_their_scale_now() -> None:
+    given = rewards(12)
+    given[0] = [9.0, 900.0]  # leaves the ring
+    ring, raw = Replay(T, 8, D, A), Replay(T, 8, D, A, "none")
+    for replay in (ring, raw):
+        fill(replay, given)
+    assert raw.largest_returns(0.9).numpy() == pytest.approx([90.0, 9000.0])
+    assert ring.largest_returns(0.9).numpy() == pytest.approx([90.0, 9000.0] / given[-8:].std(axis=0))
+    again = Replay(T, 8, D, A)
+    again.load_state_dict(ring.state_dict())
+    assert torch.equal(again.largest_returns(0.9), ring.largest_returns(0.9))
+    older = {key: value for key, value in ring.state_dict().items() if key != "largest"}
+    again.load_state_dict(older)  # of a version that kept none: the largest one held
+    assert again.largest_returns(0.9).numpy() == pytest.approx(10 * given[-8:].max(axis=0) / given[-8:].std(axis=0))
+
+
 def test_the_two_older_ways_of_scaling_rewards() -> None:
     given = rewards(30)
     raw = Replay(T, 40, D, A, "none")

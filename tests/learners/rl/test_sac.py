@@ -54,6 +54,10 @@ def test_targets_and_losses_by_hand() -> None:
     wanted[1, 2] = seen.rewards[1, 2]  # it terminated: no future
     assert torch.allclose(found, wanted)
     assert sac.critic_targets(made, seen, noise, 0.9, clip=0.1).abs().max() <= 0.1
+    most = torch.tensor([-0.5, 100.0])  # by task, and from above alone
+    bounded = sac.critic_targets(made, seen, noise, 0.9, most=most)
+    assert torch.equal(bounded, torch.minimum(found, most[:, None]))
+    assert bool((bounded[0] < found[0]).any())
     here = torch.cat([made.told(seen.observations), seen.actions], -1)
     errors = [((critic(here)[..., 0] - found) ** 2).mean(1) for critic in made.critics]
     losses = sac.critic_losses(made, made.told(seen.observations), seen.actions, found)

@@ -34,26 +34,79 @@ def test_the_papers_settings() -> None:
     decay = {p.labels["row"]: p.request.recipe(here.workload).optimizer.weight_decay for p in runs}
     rlw = dict.fromkeys(("unitary", "rlw-dirichlet", "rlw-normal"), 3e-4)
     assert decay == {**rlw, "mgda": 0.0, "graddrop": 1e-4, "pcgrad": 1e-4}
-    imtl = [p.request for p in reinforcement.unstable(here) if p.labels["row"] == "imtl"]
-    recipes = [request.recipe(here.workload) for request in imtl]
-    assert {request.method for request in imtl} == {"imtl"}
-    assert {(r.optimizer.lr, r.data["target_clip"]) for r in recipes} == {(3e-4, 1000.0)}
-    many = [p.request for p in reinforcement.unstable(context("mt50")) if p.labels["row"] == "imtl"]
-    assert {r.method for r in many} == {"imtl-g"}
-    assert [r.recipe(workloads.get("mt50")).optimizer.lr for r in many] == pytest.approx([3e-5] * 10)
+    asked = {p.labels["row"]: p.request for p in runs}
+    assert {row: (r.method, r.hyper) for row, r in asked.items()} == {
+        "unitary": ("uniform", {}),
+        "mgda": ("mgda", {"normalization": "l2", "applied_to": "normalized"}),
+        "graddrop": ("graddrop", {"renormalize": True}),
+        "pcgrad": ("pcgrad", {"reduction": "mean"}),
+        "rlw-dirichlet": ("rlw", {"distribution": "dirichlet", "times_tasks": True}),
+        "rlw-normal": ("rlw", {"distribution": "normal", "times_tasks": True}),
+    }
     assert len(reinforcement.scalings(here)) == 4 * 10
+    assert {p.request.recipe(here.workload).optimizer.weight_decay for p in reinforcement.scalings(here)} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "lr", "clip", "decay"), [("mt10", 128, 3e-4, "rewards", 3e-4), ("mt50", 26, 3e-5, None, 0.0)]
+)
+def test_imtl_has_neither_bound_nor_l2_on_many_tasks(
+    name: str, batch: int, lr: float, clip: str | None, decay: float
+) -> None:
+    here = context(name)
+    requests = [p.request for p in reinforcement.unstable(here) if p.labels["row"] == "imtl"]
+    assert {request.method for request in requests} == {"imtl-g"}
+    for request in requests:
+        recipe = request.recipe(here.workload)
+        assert recipe.optimizer.lr == pytest.approx(lr)
+        assert (recipe.data["target_clip"], recipe.optimizer.weight_decay, recipe.batch_size) == (clip, decay, batch)
+
+
+def test_the_ablations_change_one_thing() -> None:
+    here = context("mt10")
+
+    def seen(runs: Any, key: str) -> dict[tuple[str, str], Any]:
+        return {
+            (p.labels["row"], p.labels["kind"]): p.request.recipe(here.workload).value(key)
+            for p in runs
+            if p.labels["seed"] == 0
+        }
+
+    decay = seen(reinforcement.actor_l2(here), "optimizer.weight_decay")
+    with_l2, without = reinforcement.WITH, reinforcement.WITHOUT
+    assert decay == {
+        **{("unitary", with_l2): 3e-4, ("unitary", without): 0.0},
+        **{("pcgrad", with_l2): 1e-4, ("pcgrad", without): 0.0},
+    }
+    sizes = seen(reinforcement.replays(here), "data.replay")
+    assert {size for (_, kind), size in sizes.items() if kind == reinforcement.LARGE} == {400_000}
+    assert {size for (_, kind), size in sizes.items() if kind == reinforcement.SMALL} == {100_000}
+    assert set(seen(reinforcement.replays(here), "optimizer.weight_decay").values()) == {0.0}
+
+
+def test_settings_asked_for_stand() -> None:
+    for name in ("compared", "unstable", "scalings", "replays"):
+        here = context("mt50")
+        here.problem.settings.update({"optimizer.weight_decay": 0.25, "optimizer.lr": 0.125})
+        for run in getattr(reinforcement, name)(here):
+            optimizer = run.request.recipe(here.workload).optimizer
+            assert (optimizer.weight_decay, optimizer.lr) == (0.25, 0.125), name
 
 
 @pytest.mark.usefixtures("points")
-@pytest.mark.parametrize("number", [4, 13, pytest.param(16, marks=pytest.mark.slow)])
-def test_a_figure_runs_to_its_end(number: int, command: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "number",
+    ["figure-4", "figure-13", *(pytest.param(x, marks=pytest.mark.slow) for x in ("figure-16", "actor-l2", "replay"))],
+)
+def test_a_figure_runs_to_its_end(number: str, command: Any, tmp_path: Path) -> None:
     small = ("--set", "data.steps=4", "--set", "data.initial_steps=2", "--set", "batch_size=4")
-    words = ("reproduce", f"kurin2022/figure-{number}", "--workload", "points", "--budget", "tiny")
+    words = ("reproduce", f"kurin2022/{number}", "--workload", "points", "--budget", "tiny")
     answer = command(*words, *small, "--out", "o", "--json")
     assert answer.status == 0, answer.err
     tables = {t["title"]: pd.read_csv(tmp_path / answer.json["out"] / t["file"]) for t in answer.json["tables"]}
     assert all(len(frame) for frame in tables.values())
-    if number == 4:
+    assert answer.json["tables"][-1]["kind"] == "claims"
+    if number == "figure-4":
         times = tables["Time of 10,000 updates"].set_index("method")
         assert times.loc["unitary", "ratio"] == 1
         assert (times["seconds"] > 0).all()
@@ -61,8 +114,8 @@ def test_a_figure_runs_to_its_end(number: int, command: Any, tmp_path: Path) -> 
     place = tmp_path / answer.json["out"]
     pictures = {path.stem for path in (place / "figures").glob("*.png")}
     assert len(pictures) == (place / "report.html").read_text().count('<figure data-chart="')
-    assert len(pictures) >= len(tables)
-    if number != 13:
+    assert len(pictures) >= len(tables) - 1  # claims are words
+    if number in ("figure-4", "figure-16"):
         assert {"best-average-success-over-evaluations-points", "average-on-the-test-split-points"} < pictures
 
 

@@ -199,7 +199,8 @@ class ActorCriticLearner:
         size, count = self.recipe.batch_size, 1 + critic.balancer.method.extra_batches
         batches = [self.replay.sample(size, draw).to(self.device, self.dtype) for _ in range(count)]
         own = self.settings
-        losses = [sac.critic_losses_by_task(self.model, b, self._noise(size, draw), own, apart) for b in batches]
+        most = self.replay.largest_returns(own.discount) if own.target_clip == "rewards" else None
+        losses = [sac.critic_losses_by_task(self.model, b, self._noise(size, draw), own, apart, most) for b in batches]
         for probe in self.probes:
             probe.look(dict(zip(self.tasks, losses[0], strict=True)), list(self.model.shared_parameters()))
         first = critic.update(losses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -56,6 +57,7 @@ class Replay:
         )
         self._sums = torch.zeros(2, n_tasks, dtype=torch.float64)  # of rewards and of their squares
         self._moving = torch.stack([torch.zeros(n_tasks), torch.ones(n_tasks)]).double()  # mean and variance
+        self._largest = torch.full((n_tasks,), -math.inf, dtype=torch.float64)  # reward kept so far, even if it left
 
     def add(self, seen: Transitions) -> None:
         """Keep one transition per task: N = 1."""
@@ -70,6 +72,7 @@ class Replay:
             leaving = self._held.rewards[:, at]
             self._sums -= torch.stack([leaving, leaving.square()])
         self._sums += torch.stack([rewards, rewards.square()])
+        self._largest = self._largest.maximum(rewards)
         for f in fields(seen):
             if f.name != "rewards":
                 getattr(self._held, f.name)[:, at] = getattr(seen, f.name)[:, 0]
@@ -81,6 +84,11 @@ class Replay:
         mean, square = self._sums / max(self.size, 1)
         variance = square - mean.square()
         return torch.where(variance > TINY * square.clamp_min(TINY), variance.clamp_min(0).sqrt(), 1.0)
+
+    def largest_returns(self, discount: float) -> Tensor:
+        """Return (T,) the discounted sum of the largest reward seen so far, as it is drawn, again and again."""
+        scale = self.deviations() if self.normalise == SAMPLING else 1.0
+        return self._largest / scale / (1 - discount)
 
     def sample(self, number: int, generator: torch.Generator) -> Transitions:
         """Draw ``number`` transitions per task, with replacement; rewards in float32."""
@@ -95,7 +103,8 @@ class Replay:
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of all transitions held."""
         state = {f.name: getattr(self._held, f.name)[:, : self.size].clone() for f in fields(self._held)}
-        return state | {"next": self._next, "sums": self._sums.clone(), "moving": self._moving.clone()}
+        further = {"sums": self._sums, "moving": self._moving, "largest": self._largest}
+        return state | {"next": self._next} | {key: value.clone() for key, value in further.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the transitions of ``state``. Raises RequestError for a ring of another size."""
@@ -106,3 +115,6 @@ class Replay:
         for f in fields(self._held):
             getattr(self._held, f.name)[:, :size] = state[f.name]
         self._sums, self._moving = state["sums"].clone(), state["moving"].clone()
+        # States of earlier versions lack it: then that of the rewards held, of which an empty ring has none.
+        held = torch.cat([torch.full((len(self._largest), 1), -math.inf).double(), state["rewards"]], dim=1)
+        self._largest = state.get("largest", held.amax(1)).clone()

@@ -15,16 +15,22 @@ from scalarize.learners.rl.settings import Settings
 
 @torch.no_grad()
 def critic_targets(
-    model: ActorCritic, batch: Transitions, noise: Tensor, discount: float, clip: float | None = None
+    model: ActorCritic,
+    batch: Transitions,
+    noise: Tensor,
+    discount: float,
+    clip: float | None = None,
+    most: Tensor | None = None,
 ) -> Tensor:
     """Return ``r + discount * (min Q - temperature * log pi)`` at the successor (T, B); an episode that terminated has
-    no future, one that was cut off has. clip: bound of the targets' size."""
+    no future, one that was cut off has. clip: bound of the targets' size; most: upper bound by task (T,)."""
     inputs = model.told(batch.successors)
     actions, log_density = model.actor.sample(inputs, noise)
     best = model.values(model.targets, inputs, actions).amin(0)
     future = best - model.temperature()[:, None] * log_density
     found = batch.rewards + discount * (~batch.terminated) * future
-    return found if clip is None else found.clamp(-clip, clip)
+    found = found if clip is None else found.clamp(-clip, clip)
+    return found if most is None else found.minimum(most.to(found)[:, None])
 
 
 def critic_losses(model: ActorCritic, inputs: Tensor, actions: Tensor, targets: Tensor) -> Tensor:
@@ -48,10 +54,19 @@ def temperature_loss(temperature: Tensor, log_density: Tensor, wanted: float) ->
 
 
 def critic_losses_by_task(
-    model: ActorCritic, batch: Transitions, noise: Tensor, settings: Settings, apart: bool
+    model: ActorCritic,
+    batch: Transitions,
+    noise: Tensor,
+    settings: Settings,
+    apart: bool,
+    most: Tensor | None = None,
 ) -> list[Tensor]:
-    """Return each task's loss of the critics, from a graph of its own if ``apart``, else from one graph of all."""
-    wanted = critic_targets(model, batch, noise, settings.discount, settings.target_clip)
+    """Return each task's loss of the critics, from a graph of its own if ``apart``, else from one graph of all.
+
+    most: upper bound of the targets by task (T,).
+    """
+    clip = settings.target_clip if isinstance(settings.target_clip, float) else None
+    wanted = critic_targets(model, batch, noise, settings.discount, clip, most)
     parts = _parts((model.told(batch.observations), batch.actions, wanted), apart)
     return [loss for part in parts for loss in critic_losses(model, *part).unbind()]
 

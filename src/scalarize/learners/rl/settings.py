@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
@@ -19,7 +19,8 @@ class Settings(BaseModel):
     initial_steps: acted at random before the first update. updates: a step. replay: transitions of each task that are
     kept; save_replay: whether checkpoints hold them (else a training that goes on first fills it again, with
     ``initial_steps`` of the policy's). rewards, reward_rate: see :class:`scalarize.learners.rl.replay.Replay`.
-    discount, target_rate: of the critics' targets; target_clip: their bound.
+    discount, target_rate: of the critics' targets; target_clip: bound of their size, or ``rewards``: never above the
+    return of the largest reward of their task seen so far, for ever (Kurin et al. 2022, scripts).
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -36,7 +37,7 @@ class Settings(BaseModel):
     reward_rate: float = Field(default=1e-3, gt=0, le=1)
     discount: float = Field(default=0.99, ge=0, lt=1)
     target_rate: float = Field(default=0.005, gt=0, le=1)
-    target_clip: float | None = Field(default=None, gt=0)
+    target_clip: Annotated[float, Field(gt=0)] | Literal["rewards"] | None = None
 
     @classmethod
     def of(cls, model: Mapping[str, Any], data: Mapping[str, Any]) -> Settings:

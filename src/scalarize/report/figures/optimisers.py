@@ -117,23 +117,30 @@ def plane(table: StudyTable) -> list[Chart]:
 
 
 def averages(table: StudyTable) -> list[Chart]:
-    """Show validation against test error, one point per model."""
+    """Show the test error of every model, then its validation error, one line per row, on the same axis."""
     frame = table.frame.dropna(subset=["validation", "test"])
-    series = tuple(
-        Series(str(row), own["validation"].tolist(), own["test"].tolist())
-        for row, own in frame.groupby("row", sort=False)
-    )
-    return [
-        Chart(
-            title=table.title,
-            kind="points",
-            alt=f"Validation against test error of {len(frame)} models. " + " ".join(table.findings),
-            x_label="validation error, percent",
-            y_label="test error, percent",
-            series=series,
-            note=table.note,
+    rows = tuple(dict.fromkeys(map(str, frame["row"])))
+    both = frame[["validation", "test"]].to_numpy()
+    edge = 0.02 * float(both.max() - both.min()) if len(frame) else 0.0
+    charts = []
+    for split in ("test", "validation"):
+        series = tuple(
+            Series(str(row), own[split].tolist(), [rows.index(str(row))] * len(own))
+            for row, own in frame.groupby("row", sort=False)
         )
-    ]
+        charts.append(
+            Chart(
+                title=f"{split.capitalize()}: {table.title[0].lower()}{table.title[1:]}",
+                kind="intervals",
+                alt=f"Average {split} error of {len(frame)} models by row. " + " ".join(table.findings),
+                x_label=f"average {split} error, percent",
+                series=series,
+                rows=rows,
+                x_range=(float(both.min()) - edge, float(both.max()) + edge) if edge else None,
+                note=table.note,
+            )
+        )
+    return charts
 
 
 def by_rate(table: StudyTable) -> list[Chart]:

@@ -12,7 +12,8 @@ def trade_off(table: StudyTable) -> list[Chart]:
     """Show one series per row.
 
     ``line`` marks the models on their own row's front, which are connected for the row ``lined``, or for every row if
-    none is named.
+    none is named. With ``by_rate`` the row ``lined`` has a curve for each learning rate as well, over its weights; the
+    rates whose models all are dominated are so seen as curves behind the front.
     """
     frame = table.frame
     first = frame["lined"].iloc[0]
@@ -23,7 +24,9 @@ def trade_off(table: StudyTable) -> list[Chart]:
         rest = own[~own["line"]]
         joined = str(row) == lined or not lined
         series.append(_series(str(row), edge, joined))
-        if len(rest):
+        if str(row) == lined and "by_rate" in own and own["by_rate"].any():
+            series += _curves(str(row), own)
+        elif len(rest):
             series.append(_series(f"{row}, dominated", rest, False))
     return [
         Chart(
@@ -36,6 +39,16 @@ def trade_off(table: StudyTable) -> list[Chart]:
             note=table.note,
         )
     ]
+
+
+def _curves(name: str, own: pd.DataFrame) -> list[Series]:
+    """Return the models of each learning rate (and seed, if there are several), joined in the order of the weights."""
+    several = own["seed"].nunique() > 1
+    found = []
+    for (rate, seed), models in own.groupby(["rate", "seed"]):
+        title = f"{name}, learning rate {rate:g}{f', seed {seed}' if several else ''}"
+        found.append(_series(title, models.sort_values("weight"), True))
+    return found
 
 
 def _series(name: str, own: pd.DataFrame, joined: bool) -> Series:

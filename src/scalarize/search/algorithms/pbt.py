@@ -42,6 +42,7 @@ class PBT(Algorithm):
     """
 
     name = "pbt"
+    inherits = True
     paper = "Jaderberg et al. 2017, Population based training of neural networks"
     asynchronous = True
     factors: tuple[float, ...] = (0.8, 1.2)

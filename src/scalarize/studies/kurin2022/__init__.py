@@ -3,11 +3,16 @@
 Figures of the appendix are rebuilt from their description in the text.
 """
 
-from scalarize.studies.kurin2022 import averages, curves, reinforcement
+import sys
 
-TARGETS = tuple(
-    sorted(
-        (*averages.TARGETS, *curves.TARGETS, *reinforcement.TARGETS),
-        key=lambda target: int(target.name.rpartition("-")[2]),
-    )
-)
+from scalarize.studies.kurin2022 import averages, curves, reinforcement
+from scalarize.studies.study import Target
+
+
+def _place(target: Target) -> int:
+    """Return the number of a figure; what has none (ablations of the appendix) follows."""
+    number = target.name.rpartition("figure-")[2]
+    return int(number) if number.isdecimal() else sys.maxsize
+
+
+TARGETS = tuple(sorted((*averages.TARGETS, *curves.TARGETS, *reinforcement.TARGETS), key=_place))

@@ -7,7 +7,7 @@ import dataclasses
 from scalarize.analysis import outcomes
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes, method_rows
-from scalarize.studies.kurin2022 import protocol, reported
+from scalarize.studies.kurin2022 import protocol, reported, trials
 from scalarize.studies.kurin2022.protocol import CELEBA, CITYSCAPES, MULTI_MNIST, REGULARISED, ROWS, TrainingProtocol
 from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 
@@ -24,12 +24,12 @@ def plan(context: Context, settings: TrainingProtocol) -> list[PlannedRun]:
 
 
 def tabulate(found: StudyResults, settings: TrainingProtocol) -> list[StudyTable]:
-    """Return the average over tasks with intervals, plain training against each optimiser, and times."""
+    """Return the average over tasks with intervals, plain training against each optimiser, times, and the verdict."""
     lower = bool((found.results["sign"] < 0).all())
     beside = reported.AVERAGES.get(settings.workload)
     runs = outcomes.records(found.results)
     table = outcomes.table(runs, "Test average", protocol.UNITARY.name, lower, beside, SELECTED)
-    return [table, times(found.context, settings)]
+    return [table, times(found.context, settings), trials.unbeaten(found)]
 
 
 def times(context: Context, settings: TrainingProtocol) -> StudyTable:
@@ -69,7 +69,7 @@ def by_metric(found: StudyResults, settings: TrainingProtocol) -> list[StudyTabl
         tables.append(
             _titled(outcomes.table(outcomes.records(gained), "Delta_m, test split", focus, note=more), "Delta_m")
         )
-    return [*tables, times(found.context, settings)]
+    return [*tables, times(found.context, settings), trials.unbeaten_by_metric(measures[~single])]
 
 
 def _titled(table: StudyTable, what: str) -> StudyTable:
@@ -83,6 +83,7 @@ def _figure(number: int, title: str, settings: TrainingProtocol) -> Target:
         (settings.workload,),
         lambda context: plan(context, settings),
         lambda found: tabulate(found, settings),
+        (*protocol.STATED, *settings.stated),
     )
 
 
@@ -95,5 +96,6 @@ TARGETS = (
         (CITYSCAPES.workload,),
         lambda context: metric_plan(context, CITYSCAPES),
         lambda found: by_metric(found, CITYSCAPES),
+        (*protocol.STATED, *CITYSCAPES.stated),
     ),
 )

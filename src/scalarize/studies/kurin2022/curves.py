@@ -11,7 +11,7 @@ from scalarize.analysis.overfitting import LOSS, NORM, VALIDATION
 from scalarize.analysis.statistics import in_words
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes
-from scalarize.studies.kurin2022 import protocol
+from scalarize.studies.kurin2022 import protocol, trials
 from scalarize.studies.kurin2022.protocol import (
     AGNOSTIC,
     CELEBA,
@@ -88,6 +88,14 @@ def onsets(found: StudyResults) -> list[StudyTable]:
     ]
 
 
+def peaks_of(found: StudyResults) -> dict[str, pd.DataFrame]:
+    """Return onset, best validation and fall of each run, by the names of :func:`metrics_of`."""
+    return {
+        name: overfitting.peaks(overfitting.per_epoch(found.curves, metrics))
+        for name, metrics in metrics_of(found).items()
+    }
+
+
 def bands(found: StudyResults, *wanted: str) -> list[StudyTable]:
     """Return one table of bands for each of ``wanted``."""
     epochs = epochs_of(found)
@@ -125,7 +133,8 @@ def norms(found: StudyResults) -> list[StudyTable]:
     lines = []
     for (row, kind), own in last.groupby(["row", "kind"], sort=False):
         lines.append(f"{row}, {kind}: norm {in_words(statistics.t_interval(own['value'].tolist()))} in the last epoch.")
-    return [StudyTable(table.kind, table.title, table.frame, table.note, tuple(lines))]
+    said = StudyTable(table.kind, table.title, table.frame, table.note, tuple(lines))
+    return [said, trials.norms(epochs)]
 
 
 def peak_contrast(found: StudyResults) -> list[StudyTable]:
@@ -133,24 +142,33 @@ def peak_contrast(found: StudyResults) -> list[StudyTable]:
     epochs = epochs_of(found)
     peaks = overfitting.peaks(epochs)
     frame, lines = outcomes.contrast(peaks, "peak", REGULARISED, PLAIN)
-    return [StudyTable("contrast", "Best validation average", frame, BAND, tuple(lines)), onset(epochs)]
+    best = StudyTable("contrast", "Best validation average", frame, BAND, tuple(lines))
+    return [best, onset(epochs), trials.regularised(peaks)]
 
 
 def twin_tables(found: StudyResults) -> list[StudyTable]:
     """Return figure 12: the two curves, and a comparison of the test averages."""
     lower = bool((found.results["sign"] < 0).all())
     runs = outcomes.records(found.results)
-    return [*validation(found), *bands(found, LOSS), outcomes.table(runs, "Test average", GRADDROP.name, lower)]
+    compared = outcomes.table(runs, "Test average", GRADDROP.name, lower)
+    verdict = trials.alike(found, GRADDROP.name, AGNOSTIC.name)
+    return [*validation(found), *bands(found, LOSS), compared, verdict]
 
 
 def _courses(number: int, where: str, settings: TrainingProtocol, kinds: Sequence[str]) -> Target:
     said_so = " and ".join(kinds)
+
+    def tables(found: StudyResults) -> list[StudyTable]:
+        ends = [trials.postponed(peaks_of(found), with_l2=False)] if PLAIN in kinds else []
+        return [*validation(found), *onsets(found), *bands(found, LOSS), *ends, trials.near_optimum(found)]
+
     return Target(
         f"kurin2022/figure-{number}",
         f"Validation and summed training loss on {where}, {said_so}",
         (settings.workload,),
         lambda context: [p for kind in kinds for p in protocol.plan(context, settings, kind)],
-        lambda found: [*validation(found), *onsets(found), *bands(found, LOSS)],
+        tables,
+        (*protocol.STATED, *settings.stated),
     )
 
 
@@ -160,7 +178,8 @@ def _on_celeba(
     plan: Callable[[Context], list[PlannedRun]],
     tables: Callable[[StudyResults], list[StudyTable]],
 ) -> Target:
-    return Target(f"kurin2022/figure-{number}", title, (CELEBA.workload,), plan, tables)
+    stated = (*protocol.STATED, *CELEBA.stated)
+    return Target(f"kurin2022/figure-{number}", title, (CELEBA.workload,), plan, tables, stated)
 
 
 TARGETS = (
@@ -168,7 +187,7 @@ TARGETS = (
         5,
         "Validation over epochs without regularisation, beside plain training with l2",
         ablation,
-        lambda found: [*validation(found), *onsets(found)],
+        lambda found: [*validation(found), *onsets(found), trials.postponed(peaks_of(found), with_l2=True)],
     ),
     _on_celeba(6, "Norm of the summed gradient without regularisation", ablation, norms),
     _courses(7, "Multi-MNIST", MULTI_MNIST, (REGULARISED,)),

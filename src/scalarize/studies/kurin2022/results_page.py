@@ -95,6 +95,8 @@ def choose(kind: str, frame: pd.DataFrame) -> pd.DataFrame | None:
     if kind == "ratios":
         frame = frame[["method", "to_bare", "to_bare_low", "to_bare_high", "paper"]]
         return frame.rename(columns={"to_bare": "ratio", "to_bare_low": "low", "to_bare_high": "high"})
+    if kind == "claims":
+        return frame[["claim", "part", "mean", "low", "high", "upper", "units", "verdict"]]
     return frame.drop(columns="deviation", errors="ignore") if kind == "contrast" else None
 
 

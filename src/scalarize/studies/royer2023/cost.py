@@ -14,7 +14,7 @@ import pandas as pd
 
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes
-from scalarize.studies import step_cost as measured
+from scalarize.studies.fixed_batch import FixedBatch
 from scalarize.studies.royer2023 import reported
 from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.utils.seeds import fork_rng
@@ -44,11 +44,12 @@ def measure(
     """
     problem = axes.with_settings(context.problem, size.settings)
     data = context.data if n_tasks is None else context.data.restrict(context.data.names[:n_tasks])
+    recipe = problem.recipe(context.workload).model_copy(update={"batch_size": batch})
     with fork_rng(0):
-        model = context.workload.build(problem.recipe(context.workload).model, data).to(problem.device)
+        model = context.workload.build(recipe.model, data).to(problem.device)
     names = [*dict.fromkeys([*methods, *context.methods])]
     repeats = context.budget.count(REPEATS, context.budget.levels)
-    rows = measured.of_model(model, data, batch, names, repeats, problem.device)
+    rows = FixedBatch(model, data, recipe, problem.device).measure(names, repeats)
     return [{"size": size.name, "batch": batch, "tasks": len(data.names), **row} for row in rows]
 
 

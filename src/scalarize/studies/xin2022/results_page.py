@@ -46,7 +46,11 @@ TRIALS = tuple(
     for target, question in questions.items()
 )
 SHOWN = {
-    "contrast": ["row", "kind", "mean", "low", "high", "million parameters", "units a second", "paper steps"],
+    "contrast": [
+        *("row", "kind", "mean", "low", "high", "million parameters", "paper parameters"),
+        *("units a second", "paper steps"),
+    ],
+    "claims": ["claim", "where", "part", "mean", "low", "high", "upper", "units", "verdict"],
     "two-tasks": ["row", "weight", "rate", "seed", "x", "y", "line"],
     "utility": ["row", "u", "test"],
 }

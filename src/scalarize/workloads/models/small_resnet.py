@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 STAGES = (64, 128, 256, 512)
@@ -11,18 +13,17 @@ BLOCKS = 2
 def small_resnet(width: float = 1.0, dropout: float = 0.0) -> nn.Module:
     """Build it: images (B, 3, H, W), H and W multiples of 32, to features (B, :func:`features`); two blocks per stage.
 
-    ``width`` is a factor of every stage's channels. ``dropout`` is that of the features; half of it, of whole maps,
-    follows each of the first three stages (Kurin et al. 2022 have several layers from 0.25 to 0.5; their places are our
-    choice).
+    ``width`` is a factor of every stage's channels. ``dropout`` stands where the scripts of Kurin et al. (2022) have
+    theirs of 0.5: of whole maps between the two convolutions of each block, and of the features; half of it, of whole
+    maps, follows the stem. (Theirs of the features drops "maps" of one number each, which is the same.)
     """
     inputs, *stages = (max(1, round(c * width)) for c in (STAGES[0], *STAGES))
     layers: list[nn.Module] = [nn.Conv2d(3, inputs, 3, padding=1, bias=False), nn.BatchNorm2d(inputs), nn.ReLU()]
+    layers.append(nn.Dropout2d(dropout / 2))
     for number, channels in enumerate(stages):
         for block in range(BLOCKS):
-            layers.append(_block(inputs, channels, 2 if number and not block else 1))
+            layers.append(_block(inputs, channels, 2 if number and not block else 1, dropout))
             inputs = channels
-        if number + 1 < len(stages):
-            layers.append(nn.Dropout2d(dropout / 2))
     return nn.Sequential(*layers, nn.AvgPool2d(4), nn.Flatten(), nn.Dropout(dropout))
 
 
@@ -31,11 +32,13 @@ def features(side: int, width: float = 1.0) -> int:
     return max(1, round(STAGES[-1] * width)) * (side // 32) ** 2
 
 
-def _block(inputs: int, outputs: int, stride: int) -> nn.Module:
+def _block(inputs: int, outputs: int, stride: int, dropout: float) -> nn.Module:
     from torchvision.models.resnet import BasicBlock
 
     shortcut = None
     if stride > 1 or inputs != outputs:
         shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-    block: nn.Module = BasicBlock(inputs, outputs, stride, shortcut)
-    return block
+    block: Any = BasicBlock(inputs, outputs, stride, shortcut)
+    block.conv2 = nn.Sequential(nn.Dropout2d(dropout), block.conv2)
+    found: nn.Module = block
+    return found
