@@ -158,7 +158,7 @@ def reproduce(command: Any, target: str, name: str, place: Path, *more: object, 
     root, out = root_of(name, place / f"data-{name}"), place / f"studies-{name}"
     asked = ("--workload", name, "--data", root, "--budget", "tiny", "--epochs", epochs)
     answer = command("reproduce", target, *asked, *words(FIXTURES[name].settings), *more, "--out", out, "--json")
-    assert answer.status == 0, answer.err
+    assert answer.status == 0, answer.out + answer.err
     result, tables = answer.json, dict[str, list[pd.DataFrame]]()
     for entry in result["tables"]:
         tables.setdefault(entry["kind"], []).append(pd.read_csv(Path(result["out"]) / entry["file"]))
