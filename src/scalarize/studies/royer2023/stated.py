@@ -15,7 +15,8 @@ PAIRS = (
 PROBED = "At most 32 batches of an epoch are probed; the paper probes all of them."
 SWEPT = (
     "The paper does not report the values of figure 5a: learning rates are a third, one and three times the recipe's, "
-    "batches half, one and two times; Taskonomy's encoders have DomainNet's depths. Further axes: weights and layers."
+    "batches half, one and two times; Taskonomy's encoders have DomainNet's depths. Further axes: weights and layers. "
+    "Figure 5b has all seven tasks of Taskonomy, the paper's six."
 )
 BATCHED = "The batch sizes of figure E are not in the text: half, one and two times 512; learning rates of the sweep."
 PARTED = (
