@@ -31,10 +31,13 @@ POPULATION, READY, QUANTILE = 12, 3, 0.4  # as table 2's searches
 
 
 def plan(context: Context) -> list[PlannedRun]:
-    """List trainings with fixed weights, with the same as preferences, and searches; two tasks."""
-    names = context.data.names
-    if len(names) != 2:
-        raise RequestError(f"`workload` {context.workload.name}: a front in the plane has two tasks; choose `tasks`")
+    """List trainings with fixed weights, with the same as preferences, and searches, of the first two tasks."""
+    names = context.data.names[:2]
+    if len(names) < 2:
+        raise RequestError(f"`workload` {context.workload.name}: a front in the plane has two tasks")
+    problem = context.problem
+    if len(context.data.names) > 2:
+        problem = problem.model_copy(update={"tasks": tuple(names)})
     planned = []
     for seed in context.seeds_of(SEEDS):
         for p in context.budget.thin(WEIGHTS, finer=2):
@@ -43,10 +46,10 @@ def plan(context: Context) -> list[PlannedRun]:
             hyper = {"form": "mtl", "nadir": [1 / w for w in weights.values()], "mu": SMOOTHING}
             for row, source in ((SUM, {"weights": weights}), (SMOOTH, {"method": SMOOTH, "hyper": hyper})):
                 labels = {"row": row, "weight": p, "rate": 0.0, "value": 0.0, "seed": seed}
-                request = train_request(context.problem, seed=seed, **source)
+                request = train_request(problem, seed=seed, **source)
                 planned.append(PlannedRun(f"{row} {p:g} seed {seed}", request, labels))
         asked = SearchRequest(
-            **context.problem.fields(),
+            **problem.fields(),
             algorithm=CROWD,
             population=context.budget.members(POPULATION),
             ready=min(READY, context.epochs),
@@ -60,7 +63,7 @@ def plan(context: Context) -> list[PlannedRun]:
 
 def tabulate(found: StudyResults) -> list[StudyTable]:
     """Return the models in the plane beside the known front, and what each row covers of its hypervolume."""
-    first, second = found.context.data.objectives
+    first, second = found.context.data.objectives[:2]
     known = found.context.data.info.get("front")
     directions = [o.task.higher_is_better for o in (first, second)]
     measures = pd.concat([found.measures, _members(found)], ignore_index=True)
@@ -118,7 +121,7 @@ def _members(found: StudyResults) -> pd.DataFrame:
         for line in (line for line in lines if line["epoch"] == last):
             place = {"run": f"{search['run']} member {line['member']}", "row": search["row"], "seed": search["seed"]}
             place |= {"weight": np.nan, "rate": 0.0, "value": 0.0}
-            for objective, score in zip(found.context.data.objectives, line["metrics"], strict=True):
+            for objective, score in zip(found.context.data.objectives[:2], line["metrics"], strict=True):
                 sign = 1 if objective.task.higher_is_better else -1
                 value = float("nan") if score is None else sign * score
                 rows.append(
