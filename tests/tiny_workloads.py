@@ -106,7 +106,9 @@ FIXTURES: dict[str, Fixture] = {
     "cifar-stl": Fixture(write_cifar_stl, {"batch_size": 8}, VIT),
     "concave-front": Fixture(write_nothing, {"batch_size": 16}),
     "cityscapes": Fixture(_of("write_cityscapes_arrays"), {"batch_size": 4, "data.workers": 0, "model.width": 0.0625}),
-    "domainnet": Fixture(_of("write_domainnet"), STREAMED, {"model.depth": 26, "model.width": 0.25}),
+    "domainnet": Fixture(
+        _of("write_domainnet"), {**STREAMED, "batch_size": 4}, {"model.depth": 26, "model.width": 0.25}
+    ),
     "emoji": Fixture(write_emoji, {"batch_size": 4, "data.side": 32}),
     "emoji-tasks": Fixture(write_emoji, {"batch_size": 4, "data.side": 32}),
     "glyphs": Fixture(write_nothing, {"data.installed": False, "data.drawings": 1, "batch_size": 256}),
