@@ -44,6 +44,7 @@ COURSES: dict[str, dict[str, set[str]]] = {  # the lines of each figure over epo
     "figure-13": {"regularised": {"unitary", "imtl"}},
     "figure-16": {"rewards": {"at sampling", "moving average 0.0001", "moving average 0.001", "moving average 0.01"}},
     "actor-l2": {"actor l2": {"unitary", "pcgrad"}, "no actor l2": {"unitary", "pcgrad"}},
+    "popart": {"raw rewards": {"unitary", "pcgrad", "unitary with PopArt"}},
     "replay": {"4x replay": {"unitary", "pcgrad"}, "1x replay": {"unitary", "pcgrad"}},
 }
 

@@ -67,7 +67,7 @@ def times(context: Context, rows: Sequence[Row], reported: Mapping[str, str]) ->
 
     forward = measured.forward_of(model, data, recipe.batch_size, context.problem.device)
     candidates = {row.name: candidate(row) for row in rows}
-    repeats = context.budget.count(REPEATS, None)
+    repeats = context.budget.count(REPEATS, context.budget.epochs)  # at the smallest budget as few as its epochs
     found = measured.measure(forward, model.parameters(), candidates, repeats, floor=False)
     frame = pd.DataFrame([row | {"paper": reported.get(row["method"])} for row in found])
     slowest = max(found, key=lambda row: row["to_bare"])
