@@ -125,14 +125,17 @@ class Setting:
         return backward
 
 
-def settled(setting: Setting) -> step_cost.Backward:
-    """PCGrad with ``chunk="auto"`` after its trials."""
+def chosen(setting: Setting) -> int:
+    """The number of rows that PCGrad with ``chunk="auto"`` makes at once after its trials, in nine steps."""
     backward = setting.deep(("pcgrad",), chunk="auto")["pcgrad"]()
     for _ in range(10):
         backward(*setting.forward())
     for p in setting.parameters:
         p.grad = None
-    return backward
+    assert isinstance(backward, step_cost.Balanced)
+    found = backward._balancer._step.accumulator.chunks.chosen
+    assert found is not None
+    return found
 
 
 def one(name: str, n_tasks: int, seconds: float) -> list[dict[str, Any]]:
@@ -146,7 +149,8 @@ def one(name: str, n_tasks: int, seconds: float) -> list[dict[str, Any]]:
         far["mgda, parameters, blocks=4"] = setting.deep(("mgda",), blocks=4)["mgda"]
         far["pcgrad, parameters, chunk=8"] = setting.deep(("pcgrad",), chunk=8)["pcgrad"]
     if n_tasks in (8, 40):
-        far["pcgrad, parameters, chunk=auto"] = lambda: settled(setting)
+        number = chosen(setting)
+        far[f"pcgrad, parameters, chunk=auto ({number})"] = setting.deep(("pcgrad",), chunk=number)["pcgrad"]
         far["torchjd pcgrad, all rows at once"] = lambda: setting.torchjd(None)
         far["torchjd pcgrad, 8 rows at once"] = lambda: setting.torchjd(8)
     far["torchjd pcgrad, row by row"] = lambda: setting.torchjd(1)
@@ -236,8 +240,8 @@ def page(rows: list[dict[str, Any]], cheaper: list[dict[str, Any]], command: str
     ]
     lines += [
         f"torch {torch.__version__}, one thread, float32; no optimiser step on any side. `bare` sums the losses and",
-        "calls backward; `floor` makes one backward a task of the same graph. MB: the rise of tensor memory in a step;",
-        "that of `chunk=auto` includes its trials of 8 and T rows at once.",
+        "calls backward; `floor` makes one backward a task of the same graph. MB: the rise of tensor memory in a step.",
+        "`chunk=auto` stands with the number of rows at once that it chose in nine trials, and is that number.",
         "",
     ]
     lines += ["| model | P | T | candidate | ms | to bare | to floor | MB |", "|---|---|---|---|---|---|---|---|"]

@@ -26,7 +26,8 @@ def results(gain: dict[str, float], best: dict[str, float], sign: int = 1) -> pd
                 rows += [label | {"p": p, "task": t} | splits(sign * value) for t in ("a", "b")]
             rows.append(label | {"p": 1.0, "task": "a"} | splits(sign * (0.5 + shift)))
             rows.append(label | {"p": 0.0, "task": "b"} | splits(sign * (0.5 + shift)))
-    return pd.DataFrame(rows)
+    runs = [f"{row['size']} p {row['p']} seed {row['seed']}" for row in rows]
+    return pd.DataFrame(rows).assign(run=runs)
 
 
 def splits(value: float) -> dict[str, float]:

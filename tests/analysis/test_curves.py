@@ -37,7 +37,7 @@ def test_steps_may_be_written_as_floats_and_absurd_ones_are_refused(tmp_path):
     with pytest.raises(RequestError, match=r"records\.jsonl: damaged: 900,000,000,000 epochs"):
         curves.weights(run_of(tmp_path / "absurd", rows))
     with pytest.raises(RequestError, match="cannot be drawn"):
-        curves.policy_weights(Policy.constant({"a": 1.0, "b": 1.0}, epochs=10**12))
+        curves.policy_weights(Policy.constant({"a": 1.0, "b": 1.0}, epochs=10**6))
 
 
 def test_domains_are_the_objectives_where_the_task_is_shared(tmp_path):

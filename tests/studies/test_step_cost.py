@@ -8,7 +8,10 @@ import torch
 from torch import nn
 
 from scalarize import methods
+from scalarize.runs.build import prepare
+from scalarize.runs.request import WorkloadRequest
 from scalarize.studies import step_cost
+from scalarize.studies.fixed_batch import FixedBatch
 
 
 class Net(nn.Module):
@@ -66,3 +69,29 @@ def test_a_method_with_a_view_is_measured_with_it():
     rows = step_cost.measure(forward, net.parameters(), candidates, repeats=1, memory=False)
     assert [r["method"] for r in rows] == ["bare", "floor", "uniform", *viewing]
     assert sum(seen) == 2 * len(viewing)  # once to make ready, once in the round; not in the bare steps beside it
+
+
+def test_a_step_on_domains_is_that_of_a_training():
+    problem = WorkloadRequest(workload="rand-hie-sites")
+    prepared = prepare(problem)
+    model, seen = prepared.model(), []
+    model.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    for passes, method, wanted in (("separate", "pcgrad", 6), ("mixed", "pcgrad", 1), ("auto", "uniform", 1)):
+        recipe = prepared.recipe.model_copy(update={"passes": passes})
+        batch, bare = FixedBatch(model, prepared.data, recipe), step_cost._bare
+        step = batch.candidate(methods.create(method))
+        seen.clear()
+        losses, z = step.forward()
+        assert len(seen) == wanted
+        assert sum(seen) == 6 * (recipe.batch_size // 6)
+        common, _ = batch.forward()
+        assert list(losses) == list(common) == list(prepared.data.names)
+        for name, loss in losses.items():
+            torch.testing.assert_close(loss, common[name])
+        if method == "uniform":  # its direction is the bare loop's, divided by the number of domains
+            gradients = []
+            for backward, found in ((step, (losses, z)), (bare, batch.forward())):
+                model.zero_grad()
+                backward(*found)
+                gradients.append(torch.cat([p.grad.flatten() for p in model.shared_parameters()]))
+            torch.testing.assert_close(6 * gradients[0], gradients[1], rtol=1e-4, atol=1e-6)

@@ -19,14 +19,15 @@ from reading import numbers
 from scalarize import workloads
 from scalarize.analysis import fronts, outcomes, overfitting
 from scalarize.runs.request import WorkloadRequest
-from scalarize.studies import budget, registry, step_cost
+from scalarize.studies import budget, registry
 from scalarize.studies.context import Context
+from scalarize.studies.fixed_batch import FixedBatch
 from scalarize.studies.kurin2022 import protocol
 from scalarize.studies.kurin2022.protocol import AGNOSTIC
 from scalarize.studies.xin2022 import grids
 from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain
-from scalarize.utils.errors import RequestError
+from scalarize.utils.errors import RequestError, RunError
 
 SMALL = ("--budget", "tiny", "--epochs", 1, "--set", "batch_size=2048")
 FAST = ("kurin2022/figure-12", "xin2022/figure-9")  # 3 and 8 runs
@@ -182,17 +183,19 @@ def test_batches_larger_than_the_training_split_are_timed() -> None:
     workload = workloads.get("rand-hie")
     data = workload.load(workload.recipe.data, Path())
     model = workload.build(workload.recipe.model, data)
-    losses, _ = step_cost.forward_of(model, data, len(data.domains["all"].splits["train"]) + 1)()
+    recipe = workload.recipe.model_copy(update={"batch_size": len(data.domains["all"].splits["train"]) + 1})
+    losses, _ = FixedBatch(model, data, recipe).forward()
     assert all(torch.isfinite(loss) for loss in losses.values())
 
 
-def test_a_model_without_a_number_for_a_task_has_no_average_and_is_never_the_best() -> None:
+def test_a_model_without_a_number_for_a_task_has_no_average_and_ends_the_choice_with_its_name() -> None:
     place = {"row": "r", "weight": None, "rate": 0.1, "value": 0.0, "seed": 0, "sign": 1}
     rows = [place | {"run": "good", "task": t, "validation": 0.8, "test": 0.8} for t in "ab"]
     rows += [place | {"run": "broken", "task": t, "validation": v, "test": v} for t, v in (("a", 0.9), ("b", math.nan))]
     models = fronts.averages(pd.DataFrame(rows))
-    assert fronts.best(models, ["row"])["run"].tolist() == ["good"]
-    assert fronts.best(models[models["run"] == "broken"], ["row"]).empty
+    assert fronts.best(models[models["run"] == "good"], ["row"])["run"].tolist() == ["good"]
+    with pytest.raises(RunError, match=r"^broken: "):
+        fronts.best(models, ["row"])
 
 
 def test_every_figure_of_the_two_papers_is_listed(command: Any) -> None:

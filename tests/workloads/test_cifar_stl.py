@@ -85,7 +85,7 @@ class _Runs:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("cifar-10-batches-py/data_batch_3", None, "cannot be read: No such file"),
+        ("cifar-10-batches-py/data_batch_3", None, "no such file"),
         ("cifar-10-batches-py/data_batch_3", cut, "not a batch of CIFAR-10"),
         ("cifar-10-batches-py/test_batch", lambda b: b"nothing", "not a batch of CIFAR-10"),
         ("cifar-10-batches-py/test_batch", lambda b: pickle.dumps(_Runs()), "system has no place in it"),
@@ -95,7 +95,7 @@ class _Runs:
             lambda b: pickle.dumps({b"labels": [1], b"data": np.zeros((1, 3), np.uint8)}),
             "expected rows of 3072 bytes",
         ),
-        ("stl10_binary/train_X.bin", None, "cannot be read: No such file"),
+        ("stl10_binary/train_X.bin", None, "no such file"),
         ("stl10_binary/train_X.bin", cut, "no whole number of images"),
         ("stl10_binary/test_y.bin", cut, "expected 10 labels from 1 to 10, got 6"),
         ("stl10_binary/test_y.bin", lambda b: bytes(10), "expected 10 labels from 1 to 10"),

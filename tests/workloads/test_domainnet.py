@@ -65,7 +65,7 @@ def test_it_is_learned_by_heart(fixtures: ModuleType, tmp_path: Path, overfit: C
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("real_train.txt", None, "cannot be read"),
+        ("real_train.txt", None, "no such file"),
         ("sketch_test.txt", lambda b: b[:-5], "line 3 should be a picture's path and a label"),
         (
             "sketch_test.txt",

@@ -82,7 +82,7 @@ def test_it_is_learned_by_heart(fixtures: ModuleType, tmp_path: Path, overfit: C
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("train_val_test_tiny.csv", None, "cannot be read"),
+        ("train_val_test_tiny.csv", None, "no such file"),
         ("train_val_test_tiny.csv", lambda b: b[:-4], "line 4 should hold id,train,val,test"),
         ("train_val_test_tiny.csv", lambda b: b.replace(b"0,0,1", b"0,1,0"), "names no building for test"),
         ("normal/ackermanville/point_1_view_0_domain_normal.png", None, "no such file"),

@@ -8,12 +8,13 @@ split).
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
-from scalarize.analysis import statistics
+from scalarize.analysis import choice, statistics
 from scalarize.analysis.statistics import Interval
 
 SPLITS = ("test", "validation", "train")
@@ -26,7 +27,7 @@ def points(results: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         results: columns pair (``a|b``), first, second, size, depth, width, p (the weight of ``first``; 1 or 0 for a
-            model of one task alone), seed, task, sign, parameters and the splits.
+            model of one task alone), seed, run, task, sign, parameters and the splits.
 
     Returns:
         The rows with the scores of both tasks (``first_test``, ``second_test``, ...) and those of the single-task
@@ -39,7 +40,8 @@ def points(results: pd.DataFrame) -> pd.DataFrame:
         rows = rows.rename(columns={s: f"{role}_{s}" for s in SPLITS})[[*keys, "p", *(f"{role}_{s}" for s in SPLITS)]]
         own.append(rows)
     inner = [rows[(rows["p"] > 0) & (rows["p"] < 1)] for rows in own]
-    table = inner[0].merge(inner[1], on=[*keys, "p"], validate="one_to_one")
+    names = scored.drop_duplicates([*keys, "p"])[[*keys, "p", "run"]]
+    table = inner[0].merge(inner[1], on=[*keys, "p"], validate="one_to_one").merge(names, on=[*keys, "p"])
     for rows, role, end in ((own[0], "first", 1.0), (own[1], "second", 0.0)):
         base = rows[rows["p"] == end].drop(columns="p")
         table = table.merge(
@@ -54,9 +56,12 @@ def points(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_weight(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per pair and size: ``p_star``, the weight with the best mean validation average."""
-    means = table.groupby([*SETTING, "p"])["average_validation"].mean().reset_index()
-    chosen = means.loc[means.groupby(SETTING)["average_validation"].idxmax()]
+    """Return one row per pair and size: ``p_star``, the weight with the best mean validation average.
+
+    Raises RunError that names a run whose validation average is no number.
+    """
+    scores = choice.means(table, [*SETTING, "p"], "average_validation", "run")
+    chosen = choice.best_rows(scores, SETTING, "average_validation", "run")
     return chosen.rename(columns={"p": "p_star"})[[*SETTING, "p_star"]].reset_index(drop=True)
 
 
@@ -133,7 +138,7 @@ def transfer(table: pd.DataFrame) -> pd.DataFrame:
         for _, size in own.iloc[1:].iterrows():
             here = table[(table["pair"] == pair) & (table["size"] == size["size"])]
             curves = here.pivot(index="seed", columns="p", values="average_test")
-            even = curves[min(curves.columns, key=lambda p: abs(p - UNIFORM))]
+            even = curves[at_even(here)]
             for seed in curves.index:
                 rows.append(
                     {
@@ -149,8 +154,27 @@ def transfer(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def at_even(table: pd.DataFrame) -> float:
+    """Return the inner weight of the first task that is nearest to the even one."""
+    return float(min(table["p"].unique(), key=lambda p: abs(p - UNIFORM)))
+
+
+def not_even(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per pair, size and seed: ``other``, 1 if the weight with the best validation average of this seed
+    is not the even one, and ``gain``, its test average minus that at the even weight.
+    """
+    keys = [*SETTING, "seed"]
+    best = choice.best_rows(table, keys, "average_validation", "run")[[*keys, "p", "average_test"]]
+    even = table[np.isclose(table["p"], at_even(table))][[*keys, "average_test"]]
+    both = best.merge(even, on=keys, suffixes=("", "_even"))
+    other = (~np.isclose(both["p"], at_even(table))).astype(float)
+    return both[keys].assign(other=other, gain=both["average_test"] - both["average_test_even"])
+
+
 def over_seeds(frame: pd.DataFrame, column: str) -> Interval:
-    """Return the mean of ``column`` with its interval over seeds; all else is averaged per seed."""
+    """Return the mean of ``column`` with its interval over seeds; all else is averaged per seed. NaN of no rows."""
+    if frame.empty:
+        return Interval(math.nan, math.nan, math.nan, math.nan, 0)
     return statistics.t_interval(frame.groupby("seed")[column].mean().tolist())
 
 

@@ -6,7 +6,7 @@ share of the probed steps), ``conflict:LAYER``, and the training losses.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,31 @@ from scalarize.analysis import statistics
 from scalarize.analysis.statistics import Interval
 
 
-def per_epoch(curves: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    """Return one row per run and epoch: ``share`` of conflicting pairs, mean training ``loss``, and the labels."""
+def per_epoch(
+    curves: pd.DataFrame, labels: Sequence[str], metrics: Mapping[str, tuple[str, int]] | None = None
+) -> pd.DataFrame:
+    """Return one row per run and epoch: ``share`` of conflicting pairs, mean training ``loss``, ``score``, the labels.
+
+    Args:
+        curves: the rows.
+        labels: columns that name a run's setting.
+        metrics: task to (the metric that counts; 1, or -1 if lower is better), for ``score``: the mean over tasks on
+            validation, NaN if there is none. Default: no column ``score``.
+    """
     keys = ["run", "seed", *labels, "epoch"]
-    share = curves[curves["metric"] == "conflict"].groupby(keys, dropna=False)["value"].mean().rename("share")
-    loss = curves[curves["metric"] == "loss"].groupby(keys, dropna=False)["value"].mean().rename("loss")
-    return pd.concat([share, loss], axis=1).dropna(subset=["share"]).reset_index()
+    parts = {"share": curves["metric"] == "conflict", "loss": curves["metric"] == "loss"}
+    if "split" in curves:
+        parts["loss"] &= curves["split"] == "train"
+    found = {
+        name: curves[rows].groupby(keys, dropna=False)["value"].mean().rename(name) for name, rows in parts.items()
+    }
+    if metrics is not None:
+        held = curves[curves["split"] == "validation"]
+        held = held[held["metric"] == held["task"].map({task: name for task, (name, _) in metrics.items()})]
+        signed = held["value"] * held["task"].map({task: sign for task, (_, sign) in metrics.items()})
+        found["score"] = held.assign(value=signed).groupby(keys, dropna=False)["value"].agg(statistics.mean_of_all)
+        found["score"] = found["score"].rename("score")
+    return pd.concat(found.values(), axis=1).dropna(subset=["share"]).reset_index()
 
 
 def per_run(epochs: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
@@ -73,6 +92,16 @@ def layers(curves: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     rows = curves[curves["metric"].str.startswith("conflict:")]
     rows = rows.assign(layer=rows["metric"].str.removeprefix("conflict:"))
     return rows.groupby([*labels, "layer"], dropna=False, sort=False)["value"].mean().rename("share").reset_index()
+
+
+def layer_variance(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the variance of the share over the layers of a model, as :func:`axis_variance` does along its axes: one
+    row per seed, the median over runs. Models with one layer are left out.
+    """
+    rows = curves[curves["metric"].str.startswith("conflict:")]
+    means = rows.groupby(["run", "seed", "metric"])["value"].mean()
+    found = means.groupby(["run", "seed"]).var(ddof=1).dropna().groupby("seed").median()
+    return pd.DataFrame({"axis": "layer", "seed": found.index, "variance": found.to_numpy()})
 
 
 def relation(runs: pd.DataFrame, score: pd.Series[float]) -> float:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from scalarize.analysis import pareto, statistics
+from scalarize.analysis import choice, pareto, statistics
 
 MODEL = ["run", "row", "weight", "rate", "value", "seed"]
 
@@ -53,10 +53,12 @@ def averages(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def best(models: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Return the model with the least validation error of each group of ``keys``; ``test`` plays no part."""
-    known = models.dropna(subset="validation")  # a group without any has no best model
-    places = known.groupby(keys, sort=False, dropna=False)["validation"].idxmin()
-    return models.loc[places].reset_index(drop=True)
+    """Return the model with the least validation error of each group of ``keys``; ``test`` plays no part.
+
+    Raises RunError that names a model whose validation error is no number.
+    """
+    named = models if "run" in models else models.assign(run=models["row"])
+    return choice.best_rows(named, keys, "validation", "run", lower=True)[list(models)].reset_index(drop=True)
 
 
 def spread(models: pd.DataFrame) -> list[str]:

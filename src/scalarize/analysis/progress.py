@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from scalarize.analysis import readers
+from scalarize.utils import documents, files, life
+from scalarize.utils.errors import RequestError
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -21,9 +20,10 @@ BARS = "▁▂▃▄▅▆▇█"
 class RunState:
     """The state of one directory.
 
-    ``kind`` is train, search or compare; ``epoch`` is the last one that all have finished, of ``epochs`` (None if the
-    directory does not say); ``course`` holds the values to show, oldest first (``measure``: the mean validation loss of
-    a run by epoch, the best score of a search by generation).
+    ``kind`` is train, search or compare; ``diverged`` says where a training diverged, or how many of a comparison did;
+    ``stopped``: nobody works on it, though it is not finished (see :func:`with_life`); ``epoch`` is the last one that
+    all have finished, of ``epochs`` (None if the directory does not say); ``course`` holds the values to show, oldest
+    first (``measure``: the mean validation loss of a run by epoch, the best score of a search by generation).
     """
 
     path: Path
@@ -33,12 +33,23 @@ class RunState:
     epochs: int | None
     course: tuple[float, ...] = ()
     measure: str = ""
+    diverged: str = ""
+    stopped: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Return True if nothing more will happen here by itself."""
+        return self.finished or self.stopped or bool(self.diverged)
 
     @property
     def line(self) -> str:
         """Return a line of text: name, progress, and the curve as bars with its last value."""
         of = "" if self.epochs is None else f"/{self.epochs}"
         far = "finished" if self.finished else f"epoch {self.epoch}{of}" if self.course else "under way"
+        if self.diverged:
+            far = f"finished, {self.diverged}" if self.finished else f"diverged: {self.diverged}"
+        elif self.stopped:
+            far = f"stopped{f' at {far}' if self.course else ''}: no process works on it"
         shown = f"  {bars(self.course)} {self.measure} {self.course[-1]:.4f}" if self.course else ""
         return f"{self.path}  {self.kind}  {far}{shown}"
 
@@ -72,13 +83,18 @@ def sets(place: Path) -> list[SetState]:
     readers.check_place(place)
     found = []
     for path in sorted(place.rglob("progress.json")):
-        held = _yaml(path)
+        held = _mapping(path)
         left, running = held.get("seconds_left"), held.get("running")
         if held.get("format") == "scalarize-progress/1" and isinstance(running, list):
             seconds = float(left) if isinstance(left, int | float) else None
             names = tuple(map(str, running))
             found.append(SetState(path.parent, _count(held, "done"), names, _count(held, "waiting"), seconds))
     return found
+
+
+def with_life(states: Sequence[RunState]) -> list[RunState]:
+    """Return the states with ``stopped`` for those that are not over and that no process works on."""
+    return [s if s.over or life.works(s.path) else replace(s, stopped=True) for s in states]
 
 
 def read(place: Path) -> list[RunState]:
@@ -103,7 +119,7 @@ def _states(place: Path) -> Iterator[RunState]:
     for name, below, names in os.walk(place):
         below[:] = sorted(d for d in below if not d.startswith(".") and d != "checkpoints")
         path = Path(name)
-        config = _yaml(path / "config.yaml") if "config.yaml" in names else {}
+        config = _mapping(path / "config.yaml") if "config.yaml" in names else {}
         kind = str(config.get("kind", "search" if "search.json" in names else ""))
         read_one = {"train": _run, "search": _search, "compare": _comparison}.get(kind)
         if read_one is not None:
@@ -119,7 +135,8 @@ def _run(path: Path, config: Mapping[str, Any], finished: bool) -> RunState:
     epochs = _epochs(config)
     course = tuple(sum(v) / len(v) for _, v in sorted(seen.items()))
     epoch = max((_count(row, "epoch") for row in rows), default=0)
-    return RunState(path, "train", finished, epoch, epochs, course, "validation loss")
+    lost = str(_mapping(path / "result.json").get("diverged", "")) if finished else ""
+    return RunState(path, "train", finished and not lost, epoch, epochs, course, "validation loss", lost)
 
 
 def _search(path: Path, config: Mapping[str, Any], finished: bool) -> RunState:
@@ -131,13 +148,26 @@ def _search(path: Path, config: Mapping[str, Any], finished: bool) -> RunState:
         if isinstance(score, float) and math.isfinite(score):
             at = _count(row, "generation")
             best[at] = max(best.get(at, score), score)
-    asked = _yaml(path / "search.json") if (path / "search.json").is_file() else config
+    asked = _mapping(path / "search.json") if (path / "search.json").is_file() else config
     course = tuple(v for _, v in sorted(best.items()))
-    return RunState(path, "search", finished, epoch, _epochs(asked), course, "best score")
+    return RunState(path, "search", finished or _decided(path), epoch, _epochs(asked), course, "best score")
+
+
+def _decided(path: Path) -> bool:
+    """Return True if a search without ``result.json``, as one from Python is, has nothing left to decide."""
+    if not (path / "policy.json").is_file():
+        return False
+    if (path / "decisions.jsonl").is_file():
+        return len(_lines(path / "decisions.jsonl")) == 1
+    return not (path / "checkpoints").exists()
 
 
 def _comparison(path: Path, config: Mapping[str, Any], finished: bool) -> RunState:
-    return RunState(path, "compare", finished, 0, None)
+    found = _mapping(path / "result.json").get("found") if finished else None
+    records = [r for r in found if isinstance(r, Mapping)] if isinstance(found, list) else []
+    lost = sum(bool(r.get("diverged")) for r in records)
+    said = f"{lost} of {len(records)} diverged" if lost else ""
+    return RunState(path, "compare", finished, 0, None, diverged=said)
 
 
 def _count(row: Mapping[str, Any], key: str) -> int:
@@ -154,11 +184,11 @@ def _epochs(config: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _yaml(path: Path) -> dict[str, Any]:
-    """Return a mapping in YAML (or JSON, which is YAML); empty if it cannot be read yet."""
+def _mapping(path: Path) -> dict[str, Any]:
+    """Return a mapping in YAML, or JSON; empty if it cannot be read yet."""
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError, RecursionError, ValueError):
+        content = files.read_json(path) if path.suffix == ".json" else files.read_yaml(path)
+    except RequestError:
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -166,14 +196,14 @@ def _yaml(path: Path) -> dict[str, Any]:
 def _lines(path: Path) -> list[dict[str, Any]]:
     """Return the complete rows."""
     try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError):
+        content = files.read_bytes(path, files.RECORDS)
+    except RequestError:
         return []
     rows = []
-    for line in text.splitlines():
+    for line in content.splitlines():
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
+            row = documents.from_json(line, "a line")
+        except RequestError:
             continue
         if isinstance(row, dict):
             rows.append(row)

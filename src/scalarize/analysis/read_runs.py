@@ -164,8 +164,11 @@ def read_comparison(path: Path) -> Comparison:
     readers.check_sentences(where, result.get("verdicts", []))
     methods = [str(row["method"]) for row in rows]
     runs = []
+    lost = _without_result(result)
     for entry in _listed(where, result.get("runs", [])):
         relative = str(entry.get("out", ""))
+        if relative in lost and not (path / relative / "result.json").exists():
+            continue
         directory = (path / relative).resolve()
         if not relative or not directory.is_relative_to(path.resolve()):
             raise RequestError(f"{where}: 'runs' names {relative!r}, which does not lie in {path}")
@@ -199,6 +202,14 @@ def _listed(where: Path, entries: Any) -> list[Mapping[str, Any]]:
     if not isinstance(entries, list) or not all(isinstance(e, str | dict) for e in entries):
         raise RequestError(f"{where}: 'runs' must list directories")
     return [{"out": e} if isinstance(e, str) else e for e in entries]
+
+
+def _without_result(result: Mapping[str, Any]) -> set[str]:
+    """Return the directories of trainings that diverged in their first epoch: they hold no result."""
+    found = result.get("found")
+    records = [r for r in found if isinstance(r, dict)] if isinstance(found, list) else []
+    none = [r.get("directories") for r in records if r.get("diverged") and r.get("average") is None]
+    return {str(directory) for directories in none if isinstance(directories, list) for directory in directories}
 
 
 def _named(relative: str, methods: Sequence[str]) -> str | None:

@@ -29,13 +29,7 @@ def search_policy(directory: Path) -> Policy:
 
 def read_yaml(path: Path) -> Mapping[str, Any]:
     """Read a YAML mapping (plain types only). Raises RequestError that names a missing or damaged file."""
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RequestError(f"{path}: cannot be read: {reason}") from None
+    content = files.read_yaml(path)
     if not isinstance(content, dict):
         raise RequestError(f"{path}: must hold names and values")
     return content

@@ -41,6 +41,7 @@ def write(table: StudyTable, directory: Path, workload: str) -> dict[str, Any]:
 def read(directory: Path, entry: Mapping[str, Any]) -> StudyTable:
     """Read a table. Raises RequestError that names a missing or damaged file."""
     path = directory / str(entry["file"])
+    files.check_regular(path)
     try:
         frame = pd.read_csv(path)
     except (OSError, ValueError) as error:

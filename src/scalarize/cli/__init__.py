@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
-import os
 import shlex
 import shutil
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from scalarize import __version__
+from scalarize.cli import outside, streams
 from scalarize.cli.parameters import as_options
+from scalarize.utils import documents
 
 COMMANDS = {
     "workloads": ("scalarize.cli.listings", "workloads"),
@@ -96,12 +101,12 @@ def command_line() -> str:
 def emit(result: dict[str, Any], as_json: bool, text: str) -> None:
     """Print the answer: one JSON line, or text."""
     _wipe()
-    click.echo(json.dumps(result, allow_nan=True) if as_json else text)
+    click.echo(documents.to_json(result) if as_json else text)
 
 
 def say(line: str) -> None:
     """Print a lasting message on stderr."""
-    click.echo(line, err=True)
+    streams.tell(line)
 
 
 def show(line: str) -> None:
@@ -109,17 +114,38 @@ def show(line: str) -> None:
     if not sys.stderr.isatty():
         return say(line)
     width = shutil.get_terminal_size().columns
-    click.echo(f"\r\x1b[K{line[: width - 1]}", err=True, nl=False)
+    streams.tell(f"\r\x1b[K{line[: width - 1]}", newline=False)
 
 
 def _wipe() -> None:
     """Erase the progress line of a terminal."""
     if sys.stderr.isatty():
-        click.echo("\r\x1b[K", err=True, nl=False)
+        streams.tell("\r\x1b[K", newline=False)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; exit status 0 done, 1 the run failed, 2 the request was wrong, each said in one line."""
+    streams.make_usable()
+    with _terminable():
+        _run(arguments)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """End as Ctrl-C does if the system asks this process to end, unless it has been told otherwise."""
+    ours = threading.current_thread() is threading.main_thread() and (
+        signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    if ours:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _run(arguments: list[str] | None) -> None:
     from scalarize.utils.errors import ScalarizeError
 
     given = sys.argv[1:] if arguments is None else arguments
@@ -140,17 +166,13 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         _fail(_interrupted(given), 1, given)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.silence(sys.stdout)
         sys.exit(1)
-    except ModuleNotFoundError as error:
-        from scalarize.utils import optional
-
-        told = optional.in_words(error)
+    except Exception as error:
+        told = outside.in_words(error)
         if told is None:
             raise
-        _fail(str(told), told.status, given)
-    except OSError as error:  # a full disk, a place that may not be written to
-        _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 1, given)
+        _fail(*told, given)
 
 
 def _interrupted(given: list[str]) -> str:
@@ -166,8 +188,12 @@ def _interrupted(given: list[str]) -> str:
 def _fail(message: str, status: int, given: list[str]) -> None:
     _wipe()
     line = " ".join(message.split())
-    if "--json" in given:
-        click.echo(json.dumps({"error": line, "status": status}))
-    else:
-        click.echo(f"scalarize: {line}", err=True)
+    try:
+        if "--json" in given:
+            click.echo(json.dumps({"error": line, "status": status}))
+        else:
+            streams.tell(f"scalarize: {line}")
+    except OSError:  # stdout is full, or nobody reads it
+        streams.silence(sys.stdout)
+        streams.tell(f"scalarize: {line}")
     sys.exit(status)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from scalarize.cli import command_line, emit, show
+from scalarize.cli import command_line, emit, show, unread
 from scalarize.cli.announcing import announce
 from scalarize.cli.options import (
     begin_workers,
@@ -24,6 +24,7 @@ from scalarize.cli.options import (
     worker_options,
 )
 from scalarize.cli.table_options import words
+from scalarize.utils import limits
 from scalarize.utils.errors import RequestError
 
 
@@ -59,6 +60,7 @@ def compare(
     **options: Any,
 ) -> None:
     """Compare methods and policies over seeds, in one table with 95 % intervals."""
+    from scalarize.runs import effects
     from scalarize.runs.build import Loader
     from scalarize.runs.compare import CompareRequest, all_methods, public, summary
     from scalarize.runs.compare import compare as run
@@ -66,12 +68,12 @@ def compare(
     from scalarize.runs.request import WorkloadRequest
     from scalarize.weights.policy import Policy
 
-    numbers = {"--seeds": seeds, "--splits": splits, "--searches": searches, "--population": population}
-    for name, value in numbers.items():
-        if value < 1:
-            raise RequestError(f"{name} must be at least 1, got {value}")
+    most = {"--seeds": limits.SEEDS, "--splits": 100, "--searches": limits.SEEDS, "--population": limits.POPULATION}
+    for (name, limit), value in zip(most.items(), (seeds, splits, searches, population), strict=True):
+        limits.check(name, value, limit)
     workers = take_workers(options)
     problem, loader = WorkloadRequest(**take_problem(options)), Loader()
+    effects.check_request(problem, loader)
     every = all_methods(loader.workload(problem).kind)
     rows = [n for w in words(methods) for n in (every if w == "all" else [w])]
     try:
@@ -80,6 +82,10 @@ def compare(
         raise RequestError(f"--learning-rates {learning_rates}: write numbers, as in 0.001,0.003") from None
     if learning_rates is not None and not rates:
         raise RequestError("--learning-rates: write numbers, as in 0.001,0.003")
+    if "random-search" not in rows:
+        unread.refuse(["searches", "population"], "of the row random-search: add it to --methods")
+    if problem.csv is None:
+        unread.refuse(["baselines"], "the simple models are of tables: give it with --csv")
     request = CompareRequest(
         **problem.fields(),
         **take_score(options),

@@ -24,7 +24,7 @@ def cost(methods: str | None, repeats: int, seed: int, as_json: bool, **options:
     from scalarize.runs.build import Loader, prepare
     from scalarize.runs.compare import all_methods
     from scalarize.runs.request import WorkloadRequest
-    from scalarize.studies import step_cost
+    from scalarize.studies.fixed_batch import FixedBatch
     from scalarize.utils.errors import unknown_name_error
 
     if repeats < 1:
@@ -40,7 +40,7 @@ def cost(methods: str | None, repeats: int, seed: int, as_json: bool, **options:
             raise unknown_name_error("method", name, able, where=" for this workload")
     learner = prepare(problem, loader).learner(seed)
     size = learner.recipe.batch_size
-    rows = step_cost.of_model(learner.model, learner.data, size, names, repeats, problem.device)
+    rows = FixedBatch(learner.model, learner.data, learner.recipe, problem.device).measure(names, repeats)
     body = [
         [
             r["method"],

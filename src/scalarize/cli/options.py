@@ -12,6 +12,7 @@ import click
 from scalarize.cli import table_options
 from scalarize.cli.parameters import as_options
 from scalarize.cli.table_options import named, words
+from scalarize.utils import limits
 from scalarize.utils.errors import RequestError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -70,7 +71,14 @@ score_options = _stack(
     click.option("--score", default="average", show_default=True, help=SCORE),
     click.option("--reference", metavar="A=1,B=2", help="Single-task metrics, for --score gain."),
 )
-seed_option = click.option("--seed", default=0, show_default=True, type=int)
+
+
+def _checked_seed(context: click.Context, parameter: click.Parameter, value: int) -> int:
+    limits.check(parameter.opts[0], value, limits.SEED, -limits.SEED)
+    return value
+
+
+seed_option = click.option("--seed", default=0, show_default=True, type=int, callback=_checked_seed)
 
 
 @contextlib.contextmanager
@@ -106,7 +114,7 @@ def parse_settings(items: Sequence[str], option: str = "--set") -> dict[str, Any
     Raises:
         RequestError: an item has no key or no ``=``.
     """
-    import yaml
+    from scalarize.utils import documents
 
     settings = {}
     for item in items:
@@ -115,8 +123,8 @@ def parse_settings(items: Sequence[str], option: str = "--set") -> dict[str, Any
             example = "optimizer.lr=0.001" if option == "--set" else "c=0.4"
             raise RequestError(f"{option} {item}: write key=value, as in {option} {example}")
         try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none is a ValueError
+            value = documents.from_yaml(text, option)
+        except RequestError:
             value = text
         if isinstance(value, str):  # YAML 1.1 reads 1e-4 as a word
             try:
@@ -150,8 +158,8 @@ def problem_fields(
     if (targets or table) and not csv:
         option = "--targets" if targets else table_options.option_of(next(iter(table or {})))
         raise RequestError(f"{option} is about columns of a table: give it with --csv FILE")
-    if epochs is not None and epochs < 1:
-        raise RequestError(f"--epochs must be at least 1, got {epochs}")
+    if epochs is not None:
+        limits.check("--epochs", epochs, limits.EPOCHS)
     return {
         "workload": workload or "",
         "csv": str(Path(csv).resolve()) if csv else None,
@@ -193,10 +201,10 @@ def take_workers(options: dict[str, Any]) -> Any:
     from scalarize.runs.workers.request import Workers
 
     count, address, devices, share = (options.pop(k) for k in ("workers", "ray_address", "devices", "share"))
-    if count is not None and count < 1:
-        raise RequestError(f"--workers must be at least 1, got {count}")
-    if share is not None and not share >= 0:
-        raise RequestError(f"--gpus-per-member must be at least 0, got {share:g}")
+    if count is not None:
+        limits.check("--workers", count, limits.WORKERS)
+    if share is not None and not 0 <= share <= limits.WORKERS:
+        raise RequestError(f"--gpus-per-member must be at least 0 and at most {limits.WORKERS}, got {share:g}")
     numbers = words(devices)
     if devices is not None and (not numbers or not all(n.isdecimal() for n in numbers)):
         raise RequestError(f"--devices {devices}: write numbers of GPUs, as in 0,1,3")
@@ -206,7 +214,9 @@ def take_workers(options: dict[str, Any]) -> Any:
 def take_score(options: dict[str, Any]) -> dict[str, Any]:
     """Remove ``--score`` and ``--reference`` from ``options`` and return them as fields of a request."""
     score, reference = options.pop("score"), options.pop("reference")
-    return {"score": score, "reference": weights_of(reference, "--reference") if reference else None}
+    if reference is not None and score != "gain":
+        raise RequestError(f"--reference is for --score gain, not for --score {score}")
+    return {"score": score, "reference": None if reference is None else weights_of(reference, "--reference")}
 
 
 def weights_of(text: str, option: str = "--weights") -> dict[str, float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from scalarize.cli import command_line, emit, show
+from scalarize.cli import command_line, emit, show, unread
 from scalarize.cli.announcing import announce
 from scalarize.cli.options import (
     SCORE,
@@ -26,6 +26,7 @@ from scalarize.cli.options import (
     worker_options,
 )
 from scalarize.cli.table_options import words
+from scalarize.utils import limits
 from scalarize.utils.errors import RequestError
 
 
@@ -75,21 +76,26 @@ def search(
     **options: Any,
 ) -> None:
     """Search task weights; writes policy.json and lineage.jsonl."""
-    from scalarize.runs import found_weights
+    from scalarize.runs import effects, found_weights
     from scalarize.runs.build import Loader
     from scalarize.runs.directory import digest
     from scalarize.runs.search import SearchRequest, reporter
     from scalarize.runs.search import search as run
+    from scalarize.search.algorithms import registry
     from scalarize.weights.policy import Policy
 
-    if threads is not None and threads < 1:
-        raise RequestError(f"--threads-per-member must be at least 1, got {threads}")
+    if threads is not None:
+        limits.check("--threads-per-member", threads, limits.THREADS)
+    for name, value, most in (("--population", population, limits.POPULATION), ("--ready", ready, limits.EPOCHS)):
+        limits.check(name, value, most)
     workers = take_workers(options)
     if table is not None:
         if algorithm != "regression":
             raise RequestError(f"--runs is read by --algorithm regression, not by {algorithm}")
         if options["workload"] is not None or options["csv"] is not None:
             raise RequestError("--runs takes the place of a workload: give one of them")
+        read = ("algorithm", "table", "score", "reference", "epochs", "seed", "out", "resume", "as_json")
+        unread.refuse_all_but(read, "says nothing of a table: --runs is read, and nothing is trained")
         from scalarize.runs import regression
 
         asked = take_score(options)
@@ -98,6 +104,8 @@ def search(
         )
         emit(found, as_json, regression.summary(found))
         return
+    unused = registry.get(algorithm).unused
+    unread.refuse(unused, f"not read by --algorithm {algorithm}")
     request = SearchRequest(
         **take_problem(options),
         algorithm=algorithm,
@@ -115,6 +123,7 @@ def search(
         asynchronous=asynchronous,
     )
     loader = Loader()
+    effects.check_request(request, loader)
     if request.csv is not None:
         announce(request, loader)
     target = Path(out or f"runs/search-{request.label}-{digest(request.model_dump(mode='json'))}")
@@ -145,7 +154,7 @@ def search(
 @click.argument("directory", type=click.Path())
 @click.option("--history", default="full", show_default=True, help="full, last or mean.")
 @click.option("--seeds", default=1, show_default=True, type=int, help="How many fresh models.")
-@click.option("--seed", default=0, show_default=True, type=int, help="The first of them.")
+@seed_option
 @click.option("--score", help=f"{SCORE} Default: the search's own.")
 @click.option("--reference", metavar="A=1,B=2", help="Single-task metrics, for --score gain.")
 @click.option("--epochs", type=int, help="Another length; the policy is stretched.")
@@ -178,6 +187,8 @@ def retrain(
     from scalarize.runs.retrain import retrain as run
     from scalarize.runs.retrain import summary
 
+    if epochs is not None:
+        limits.check("--epochs", epochs, limits.EPOCHS)
     changes = {"epochs": epochs, "data": data, "device": device}
     with logged(logs):
         result = run(
@@ -192,7 +203,7 @@ def retrain(
             resume,
             show,
             score,
-            weights_of(reference, "--reference") if reference else None,
+            weights_of(reference, "--reference") if reference is not None else None,
             take_workers(options),
         )
     emit(result, as_json, summary(result))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,7 +35,9 @@ SINGLE = ("groups", "time", "split_column", "domain")
 
 
 def words(text: str | None) -> tuple[str, ...]:
-    """Split ``"a, b"`` into ("a", "b")."""
+    """Split ``"a, b"`` into ("a", "b"); names are UTF-8, as in tables, whatever the locale says."""
+    with contextlib.suppress(UnicodeError):
+        text = os.fsencode(text or "").decode()
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
@@ -90,7 +94,10 @@ def _pairs(items: Sequence[str], option: str) -> dict[str, str]:
 def _header(path: str) -> list[str]:
     import csv
 
+    from scalarize.utils import files
+
     try:
+        files.check_regular(path)
         with open(path, encoding="utf-8-sig", newline="") as handle:
             return [name.strip() for name in next(csv.reader(handle))]
     except (OSError, ValueError, StopIteration, csv.Error):

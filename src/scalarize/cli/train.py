@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from scalarize.cli import command_line, emit, say, show
+from scalarize.cli import command_line, emit, say, show, unread
 from scalarize.cli.announcing import announce
 from scalarize.cli.options import (
     json_option,
@@ -61,6 +61,11 @@ def train(
     ]
     if len(given) > 1:
         raise RequestError(f"{' and '.join(given)} exclude each other: name one source of weights")
+    if given and given != ["--method"]:
+        unread.refuse(["hyper"], f"the hyper-parameters of a method, and {given[0]} is none: give it with --method")
+    if refit and (options["csv"] is None or single is not None):
+        unread.refuse(["refit"], "trains a model of a table and all its targets once more: give it with --csv")
+    from scalarize.runs import effects
     from scalarize.runs.build import Loader
     from scalarize.runs.comparison_rows import SPECIAL
     from scalarize.runs.directory import digest
@@ -88,6 +93,7 @@ def train(
     )
     target = Path(out or f"runs/train-{request.label}-{digest(request.model_dump(mode='json'))}")
     loader = Loader()
+    effects.check_request(request, loader)
     announce(request, loader)
     for key, value in (request.policy.numbers if request.policy else {}).items():
         if key not in request.settings:
@@ -113,4 +119,8 @@ def policy(run: str, out: str | None, as_json: bool) -> None:
         raise RequestError(f"{path}: exists already; choose another --out")
     found.save(path)
     result = {"policy": str(path), "epochs": found.epochs, "segments": len(found.segments), "clipped": clipped}
-    emit(result, as_json, f"{path}: {len(found.segments)} segments over {found.epochs} epochs, {clipped:.2%} clipped")
+    text = f"{path}: {len(found.segments)} segments over {found.epochs} epochs, {clipped:.2%} clipped"
+    if "diverged" in found.provenance:
+        result["diverged"] = found.provenance["diverged"]
+        text += f"\nthe run diverged, {found.provenance['diverged']}: the policy holds the epochs before"
+    emit(result, as_json, text)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +15,11 @@ from scalarize.cli import emit
 from scalarize.cli.options import json_option
 from scalarize.utils.errors import RequestError
 
+if TYPE_CHECKING:
+    from scalarize.analysis.progress import RunState
+
 FINISHED_SHOWN = 10
+LONGEST = 86_400.0  # seconds between two looks
 
 
 @click.command()
@@ -24,16 +30,20 @@ FINISHED_SHOWN = 10
 def watch(directory: str, every: float, once: bool, as_json: bool) -> None:
     """Show how far the runs and searches of a directory are, until all are finished. It only reads."""
     from scalarize.analysis import progress
+    from scalarize.utils import life
 
-    if every <= 0:
-        raise RequestError(f"--every must be above 0, got {every:g}")
-    place, before = Path(directory), ""
+    if not 0 < every <= LONGEST:
+        raise RequestError(f"--every must be above 0 and at most {LONGEST:g} seconds, got {every:g}")
+    place, before, last = Path(directory), "", None
     while True:
         states, sets = progress.read(place), progress.sets(place)
-        under_way = [s for s in states if not s.finished]
-        finished = [s for s in states if s.finished]
+        quiet, last = (states, sets) == last, (states, sets)
+        if once or as_json or quiet:  # what goes on is seen without a look at locks
+            states, sets = progress.with_life(states), [s for s in sets if life.works(s.path)]
+        under_way = [s for s in states if not s.over]
+        finished = [s for s in states if s.over]
         done = bool(states) and not under_way and not sets
-        head = f"{len(finished)} finished, {len(under_way)} under way" if states else f"{place}: nothing here yet"
+        head = _head(states) if states else f"{place}: nothing here yet"
         text = "\n".join([head, *(s.line for s in sets), *(s.line for s in [*under_way, *finished[-FINISHED_SHOWN:]])])
         if once or done or as_json:
             rows = [dataclasses.asdict(s) | {"path": str(s.path)} for s in states]
@@ -43,6 +53,14 @@ def watch(directory: str, every: float, once: bool, as_json: bool) -> None:
             click.echo(_clear() + text)
             before = text
         time.sleep(every)
+
+
+def _head(states: Sequence[RunState]) -> str:
+    """Return the counts; what diverged or stopped is not counted as finished."""
+    counts = {"finished": sum(s.finished for s in states), "under way": sum(not s.over for s in states)}
+    lost = {"diverged": sum(not s.finished and bool(s.diverged) for s in states)}
+    lost |= {"stopped": sum(s.stopped for s in states)}
+    return ", ".join(f"{count} {word}" for word, count in [*counts.items(), *((w, c) for w, c in lost.items() if c)])
 
 
 def _clear() -> str:

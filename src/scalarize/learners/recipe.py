@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
+from scalarize.utils import limits
 from scalarize.utils.errors import RequestError, unknown_name_error
 
 
@@ -16,6 +17,7 @@ class _Frozen(BaseModel):
 
 
 _Share = Annotated[float, Field(ge=0, lt=1)]
+_Epochs = Annotated[int, Field(ge=1, le=limits.EPOCHS)]
 
 
 class OptimizerRecipe(_Frozen):
@@ -68,7 +70,7 @@ class Recipe(_Frozen):
 
     optimizer: OptimizerRecipe = OptimizerRecipe()
     schedule: ScheduleRecipe = ScheduleRecipe()
-    epochs: PositiveInt = 10
+    epochs: _Epochs = 10
     batch_size: PositiveInt = 128
     accumulate: PositiveInt = 1
     accumulation: Literal["micro", "full"] = "full"
@@ -79,7 +81,7 @@ class Recipe(_Frozen):
     passes: Literal["auto", "mixed", "separate"] = "auto"
     max_grad_norm: float | None = Field(default=None, gt=0)
     on_nonfinite: Literal["raise", "skip"] = "raise"
-    threads: PositiveInt = 1
+    threads: Annotated[int, Field(ge=1, le=limits.THREADS)] = 1
     model: Mapping[str, Any] = Field(default_factory=dict)
     data: Mapping[str, Any] = Field(default_factory=dict)
 
@@ -133,11 +135,17 @@ class Recipe(_Frozen):
                 value = _like(key, value, holder[last])
             holder[last] = value
         try:
-            return Recipe.model_validate(content)
+            recipe = Recipe.model_validate(content)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(p) for p in first["loc"])
-            raise RequestError(f"`settings` {where}={first['input']}: {first['msg']}") from None
+            raise RequestError(f"`settings` {where}={str(first['input'])[:100]}: {first['msg']}") from None
+        if recipe.accumulate > recipe.batch_size:
+            raise RequestError(
+                f"`settings` accumulate={recipe.accumulate}: a batch of {recipe.batch_size} samples has at most that "
+                "many micro-batches"
+            )
+        return recipe
 
     def with_numbers(self, numbers: Mapping[str, float]) -> Recipe:
         """Return :meth:`override` by numbers, rounded if the recipe's own is whole."""

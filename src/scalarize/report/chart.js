@@ -5,8 +5,9 @@ window.drawChart = (figure, spec) => {
   const style = window.chartStyle, plot = figure.querySelector(".plot"), legend = figure.querySelector(".legend");
   const reset = figure.querySelector(".reset"), hidden = new Set(), zoom = { x: null, y: null };
   const tip = plot.querySelector(".tip");
-  const colour = (k) => style.colours[k % style.colours.length];
-  const dash = (k) => style.dashes[Math.floor(k / style.colours.length) % style.dashes.length];
+  const lookOf = (k) => spec.series[k]?.look || [k, Math.floor(k / style.colours.length), 2];
+  const colour = (k) => spec.series[k]?.ink ? "var(--ink)" : style.colours[lookOf(k)[0] % style.colours.length];
+  const dash = (k) => style.dashes[lookOf(k)[1] % style.dashes.length];
   const whole = spec.series.every((s) => s.x.every((v) => !known(v) || Number.isInteger(v))); // epochs, members, tasks
   const shown = () => spec.series.map((s, k) => ({ ...s, k })).filter((s) => !hidden.has(s.k));
   const categories = spec.kind === "intervals" || spec.kind === "heat";
@@ -21,7 +22,7 @@ window.drawChart = (figure, spec) => {
     const titled = spec.kind === "heat" && spec.y_label ? 16 : 0;
     const fitY = categories ? [names.length - 0.5, -0.5]
       : spec.kind === "stack" ? [0, Math.max(1e-12, Math.round(1000 * Math.max(0, ...list.flatMap((s) => s.top))) / 1000)]
-      : extent(list.flatMap((s) => [...s.y, ...(s.low || []), ...(s.high || [])]), spec.named ? 0.15 : 0.06);
+      : extent(list.flatMap((s) => [...s.y, ...(s.low || []), ...(s.high || []), ...(spec.diagonal ? s.x : [])]), spec.named ? 0.15 : 0.06);
     const [y0, y1] = zoom.y || fitY;
     const beside = categories ? 0 : Math.max(...ticks(y0, y1, 5).map((v) => show(v).length)); // letters left of the axis
     const left = categories ? Math.min(Math.round(width * 0.4), 16 + longest * 7) + titled : 28 + 7 * Math.max(4, beside);
@@ -36,7 +37,7 @@ window.drawChart = (figure, spec) => {
     if (spec.kind === "heat") { heat(svg, inner, slanted); return; }
     const xs = list.flatMap((s) => [...s.x, ...(s.x_low || []), ...(s.x_high || [])].map(tx));
     const last = spec.steps && list.length ? [list[0].x.at(-1) + 1] : [];
-    const fit = { x: spec.x_range ? spec.x_range.map(tx) : extent([...xs, ...last], spec.kind === "lines" || spec.kind === "stack" ? 0 : 0.06) };
+    const fit = { x: spec.x_range ? spec.x_range.map(tx) : spec.diagonal ? fitY : extent([...xs, ...last], spec.kind === "lines" || spec.kind === "stack" ? 0 : 0.06) };
     const place = list.some((s) => s.aside) ? placeWidth(list, inner) : 0;
     if (place) fit.x = roomForGroups(list, inner, place);
     const [x0, x1] = zoom.x || fit.x;
@@ -61,6 +62,7 @@ window.drawChart = (figure, spec) => {
     add(svg, "text", { x: (inner[0] + inner[1]) / 2, y: height - 8, "text-anchor": "middle" }, spec.x_label);
     if (!categories) add(svg, "text", { transform: `translate(12 ${(inner[2] + inner[3]) / 2}) rotate(-90)`, "text-anchor": "middle" }, spec.y_label);
     const area = add(svg, "g", { "clip-path": `url(#${clip})` });
+    if (spec.diagonal) diagonalOf(area, onAxis, Y, [x0, x1, y0, y1]);
     for (const s of list) series(area, s, X, Y);
     if (spec.named) nameThem(area, list, X, Y, inner);
     interact(svg, list, X, Y, inner, [x0, x1, y0, y1]);
@@ -113,15 +115,14 @@ window.drawChart = (figure, spec) => {
     }
   };
 
-  const marker = (parent, k, x, y, size) => {
-    const r = size, kind = style.markers[k % style.markers.length], fill = colour(k);
-    const shapes = { square: `M${x - r} ${y - r}h${2 * r}v${2 * r}h${-2 * r}Z`, triangle: `M${x} ${y - 1.2 * r}l${1.2 * r} ${2.1 * r}h${-2.4 * r}Z`,
-      diamond: `M${x} ${y - 1.3 * r}l${1.3 * r} ${1.3 * r}l${-1.3 * r} ${1.3 * r}l${-1.3 * r} ${-1.3 * r}Z` };
-    if (kind === "circle") add(parent, "circle", { cx: x, cy: y, r, fill });
-    else add(parent, "path", { d: shapes[kind], fill });
+  const marker = (parent, k, x, y, size, s, i) => {
+    const look = { fill: colour(k) }, at = s?.shades?.[i];
+    if (known(at)) Object.assign(look, { fill: `rgb(${rampOf(style.sequential, (at - spec.shade[1]) / (spec.shade[2] - spec.shade[1]))})`, stroke: colour(k), "stroke-width": 1.2 });
+    if (s?.strong && !s.strong[i]) look.opacity = 0.35;
+    drawMarker(parent, style.markers[k % style.markers.length], x, y, size, look);
   };
   const series = (parent, s, X, Y) => {
-    const line = { fill: "none", stroke: colour(s.k), "stroke-width": 2, "stroke-dasharray": dash(s.k), "stroke-linejoin": "round" };
+    const line = { fill: "none", stroke: colour(s.k), "stroke-width": lookOf(s.k)[2], "stroke-dasharray": dash(s.k), "stroke-linejoin": "round" };
     if (spec.kind === "stack") {
       add(parent, "path", { d: loop(s.x, s.low, s.top, X, Y, spec), fill: colour(s.k), "fill-opacity": dash(s.k) ? 0.55 : 0.85, stroke: "var(--paper)" });
       return;
@@ -132,14 +133,14 @@ window.drawChart = (figure, spec) => {
       if (s.x.length === 1) marker(parent, s.k, X(s.x[0]), Y(s.y[0]), 4);
       return;
     }
-    if (s.joined) add(parent, "path", { d: path(s.x, s.y, X, Y, spec), ...line, "stroke-width": 1.2 });
-    const largest = s.sizes ? Math.max(...s.sizes.filter(known)) : 1;
+    if (s.joined) add(parent, "path", { d: path(s.x, s.y, X, Y, spec), ...line, "stroke-width": 1.2, ...(s.shades ? { "stroke-dasharray": "5 4", opacity: 0.7 } : {}) });
+    const largest = Math.max(...spec.series.flatMap((other) => other.sizes || []).filter(known), 1e-12);
     s.x.forEach((x, i) => {
       if (!known(tx(x)) || !known(s.y[i])) return;
       const bar = { stroke: colour(s.k), "stroke-width": 2 };
       if (s.low && known(s.low[i]) && known(s.high[i])) add(parent, "line", { x1: X(x, s, i), x2: X(x, s, i), y1: Y(s.low[i]), y2: Y(s.high[i]), ...bar });
       if (s.x_low && known(s.x_low[i]) && known(s.x_high[i])) add(parent, "line", { x1: X(s.x_low[i]), x2: X(s.x_high[i]), y1: Y(s.y[i]), y2: Y(s.y[i]), ...bar });
-      marker(parent, s.k, X(x, s, i), Y(s.y[i]), s.sizes ? 2.5 + 6 * Math.sqrt(Math.max(0, s.sizes[i]) / largest) : 5);
+      marker(parent, s.k, X(x, s, i), Y(s.y[i]), s.sizes ? 2.5 + 6 * Math.sqrt(Math.max(0, s.sizes[i]) / largest) : 5, s, i);
     });
   };
 
@@ -168,11 +169,7 @@ window.drawChart = (figure, spec) => {
     add(svg, "text", { x: (l + r) / 2, y: svg.viewBox.baseVal.height - 6, "text-anchor": "middle" }, spec.x_label);
     add(svg, "text", { transform: `translate(12 ${(t + b) / 2}) rotate(-90)`, "text-anchor": "middle" }, spec.y_label);
   };
-  const ramp = (share) => {
-    const stops = spec.diverging ? style.diverging : style.sequential, at = Math.min(Math.max(share, 0), 1) * (stops.length - 1);
-    const k = Math.min(Math.floor(at), stops.length - 2);
-    return stops[k].map((c, i) => Math.round(c + (stops[k + 1][i] - c) * (at - k)));
-  };
+  const ramp = (share) => rampOf(spec.diverging ? style.diverging : style.sequential, share);
 
   const say = (event, text) => {
     const box = plot.getBoundingClientRect(), x = event.clientX - box.left;
@@ -233,7 +230,7 @@ window.drawChart = (figure, spec) => {
     button.setAttribute("aria-pressed", "true");
     const key = add(button, "svg", { width: 18, height: 12, "aria-hidden": "true" });
     if (spec.kind === "stack") add(key, "rect", { width: 18, height: 12, fill: colour(k), "fill-opacity": dash(k) ? 0.55 : 0.85 });
-    else if (spec.kind === "lines") add(key, "line", { x1: 0, x2: 18, y1: 6, y2: 6, stroke: colour(k), "stroke-width": 3, "stroke-dasharray": dash(k) });
+    else if (spec.kind === "lines") add(key, "line", { x1: 0, x2: 18, y1: 6, y2: 6, stroke: colour(k), "stroke-width": spec.series[k].look ? lookOf(k)[2] : 3, "stroke-dasharray": dash(k) });
     else marker(key, k, 9, 6, 4.5);
     button.append(s.name);
     button.addEventListener("click", () => {
@@ -243,6 +240,7 @@ window.drawChart = (figure, spec) => {
     });
     legend.append(button);
   });
+  if (spec.shade) shadeKey(legend, spec.shade, style.sequential);
   draw();
   let seen = plot.clientWidth;
   new ResizeObserver(() => { if (plot.clientWidth !== seen) { seen = plot.clientWidth; draw(); } }).observe(plot);

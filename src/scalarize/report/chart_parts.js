@@ -59,3 +59,26 @@ const loop = (xs, low, high, X, Y, spec) => {
   const points = back.slice(1).split("L").reverse();
   return keep.length ? `${there}L${points.join("L")}Z` : "";
 };
+const rampOf = (stops, share) => {
+  const at = Math.min(Math.max(share, 0), 1) * (stops.length - 1), k = Math.min(Math.floor(at), stops.length - 2);
+  return stops[k].map((c, i) => Math.round(c + (stops[k + 1][i] - c) * (at - k)));
+};
+const drawMarker = (parent, kind, x, y, r, look) => {
+  const shapes = { square: `M${x - r} ${y - r}h${2 * r}v${2 * r}h${-2 * r}Z`, triangle: `M${x} ${y - 1.2 * r}l${1.2 * r} ${2.1 * r}h${-2.4 * r}Z`,
+    diamond: `M${x} ${y - 1.3 * r}l${1.3 * r} ${1.3 * r}l${-1.3 * r} ${1.3 * r}l${-1.3 * r} ${-1.3 * r}Z` };
+  if (kind === "circle") add(parent, "circle", { cx: x, cy: y, r, ...look });
+  else add(parent, "path", { d: shapes[kind], ...look });
+};
+// The scale of shaded points, as the last entry of the legend.
+const shadeKey = (legend, [label, low, high], stops) => {
+  const key = document.createElement("span"), bar = document.createElement("i");
+  key.className = "shade";
+  bar.style.background = `linear-gradient(to right, ${stops.map((c) => `rgb(${c})`).join(", ")})`;
+  key.append(`${label} ${show(low)} `, bar, ` ${show(high)}`);
+  legend.append(key);
+};
+// The line where x equals y, as far as both axes show it.
+const diagonalOf = (parent, onX, onY, [x0, x1, y0, y1]) => {
+  const low = Math.max(x0, y0), high = Math.min(x1, y1);
+  if (low < high) add(parent, "line", { class: "diagonal", x1: onX(low), y1: onY(low), x2: onX(high), y2: onY(high) });
+};

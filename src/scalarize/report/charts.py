@@ -33,6 +33,10 @@ class Series:
         x_high: upper ends, (N,).
         joined: True if points are connected in order.
         aside: offset (N,) to the right (negative: left) at which each point is drawn, in marker widths.
+        shades: numbers (N,) that colour the points, on the chart's scale ``shade``; the line keeps its own colour.
+        strong: (N,), False for points that are drawn faintly.
+        look: colour and dash of a line, by their numbers, and its width, in place of those of the series' place.
+        ink: True if it is drawn in the colour of the text.
     """
 
     name: str
@@ -46,6 +50,10 @@ class Series:
     sizes: Sequence[float] | None = None
     aside: Sequence[float] | None = None
     joined: bool = False
+    shades: Sequence[float] | None = None
+    strong: Sequence[bool] | None = None
+    look: tuple[int, int, float] | None = None
+    ink: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,9 @@ class Chart:
 
     ``rows`` names the y categories of ``intervals`` and of ``heat``, ``columns`` the x categories of ``heat``, whose
     ``cells`` (rows x columns) replace the series. ``steps``: values hold from one x to the next. ``log_x``: the x axis
-    is logarithmic. ``named``: names of series are written beside their points if there is room.
+    is logarithmic. ``named``: names of series are written beside their points if there is room. ``shade``: label, least
+    and greatest value of the colours of shaded points. ``diagonal``: the line where x equals y is drawn, and both axes
+    have the range of both.
     """
 
     title: str
@@ -72,6 +82,8 @@ class Chart:
     x_range: tuple[float, float] | None = None
     diverging: bool = field(default=False)
     named: bool = False
+    shade: tuple[str, float, float] | None = None
+    diagonal: bool = False
 
     @property
     def name(self) -> str:
@@ -87,21 +99,23 @@ class Chart:
         series = []
         for s in self.series:
             entry: dict[str, Any] = {"name": s.name, "x": numbers(s.x), "y": numbers(s.y)}
-            for key in ("low", "high", "x_low", "x_high", "sizes", "aside"):
+            for key in ("low", "high", "x_low", "x_high", "sizes", "aside", "shades", "look"):
                 values = getattr(s, key)
                 if values is not None:
                     entry[key] = numbers(values)
             if s.labels is not None:
                 entry["labels"] = list(s.labels)
-            if s.joined:
-                entry["joined"] = True
+            if s.strong is not None:
+                entry["strong"] = [bool(strong) for strong in s.strong]
+            entry |= {key: True for key in ("joined", "ink") if getattr(s, key)}
             series.append(entry)
         content: dict[str, Any] = {"title": self.title, "kind": self.kind, "series": series}
         content |= {"x_label": self.x_label, "y_label": self.y_label}
         content |= {k: list(getattr(self, k)) for k in ("rows", "columns") if getattr(self, k)}
         content |= {"cells": [numbers(row) for row in self.cells]} if self.cells else {}
-        content |= {k: True for k in ("steps", "log_x", "diverging", "named") if getattr(self, k)}
+        content |= {k: True for k in ("steps", "log_x", "diverging", "named", "diagonal") if getattr(self, k)}
         content |= {"x_range": list(self.x_range)} if self.x_range else {}
+        content |= {"shade": list(self.shade)} if self.shade else {}
         return content
 
 

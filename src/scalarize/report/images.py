@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 MARKS = ("o", "s", "^", "D")
 DPI = 110
+TITLE = 64  # letters of a line above the axes, which are narrow beside a legend
+INK = "#1b1f24"
+SEQUENTIAL = "cividis"
+FAINT = 0.35
 PLACE = 7 / 72  # inches between points that stand side by side
 
 
@@ -28,7 +33,7 @@ def draw(chart: Chart) -> Figure:
         height = max(2.4, 0.4 * len(chart.rows) + 1.2)
     figure = Figure(figsize=(6.4, height), layout="constrained")
     axes = figure.add_subplot()
-    axes.set_title(chart.title, fontsize=10)
+    axes.set_title(textwrap.fill(chart.title, TITLE), fontsize=10)
     axes.set_xlabel(chart.x_label, fontsize=9)
     axes.set_ylabel(chart.y_label, fontsize=9)
     axes.tick_params(labelsize=8)
@@ -42,6 +47,10 @@ def draw(chart: Chart) -> Figure:
     else:
         for k, series in enumerate(chart.series):
             (_line if chart.kind == "lines" else _points)(axes, chart, series, k)
+    if chart.shade is not None:
+        _shade_key(figure, axes, chart.shade)
+    if chart.diagonal:
+        _diagonal(axes)
     if chart.kind == "intervals":
         axes.set_yticks(range(len(chart.rows)), chart.rows)
         axes.invert_yaxis()
@@ -70,14 +79,17 @@ def files(chart: Chart) -> dict[str, bytes]:
     return content
 
 
-def _style(k: int) -> tuple[str, str | tuple[int, tuple[float, ...]]]:
-    dash = DASHES[k // len(COLOURS) % len(DASHES)]
-    return COLOURS[k % len(COLOURS)], (0, tuple(float(d) / 2 for d in dash.split())) if dash else "-"
+def _style(k: int, series: Series | None = None) -> tuple[str, str | tuple[int, tuple[float, ...]]]:
+    place, turn, _ = (series and series.look) or (k, k // len(COLOURS), 0)
+    dash = DASHES[turn % len(DASHES)]
+    colour = INK if series is not None and series.ink else COLOURS[place % len(COLOURS)]
+    return colour, (0, tuple(float(d) / 2 for d in dash.split())) if dash else "-"
 
 
 def _line(axes: Axes, chart: Chart, series: Series, k: int) -> None:
-    colour, dash = _style(k)
-    axes.plot(series.x, series.y, color=colour, linestyle=dash, linewidth=1.6, label=series.name)
+    colour, dash = _style(k, series)
+    thick = series.look[2] * 0.8 if series.look else 1.6
+    axes.plot(series.x, series.y, color=colour, linestyle=dash, linewidth=thick, label=series.name)
     if series.low is not None and series.high is not None:
         axes.fill_between(series.x, series.low, series.high, color=colour, alpha=0.15, linewidth=0)
 
@@ -99,20 +111,49 @@ def _stack(axes: Axes, chart: Chart) -> None:
 
 
 def _points(axes: Axes, chart: Chart, series: Series, k: int) -> None:
-    colour, dash = _style(k)
+    colour, dash = _style(k, series)
     mark = MARKS[k % len(MARKS)]
     x, y = np.asarray(series.x, dtype=float), np.asarray(series.y, dtype=float)
     moved = _aside(axes, series)
-    if series.joined:
+    if series.joined and series.shades is None:
         axes.plot(x, y, color=colour, linestyle=dash, linewidth=1)
+    elif series.joined:
+        axes.plot(x, y, color=colour, linestyle=(0, (5, 4)), linewidth=1, alpha=0.7)
     for low, high, vertical in ((series.low, series.high, True), (series.x_low, series.x_high, False)):
         if low is not None and high is not None:
             draw_bars = axes.vlines if vertical else axes.hlines
             draw_bars(x if vertical else y, low, high, color=colour, linewidth=1.6, **moved)
     sizes = np.full(len(x), 30.0)
     if series.sizes is not None:
-        sizes = 10 + 120 * np.asarray(series.sizes, dtype=float) / max(float(np.nanmax(series.sizes)), 1e-12)
-    axes.scatter(x, y, s=sizes, color=colour, marker=mark, label=series.name, zorder=3, **moved)
+        largest = max(float(np.nanmax(other.sizes)) for other in chart.series if other.sizes is not None)
+        sizes = 10 + 120 * np.asarray(series.sizes, dtype=float) / max(largest, 1e-12)
+    faint: Any = 1.0 if series.strong is None else np.where(np.asarray(series.strong, dtype=bool), 1.0, FAINT)
+    if series.shades is None or chart.shade is None:
+        axes.scatter(x, y, s=sizes, color=colour, alpha=faint, marker=mark, label=series.name, zorder=3, **moved)
+        return
+    _, least, most = chart.shade
+    by_shade: dict[str, Any] = {"c": list(series.shades), "cmap": SEQUENTIAL, "vmin": least, "vmax": most}
+    axes.scatter(x, y, s=sizes, alpha=faint, marker=mark, edgecolors=colour, zorder=3, **by_shade, **moved)
+    axes.scatter([], [], s=30, facecolor="white", edgecolors=colour, marker=mark, label=series.name)  # its legend
+
+
+def _shade_key(figure: Figure, axes: Axes, shade: tuple[str, float, float]) -> None:
+    """Draw the scale of shaded points below the axes, where no legend is."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    label, low, high = shade
+    bar = figure.colorbar(ScalarMappable(Normalize(low, high), SEQUENTIAL), ax=axes, location="bottom", shrink=0.6)
+    bar.set_label(label, fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+
+
+def _diagonal(axes: Axes) -> None:
+    """Draw the line where x equals y, and give both axes the range of both."""
+    ends = [*axes.get_xlim(), *axes.get_ylim()]
+    whole = (min(ends), max(ends))
+    axes.plot(whole, whole, color=INK, linewidth=0.8, linestyle=":", zorder=1)
+    axes.set(xlim=whole, ylim=whole)
 
 
 def _aside(axes: Axes, series: Series) -> dict[str, Any]:
@@ -154,7 +195,7 @@ def _log_axis(axes: Axes, values: Sequence[float]) -> None:
 def _heat(figure: Figure, axes: Axes, chart: Chart) -> None:
     cells = np.ma.masked_invalid(np.array(chart.cells, dtype=float))
     reach = float(np.abs(cells).max()) if cells.count() else 1.0
-    shown = axes.imshow(cells, cmap="RdBu" if chart.diverging else "cividis", aspect="auto")
+    shown = axes.imshow(cells, cmap="RdBu" if chart.diverging else SEQUENTIAL, aspect="auto")
     if chart.diverging:
         shown.set_clim(-reach, reach)
     axes.set_xticks(range(len(chart.columns)), chart.columns, rotation=35, ha="right")

@@ -158,6 +158,7 @@ def _runs(page: _Page, workload: str, own: Sequence[Run]) -> None:
     page.section(f"{len(own)} {'run' if len(own) == 1 else 'runs'} on {workload}")
     tasks = list(dict.fromkeys(task for run in own for task in run.result["test"]))
     scores = {f"score {s['name']}": s["name"] for run in own if (s := run.result.get("score"))}
+    lost = any("diverged" in run.result for run in own)
     body = []
     for run in own:
         score = run.result.get("score") or {}
@@ -166,8 +167,12 @@ def _runs(page: _Page, workload: str, own: Sequence[Run]) -> None:
         body.append(
             [f"<td>{escape(run.path.name)}</td>", html.cell(run.method), html.cell(str(run.result["seed"]))]
             + [html.cell("" if v is None else f"{v:.4f}", v, True) for v in values]
+            + ([html.cell(_ended(run))] if lost else [])
         )
-    page.parts.append(html.table(["run", "method", "seed", *tasks, *scores], body, "Runs"))
+    page.parts.append(html.table(["run", "method", "seed", *tasks, *scores, *(["end"] if lost else [])], body, "Runs"))
+    if lost:
+        said = "A run that diverged shows what was selected before that."
+        page.parts.append(f'<p class="soft">{said}</p>')
     if len(own) == 1:
         page.how(own[0].path, own[0].config)
     else:
@@ -176,6 +181,10 @@ def _runs(page: _Page, workload: str, own: Sequence[Run]) -> None:
     methods = _by(own, lambda run: run.method)
     page.figures(curves.learning_curves(methods))
     _weights(page, methods)
+
+
+def _ended(run: Run) -> str:
+    return f"diverged, {run.result['diverged']}" if "diverged" in run.result else "finished"
 
 
 def _by(runs: Sequence[Run], key: Any) -> dict[str, list[Run]]:

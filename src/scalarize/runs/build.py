@@ -20,6 +20,7 @@ from scalarize.learners.recipe import Recipe
 from scalarize.learners.rows import Row
 from scalarize.learners.supervised import SupervisedLearner
 from scalarize.methods import Method
+from scalarize.runs.held_out import with_validation
 from scalarize.runs.request import TrainRequest, WorkloadRequest
 from scalarize.tasks.task import Data
 from scalarize.utils import files, optional
@@ -99,6 +100,13 @@ class Loader:
         self._derived.move_to_end(key)
         return self._derived[key]
 
+    def share(self, other: Loader) -> None:
+        """Use the columns that another loader holds of the same tables, in place of copies of them."""
+        for key, own in self._tables.items():
+            theirs = other._tables[key].table if key in other._tables else None
+            if own.table is not None and theirs is not None:
+                own.table.share(theirs)
+
     def __getstate__(self) -> dict[str, Any]:
         """Return what travels to another process: tables as the data made of them, not as they were read."""
         again = {k: replace(w, load=functools.partial(_read_again, self._problems[k])) for k, w in self._tables.items()}
@@ -174,6 +182,9 @@ def prepare(request: WorkloadRequest, loader: Loader | None = None) -> PreparedR
     data = loader.data(request, workload, recipe)
     if not isinstance(request, TrainRequest):
         return PreparedRun(request, workload, recipe, data)
+    if (share := request.split) is not None:
+        whole = PreparedRun(request, workload, recipe, data)
+        data = loader.derived(whole, f"validation {share}", lambda: with_validation(whole.data, share))
     if request.single is not None:
         data = data.restrict([request.single])
     return PreparedRun(request, workload, recipe, data, request.source(data.names, recipe.epochs))

@@ -20,7 +20,7 @@ from scalarize.runs.plan import FinishedRun, PlannedRun, Say, Workers, execute
 from scalarize.runs.request import PolicyField, ScoredRequest
 from scalarize.runs.row_values import RowValue
 from scalarize.runs.task_score import AVERAGE, TaskScore, task_score
-from scalarize.utils import files
+from scalarize.utils import files, limits
 from scalarize.utils.errors import RequestError, unknown_name_error
 from scalarize.workloads.table.baselines import NAMES as SIMPLE
 
@@ -37,12 +37,12 @@ class CompareRequest(ScoredRequest):
 
     rows: tuple[str, ...]
     policies: tuple[PolicyField, ...] = ()
-    seeds: int = Field(default=3, ge=1)
-    seed: int = 0
+    seeds: int = Field(default=3, ge=1, le=limits.SEEDS)
+    seed: int = Field(default=0, ge=-limits.SEED, le=limits.SEED)
     row_seeds: dict[str, int] = Field(default_factory=dict)
     learning_rates: tuple[float, ...] = ()
-    searches: int = Field(default=3, ge=1)
-    population: int = 12
+    searches: int = Field(default=3, ge=1, le=limits.SEEDS)
+    population: int = Field(default=12, ge=1, le=limits.POPULATION)
     split: float = 0.7
     focus: str | None = None
     splits: int = Field(default=1, ge=1, le=100)
@@ -119,6 +119,8 @@ def compare(
         RequestError: the request is wrong, or ``out`` holds something else.
         RunError: a run failed.
     """
+    if workers is not None:
+        workers.check(request.device)
     loader = loader or Loader()
     request.check(loader.workload(request).kind)
     files.check_directory(out)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from scalarize.analysis import comparison
+from scalarize.analysis import choice, comparison
 from scalarize.utils.errors import RequestError
 
 
@@ -45,6 +45,7 @@ def choose_rates(found: Sequence[dict[str, Any]], lower_is_better: bool = False)
 
     Raises:
         RequestError: there are several rates, and no validation split to choose on.
+        RunError: a value's ``validation`` is no number.
     """
     kept = []
     for row in dict.fromkeys(r["method"] for r in found):
@@ -52,10 +53,20 @@ def choose_rates(found: Sequence[dict[str, Any]], lower_is_better: bool = False)
         rates = list(dict.fromkeys(r["rate"] for r in own))
         if len(rates) > 1 and any(r["validation"] is None and r["average"] is not None for r in own):
             raise RequestError("`learning_rates` are chosen on a validation split, which this workload does not have")
-        means = {}
-        for rate in rates:
-            values = [-math.inf if r["validation"] is None else r["validation"] for r in own if r["rate"] == rate]
-            means[rate] = 0.0 if len(rates) == 1 else sum(values) / len(values)
-        best = (min if lower_is_better else max)(means, key=lambda rate: means[rate])
+        best = rates[0] if len(rates) == 1 else _best(own, rates, lower_is_better)
         kept += [r | {"trainings": r["trainings"] * len(rates)} for r in own if r["rate"] == best]
     return kept
+
+
+def _best(own: Sequence[dict[str, Any]], rates: Sequence[Any], lower: bool) -> Any:
+    lost = math.inf if lower else -math.inf  # of a training that diverged at once
+
+    def score(rate: Any) -> float:
+        values = [lost if r["validation"] is None else r["validation"] for r in own if r["rate"] == rate]
+        return float(sum(values) / len(values))
+
+    def run(rate: Any) -> str:
+        broken = (r for r in own if r["rate"] == rate and r["validation"] is not None and math.isnan(r["validation"]))
+        return ", ".join(next(broken, own[0])["directories"])
+
+    return choice.best(rates, score, run, lower)

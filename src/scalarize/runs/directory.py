@@ -17,10 +17,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from scalarize.runs import tables
-from scalarize.utils import files
+from scalarize.utils import documents, files
 from scalarize.utils.errors import RequestError
 
 FORMAT = "scalarize-run/1"
@@ -97,7 +95,7 @@ def claim(
     content: dict[str, Any] = {"format": FORMAT, "kind": kind, "command": command}
     content |= {"request": json.loads(json.dumps(request, default=str)), **more}
     content |= ({"table": dict(table)} if table is not None else {}) | {"versions": versions()}
-    files.write_text(config, yaml.safe_dump(content, sort_keys=False))
+    files.write_text(config, documents.to_yaml(content))
     return False
 
 
@@ -113,16 +111,12 @@ def read_config(directory: str | Path) -> dict[str, Any]:
         RequestError: there is none, or it is damaged.
     """
     path = Path(directory) / "config.yaml"
-    try:
-        content = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        known = "holds no run (no config.yaml)" if Path(directory).is_dir() else "no such directory"
-        raise RequestError(f"{directory}: {known}") from None
-    except NotADirectoryError:
-        raise RequestError(f"{directory}: is a file; name the directory of a run") from None
-    except (OSError, yaml.YAMLError, RecursionError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RequestError(f"{path}: cannot be read: {reason}") from None
+    if not Path(directory).is_dir():
+        known = "is a file; name the directory of a run" if Path(directory).exists() else "no such directory"
+        raise RequestError(f"{directory}: {known}")
+    if not path.exists():
+        raise RequestError(f"{directory}: holds no run (no config.yaml)")
+    content = files.read_yaml(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise RequestError(f"{path}: not a run's configuration: 'format' must be {FORMAT!r}")
     request = content.setdefault("request", {})
@@ -189,4 +183,5 @@ class Records:
 
     def truncate(self, size: int) -> None:
         """Drop all that was written after the first ``size`` bytes (0 starts anew)."""
-        files.write_bytes(self.path, self.path.read_bytes()[:size] if self.path.exists() else b"")
+        held = files.read_bytes(self.path, files.RECORDS) if self.path.exists() else b""
+        files.write_bytes(self.path, held[:size])

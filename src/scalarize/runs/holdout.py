@@ -8,13 +8,10 @@ from typing import Any
 
 from scalarize.learners.base import RunLearner
 from scalarize.runs.build import Loader, PreparedRun, prepare
+from scalarize.runs.held_out import HOLDOUT, held_out
 from scalarize.runs.request import WorkloadRequest
-from scalarize.tasks.samples import TensorTable
-from scalarize.tasks.task import Data, Objective
-from scalarize.utils.errors import RequestError
 
-HOLDOUT = "holdout"
-TRIES = 50
+__all__ = ["HOLDOUT", "HoldoutFactory"]
 
 
 class HoldoutFactory:
@@ -54,38 +51,3 @@ class HoldoutFactory:
     def adopt(self, loader: Loader | None) -> HoldoutFactory:
         """Return the same factory with the data of ``loader``, which the processes of a machine share."""
         return HoldoutFactory(self.problem, self.share, self.threads, loader)
-
-
-def held_out(data: Data, share: float) -> Data:
-    """Hold out a part of the training set on which every task can be measured.
-
-    Args:
-        data: of a training.
-        share: of its training set to train on, in (0, 1).
-
-    Returns:
-        The data with a split ``holdout``; of random ones, the first in which every task held in memory has two
-        different labels on both sides.
-
-    Raises:
-        RequestError: no such part was found, because labels are too rare.
-    """
-    for seed in range(TRIES):
-        found = data.with_holdout(share, seed)
-        lacking = [o.name for o in found.objectives if not _varied(found, o)]
-        if not lacking:
-            return found
-    raise RequestError(
-        f"{lacking[0]}: its labels are too rare to hold out a part of the training set for the search's score"
-    )
-
-
-def _varied(data: Data, objective: Objective) -> bool:
-    for source in data.domains[objective.domain].splits.values():
-        if isinstance(source, TensorTable):
-            known = (source.labelled or {}).get(objective.task.name)
-            labels = source.targets[objective.task.name]
-            labels = labels if known is None else labels[known]
-            if labels.ndim == 1 and not bool((labels != labels[:1]).any()):
-                return False
-    return True

@@ -27,7 +27,8 @@ class PlannedRun:
     this run. directory: below the plan's root; None for one made of the name and a digest of the request, so that
     several plans can share a root. policy_of: the search of the plan whose policy it trains with; history: the part of
     that policy (full, last or mean). baselines_of: runs of single tasks in the plan whose validation metrics are its
-    baselines. keep_records: its records are wanted, not only its result.
+    baselines. keep_records: its records are wanted, not only its result. score_of: the run of the plan by whose name
+    this one's validation metrics go, since that one has no validation split.
     """
 
     name: str
@@ -38,6 +39,7 @@ class PlannedRun:
     history: str = "full"
     baselines_of: tuple[str, ...] = ()
     keep_records: bool = False
+    score_of: str | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:

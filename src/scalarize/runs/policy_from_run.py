@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from scalarize.runs.directory import Records, read_config
+from scalarize.utils import files, limits
 from scalarize.utils.errors import RequestError
 from scalarize.weights import simplex
 from scalarize.weights.policy import Policy
 
 MOST_CLIPPED = 0.1
-MOST_STEPS = 10**8  # beyond it the records are taken for damaged
+MOST_NUMBERS = 2 * 10**8  # weights over steps; beyond it the records are taken for damaged
 
 
 def policy_of_run(directory: str | Path) -> tuple[Policy, float]:
@@ -51,8 +52,16 @@ def policy_of_run(directory: str | Path) -> tuple[Policy, float]:
     if (scales <= 0).any():
         raise RequestError(f"{directory}: epoch {int(np.argmin(scales))} has no positive weight")
     pairs = [(epoch, simplex.normalise(w).tolist()) for epoch, w in enumerate(clipped)]
-    origin = {"made-from": config.get("request", {}), "clipped": share}
+    origin = {"made-from": config.get("request", {}), "clipped": share} | _divergence(Path(directory))
     return Policy.from_schedule(tasks, pairs, len(schedule), scales.tolist(), origin), max(share, 0.0)
+
+
+def _divergence(directory: Path) -> dict[str, str]:
+    """Return the place at which the run diverged, if it did and says so."""
+    place = directory / "result.json"
+    result = files.read_json(place) if place.is_file() else {}
+    said = result.get("diverged") if isinstance(result, dict) else None
+    return {"diverged": said} if isinstance(said, str) else {}
 
 
 def epoch_means(rows: Sequence[dict[str, Any]], where: str) -> tuple[list[str], np.ndarray]:
@@ -64,7 +73,7 @@ def epoch_means(rows: Sequence[dict[str, Any]], where: str) -> tuple[list[str], 
         raise RequestError(f"{where}: its records hold no task weights: its method has none, or no epoch was finished")
     tasks = list(dict.fromkeys(str(r["task"]) for r in weights))
     last, epochs = ends[-1]["step"], ends[-1]["epoch"]
-    if epochs < 1 or last < 1 or last % epochs or last > MOST_STEPS:
+    if not 1 <= epochs <= limits.EPOCHS or last < 1 or last % epochs or last * len(tasks) > MOST_NUMBERS:
         raise RequestError(f"{where}: its records are damaged: {last} steps in {epochs} epochs")
     steps = last // epochs
     held = np.full((last, len(tasks)), np.nan)

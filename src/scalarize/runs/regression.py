@@ -14,7 +14,7 @@ from scalarize.search import lineage, runs_table
 from scalarize.search import score as scores
 from scalarize.search.algorithms.base import NO_PARENT, Generation, GenerationResult
 from scalarize.search.surrogates import mixture_fit
-from scalarize.utils import files
+from scalarize.utils import documents, files
 from scalarize.weights.policy import Policy
 
 
@@ -35,7 +35,7 @@ def search(
     new runs; ``forms`` what each form says; ``warnings`` why not to trust it. ``lineage.jsonl`` holds the table's runs.
     """
     begun = time.monotonic()
-    content = files.read_bytes(table)
+    content = files.read_bytes(table, documents.MOST_TABLE)
     runs = runs_table.read(table)
     judge = scores.create(score, runs.metrics, reference)
     request = {

@@ -20,6 +20,7 @@ from pydantic import (
 from scalarize import methods
 from scalarize.learners.recipe import Recipe
 from scalarize.methods import Method
+from scalarize.utils import limits
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 from scalarize.workloads import Workload
@@ -52,7 +53,7 @@ class WorkloadRequest(BaseModel):
     targets: tuple[str, ...] = ()
     table: TableOptions | None = None
     tasks: tuple[str, ...] = ()
-    epochs: int | None = Field(default=None, ge=1)
+    epochs: int | None = Field(default=None, ge=1, le=limits.EPOCHS)
     settings: dict[str, Any] = Field(default_factory=dict)
     data: str | None = None
     device: str = "cpu"
@@ -128,22 +129,24 @@ class TrainRequest(ScoredRequest):
     read_train: measure on the training split, too, with the selected weights, or with the "last" ones; of data that
     offer it, on the split ``seen``, a sample of it. baselines: ``TASK/METRIC`` -> value of a single-task model, for
     selection=delta. refit: of a table, train once more on all rows, for as many steps as were selected, once the test
-    split has been read: that model predicts.
+    split has been read: that model predicts. split: train on this share of the training set; the rest is the validation
+    split, and there is no test.
     """
 
-    LATER: ClassVar[dict[str, Any]] = ScoredRequest.LATER | {"refit": False}
+    LATER: ClassVar[dict[str, Any]] = ScoredRequest.LATER | {"refit": False, "split": None}
 
     method: str | None = None
     hyper: dict[str, Any] = Field(default_factory=dict)
     weights: dict[str, float] | None = None
     policy: PolicyField | None = None
     single: str | None = None
-    seed: int = 0
+    seed: int = Field(default=0, ge=-limits.SEED, le=limits.SEED)
     probe_every: int | None = Field(default=None, ge=1)
     norm_every: int | None = Field(default=None, ge=1)
     read_train: bool | Literal["last"] | None = None
     baselines: dict[str, float] | None = None
     refit: bool = False
+    split: float | None = Field(default=None, gt=0, lt=1)
 
     def recipe(self, workload: Workload) -> Recipe:
         """Return the recipe of the problem, with recipe numbers that were searched with the policy unless a setting

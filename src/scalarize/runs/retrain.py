@@ -14,7 +14,7 @@ from scalarize.runs.plan import Say, Workers, execute
 from scalarize.runs.request import ScoredRequest, WorkloadRequest
 from scalarize.runs.row_values import value_of
 from scalarize.runs.task_score import AVERAGE, task_score
-from scalarize.utils import files
+from scalarize.utils import files, limits
 from scalarize.utils.errors import RequestError
 
 
@@ -58,23 +58,27 @@ def retrain(
         RequestError: ``directory`` holds no finished search, or the request is wrong.
         RunError: a run failed.
     """
-    if seeds < 1:
-        raise RequestError(f"`seeds` must be at least 1, got {seeds}")
+    limits.check("`seeds`", seeds, limits.SEEDS)
     config = read_config(directory)
     if config.get("kind") != "search":
         raise RequestError(f"{directory}: holds {kind_in_words(config.get('kind'))}, not a search")
+    judged_by = score or config["request"].get("score", AVERAGE)
+    if reference and judged_by != "gain":
+        raise RequestError(f"`reference` is for the score gain, not for {judged_by}")
     policy = readers.search_policy(directory).history(history)
     asked = {k: v for k, v in config["request"].items() if k in WorkloadRequest.model_fields} | changes
     held = asked.get("settings", {})
     if isinstance(held, dict):
         asked["settings"] = {k: v for k, v in held.items() if k not in policy.numbers} | settings
     problem = WorkloadRequest.read(asked, f"{directory / 'config.yaml'}")
+    if workers is not None:
+        workers.check(problem.device)
     loader = Loader()
     own = loader.workload(problem).table
     table = None if own is None else own.fingerprint
     if table is not None:
         tables.check_same(config.get("table"), table, f"{directory}")
-    asked = {"score": score or config["request"].get("score", AVERAGE)}
+    asked = {"score": judged_by}
     asked["reference"] = reference or config["request"].get("reference")
     wanted = ScoredRequest.read(problem.fields() | asked, f"{directory / 'config.yaml'}")
     data = prepare(wanted, loader).data
@@ -113,4 +117,4 @@ def summary(result: dict[str, Any]) -> str:
     """Return the rows as text, and the directory of the runs."""
     scale = comparison.display_scale(result["found"])
     table = text_tables.comparison_table(result["rows"], scale, **comparison.ranking(result))
-    return table + f"\nwritten to {result['out']}"
+    return "\n".join([table, *result["verdicts"], f"written to {result['out']}"])

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from scalarize.learners.recipe import Recipe
 from scalarize.runs.build import Loader, PreparedRun
 from scalarize.runs.directory import claim, tell
 from scalarize.runs.holdout import HOLDOUT, HoldoutFactory
+from scalarize.runs.ranges import ranges
 from scalarize.runs.request import PolicyField, WorkloadRequest
 from scalarize.runs.workers import members
 from scalarize.runs.workers.request import Workers
@@ -20,13 +19,14 @@ from scalarize.search.algorithms import registry
 from scalarize.search.algorithms.base import Algorithm, Setting
 from scalarize.search.driver import run_search
 from scalarize.search.entry import center_of, default_spread
+from scalarize.search.executors import storage
 from scalarize.search.executors.base import Executor
 from scalarize.search.progress import Progress
 from scalarize.search.sampling import Spread
 from scalarize.search.score import create as create_score
-from scalarize.search.space import Range, Space, parse_also
+from scalarize.search.space import Space
 from scalarize.tasks.task import Data
-from scalarize.utils import files
+from scalarize.utils import files, limits
 from scalarize.utils.errors import RequestError
 from scalarize.weights import simplex
 
@@ -44,8 +44,8 @@ class SearchRequest(WorkloadRequest):
 
     algorithm: str
     hyper: dict[str, Any] = Field(default_factory=dict)
-    population: int = 12
-    ready: int = 3
+    population: int = Field(default=12, le=limits.POPULATION)
+    ready: int = Field(default=3, le=limits.EPOCHS)
     quantile: float = 0.4
     split: float = 0.7
     score: str = "average"
@@ -54,7 +54,7 @@ class SearchRequest(WorkloadRequest):
     groups: tuple[tuple[str, ...], ...] = ()
     reference: dict[str, float] | None = None
     spread: float | None = None
-    seed: int = 0
+    seed: int = Field(default=0, le=limits.SEED)
     asynchronous: bool = False
 
 
@@ -74,8 +74,9 @@ def algorithm_of(request: SearchRequest, prepared: PreparedRun) -> Algorithm:
     data, recipe = prepared.data, prepared.recipe
     if len(data.names) < 2:
         raise RequestError(f"a search needs at least two tasks or domains, got {', '.join(data.names)}")
+    inherits = registry.get(request.algorithm).inherits
     center = _balanced(data) if request.start is None else center_of(request.start, data.names)
-    space = Space(tuple(data.names), center, request.groups, _ranges(request.also, recipe))
+    space = Space(tuple(data.names), center, request.groups, ranges(request.also, prepared, inherits))
     spread = default_spread(request.start) if request.spread is None else Spread(width=request.spread)
     setting = Setting(space, recipe.epochs, request.population, request.ready, request.quantile, request.seed, spread)
     create_score(request.score, data.names, request.reference)
@@ -88,19 +89,6 @@ def _balanced(data: Data) -> tuple[float, ...]:
         return tuple(simplex.uniform(len(data.names)).tolist())
     losses = data.constant_losses()
     return tuple(simplex.inverse([losses[n] for n in data.names]).tolist())
-
-
-def _ranges(also: tuple[str, ...], recipe: Recipe) -> dict[str, Range]:
-    """Return the ranges by key; each begins at the recipe's own value if that lies inside."""
-    ranges = parse_also(also)
-    for end in ("low", "middle", "high"):
-        try:
-            recipe.with_numbers({key: getattr(wanted, end) for key, wanted in ranges.items()})
-        except RequestError as error:
-            raise RequestError(f"`also`: {str(error).removeprefix('`settings` ')}") from None
-    own = {key: recipe.value(key) for key in ranges}
-    inside = {key for key, w in ranges.items() if isinstance(own[key], int | float) and w.low <= own[key] <= w.high}
-    return {key: replace(w, start=float(own[key])) if key in inside else w for key, w in ranges.items()}
 
 
 def search(
@@ -142,6 +130,12 @@ def search(
     loader = loader or Loader()
     if max_time is not None and not max_time > 0:
         raise RequestError(f"`max_time` must be a positive number of seconds, got {max_time}")
+    if workers is not None:
+        workers.check(request.device)
+        if checkpoints is not None:
+            cpus = threads or request.recipe(loader.workload(request)).threads
+            if workers.address is not None or len(workers.places(request.device, cpus)) > 1:
+                storage.check_shared(checkpoints)
     factory = HoldoutFactory(request.problem(), request.split, threads, loader)
     algorithm = algorithm_of(request, factory.prepared)
     if request.asynchronous and not algorithm.asynchronous:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 
 
@@ -51,6 +52,7 @@ def check_unchanged(config: Mapping[str, Any], directory: Path) -> None:
     held, path = config.get("table"), config.get("request", {}).get("csv")
     if not isinstance(held, Mapping) or not isinstance(path, str) or not Path(path).is_file():
         return
+    files.check_regular(path)
     with open(path, "rb") as handle:
         found = hashlib.file_digest(handle, "sha256").hexdigest()
     if found != held.get("sha256"):

@@ -20,7 +20,7 @@ from typing import Any
 from scalarize.search import lineage
 from scalarize.search.algorithms.base import Generation, GenerationResult
 from scalarize.search.executors import storage
-from scalarize.utils import files
+from scalarize.utils import documents, files
 from scalarize.utils.errors import RequestError, RunError
 
 FORMAT = "scalarize-search/1"
@@ -106,12 +106,12 @@ class Journal:
             self.asked = lineage.generation_from(rows, keep) if rows else None
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise RequestError(f"{self.decisions}: is damaged: {error}") from None
-        content = self.lineage.read_bytes() if self.lineage.exists() else b""
+        content = files.read_bytes(self.lineage, files.RECORDS) if self.lineage.exists() else b""
         if hashlib.sha256(content[:length]).hexdigest() != digest:
             files.read_lines(self.lineage)  # raises an error that names the damaged line, if one cannot be read
             raise RequestError(f"{self.lineage}: is damaged: it differs from what the search wrote")
         try:
-            rows = [json.loads(line) for line in content[:length].splitlines()]
+            rows = [documents.from_json(line, "a line") for line in content[:length].splitlines()]
             for _, group in itertools.groupby(rows, key=lambda row: row["generation"]):
                 self.history.append(lineage.result_from(list(group)))
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from scalarize.search.surrogates.mixture_forms import Array
+from scalarize.utils import documents, files
 from scalarize.utils.errors import RequestError
 from scalarize.weights import simplex
 
@@ -41,12 +41,8 @@ def read(path: str | Path) -> Runs:
     Weights are normalised; metrics of which lower is better change their sign. Raises RequestError that names file,
     line and column of an error.
     """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as handle:
-            rows = list(csv.reader(handle))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RequestError(f"{path}: cannot be read as CSV: {error}") from None
-    header = [name.strip() for name in rows[0]] if rows else []
+    rows = documents.from_csv(files.read_bytes(path, documents.MOST_TABLE), str(path))
+    header = [name.strip() for name in rows[0][1]] if rows else []
     columns = {
         prefix: [i for i, name in enumerate(header) if name.startswith(prefix)] for prefix in (WEIGHT, HIGHER, LOWER)
     }
@@ -59,7 +55,7 @@ def read(path: str | Path) -> Runs:
         if len(set(names)) != len(names) or not all(names):
             raise RequestError(f"{path}: the columns must have distinct names, got {', '.join(header)}")
     weights, values = [], []
-    body = [(line, row) for line, row in enumerate(rows[1:], start=2) if any(cell.strip() for cell in row)]
+    body = [(line, row) for line, row in rows[1:] if any(cell.strip() for cell in row)]
     for line, row in body:
         if len(row) != len(header):
             raise RequestError(f"{path}: line {line} has {len(row)} cells for {len(header)} columns")

@@ -23,6 +23,21 @@ def several_sizes(context: Context) -> Sequence[Size]:
     return context.sizes
 
 
+def thinned(context: Context, sizes: Sequence[Size]) -> list[Size]:
+    """Return the sizes whose depth, width and number of shared decoder layers the budget leaves."""
+    kept = list(sizes)
+    for label in ("depth", "width", "decoder"):
+        values = context.budget.thin(list(dict.fromkeys(getattr(s, label) for s in sizes)))
+        kept = [s for s in kept if getattr(s, label) in values]
+    return kept
+
+
+def labels_of(size: Size) -> dict[str, Any]:
+    """Return the size's labels in a study's tables; ``decoder`` is empty for a model without decoders to share."""
+    decoder = "" if size.decoder is None else str(size.decoder)
+    return {"size": size.name, "depth": str(size.depth), "width": size.width, "decoder": decoder}
+
+
 def averaged(context: Context) -> Context:
     """Return the context itself. Raises RequestError if its metrics have no average, which this target is about."""
     if not context.data.has_average:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,8 @@ class StudyResults:
     """Results of a plan's runs on one workload.
 
     results: one row per training and task (labels, run, task, sign, test, validation, train, parameters, seconds,
-    epoch); sign is -1 if lower is better. measures: the same for every metric of a task and its loss (metric, sign,
+    epoch); sign is -1 if lower is better. A training that gives another its score has no row: its metrics are that
+    one's ``validation``. measures: the same for every metric of a task and its loss (metric, sign,
     test, validation, train, epoch). curves: tidy records of trainings with a probe or whose records are kept, with
     labels. searches: a row a search (labels, result). policies: by search. answers: every training's result by the
     run's name, for one that diverged in its first epoch only ``diverged``, which names the epoch.
@@ -60,6 +62,7 @@ def gather(context: Context, finished: Sequence[FinishedRun]) -> StudyResults:
     policies: dict[str, Policy] = {}
     answers: dict[str, Any] = {}
     sizes: dict[str, int] = {}
+    scores = {run.planned.score_of: run.result for run in finished if run.planned.score_of}
     for run in sorted(finished, key=lambda run: _turn(run.planned)):
         planned, request = run.planned, run.request
         labels = {**planned.labels, "run": planned.name}
@@ -68,8 +71,10 @@ def gather(context: Context, finished: Sequence[FinishedRun]) -> StudyResults:
             searches.append({**labels, "result": run.result})
             continue
         answers[planned.name] = run.result
-        if "test" not in run.result:
-            continue  # it diverged before there was anything to measure
+        if "test" not in run.result or planned.score_of:
+            continue  # it diverged before there was anything to measure, or another's score is all that it has
+        if planned.name in scores:
+            run = _scored(context, run, scores[planned.name])
         results += _task_rows(context, run, labels, parameters(context, request, sizes))
         measures += _metric_rows(context, run, labels)
         if planned.keep_records or request.probe_every is not None:
@@ -79,6 +84,17 @@ def gather(context: Context, finished: Sequence[FinishedRun]) -> StudyResults:
             curves += [{**planned.labels, **row, "run": planned.name} for row in seen if keep(row)]
     tables, metrics, recorded, searched = map(pd.DataFrame, (results, measures, curves, searches))
     return StudyResults(context, tables, metrics, recorded, searched, policies, answers)
+
+
+def _scored(context: Context, run: FinishedRun, by: Mapping[str, Any]) -> FinishedRun:
+    """Return ``run`` with the validation metrics of the training that scores it; the worst if that diverged at once."""
+    if "test" in by:
+        seen, measures = by["validation"], by["measures"]["validation"]
+    else:
+        tasks = _measured(context, run.result)
+        seen, measures = {n: -math.inf if t.higher_is_better else math.inf for n, t in tasks.items()}, {}
+    content = {"validation": seen, "measures": {**run.result["measures"], "validation": measures}}
+    return dataclasses.replace(run, result={**run.result, **content})
 
 
 def _turn(planned: PlannedRun) -> int:
@@ -116,7 +132,7 @@ def _measured(context: Context, answer: Mapping[str, Any]) -> dict[str, Any]:
 
 def seconds(found: StudyResults) -> float:
     """Wall time of all trainings and searches, those that were read included."""
-    trained = 0.0 if found.results.empty else float(found.results.drop_duplicates("run")["seconds"].sum())
+    trained = sum(float(answer.get("seconds", 0.0)) for answer in found.answers.values())
     return trained + sum(float(r["seconds_training"]) for r in found.searches.get("result", []))
 
 
@@ -134,8 +150,8 @@ def parameters(context: Context, request: TrainRequest, known: dict[str, int]) -
 
 
 def _is_probed(row: Mapping[str, Any]) -> bool:
-    metric = str(row["metric"])
-    return metric.startswith("conflict") or (row["split"] == "train" and metric == "loss")
+    metric, split = str(row["metric"]), row["split"]
+    return metric.startswith("conflict") or split == "validation" or (split == "train" and metric == "loss")
 
 
 def _is_curve(row: Mapping[str, Any]) -> bool:

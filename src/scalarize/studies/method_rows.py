@@ -10,12 +10,12 @@ import pandas as pd
 
 from scalarize import methods
 from scalarize.analysis.study_tables import StudyTable
-from scalarize.balancer.balancer import Balancer
 from scalarize.methods import Needs
 from scalarize.runs.request import TrainRequest, WorkloadRequest, train_request
 from scalarize.studies import axes
 from scalarize.studies import step_cost as measured
 from scalarize.studies.context import Context
+from scalarize.studies.fixed_batch import FixedBatch
 from scalarize.utils.seeds import fork_rng
 
 REPEATS = 10
@@ -54,21 +54,14 @@ def times(context: Context, rows: Sequence[Row], reported: Mapping[str, str]) ->
     data = context.data
     with fork_rng(0):
         model: Any = context.workload.build(recipe.model, data).to(context.problem.device)
-    shared = list(model.shared_parameters())
+    batch = FixedBatch(model, data, recipe, context.problem.device)
 
     def candidate(row: Row) -> Callable[[], measured.Backward]:
-        def make() -> measured.Backward:
-            method = methods.create(row.method, **row.hyper)
-            level: Any = row.level if method.needs > Needs.LOSSES else "parameters"
-            balancer = Balancer(method, shared, level=level, tasks=data.names)
-            return lambda losses, z: balancer.backward(losses, representation=z)
+        return lambda: batch.candidate(methods.create(row.method, **row.hyper), row.level)
 
-        return make
-
-    forward = measured.forward_of(model, data, recipe.batch_size, context.problem.device)
     candidates = {row.name: candidate(row) for row in rows}
     repeats = context.budget.count(REPEATS, context.budget.epochs)  # at the smallest budget as few as its epochs
-    found = measured.measure(forward, model.parameters(), candidates, repeats, floor=False)
+    found = measured.measure(batch.forward, model.parameters(), candidates, repeats, floor=False)
     frame = pd.DataFrame([row | {"paper": reported.get(row["method"])} for row in found])
     slowest = max(found, key=lambda row: row["to_bare"])
     said = f"Slowest step: {slowest['method']}, {slowest['to_bare']:.2f} times plain training"

@@ -15,27 +15,28 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from scalarize import methods
 from scalarize.balancer.balancer import Balancer
-from scalarize.learners.evaluation import View, decode
-from scalarize.tasks import labels
-from scalarize.tasks.samples import Batch
-from scalarize.tasks.task import Data
 
-Forward = Callable[..., tuple[dict[str, Tensor], Tensor]]  # takes the candidate's view, if it has one
-Backward = Callable[[dict[str, Tensor], Tensor], object]
+Forward = Callable[..., tuple[dict[str, Tensor], Any]]  # takes the candidate's view, if it has one
+Backward = Callable[[dict[str, Tensor], Any], object]
 
 
 class Balanced:
-    """A method's step: it fills ``.grad``; ``view`` is what it puts between representation and heads, or None."""
+    """A method's step: it fills ``.grad``; ``view`` is what it puts between representation and heads, or None.
 
-    def __init__(self, balancer: Balancer) -> None:
-        self._balancer = balancer
+    Args:
+        balancer: with the method.
+        forward: forward passes of its own, if it does not share the bare loop's.
+    """
+
+    def __init__(self, balancer: Balancer, forward: Forward | None = None) -> None:
+        self._balancer, self.forward = balancer, forward
         self.view = balancer.view if balancer.method.has_view else None
 
-    def __call__(self, losses: dict[str, Tensor], representation: Tensor) -> object:
+    def __call__(self, losses: dict[str, Tensor], representation: Any) -> object:
         return self._balancer.backward(losses, representation=representation)
 
 
@@ -81,13 +82,14 @@ def measure(
 
     def step(backward: Backward, number: int = steps) -> float:
         start = clock()
-        view = backward.view if isinstance(backward, Balanced) else None
+        own = backward if isinstance(backward, Balanced) else None
+        run, view = (own and own.forward) or forward, own and own.view
         for _ in range(number):
             for p in params:
                 p.grad = None
-            losses, representation = forward() if view is None else forward(view)
+            losses, representation = run() if view is None else run(view)
             backward(losses, representation)
-        if representation.is_cuda:
+        if next(iter(losses.values())).is_cuda:
             torch.cuda.synchronize()
         return (clock() - start) / number
 
@@ -131,45 +133,6 @@ def balancers(
         return Balanced(Balancer(name, shared, level=at, tasks=tasks, **options))
 
     return {name: lambda name=name: make(name) for name in names}  # type: ignore[misc]
-
-
-def forward_of(model: Any, data: Data, batch_size: int, device: str = "cpu") -> Forward:
-    """Return the forward pass of a supervised model (``encode``, ``decode``) on one fixed batch.
-
-    The batch is divided equally over the domains.
-    """
-    share = max(1, batch_size // len(data.domains))
-    parts = {
-        name: d.splits["train"].batch(torch.arange(share) % len(d.splits["train"])) for name, d in data.domains.items()
-    }
-    ends = torch.tensor([len(p) for p in parts.values()]).cumsum(0).tolist()
-    rows = {name: slice(end - len(parts[name]), end) for name, end in zip(parts, ends, strict=True)}
-    batch = Batch.concat(list(parts.values())).to(torch.device(device))
-    batch = batch.to_float64() if next(model.parameters()).dtype == torch.float64 else batch
-    own = {o.name: labels.rows(parts[o.domain].labelled, o.task.name) for o in data.objectives}
-
-    def forward(view: View | None = None) -> tuple[dict[str, Tensor], Tensor]:
-        z = model.encode(batch.inputs)
-        predictions = decode(model, z, [t.name for t in data.tasks], view)
-        losses = {}
-        for o in data.objectives:
-            at = rows[o.domain] if len(rows) > 1 else slice(None)
-            prediction, target = predictions[o.task.name][at], batch.targets[o.task.name][at]
-            if own[o.name] is not None:
-                prediction, target = prediction[own[o.name]], target[own[o.name]]
-            losses[o.name] = o.task.loss(prediction, target)
-        return losses, z
-
-    return forward
-
-
-def of_model(
-    model: nn.Module, data: Data, batch_size: int, names: Sequence[str], repeats: int = 10, device: str = "cpu"
-) -> list[dict[str, Any]]:
-    """Run :func:`measure` for a supervised model with the methods ``names``, at parameter level."""
-    shared = list(model.shared_parameters())  # type: ignore[operator]
-    candidates = balancers(names, shared, data.names)
-    return measure(forward_of(model, data, batch_size, device), model.parameters(), candidates, repeats)
 
 
 def _bare(losses: dict[str, Tensor], representation: Tensor) -> None:

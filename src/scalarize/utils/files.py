@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from scalarize.utils import file_lock
+from scalarize.utils import documents, file_lock
 from scalarize.utils.errors import BusyError, RequestError, RunError
+
+RECORDS = 2**30  # bytes of a file of JSON lines, at most
+LINE = 4 * 2**20  # bytes of one of its lines, at most
+DATA = 2**36  # bytes of a table, a data file or a checkpoint, at most
 
 
 def read_error(path: str | Path, error: OSError) -> RequestError:
@@ -21,12 +25,31 @@ def read_error(path: str | Path, error: OSError) -> RequestError:
     return RequestError(f"{path}: {words.get(type(error), f'cannot be read: {error.strerror}')}")
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """Return the content of ``path``. Raises RequestError that names a missing file."""
+def check_regular(path: str | Path, most: int = DATA) -> None:
+    """Raise RequestError unless ``path`` is a regular file of at most ``most`` bytes: a pipe or a device has no end."""
+    try:
+        found = os.stat(path)
+    except ValueError as error:  # a name that no file can have
+        raise RequestError(f"{str(path)!r}: is no file: {error}") from None
+    except OSError as error:
+        raise read_error(path, error) from None
+    if stat.S_ISDIR(found.st_mode):
+        raise RequestError(f"{path}: is a directory, not a file")
+    if not stat.S_ISREG(found.st_mode):
+        raise RequestError(f"{path}: is no regular file, but a pipe, a device or a socket")
+    if found.st_size > most:
+        raise RequestError(f"{path}: has {found.st_size:,} bytes; at most {most:,} are read")
+
+
+def read_bytes(path: str | Path, most: int = DATA) -> bytes:
+    """Return the content of ``path``. Raises RequestError that names a file that is missing, none, or too long."""
+    check_regular(path, most)
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
+        raise read_error(path, error) from None
+    except MemoryError:
+        raise RequestError(f"{path}: does not fit in the memory that is free") from None
 
 
 def write_bytes(path: str | Path, content: bytes | memoryview, sync: bool = True) -> Path:
@@ -53,30 +76,35 @@ def write_bytes(path: str | Path, content: bytes | memoryview, sync: bool = True
 
 
 def write_text(path: str | Path, content: str) -> Path:
-    """Replace ``path`` by ``content`` in one atomic step."""
-    return write_bytes(path, content.encode())
+    """Replace ``path`` by ``content`` in one atomic step; half a letter, as in a file's name, becomes an escape."""
+    return write_bytes(path, content.encode(errors="backslashreplace"))
 
 
 def write_json(path: str | Path, content: Any) -> Path:
     """Replace ``path`` by ``content`` as JSON in one atomic step."""
-    return write_text(path, json.dumps(content, indent=1) + "\n")
+    return write_text(path, documents.to_json(content, indent=1) + "\n")
 
 
 def read_json(path: str | Path) -> Any:
     """Return the JSON in ``path``. Raises RequestError that names the file if it is missing or damaged."""
-    try:
-        return json.loads(Path(path).read_text())
-    except OSError as error:
-        raise read_error(path, error) from None
-    except (ValueError, RecursionError) as error:  # invalid UTF-8, invalid JSON, too many digits
-        raise RequestError(f"{path}: cannot be read as JSON: {error}") from None
+    return documents.from_json(read_bytes(path, documents.MOST_BYTES), str(path))
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Return the YAML in ``path``. Raises RequestError that names the file if it is missing or damaged."""
+    return documents.from_yaml(read_bytes(path, documents.MOST_YAML), str(path))
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody reads is an error, not a wait."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
 def append_lines(path: str | Path, rows: Iterable[dict[str, Any]], sync: bool = False) -> None:
     """Append ``rows`` as JSON lines in one write; ``sync`` waits for the disk. Raises RunError if that fails."""
-    text = "".join(json.dumps(row) + "\n" for row in rows)
+    text = "".join(documents.to_json(row, reasons=False) + "\n" for row in rows)
     try:
-        with open(path, "a") as handle:
+        with open(path, "a", opener=_without_waiting) as handle:
             handle.write(text)
             handle.flush()
             if sync:
@@ -90,27 +118,36 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
 
     Raises RequestError that names file and line if any other line is damaged.
     """
-    try:
-        lines = Path(path).read_bytes().split(b"\n")
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
     rows = []
-    for number, line in enumerate(lines[:-1], start=1):
+    for number, line in enumerate(_whole_lines(path), start=1):
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            raise RequestError(f"{path}: line {number} is damaged") from None
+            row = documents.from_json(line, "a line")
+        except RequestError:
+            row = None
         if not isinstance(row, dict):
             raise RequestError(f"{path}: line {number} is damaged")
         rows.append(row)
     return rows
 
 
+def _whole_lines(path: str | Path) -> Iterator[bytes]:
+    """Return the lines that end, one after another, so that a file without lines takes no memory."""
+    check_regular(path, RECORDS)
+    try:
+        with open(path, "rb") as handle:
+            while (line := handle.readline(LINE)).endswith(b"\n"):
+                yield line
+            if len(line) == LINE:
+                raise RequestError(f"{path}: holds a line of more than {LINE:,} bytes")
+    except OSError as error:
+        raise read_error(path, error) from None
+
+
 def cut_torn_line(path: str | Path) -> None:
     """Remove a last line that a crash cut short from a JSON-lines file, so that more can be appended."""
     path = Path(path)
     if path.exists():
-        content = path.read_bytes()
+        content = read_bytes(path, RECORDS)
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             os.truncate(path, whole)
@@ -137,7 +174,7 @@ def lock(directory: str | Path) -> Iterator[None]:
     directory = Path(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        handle = open(directory / ".lock", "a")  # noqa: SIM115
+        handle = open(directory / ".lock", "a", opener=_without_waiting)  # noqa: SIM115
     except OSError as error:
         raise RequestError(f"{directory}: cannot be written: {error.strerror}; choose another `out`") from None
     with handle:
@@ -169,6 +206,8 @@ def load_tensors(path: str | Path, content: bytes | None = None) -> Any:
     """
     import torch
 
+    if content is None:
+        check_regular(path)
     try:
         return torch.load(path if content is None else io.BytesIO(content), weights_only=True, map_location="cpu")
     except Exception as error:  # damaged bytes can make the unpickler raise anything

@@ -29,8 +29,8 @@ class Policy(Schedule):
 
     Args:
         tasks: distinct names of the T tasks, at least one.
-        epochs: length of the training that the policy describes, at least 1.
-        segments: at least one; the first begins at epoch 0, the others at increasing epochs below ``epochs``. Weights
+        epochs: length of the training that the policy describes, from 1 to 1,000,000.
+        segments: 1 to 100,000; the first begins at epoch 0, the others at increasing epochs below ``epochs``. Weights
             sum to 1 within 1e-6.
         provenance: plain data about the policy's origin, stored in the file and never interpreted, save by
             :attr:`numbers`. Default: none.

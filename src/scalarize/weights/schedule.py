@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,7 +51,11 @@ class Schedule:
         Returns:
             The segment; the first one before 0, the last one beyond the end.
         """
-        return [s for s in self.segments if s.from_epoch <= max(epoch, 0)][-1]
+        return self.segments[bisect.bisect_right(self._starts, max(epoch, 0)) - 1]
+
+    @functools.cached_property
+    def _starts(self) -> list[int]:
+        return [s.from_epoch for s in self.segments]
 
     def weights_at(self, epoch: float) -> Weights:
         """Return the weights at an epoch; see :meth:`segment_at`.

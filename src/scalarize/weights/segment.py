@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from scalarize.utils import limits
 from scalarize.utils.errors import RequestError
 
 
@@ -46,11 +47,13 @@ def check(tasks: Sequence[str], epochs: int, segments: Sequence[Segment]) -> Non
     """
     if not tasks or len(set(tasks)) != len(tasks):
         raise RequestError(f"policy: tasks must be distinct and at least one, got {list(tasks)}")
+    limits.check("policy: epochs", epochs, limits.EPOCHS, least=0)
+    limits.check("policy: the number of segments", len(segments), limits.SEGMENTS, least=0)
     if epochs < 1 or not segments or segments[0].from_epoch != 0:
         raise RequestError("policy: needs at least one epoch and a first segment with from_epoch 0")
     starts = [s.from_epoch for s in segments]
     if any(b <= a for a, b in itertools.pairwise(starts)) or starts[-1] >= epochs:
-        raise RequestError(f"policy: segments must start at increasing epochs below {epochs}, got {starts}")
+        raise RequestError(f"policy: segments must start at increasing epochs below {epochs}, got {str(starts)[:200]}")
     for s in segments:
         w = np.asarray(s.weights, dtype=np.float64)
         if w.shape != (len(tasks),):

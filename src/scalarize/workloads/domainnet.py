@@ -20,6 +20,7 @@ from torch import nn
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
 from scalarize.tasks.kinds import multiclass
 from scalarize.tasks.task import Data, Domain
+from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
@@ -54,9 +55,9 @@ class Pictures:
 def read_list(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return names and labels of a published list, lines "real/cat/real_1.jpg 42". RequestError names file and line."""
     try:
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be read ({error.strerror}): {REMEDY}") from None
+        lines = files.read_bytes(path).decode().splitlines()
+    except RequestError as error:
+        raise RequestError(f"{error}: {REMEDY}") from None
     except UnicodeDecodeError:
         raise RequestError(f"{path}: not a text file") from None
     names, labels = [], []

@@ -9,27 +9,36 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Size:
-    """A model's depth and width as labels (width is a number), and the recipe's settings that make it."""
+    """A model's depth and width as labels (width is a number), and the recipe's settings that make it.
+
+    decoder: the number of decoder layers that tasks share; None for a model without such.
+    """
 
     depth: Any
     width: Any
     settings: dict[str, Any] = field(default_factory=dict)
+    decoder: int | None = None
 
     @property
     def name(self) -> str:
         """A short label."""
-        return f"depth {self.depth}, width {self.width:g}"
+        shared = "" if self.decoder is None else f", {self.decoder} decoder layers shared"
+        return f"depth {self.depth}, width {self.width:g}{shared}"
 
 
-def _by_name(depths: Sequence[Any], widths: Sequence[float], depth: str = "depth") -> tuple[Size, ...]:
+def _by_name(depths: Sequence[Any], widths: Sequence[float]) -> tuple[Size, ...]:
     """Return all depths x widths, depth first, of a model whose settings have these names."""
-    return tuple(Size(d, w, {f"model.{depth}": d, "model.width": w}) for d in depths for w in widths)
+    return tuple(Size(d, w, {"model.depth": d, "model.width": w}) for d in depths for w in widths)
 
 
 # Royer et al. 2023, section 3.3: the sweeps of its backbones.
 VIT = _by_name((3, 6, 9), (0.25, 0.5, 0.75, 1.0))
 RESNET = _by_name((26, 50, 101), (0.25, 0.5, 1.0))
-DECODERS = _by_name((4, 2, 0), (0.5, 1.0), "shared_decoder")  # depth: the number of shared decoder layers
+DECODERS = tuple(
+    Size(26, w, {"model.depth": 26, "model.width": w, "model.shared_decoder": shared}, shared)
+    for shared in (4, 2, 0)
+    for w in (0.5, 1.0)
+)
 LAYERS = tuple(Size(d, 1.0, {"model.depth": d}) for d in (1, 2, 3, 4))  # Xin et al. 2022, table 2
 # Our choices, for models that the papers do not sweep.
 WIDTHS = tuple(Size("default", w, {"model.width": w}) for w in (0.25, 0.5, 1.0))

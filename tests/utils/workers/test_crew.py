@@ -95,7 +95,7 @@ def test_every_place_has_its_own_surroundings(crew: Any, tmp_path: Path) -> None
 
 
 def test_workers_share_a_setup(crew: Any) -> None:
-    team = crew(2, setup="here", packed=lambda move: pickle.dumps("there"))
+    team = crew(2, setup="here", packed=lambda: pickle.dumps("there"))
     assert results(team, [Job("a", Setup())]) == ["there"]
 
 

@@ -12,6 +12,7 @@ import torch
 
 from scalarize.runs.build import Loader, prepare
 from scalarize.runs.request import WorkloadRequest
+from scalarize.runs.workers import sharing
 from scalarize.utils.workers import packing
 from scalarize.workloads import datasets as anywhere  # a module of the package, for a function's home
 
@@ -29,7 +30,7 @@ def test_arrays_are_mapped_and_equal_in_values_and_layout(tmp_path: Path) -> Non
         "array": np.arange(LARGE, dtype=np.float32).reshape(-1, 1),
         "words": np.array(["a", "b"], dtype=object),
     }
-    packed = packing.pack(content, tmp_path / "arrays")
+    packed = packing.pack(content, tmp_path / "arrays").content
     assert len(packed) < 4 * LARGE * 3  # `gap`, which is no dense piece of memory, travels by value
     found = packing.unpack(packed)
     for name in ("row", "turned", "flags", "gap", "small"):
@@ -40,7 +41,7 @@ def test_arrays_are_mapped_and_equal_in_values_and_layout(tmp_path: Path) -> Non
 
 
 def test_a_reader_that_writes_changes_its_own_copy(tmp_path: Path) -> None:
-    packed = packing.pack(torch.zeros(LARGE), tmp_path / "arrays")
+    packed = packing.pack(torch.zeros(LARGE), tmp_path / "arrays").content
     packing.unpack(packed).add_(1.0)
     assert packing.unpack(packed).sum() == 0
 
@@ -49,9 +50,9 @@ def test_moved_tensors_keep_their_values_and_leave_their_memory(tmp_path: Path) 
     tensor = torch.arange(float(LARGE))
     view = {"x": tensor}
     before = tensor.data_ptr()
-    packing.pack(view, tmp_path / "kept")
+    packed = packing.pack(view, tmp_path / "arrays")
     assert tensor.data_ptr() == before
-    packing.pack(view, tmp_path / "moved", move=True)
+    packed.move()
     assert tensor.data_ptr() != before
     assert torch.equal(tensor, torch.arange(float(LARGE)))
 
@@ -70,7 +71,7 @@ def test_functions_made_inside_functions_travel(tmp_path: Path) -> None:
     inner.__module__ = anywhere.__name__  # whose names it would use there
     inner.__globals__["anywhere"] = anywhere
     vars(anywhere).setdefault("np", np)
-    found = packing.unpack(packing.pack([inner], tmp_path / "arrays"))[0]
+    found = packing.unpack(packing.pack([inner], tmp_path / "arrays").content)[0]
     assert found(3.0, times=4) == inner(3.0, times=4) == 22.0
     assert found(1.0) == 12.0
 
@@ -81,6 +82,7 @@ from pathlib import Path
 import torch
 from scalarize.runs.build import prepare
 from scalarize.runs.request import WorkloadRequest
+from scalarize.runs.workers import sharing
 from scalarize.utils.workers import packing
 import scalarize.workloads
 loader = packing.unpack(Path(sys.argv[1]).read_bytes())
@@ -99,10 +101,16 @@ def test_the_data_of_a_table_reach_another_process_without_being_read_again(tmp_
     request = WorkloadRequest(csv=str(tmp_path / "t.csv"), targets=("a", "b"))
     loader = Loader()
     data = prepare(request, loader).data
-    packed = packing.pack(loader, tmp_path / "arrays")
-    assert (tmp_path / "arrays").stat().st_size > 20_000 * 4
+    table = loader.workload(request).table
+    before = table.columns["x"].values.to_numpy()
+    packed = sharing.pack(loader, [request], [], tmp_path / "shared")
+    assert (tmp_path / "shared" / "arrays").stat().st_size > 20_000 * 4
     (tmp_path / "packed").write_bytes(packed)
     words = [sys.executable, "-c", READ, str(tmp_path / "packed"), request.model_dump_json()]
     ran = subprocess.run(words, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip() == str(data.constant_losses())
+    assert str(data.constant_losses()) == ran.stdout.strip()
+    after = table.columns["x"].values.to_numpy()
+    assert np.array_equal(after, before)
+    assert not np.shares_memory(after, before)

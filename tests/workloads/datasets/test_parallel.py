@@ -29,7 +29,7 @@ def test_two_files_and_a_table_are_read_alike(tmp_path: Path) -> None:
         ({"train.en": b"a\nb\n", "train.fr": b"a\n\xff\xfe\n"}, "train.fr: line 2 is not UTF-8"),
         ({"train.tsv": b"a\tb\na b\n"}, "train.tsv: line 2: expected English, a tab and fr"),
         ({"train.tsv": b"a\tb\tc\n"}, "train.tsv: line 1: expected English, a tab and fr"),
-        ({"train.en": b"a\n"}, "train.fr: cannot be read"),
+        ({"train.en": b"a\n"}, "train.fr: no such file"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, files: dict[str, bytes], said: str) -> None:

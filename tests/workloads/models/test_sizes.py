@@ -73,8 +73,8 @@ def test_decoders_move_layers_from_the_tasks_to_the_encoder(shared: int) -> None
 def test_feature_sizes() -> None:
     assert resnet(26, 0.25)(torch.randn(2, 3, 64, 64)).shape == (2, 512)
     assert small_vit(3, 48)(torch.randn(2, 3, 32, 32)).shape == (2, 48)
-    assert lenet_head(10)(lenet()(torch.randn(2, 1, 36, 36))).shape == (2, 10)
-    assert count(lenet()) == 10 * 26 + 20 * 251 + 721 * 50
+    assert lenet_head(10)(lenet()(torch.randn(2, 1, 28, 28))).shape == (2, 10)
+    assert count(lenet()) == 10 * 26 + 20 * 251 + 321 * 50
 
 
 def test_unknown_sizes_are_refused() -> None:

@@ -12,7 +12,8 @@ from scalarize.report.figures.heat import heat_of, matrix
 AXES = ("pair of tasks", "size of the model")
 MARKS = (
     "Scores are metrics, negated where lower is better: further up and right is better. Lines join the weights of one "
-    "size in order. Larger marks: more parameters. A single-task mark stands for two models, one a task."
+    "size in order; colour: the weight of {first}. Strong marks beat the single-task models of their size on both "
+    "tasks, faint ones do not. Larger marks: more parameters. A single-task mark stands for two models, one a task."
 )
 
 
@@ -53,7 +54,8 @@ def trade_off(table: StudyTable, apart: bool) -> list[Chart]:
                     x_label=f"test score of {first}",
                     y_label=f"test score of {second}",
                     series=tuple(drawn),
-                    note=MARKS,
+                    note=MARKS.format(first=first),
+                    shade=(f"weight of {first}", 0.0, 1.0),
                 )
             )
     return found
@@ -66,14 +68,20 @@ def _path(size: str, rows: pd.DataFrame) -> Series:
         f"{size}, p = {p:g}" + (", beats both" if b else "") for p, b in zip(rows["p"], rows["beats_both"], strict=True)
     ]
     first, second = rows["first_test"].tolist(), rows["second_test"].tolist()
-    return Series(size, first, second, labels=labels, sizes=area, joined=True)
+    return Series(
+        size, first, second, labels=labels, sizes=area, joined=True, shades=rows["p"].tolist(), strong=_beats(rows)
+    )
+
+
+def _beats(rows: pd.DataFrame) -> list[bool]:
+    return [bool(beats) for beats in rows["beats_both"]]
 
 
 def _alone(sizes: list[pd.DataFrame]) -> Series:
     heads = pd.concat([rows.iloc[:1] for rows in sizes])
     first, second = heads["base_first_test"].tolist(), heads["base_second_test"].tolist()
     labels = [f"{size}, single-task" for size in heads["size"]]
-    return Series("single-task models", first, second, labels=labels, sizes=heads["parameters"].tolist())
+    return Series("single-task models", first, second, labels=labels, sizes=heads["parameters"].tolist(), ink=True)
 
 
 def agreement(table: StudyTable) -> list[Chart]:
@@ -96,6 +104,7 @@ def discrepancy(table: StudyTable) -> list[Chart]:
             x_label="average gain on training data",
             y_label="average gain on test data",
             series=tuple(series),
-            note=table.note,
+            note=f"{table.note} Above the dotted line test data gain more than training data.",
+            diagonal=True,
         )
     ]

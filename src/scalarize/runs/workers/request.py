@@ -37,6 +37,20 @@ class Workers:
     share: float | None = None
     address: str | None = None
 
+    def check(self, device: str) -> None:
+        """Check that what is asked for fits the device of the trainings.
+
+        Args:
+            device: as the trainings name it.
+
+        Raises:
+            RequestError: numbers or shares of accelerators are for trainings on the CPU.
+        """
+        asked = {"`devices`": self.devices, "`gpus_per_member`": self.share if self.address is None else None}
+        named = [name for name, value in asked.items() if value]
+        if named and device.partition(":")[0] == "cpu":
+            raise RequestError(f"{named[0]}: for trainings on accelerators: name one with `device`, such as cuda")
+
     def places(self, device: str, threads: int) -> list[dict[str, str]]:
         """Divide this machine.
 
@@ -50,10 +64,8 @@ class Workers:
         Raises:
             RequestError: a number is out of range.
         """
-        count = self.count
-        on_cpu = device.partition(":")[0] == "cpu"
-        if self.devices and on_cpu:
-            raise RequestError("`devices` are for trainings on accelerators: name one with `device`, such as cuda")
+        self.check(device)
+        count, on_cpu = self.count, device.partition(":")[0] == "cpu"
         devices = None if on_cpu or ":" in device else self.devices or tuple(_seen())
         if count is None and not devices:
             count = _default() or (None if on_cpu and ABLE else 1)
@@ -97,8 +109,8 @@ def crew(
         return Crew([{}] * actors.size, listener=listener, processes=actors)
     places: list[dict[str, str]] = [{}] if workers is None else workers.places(device, threads)
 
-    def packed(move: bool) -> bytes:
-        content = sharing.pack(loader, asked, shares, folder, move)
+    def packed() -> bytes:
+        content = sharing.pack(loader, asked, shares, folder)
         if (line := short_of_memory(len(places), bool(content), machine.memory())) is not None:
             listener(None, "say", line)
         return content

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from scalarize.runs.build import Loader, prepare
 from scalarize.runs.holdout import HoldoutFactory
-from scalarize.runs.request import WorkloadRequest
+from scalarize.runs.request import TrainRequest, WorkloadRequest
 from scalarize.utils.errors import RequestError
-from scalarize.utils.workers import packing
+from scalarize.utils.workers import machine, packing
 
 _DATA = {"workload", "csv", "targets", "table", "data"}  # fields that name the data of a problem
 
@@ -23,16 +23,16 @@ def pack(
     requests: Sequence[WorkloadRequest],
     shares: Iterable[tuple[WorkloadRequest, float]],
     folder: Path,
-    move: bool,
 ) -> bytes:
     """Pack the data that most of the trainings use, with large arrays in a file that all processes map.
+
+    The loader's own arrays become views of the file, too, so that they are in memory once; nobody may be using them.
 
     Args:
         loader: of the command; it reads what it has not read yet.
         requests: the trainings.
         shares: problems of which a share is held out, with that share.
         folder: where the file lies; it is made anew.
-        move: let the loader's own arrays be views of the file, too, so that they are in memory once.
 
     Returns:
         A pickle of a loader that has them; empty if they cannot travel, and each process has to read for itself.
@@ -49,12 +49,19 @@ def pack(
             prepare(by_data[key].problem(), loader)
         for problem, share in shares:
             _ = HoldoutFactory(problem, share, loader=loader).prepared
+        parted = {json.dumps([r.tasks, r.split]): r for r in requests if isinstance(r, TrainRequest) and r.split}
+        for request in list(parted.values())[: loader.kept]:
+            prepare(request, loader)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        return packing.pack(loader, folder / "arrays", move)
+        packed = packing.pack(loader, folder / "arrays")
     except Exception:  # something in them is bound to this process, such as an open file
         return b""
+    packed.move()
+    loader.share(packing.unpack(packed.content))
+    machine.release()
+    return packed.content
 
 
 def threads(request: WorkloadRequest, loader: Loader) -> int:

@@ -44,6 +44,8 @@ class Algorithm:
 
     Attributes:
         asynchronous: True if a member can go on before its whole generation is scored (``proceed``). Default False.
+        unused: settings that it does not read.
+        inherits: True if a member goes on from the state of another one. Default False.
         judge: function from metrics (M, T) to scores (M,), set by the driver, for algorithms that predict metrics.
 
     >>> from scalarize.search import Space, create
@@ -56,6 +58,8 @@ class Algorithm:
     name: ClassVar[str]
     paper: ClassVar[str]
     asynchronous: ClassVar[bool] = False
+    unused: ClassVar[tuple[str, ...]] = ()
+    inherits: ClassVar[bool] = False
     packages: ClassVar[tuple[str, ...]] = ()  # of extras, as they are imported
     setting: Setting
     history: list[GenerationResult] = field(default_factory=list)

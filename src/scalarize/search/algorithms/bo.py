@@ -25,6 +25,7 @@ class BayesianOptimisation(Algorithm):
     """
 
     name = "bo"
+    unused = ("ready", "quantile")
     paper = "Snoek et al. 2012, Practical Bayesian optimization of machine learning algorithms"
     packages = ("botorch",)
     batch: int = 2

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from scalarize.search.sampling import Spread
 from scalarize.search.space import Array, Space
+from scalarize.utils import limits
 from scalarize.utils.errors import RequestError
 
 Indices = NDArray[np.int64]
@@ -118,10 +119,12 @@ class Setting:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise RequestError(f"{name} must be a whole number of at least 1, got {value}")
+            limits.check(name, value, limits.POPULATION if name == "population" else limits.EPOCHS)
         if not 0 < self.quantile <= 0.5:
             raise RequestError(f"quantile must be above 0 and at most 0.5, got {self.quantile}")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise RequestError(f"seed must be a whole number of at least 0, got {self.seed}")
+        limits.check("seed", self.seed, limits.SEED, least=0)
 
     @property
     def exploited(self) -> int:

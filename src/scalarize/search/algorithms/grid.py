@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ class GridSearch(Algorithm):
     """
 
     name = "grid"
+    unused = ("ready", "quantile", "spread")
     paper = "Royer et al. 2023, section 4.1"
 
     def __post_init__(self) -> None:
@@ -37,7 +39,7 @@ class GridSearch(Algorithm):
     def points(self) -> Array:
         """Coordinates (M, D) of the grid, M at most N."""
         center, steps = self.setting.space.center_point, 0
-        while len(simplex.grid(center.size, steps + 1)) <= self.setting.population:
+        while math.comb(steps + center.size, center.size - 1) <= self.setting.population:
             steps += 1
         # Shifted inwards by one step on every side, so that no task has weight 0.
         inner = [(point * steps + 1) / (steps + center.size) for point in simplex.grid(center.size, max(steps, 1))]

@@ -22,6 +22,7 @@ class SuccessiveHalving(Algorithm):
     """
 
     name = "halving"
+    unused = ("ready", "quantile")
     paper = "Jamieson and Talwalkar 2016, Non-stochastic best arm identification and hyperparameter optimization"
 
     @property

@@ -32,6 +32,7 @@ class PB2(Algorithm):
     """
 
     name = "pb2"
+    inherits = True
     paper = (
         "Parker-Holder et al. 2020, Provably efficient online hyperparameter optimization with population-based bandits"
     )

@@ -34,12 +34,15 @@ class PBT(Algorithm):
     Nothing is replaced after the last epoch, so every reported configuration has been trained.
 
     factors: every weight is multiplied by one of them before normalising (Jaderberg et al.: 0.8, 1.2); resample:
-    probability that a replaced member draws weights anew around the centre instead (the papers give none; 0.1 is our
-    choice). Our choices too: the donor is uniform among the best, a member whose score is not finite is replaced
-    whatever its rank, and the floor is a share of the centre (see ``Space``).
+    probability that a replaced member draws all its weights anew around the centre instead. The papers give none; Royer
+    et al. used Ray Tune, which draws each number anew with probability 0.25 unless told otherwise, and replaces
+    ceil(Q N): 4 of 8 at Q = 0.4, where round(Q N) is 3. 0.1 for all weights at once is our choice. Our choices too: the
+    donor is uniform among the best, a member whose score is not finite is replaced whatever its rank, and the floor is
+    a share of the centre (see ``Space``).
     """
 
     name = "pbt"
+    inherits = True
     paper = "Jaderberg et al. 2017, Population based training of neural networks"
     asynchronous = True
     factors: tuple[float, ...] = (0.8, 1.2)

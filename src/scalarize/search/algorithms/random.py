@@ -15,6 +15,7 @@ class RandomSearch(Algorithm):
     """Random search: the draws of a population's first generation, each trained to the end."""
 
     name = "random"
+    unused = ("ready", "quantile")
     paper = "Bergstra and Bengio 2012, Random search for hyper-parameter optimization"
 
     def propose(self, history: History) -> Generation | None:

@@ -11,6 +11,7 @@ from scalarize.search.algorithms.registry import register
 from scalarize.search.sampling import population
 from scalarize.search.space import Array
 from scalarize.search.surrogates import mixture_fit
+from scalarize.utils import limits
 from scalarize.utils.errors import RequestError
 
 
@@ -27,6 +28,7 @@ class Regression(Algorithm):
     """
 
     name = "regression"
+    unused = ("quantile",)
     paper = "Liu et al. 2025, RegMix: Data mixture as regression for language model pre-training"
 
     def __post_init__(self) -> None:
@@ -37,6 +39,11 @@ class Regression(Algorithm):
             )
         if self.setting.space.dimension < 2:
             raise RequestError("regression needs at least two weights to search")
+        if self.proxies > limits.POPULATION:
+            raise RequestError(
+                f"regression would make {self.proxies} short trainings, at most {limits.POPULATION:,} are taken: make "
+                "ready larger, or the population smaller"
+            )
         if self.proxies < 2:
             raise RequestError(f"regression needs a population of at least 4 trainings, got {self.setting.population}")
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from scalarize.search.executors import checkpoints
+from scalarize.search.executors import checkpoints, states
 from scalarize.utils.errors import DivergedError, RequestError, RunError
 from scalarize.utils.seeds import fork_rng
 from scalarize.weights.policy import Policy
@@ -139,16 +139,23 @@ def run_job(factory: LearnerFactory, job: Job, parent: dict[str, Any] | None) ->
 
     Raises:
         RunError: the learner's metrics lack a task.
+        RequestError: the learner's state cannot be read back, or restores a recipe number that is searched.
     """
     with own_randomness(job.seed):
         learner = factory(seed=job.seed, **job.extras)
+        own = restored = states.numbers_of(learner, job.extras) if job.extras else {}
         if parent is not None:
             learner.load_state_dict(parent)
+            restored = states.numbers_of(learner, job.extras) if job.extras else {}
+        elif job.keep:
+            states.check(learner.state_dict())  # before anything is trained
         policy = Policy.constant(dict(job.weights), job.epochs)
         before = time.perf_counter()
         try:
             learner.train(policy, job.until_epoch)
             seconds = time.perf_counter() - before
+            if restored != own:
+                states.check_numbers(job.extras, own, restored, states.numbers_of(learner, job.extras))
             measured = learner.evaluate(job.split)
         except (DivergedError, FloatingPointError):
             seconds, measured = time.perf_counter() - before, dict.fromkeys(job.weights, math.nan)
@@ -157,7 +164,7 @@ def run_job(factory: LearnerFactory, job: Job, parent: dict[str, Any] | None) ->
         raise RunError(f"evaluate({job.split!r}) gave no metric of task {missing[0]!r}, only {sorted(measured)}")
     metrics = {t: float(measured[t]) for t in job.weights}
     outcome = Outcome(job.member, metrics, seconds, generation=job.generation)
-    return outcome, learner.state_dict() if job.keep else None
+    return outcome, states.check(learner.state_dict()) if job.keep else None
 
 
 @contextlib.contextmanager

@@ -150,8 +150,8 @@ class RayExecutor:
         if ray.is_initialized():
             for worker in self._idle:
                 ray.kill(worker)
-            if self._owns_ray:
-                ray.shutdown()
+        if self._owns_ray:
+            ray_start.stop()
         self._idle, self._factory, self._owns_ray = [], None, False
 
     def _start(self) -> None:
@@ -193,6 +193,7 @@ class RayExecutor:
 
     def _submit(self, job: Job, worker: Any) -> None:
         if self.through == "directory":
+            storage.check_shared(job.checkpoint)
             outcome, blob = worker.train_and_store.options(num_returns=2).remote(job)
         else:
             parent = job.parent

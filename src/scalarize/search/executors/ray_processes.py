@@ -113,7 +113,7 @@ class RayProcesses:
             for worker in list(self.workers):
                 self.dismiss(worker)
         if self._owns_ray:
-            ray_start.load().shutdown()
+            ray_start.stop()
         self._owns_ray = False
 
 

@@ -8,6 +8,8 @@ import os
 import warnings
 from typing import Any
 
+from scalarize.search.executors import ray_private
+from scalarize.search.executors.ray_private import PrivateRay
 from scalarize.utils.errors import RequestError, RunError
 
 # Set unless the user has set them, and before ray is first imported: some are read at import.
@@ -19,7 +21,7 @@ _QUIET = {
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # what workers raise is raised by the executor
 }
 _STARTS = 4  # on a busy machine a node misses the 30 s that ray allows it
-_LOCAL = {"RAY_AUTH_MODE": "disabled"}  # a cluster of this process listens on 127.0.0.1 alone and needs no token file
+_STARTED: list[PrivateRay] = []  # at most one: that of this process
 
 
 def load() -> Any:
@@ -39,7 +41,7 @@ def start(address: str | None, cpus: int, gpus: float | None = None, dashboard: 
     """Connect to the cluster at ``address``, or start one on this machine with ``cpus`` slots.
 
     Returns:
-        True if it was started or joined here (and must be left by ``ray.shutdown``), False if this process had joined
+        True if it was started or joined here (and must be left by :func:`stop`), False if this process had joined
         it before.
 
     Raises:
@@ -52,25 +54,34 @@ def start(address: str | None, cpus: int, gpus: float | None = None, dashboard: 
     if address is not None:
         settings["address"] = address
     else:
-        for key, value in _LOCAL.items():
-            os.environ.setdefault(key, value)
-        settings.update(address="local", num_cpus=cpus, include_dashboard=dashboard, _node_ip_address="127.0.0.1")
+        settings.update(address="local", num_cpus=cpus, include_dashboard=dashboard)
         if gpus is not None:
             settings["num_gpus"] = gpus
     for attempt in range(_STARTS):
+        own = ray_private.prepare() if address is None else None
+        _STARTED.extend([own] if own else [])
         try:
-            with warnings.catch_warnings(), _silent("ray"):
+            with warnings.catch_warnings(), _silent("ray"), ray_private.own_sigterm():
                 warnings.simplefilter("ignore")
-                ray.init(**settings)
+                ray.init(**settings, **(own.settings if own else {}))
             return True
-        except Exception as error:  # ray raises a bare Exception if a node does not start in time
-            ray.shutdown()
+        except BaseException as error:  # ray raises a bare Exception if a node does not start in time
+            stop()
+            if not isinstance(error, Exception):
+                raise
             if address is None and "timed out during startup" in str(error) and attempt + 1 < _STARTS:
                 continue
             where = f"the Ray cluster at {address}" if address else "Ray on this machine"
             reason = str(error).strip().splitlines()
             raise RunError(f"cannot reach {where}: {reason[0] if reason else type(error).__name__}") from error
     raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def stop() -> None:
+    """Leave the cluster that :func:`start` joined; end it, and remove its files, if it was started here."""
+    load().shutdown()
+    while _STARTED:
+        _STARTED.pop().close()
 
 
 @contextlib.contextmanager

@@ -26,6 +26,12 @@ def resolve(place: str) -> str:
     return place.rstrip("/")
 
 
+def check_shared(place: str) -> None:
+    """Raise RequestError if other processes cannot see ``place``."""
+    if place.startswith("memory:"):
+        raise RequestError(f"{place}: workers do not see the memory of this process: name a folder or another URL")
+
+
 def read(place: str) -> bytes:
     """Return the content of a file. Raises RequestError that names one that cannot be read."""
     if not _is_url(place):

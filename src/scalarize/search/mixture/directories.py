@@ -38,10 +38,9 @@ def _natural(path: Path) -> tuple[int, str]:
 
 
 def _weights(place: Path) -> dict[str, float]:
-    import yaml
-
+    content = files.read_yaml(place / "config.yaml")
     try:
-        request = yaml.safe_load((place / "config.yaml").read_text())["request"]
+        request = content["request"]
         given, policy = request.get("weights"), request.get("policy")
         if given is None and policy is not None and len(policy["segments"]) == 1:
             given = dict(zip(policy["tasks"], policy["segments"][0]["weights"], strict=True))
@@ -49,7 +48,7 @@ def _weights(place: Path) -> dict[str, float]:
             values = {str(k): float(v) for k, v in given.items()}
             total = sum(values.values())
             return {k: v / total for k, v in values.items()}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
         raise RequestError(f"{place}: its config.yaml cannot be read: {error}") from None
     raise RequestError(
         f"{place}: was not trained with constant weights (weights of its own, or a policy of one segment)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from scalarize.search.mixture.directories import columns_of
 from scalarize.search.mixture.known import KEYS, OTHER, SIZES, STATES, STEPS, TOKENS
+from scalarize.utils import documents, files
 from scalarize.utils.errors import RequestError
 
 
@@ -61,14 +61,7 @@ def _cells(column: Any) -> list[Any]:
 
 
 def _read_csv(path: Path) -> Table:
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as handle:
-            reader = csv.reader(handle)
-            rows = [(reader.line_num, row) for row in reader]
-    except FileNotFoundError:
-        raise RequestError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RequestError(f"{path}: cannot be read as CSV: {error}") from None
+    rows = documents.from_csv(files.read_bytes(path, documents.MOST_TABLE), str(path))
     rows = [(line, row) for line, row in rows if any(cell.strip() for cell in row)]
     if len(rows) < 2:
         raise RequestError(f"{path}: needs a header and at least one row")

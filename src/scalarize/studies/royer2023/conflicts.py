@@ -1,9 +1,10 @@
-"""Conflicting gradients: figures 4, 5 and E. Their share, its causes, and its relation to accuracy."""
+"""Conflicting gradients: figures 4, 5 and E, and supplement, figure 1. Their share, its causes, and its relation to
+accuracy.
+"""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,89 +13,38 @@ import pandas as pd
 from scalarize.analysis import claims, conflicts, statistics
 from scalarize.analysis.statistics import in_words
 from scalarize.analysis.study_tables import StudyTable
-from scalarize.runs.request import train_request
-from scalarize.studies import axes
 from scalarize.studies.royer2023 import reported
+from scalarize.studies.royer2023.conflict_plan import (
+    FIGURE_4,
+    FIGURE_E,
+    LOOKS,
+    SUPPLEMENT,
+    SUPPLEMENT_OF,
+    Course,
+    axis_plan,
+    course_plan,
+)
 from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
-from scalarize.weights import simplex
-from scalarize.weights.policy import Policy
-from scalarize.workloads.sizes import Size
 
-SEEDS = {"domainnet": 2, "taskonomy-tiny": 2}
-FIGURE_4_RATES = (1.0, 10.0, 20.0)  # of CelebA's 5e-4: 5e-4, 5e-3, 1e-2
-FIGURE_E_RATES = (1.0, 10.0, 100.0)  # 5e-4, 5e-3, 5e-2
-AXIS_RATES = (1 / 3, 1.0, 3.0)  # the paper does not report its sweep: our choice
-BATCHES = (0.5, 1.0, 2.0)  # our choice
-LABELS = ("rate", "batch", "depth", "width", "weights", "method")
-LOOKS = 32  # batches probed in an epoch, at most (the paper probes all of them)
+LABELS = ("rate", "batch", "depth", "width", "decoder", "weights", "method")
+SHOWN = ["method", "rate", "batch", "depth", "width", "decoder"]
+UPDATES = ("rate", "batch", "layer")  # what C3 says changes the share
+CAPACITY = ("width", "depth", "decoder", "weights")  # what it says hardly does
+LOW = 0.3  # a correlation below it is low: Cohen (1988) calls 0.3 a medium one
+PROBED = f"At most {LOOKS} batches of an epoch are probed (the paper: all)."
 
 
-def course_plan(context: Context, factors: Sequence[float], methods: Sequence[str]) -> list[PlannedRun]:
-    """List training with even weights and with the given methods at several learning rates, depths and widths."""
-    sizes = _sizes(context)
-    base = context.problem.recipe(context.workload).optimizer.lr
-    planned = []
-    for method, size, rate in itertools.product(methods, sizes, context.budget.thin(axes.rates(base, tuple(factors)))):
-        planned += _probed(context, size, {"optimizer.lr": rate}, method)
-    return planned
-
-
-def axis_plan(context: Context) -> list[PlannedRun]:
-    """List all combinations of learning rate, batch size, depth, width (figure 5) and weights."""
-    recipe = context.problem.recipe(context.workload)
-    rates = context.budget.thin(axes.rates(recipe.optimizer.lr, AXIS_RATES))
-    batches = context.budget.thin([max(1, int(recipe.batch_size * f)) for f in BATCHES])
-    planned = []
-    for size, rate, batch in itertools.product(_sizes(context), rates, batches):
-        for weights in _weights(context).items():
-            settings = {"optimizer.lr": rate, "batch_size": batch}
-            planned += _probed(context, size, settings, "uniform", weights)
-    return planned
-
-
-def _weights(context: Context) -> dict[str, Any]:
-    """Return name -> a policy's content; None is uniform. Halfway is the geometric mean (our choice)."""
-    losses = context.data.constant_losses()
-    ends = {"inverse-loss": 1.0, "halfway": 0.5}
-    named: dict[str, Any] = {"uniform": None}
-    for name, power in ends.items():
-        weights = simplex.inverse(np.array([losses[n] for n in context.data.names]) ** power)
-        named[name] = Policy.constant(dict(zip(context.data.names, weights.tolist(), strict=True))).to_dict()
-    kept = context.budget.thin(["uniform", "halfway", "inverse-loss"])
-    return {name: named[name] for name in kept}
-
-
-def _sizes(context: Context) -> list[Size]:
-    found = context.sizes
-    depths = context.budget.thin(list(dict.fromkeys(s.depth for s in found)))
-    widths = context.budget.thin(list(dict.fromkeys(s.width for s in found)))
-    return [s for s in found if s.depth in depths and s.width in widths]
-
-
-def _probed(
-    context: Context, size: Size, settings: dict[str, Any], method: str, weights: tuple[str, Any] | str = "uniform"
-) -> list[PlannedRun]:
-    name, content = (weights, None) if isinstance(weights, str) else weights
-    problem = axes.with_settings(context.problem, size.settings | settings)
-    recipe = problem.recipe(context.workload)
-    steps = max(1, context.data.epoch_size // recipe.batch_size)
-    every = max(1, steps // LOOKS)
-    planned = []
-    for seed in context.seeds_of(SEEDS.get(context.workload.name, 3)):
-        source: dict[str, Any] = {"method": method} if content is None else {"policy": content}
-        request = train_request(problem, seed=seed, probe_every=every, **source)
-        labels = {"method": method, "rate": recipe.optimizer.lr, "batch": recipe.batch_size}
-        labels |= {"depth": str(size.depth), "width": size.width, "weights": name, "seed": seed}
-        parts = (method, f"lr {recipe.optimizer.lr:g}", f"batch {recipe.batch_size}", size.name.replace(",", ""), name)
-        planned.append(PlannedRun(f"conflict {' '.join(parts)} seed {seed}", request, labels))
-    return planned
+def epochs_of(found: StudyResults) -> pd.DataFrame:
+    """Return share, loss and validation score of each run at each epoch."""
+    objectives = found.context.data.objectives
+    metrics = {o.name: (o.task.metric_name, 1 if o.task.higher_is_better else -1) for o in objectives}
+    return conflicts.per_epoch(found.curves, LABELS, metrics)
 
 
 def curves(found: StudyResults) -> list[StudyTable]:
-    """Return figures 4 and E: the share of conflicting pairs over epochs, the loss beside it, and against accuracy."""
-    epochs = conflicts.per_epoch(found.curves, LABELS)
-    keys = ["method", "rate", "depth", "width", "epoch"]
-    shown = epochs.groupby(keys, sort=False)[["share", "loss"]].mean().reset_index()
+    """Return figures 4, E and supplement 1: the share of conflicting pairs over epochs, the loss, and accuracy."""
+    epochs = epochs_of(found)
+    shown = epochs.groupby([*SHOWN, "epoch"], sort=False)[["share", "loss", "score"]].mean().reset_index()
     by_run = conflicts.per_run(epochs, LABELS)
     findings = [f"C3: the share of conflicting pairs changes from first to last epoch by {in_words(_rise(by_run))}."]
     grows: dict[str, claims.IntervalAt] = {}
@@ -102,8 +52,10 @@ def curves(found: StudyResults) -> list[StudyTable]:
         grows[f"share of conflicts with {method}, last minus first epoch"] = _rise(own).at
         mean = statistics.t_interval(own.groupby("seed")["share"].mean().tolist())
         findings.append(f"C3: share of conflicting pairs with {method}: {in_words(mean)}.")
-    course = StudyTable("conflict-course", "Conflicting pairs over epochs", shown, "Means over seeds.", tuple(findings))
-    return [course, _against_accuracy(found, by_run), claims.table({("C3, towards the end", ""): grows})]
+    note = f"Means over seeds. {PROBED}"
+    course = StudyTable("conflict-course", "Conflicting pairs over epochs", shown, note, tuple(findings))
+    against, low = _against_accuracy(found, epochs, by_run)
+    return [course, against, claims.table({("C3, towards the end", ""): grows} | low)]
 
 
 def _rise(by_run: pd.DataFrame) -> statistics.Interval:
@@ -111,57 +63,107 @@ def _rise(by_run: pd.DataFrame) -> statistics.Interval:
     return statistics.t_interval((by_run["end"] - by_run["start"]).groupby(by_run["seed"]).mean().tolist())
 
 
-def _against_accuracy(found: StudyResults, by_run: pd.DataFrame) -> StudyTable:
-    scored = found.results.assign(score=found.results["sign"] * found.results["test"])
-    score = scored.groupby("run")["score"].mean()
-    rows = by_run.merge(score.rename("score"), left_on="run", right_index=True)
-    each = [conflicts.relation(own, score) for _, own in by_run.groupby("seed")]
+Claims = dict[tuple[str, str], dict[str, claims.IntervalAt]]
+
+
+def _against_accuracy(found: StudyResults, epochs: pd.DataFrame, by_run: pd.DataFrame) -> tuple[StudyTable, Claims]:
+    """Return the share of conflicts with the score at each epoch (supplement 1b and c), or at the end of runs without
+    a score at every epoch; and the claim that the two hardly correlate (sections 4.2 and 7).
+    """
+    split = "test" if found.results["test"].notna().any() else "validation"
+    scored = found.results.assign(score=found.results["sign"] * found.results[split])
+    final = scored.groupby("run")["score"].agg(statistics.mean_of_all)
+    each = [conflicts.relation(own, final) for _, own in by_run.groupby("seed")]
     known = [r for r in each if not np.isnan(r)]
-    finding = "every run has the same share or score"
+    finding, low = "every run has the same share or score", Claims()
     if known:
         finding = f"rank correlation over runs {in_words(statistics.t_interval(known))}"
-    return StudyTable(
+        parts = {
+            f"{LOW} {word} the rank correlation of runs' mean share with their final score": sign * 1.0
+            for word, sign in (("minus", -1), ("plus", 1))
+        }
+        low[("C3, low correlation with performance", "")] = {
+            name: statistics.t_interval([LOW + sign * r for r in known]).at for name, sign in parts.items()
+        }
+    by_epoch = bool(epochs["score"].notna().any())
+    rows = epochs if by_epoch else by_run.merge(final.rename("score"), left_on="run", right_index=True)
+    where = (
+        "a point an epoch; score: average validation metric" if by_epoch else f"a point a run; score: average {split}"
+    )
+    table = StudyTable(
         "conflict-accuracy",
-        "Conflicts against the final score",
-        rows[["method", "rate", "depth", "width", "seed", "share", "score"]],
-        "A point a run; score is the average test metric, negated where lower is better.",
+        "Conflicts against the score",
+        rows[[*SHOWN, "seed", *(["epoch"] if by_epoch else []), "share", "score"]],
+        f"{where}, negated where lower is better.".capitalize(),
         (f"C3: mean share of conflicts against the final score: {finding}.",),
     )
+    return table, low
 
 
 def what_changes_them(found: StudyResults) -> list[StudyTable]:
     """Return figure 5: variance along each axis beside the paper's, the matrix of pairs, and single layers."""
     axes_here = [a for a in LABELS if found.results[a].nunique() > 1]
     by_run = conflicts.per_run(conflicts.per_epoch(found.curves, LABELS), LABELS)
-    variances = conflicts.axis_variance(by_run, axes_here)
+    variances = pd.concat([conflicts.axis_variance(by_run, axes_here), conflicts.layer_variance(found.curves)])
     rows, findings = [], []
-    parts: dict[str, claims.IntervalAt] = {}
     for axis, own in variances.groupby("axis", sort=False):
         interval = statistics.t_interval(own["variance"].tolist())
         row = {"axis": axis, "variance x 1e4": 1e4 * interval.mean, "low": 1e4 * interval.low}
-        row |= {"high": 1e4 * interval.high, "values": by_run[str(axis)].nunique()}
+        row |= {"high": 1e4 * interval.high}
+        row |= {"values": by_run[str(axis)].nunique()} if axis in by_run else {}
         rows.append(row | reported.CONFLICT_VARIANCE.get(str(axis), {}))
-    for updates in (a for a in ("rate", "batch") if a in axes_here):
-        for other in (a for a in ("width", "depth", "weights") if a in axes_here):
+    tried: Claims = {("C3", ""): {}, ("C3, layers", ""): {}}
+    for updates in (a for a in UPDATES if a in set(variances["axis"])):
+        for other in (a for a in CAPACITY if a in axes_here):
             gap = conflicts.ratio(variances, updates, other)
-            parts[f"log10 of the variance along {updates} over that along {other}"] = gap.at
+            claim = "C3, layers" if updates == "layer" else "C3"
+            tried[claim, ""][f"log10 of the variance along {updates} over that along {other}"] = gap.at
             findings.append(f"C3: log10 of the variance along {updates} over that along {other}: {in_words(gap, 2)}.")
     notes = (
-        "Variance of the share of conflicts along one axis with the others fixed, median over settings; seed: chance."
+        "Variance of the share of conflicts along one axis with the others fixed, median over settings; depth: that of "
+        f"the encoder; decoder: its shared layers; layer: over the layers of one model; seed: chance. {PROBED}"
     )
     tables = [
         StudyTable("conflict-axes", "What changes the share of conflicts", pd.DataFrame(rows), notes, tuple(findings))
     ]
-    tables.append(
-        StudyTable("conflict-pairs", "Conflicts by pair", conflicts.pairs(found.curves), "Median over epochs.")
-    )
-    layers = conflicts.layers(found.curves, ["rate", "depth", "width"])
+    tables.append(_pairs(found))
+    layers = conflicts.layers(found.curves, ["rate", "depth", "width", "decoder"])
     tables.append(StudyTable("conflict-layers", "Conflicts by layer", layers, "Mean over pairs, epochs and runs."))
-    return [*tables, claims.table({("C3", ""): parts})]
+    return [*tables, claims.table({claim: parts for claim, parts in tried.items() if parts})]
 
 
-def _plan(factors: Sequence[float], *methods: str) -> Callable[[Context], list[PlannedRun]]:
-    return lambda context: course_plan(context, factors, methods)
+def _pairs(found: StudyResults) -> StudyTable:
+    """Return figure 5b: the workload's own model, learning rate and batch, or what was run nearest to them."""
+    recipe = found.context.problem.recipe(found.context.workload)
+    own, said = found.curves[found.curves["weights"] == "uniform"], list[str]()
+    wanted: dict[str, Any] = {"depth": recipe.model.get("depth"), "width": recipe.model.get("width")}
+    wanted |= {"decoder": recipe.model.get("shared_decoder")}
+    for key, value in {"rate": recipe.optimizer.lr, "batch": recipe.batch_size, **wanted}.items():
+        values = own[key].unique()
+        best = _nearest(list(values), value)
+        own = own[own[key] == best]
+        said += [f"{key} {best}"] if best != "" else []
+    note = f"{', '.join(said).capitalize()}, even weights; median over epochs, mean over seeds."
+    return StudyTable("conflict-pairs", "Conflicts by pair", conflicts.pairs(own), note)
+
+
+def _nearest(values: list[Any], wanted: Any) -> Any:
+    """Return the value of an axis that is, or lies nearest to, the one wanted; the last if they cannot be compared."""
+    if str(wanted) in map(str, values):
+        return next(v for v in values if str(v) == str(wanted))
+    try:
+        return min(values, key=lambda v: abs(np.log(float(v) / float(wanted))))
+    except (TypeError, ValueError):
+        return values[-1]
+
+
+def _plan(course: Course) -> Callable[[Context], list[PlannedRun]]:
+    return lambda context: course_plan(context, course)
+
+
+def supplement_plan(context: Context) -> list[PlannedRun]:
+    """List the trainings of supplement, figure 1, on CelebA's attributes or DomainNet's domains."""
+    return course_plan(context, SUPPLEMENT_OF.get(context.workload.name, SUPPLEMENT))
 
 
 TARGETS = (
@@ -169,7 +171,7 @@ TARGETS = (
         "royer2023/figure-4",
         "Conflicting gradients over training, with and without PCGrad",
         ("celeba",),
-        _plan(FIGURE_4_RATES, "uniform", "pcgrad"),
+        _plan(FIGURE_4),
         curves,
     ),
     Target(
@@ -181,9 +183,16 @@ TARGETS = (
     ),
     Target(
         "royer2023/figure-E",
-        "Conflicting gradients, losses and accuracy over learning rates and sizes",
+        "Conflicting gradients over training, by batch size",
+        ("domainnet",),
+        _plan(FIGURE_E),
+        curves,
+    ),
+    Target(
+        "royer2023/conflicts-and-accuracy",
+        "Supplement, figure 1: conflicting gradients, losses and accuracy over learning rates and sizes",
         ("celeba", "domainnet"),
-        _plan(FIGURE_E_RATES, "uniform"),
+        supplement_plan,
         curves,
     ),
 )

@@ -1,9 +1,9 @@
 """Searches against methods: tables 1, 2, B, C and D.
 
-Every row is trained at three learning rates; the rate is chosen on validation (the paper: "the best metric is
-reported"). For rows of searches, each search's policy is retrained on the whole training set; the unit is the search.
-Rows beyond the paper's are ``random-search`` with as many trainings as the first search, and ``inverse-constant``, the
-weights around which searches begin.
+Every row is trained at three learning rates; the rate is chosen by the score of ``scoring.py``, never on test (the
+paper: "the best metric is reported"). For rows of searches, each search's policy is retrained on the whole training
+set; the unit is the search. Rows beyond the paper's are ``random-search`` with as many trainings as the first search,
+and ``inverse-constant``, the weights around which searches begin.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from scalarize.studies.royer2023.search_plan import (
     TABLE_D,
     TableProtocol,
     plan,
+    settings_in_words,
 )
+from scalarize.studies.scoring import chosen_on
 from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.weights.policy import Policy
 
@@ -51,6 +53,7 @@ def run_records(found: StudyResults) -> list[dict[str, Any]]:
                 # Rates are chosen by score: higher is better, whatever the metric.
                 "validation": float((own["sign"] * own["validation"]).mean()),
                 "trainings": 1,
+                "directories": [head["run"]],
                 "search_trainings": costs.get((head["row"], head["size"], group), 0),
             }
         )
@@ -72,8 +75,8 @@ def tabulate(found: StudyResults, protocol: TableProtocol) -> list[StudyTable]:
         verdicts = comparison.compare(kept, focus, lower)
         against = [v.sentence for v in verdicts if focus in (v.first, v.second)]
         title = f"Search against methods, {size}"
-        note = f"Learning rate of each row chosen on validation among {len({r['rate'] for r in own})}."
-        note += f" The paper's column: {protocol.workload}, {paper}."
+        note = f"Learning rate of each row chosen among {len({r['rate'] for r in own})} on {chosen_on(found.context)}."
+        note += f" The paper's column: {protocol.workload}, {paper}. {settings_in_words(found.context, protocol)}"
         frame = comparison_frame(kept, own, beside)
         said = [f"C4, {size}: {s}" for s in against]
         said += [steady(found.searches, found.policies, search, size) for search in protocol.searches]

@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 import torch
 
-from scalarize.analysis import statistics
+from scalarize.analysis import choice, statistics
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.runs.request import train_request
 from scalarize.studies import axes
+from scalarize.studies.scoring import chosen_on, scored
 from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 
 RATES = (10.0, 1.0, 0.1, 0.01)  # of DomainNet's 0.03: 0.3, 0.03, 0.003, 0.0003
@@ -34,20 +35,22 @@ def plan(context: Context) -> list[PlannedRun]:
         request = train_request(problem, seed=seed, method="uniform", single=alone)
         labels = {"rate": rate, "length": epochs, "seed": seed}
         planned.append(PlannedRun(f"tuning {alone} lr {rate:g} epochs {epochs} seed {seed}", request, labels))
-    return planned
+    return scored(context, planned)
 
 
 def tabulate(found: StudyResults) -> list[StudyTable]:
-    """Return validation and test of each setting; the setting with the best validation score is the one to use."""
+    """Return score and test of each setting; the setting with the best score is the one to use."""
     rows: list[dict[str, Any]] = []
     for (rate, length), own in found.results.groupby(["rate", "length"], sort=False):
         test = statistics.t_interval(own["test"].tolist())
         row = {"rate": rate, "length": length, "validation": own["validation"].mean(), "test": test.mean}
         rows.append(row | {"low": test.low, "high": test.high, "score": (own["sign"] * own["validation"]).mean()})
-    table = pd.DataFrame(rows)
-    best = max(rows, key=lambda row: row["score"])
-    finding = f"Best on validation: learning rate {best['rate']:g}, {int(best['length'])} epochs."
-    return [StudyTable("tuning", "Single-dataset baseline", table, "Validation metric of one task alone.", (finding,))]
+        rows[-1]["run"] = own["run"].iloc[0]
+    best = choice.best(rows, lambda row: row["score"], lambda row: str(row["run"]))
+    where = chosen_on(found.context)
+    finding = f"Best on {where}: learning rate {best['rate']:g}, {int(best['length'])} epochs."
+    note = f"Metric of one task alone; validation: on {where}."
+    return [StudyTable("tuning", "Single-dataset baseline", pd.DataFrame(rows).drop(columns="run"), note, (finding,))]
 
 
 def no_runs(context: Context) -> list[PlannedRun]:

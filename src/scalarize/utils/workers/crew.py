@@ -35,8 +35,7 @@ class Crew:
         places: one for each worker: environment variables of its own. One without any: this process.
         preload: modules that jobs need, imported once.
         setup: that jobs find in their context here. Default: None.
-        packed: returns it as a pickle, for the workers; called when the first of them begins, with True if it may move
-            the setup's arrays, which is not so while a job uses them here.
+        packed: returns it as a pickle, for the workers; called once, while no job uses the setup here.
         listener: receives what jobs emit: (job, kind, content).
         processes: that work, in place of this machine's.
 
@@ -51,11 +50,11 @@ class Crew:
         places: Sequence[Mapping[str, str]],
         preload: Sequence[str] = (),
         setup: Any = None,
-        packed: Callable[[bool], bytes] = lambda move: b"",
+        packed: Callable[[], bytes] = lambda: b"",
         listener: Listener = lambda job, kind, content: None,
         processes: Any = None,
     ) -> None:
-        self.desk = Dispatcher(places, preload, lambda: packed(not self.desk.spared), listener, processes)
+        self.desk = Dispatcher(places, preload, packed, listener, processes)
         self.size, self.costs = self.desk.size, self.desk.costs
         self.expected: Callable[[], float] = self.queued
         # To a cluster, or to devices, which this process cannot choose any more.
@@ -153,6 +152,7 @@ class Crew:
         helper = threading.Thread(target=self._meanwhile, args=(entry, over))
         helps = not self._alone and bool(self.desk.waiting)
         if helps:
+            self.desk.pack()  # not meanwhile: the arrays would be in memory twice
             helper.start()
         value: Any = None
         error: BaseException | None = None

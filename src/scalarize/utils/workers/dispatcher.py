@@ -37,7 +37,7 @@ class Dispatcher:
     Args:
         places: one for each worker: environment variables of its own.
         preload: modules that jobs need, imported once.
-        packed: returns the setup that jobs find in their context, as a pickle; called when the first worker begins.
+        packed: returns the setup that jobs find in their context, as a pickle; called once, while no job uses it here.
         listener: receives what jobs emit: (job, kind, content).
         processes: that work, in place of this machine's, with the methods of :class:`Processes`; their jobs cannot
             coordinate others.
@@ -60,21 +60,27 @@ class Dispatcher:
         self.begun = False  # workers have
         self.spared = 0  # places that this process takes at the moment
         self.processes = processes or Processes(preload)
-        self._packed, self._listener, self._content = packed, listener, b""
+        self._packed, self._listener = packed, listener
+        self._content: bytes | None = None
         self._telling = threading.Lock()
         self._false_starts = 0
 
     def turn(self, timeout: float | None) -> None:
         """Begin workers and jobs, and hear what the workers say."""
         self._staff()
-        if not self.begun:
-            self.begun, self._content = True, self._packed()
+        self.pack()
+        self.begun = True
         self._assign()
         for worker, message in self.processes.hear(timeout):
             if message is None:
                 self._died(worker)
             elif worker in self.processes.workers:  # not ended by what another one said
                 self._hear(worker, *message)
+
+    def pack(self) -> None:
+        """Pack the setup, unless that is done."""
+        if self._content is None:
+            self._content = self._packed()
 
     def _staff(self) -> None:
         """Begin workers that are missing."""

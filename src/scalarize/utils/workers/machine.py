@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,6 +44,13 @@ def memory(root: Path = Path("/")) -> tuple[int, int] | None:
         limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
         free = min(free, max(0, limit - used))
     return free, held
+
+
+def release() -> None:
+    """Give memory that is no longer used back to the system, where the C library can (glibc)."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def places(

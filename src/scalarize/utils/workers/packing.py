@@ -11,9 +11,9 @@ import io
 import marshal
 import pickle
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,17 +23,29 @@ LARGE = 2**16  # bytes from which an array is mapped, not copied
 _ALIGNED = 64
 
 
-def pack(content: Any, path: Path, move: bool = False) -> bytes:
+class Packed(NamedTuple):
+    """content: what :func:`unpack` takes. tensors: those that went into the file, and the place of each there."""
+
+    content: bytes
+    tensors: Sequence[tuple[Tensor, tuple[Any, ...]]]
+
+    def move(self) -> None:
+        """Make the large tensors that were packed views of the file as well, so that they are in memory once.
+
+        Nobody may be using them."""
+        for tensor, place in self.tensors:
+            tensor.set_(_tensor(*place))  # type: ignore[call-overload]
+
+
+def pack(content: Any, path: Path) -> Packed:
     """Pickle ``content``, with its large arrays in the file at ``path``.
 
     Args:
         content: what is sent.
         path: of the file, which must stay until every reader has begun.
-        move: make the large tensors of ``content`` itself views of the file as well, so that they are in memory once.
-            Nobody may be using them. Default False.
 
     Returns:
-        What :func:`unpack` takes.
+        The pickle, and which tensors could be views of the file.
 
     Raises:
         OSError: the file cannot be written.
@@ -42,9 +54,7 @@ def pack(content: Any, path: Path, move: bool = False) -> bytes:
     with open(path, "wb") as file:
         pickler = _Pickler(out, path, file)
         pickler.dump(content)
-    for tensor, place in pickler.tensors if move else ():
-        tensor.set_(_tensor(*place))  # type: ignore[call-overload]
-    return out.getvalue()
+    return Packed(out.getvalue(), pickler.tensors)
 
 
 def unpack(content: bytes) -> Any:

@@ -55,9 +55,7 @@ def partition(root: Path, pictures: Sequence[str]) -> Tensor:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text().splitlines()
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
+        return files.read_bytes(path).decode().splitlines()
     except UnicodeDecodeError:
         raise RequestError(f"{path}: not a text file") from None
 

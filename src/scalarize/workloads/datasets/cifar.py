@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -60,15 +61,8 @@ def cifar(root: Path, split: str) -> tuple[Tensor, Tensor]:
     return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
 
 
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
-
-
 def _cifar_binary(path: Path) -> tuple[Tensor, Tensor]:
-    rows = np.frombuffer(_content(path), np.uint8)
+    rows = np.frombuffer(files.read_bytes(path), np.uint8)
     if not len(rows) or len(rows) % 3073:
         raise RequestError(f"{path}: {len(rows)} bytes are no whole number of samples of 3073 bytes")
     table = torch.from_numpy(rows.reshape(-1, 3073).copy())
@@ -76,7 +70,7 @@ def _cifar_binary(path: Path) -> tuple[Tensor, Tensor]:
 
 
 def _cifar_python(path: Path) -> tuple[Tensor, Tensor]:
-    content = _content(path)
+    content = files.read_bytes(path)
     try:
         batch = _Arrays(io.BytesIO(content), encoding="bytes").load()
         batch = {(k.decode() if isinstance(k, bytes) else k): v for k, v in batch.items()}
@@ -104,8 +98,8 @@ def stl(root: Path, split: str) -> tuple[Tensor, Tensor]:
     file.
     """
     picture_path, label_path = (root / STL / name for name in STL_FILES[split])
-    values = np.frombuffer(_content(picture_path), np.uint8)
-    labels = torch.from_numpy(np.frombuffer(_content(label_path), np.uint8).copy()).long()
+    values = np.frombuffer(files.read_bytes(picture_path), np.uint8)
+    labels = torch.from_numpy(np.frombuffer(files.read_bytes(label_path), np.uint8).copy()).long()
     if not len(values) or len(values) % (3 * 96 * 96):
         raise RequestError(f"{picture_path}: {len(values)} bytes are no whole number of images of {3 * 96 * 96} bytes")
     # published column by column

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scalarize.utils import files
 from scalarize.utils.errors import RequestError, unknown_name_error
 from scalarize.workloads.datasets.streamed import Sample
 
@@ -142,11 +143,10 @@ class CityscapesViews:
 
 def array(path: Path, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Read an .npy file of finite numbers of that shape, without unpickling. Raises RequestError that names it."""
+    files.check_regular(path)
     try:
         with open(path, "rb") as handle:  # numpy leaves a file open that begins like a zip and is none
             values = np.load(handle, allow_pickle=False)
-    except FileNotFoundError:
-        raise RequestError(f"{path}: no such file") from None
     except _UNREADABLE as error:
         raise RequestError(f"{path}: cannot be read as an array: {str(error).splitlines()[0]}") from None
     if not isinstance(values, np.ndarray) or values.shape != shape or values.dtype.kind not in "fiu":
@@ -163,11 +163,10 @@ def pixels(path: Path, mode: str, resampling: Image.Resampling) -> NDArray[np.ge
     """Read a picture at 128 x 256 in that mode. Raises RequestError that names the file."""
     from PIL import Image, UnidentifiedImageError
 
+    files.check_regular(path)
     try:
         with Image.open(path) as image:
             held = image.convert(mode) if image.mode != mode else image.copy()
-    except FileNotFoundError:
-        raise RequestError(f"{path}: no such file") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise RequestError(f"{path}: cannot be read as an image: {str(error).splitlines()[0]}") from None
     return np.asarray(held.resize((WIDTH, HEIGHT), resampling) if held.size != (WIDTH, HEIGHT) else held)

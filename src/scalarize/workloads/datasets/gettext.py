@@ -105,7 +105,7 @@ def gather(paths: Iterable[Path], language: str) -> tuple[Pairs, Counter[str], l
     refused = []
     for path in paths:
         try:
-            found = catalogues.read(path.read_bytes(), path.name)
+            found = catalogues.read(files.read_bytes(path), path.name)
         except RequestError as error:
             refused.append(str(error))
             continue

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 
 FILES = {
@@ -25,7 +26,7 @@ _UNSIGNED_BYTE = 8
 def read(path: Path) -> Tensor:
     """Read the array of unsigned bytes in an IDX file. Raises RequestError that names a missing or damaged file."""
     try:
-        content = path.read_bytes()
+        content = files.read_bytes(path)
         if path.suffix == ".gz":
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 
 if TYPE_CHECKING:
@@ -47,11 +48,10 @@ def read(path: Path, side: int | None = None, crop: int | None = None) -> Tensor
     """
     from PIL import Image, UnidentifiedImageError
 
+    files.check_regular(path)
     try:
         with Image.open(path) as image:
             rgb = image.convert("RGB")
-    except FileNotFoundError:
-        raise RequestError(f"{path}: no such file") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise RequestError(f"{path}: cannot be read as an image: {_first_line(error)}") from None
     if crop is not None:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 
 SOURCE = "en"
@@ -54,6 +55,7 @@ def pairs(folder: Path, target: str, split: str) -> Iterator[tuple[str, str]]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    files.check_regular(path)
     try:
         with open(path, "rb") as handle:
             for number, line in enumerate(handle, start=1):

@@ -50,8 +50,9 @@ Statistics = dict[str, tuple[list[float], list[float]]]
 def buildings(root: Path) -> dict[str, list[str]]:
     """Return split -> buildings. Raises RequestError that names the list, and its line, if it is missing or damaged."""
     path = root / FOLDER / LIST
+    files.check_regular(path)
     try:
-        with open(path, newline="") as handle:
+        with open(path, newline="", encoding="utf-8") as handle:
             rows = list(csv.DictReader(handle))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RequestError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
@@ -107,11 +108,10 @@ def annotation(path: Path, kind: str, side: int) -> Tensor:
     """Read raw values (C, side, side) float32. Raises RequestError that names a missing, damaged or unexpected file."""
     from PIL import Image, UnidentifiedImageError
 
+    files.check_regular(path)
     try:
         with Image.open(path) as image:
             values = np.asarray(image).astype(np.float32)
-    except FileNotFoundError:
-        raise RequestError(f"{path}: no such file") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise RequestError(f"{path}: cannot be read as an image: {str(error).splitlines()[0]}") from None
     values = values[..., None] if values.ndim == 2 else values

@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 
 from scalarize.utils.errors import unknown_name_error
+from scalarize.workloads.models import resnet
 from scalarize.workloads.models.multihead import MultiHead, SharedHead
-from scalarize.workloads.models.resnet import EXPANSION, STAGES, resnet, widths
 from scalarize.workloads.models.standardise import Standardise
 from scalarize.workloads.models.vit import small_vit
 
@@ -24,8 +24,8 @@ def encoder(
     Raises RequestError for an unknown family or depth.
 
     Args:
-        settings: ``family`` "vit" or "resnet"; ``depth`` (layers, or 26, 50, 101); ``width``, a factor (of 192 for a
-            ViT, such as 0.25, 0.5, 0.75, 1).
+        settings: ``family`` "vit" or "resnet"; ``depth`` (layers, or 18, 26, 50, 101); ``width``, a factor (of 192 for
+            a ViT, such as 0.25, 0.5, 0.75, 1).
         image: side of the images in pixels.
         mean: mean of each channel, 0 to 255.
         deviation: deviation of each channel.
@@ -35,8 +35,8 @@ def encoder(
         features = round(FULL_VIT_WIDTH * width)
         backbone = small_vit(depth, features, image)
     elif family == "resnet":
-        features = widths(width)[len(STAGES)] * EXPANSION
-        backbone = resnet(depth, width)
+        features = resnet.features(depth, width)
+        backbone = resnet.resnet(depth, width)
     else:
         raise unknown_name_error("model.family", family, ["vit", "resnet"])
     return nn.Sequential(Standardise(mean, deviation), backbone), features

@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import nn
 
 
-def lenet(image: int = 36, channels: tuple[int, int] = (10, 20), features: int = 50, dropout: float = 0.0) -> nn.Module:
+def lenet(image: int = 28, channels: tuple[int, int] = (10, 20), features: int = 50, dropout: float = 0.0) -> nn.Module:
     """Build two 5x5 convolutions and a linear layer: gray images (B, 1, image, image) to features (B, features).
 
-    36 pixels, 10 and 20 channels and 50 features are Sener and Koltun's. ``dropout`` is that of the second
-    convolution's maps.
+    28 pixels, 10 and 20 channels, so 320 inputs of the linear layer, and 50 features are Sener and Koltun's.
+    ``dropout`` is that of the second convolution's maps.
     """
     side = ((image - 4) // 2 - 4) // 2
     return nn.Sequential(

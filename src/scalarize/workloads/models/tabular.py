@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from scalarize.tasks.task import Data
 from scalarize.workloads.models.multihead import MultiHead, SharedHead
-from scalarize.workloads.models.tabular_whitening import ROWS, Whitening
+from scalarize.workloads.models.tabular_whitening import BLOCK, ROWS, Whitening
 
 SETTINGS: dict[str, Any] = {"members": 8, "width": 128, "depth": 2, "dropout": 0.2, "category_width": 8}
 FAR = 4.0  # deviations up to which numbers are taken as they are
@@ -173,11 +173,14 @@ def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     """Build the model of a prepared table; its whitening is fitted to the training rows of all domains, if any."""
     one_task = len(data.tasks) == 1 and len(data.objectives) > 1
     model = skeleton(settings, data.info, {t.name: t.outputs for t in data.tasks}, shared_head=one_task)
-    rows = []
-    for domain in data.domains.values():
-        train = domain.splits["train"]
-        spaced = torch.arange(0, len(train), max(1, -(-len(train) * len(data.domains) // ROWS)))
-        rows.append(draw_in(train.batch(spaced).inputs[:, : data.info["numbers"]]))
+
+    def blocks() -> Iterator[Tensor]:
+        for domain in data.domains.values():
+            train = domain.splits["train"]
+            spaced = torch.arange(0, len(train), max(1, -(-len(train) * len(data.domains) // ROWS)))
+            for block in torch.split(spaced, BLOCK):
+                yield draw_in(train.batch(block).inputs[:, : data.info["numbers"]])
+
     assert isinstance(model.encoder, Encoder)
-    model.encoder.inputs.whitening.fit(torch.cat(rows))
+    model.encoder.inputs.whitening.fit_blocks(blocks)
     return model

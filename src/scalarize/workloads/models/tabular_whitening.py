@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import torch
 from torch import Tensor, nn
 
 ROWS = 100_000  # rows that the covariance is estimated on, evenly spaced: more change nothing that training notices
+BLOCK = 2**11  # rows that are held in float64 at a time: above 32 MB the heap would stay as large
 COLUMNS = 2048  # above it the matrix (C, C) and its eigenvalues cost more than they give
 
 
@@ -37,15 +40,32 @@ class Whitening(nn.Module):
         self.register_buffer("matrix", torch.eye(columns) if columns <= COLUMNS else torch.ones(columns))
 
     def fit(self, inputs: Tensor) -> Whitening:
-        """Set mean and matrix by the rows ``inputs`` (N, C); more columns than ``COLUMNS`` stay as they are."""
-        if self.matrix.ndim == 1 or len(inputs) < 2 or not len(self.mean):
+        """Set mean and matrix by the rows ``inputs`` (N, C), or by ``ROWS`` of them, evenly spaced."""
+        rows = inputs[:: max(1, -(-len(inputs) // ROWS))]
+        return self.fit_blocks(lambda: torch.split(rows, BLOCK))
+
+    def fit_blocks(self, blocks: Callable[[], Iterable[Tensor]]) -> Whitening:
+        """Set mean and matrix by rows that come in blocks; more columns than ``COLUMNS`` stay as they are.
+
+        Args:
+            blocks: returns the blocks (n, C), each time anew: they are gone through twice.
+
+        Returns:
+            This map.
+        """
+        if self.matrix.ndim == 1 or not len(self.mean):
             return self
-        step = -(-len(inputs) // ROWS)
-        rows = inputs[::step].double()
-        mean = rows.mean(0)
-        centred = rows - mean
-        values, vectors = torch.linalg.eigh(centred.T @ centred / len(rows))
-        values = shrink(values.clamp_min(0.0), len(rows))
+        count, mean, squares = 0, 0.0 * self.mean.double(), 0.0 * self.matrix.double()
+        for block in blocks():
+            count, mean = count + len(block), mean + block.double().sum(0)
+        if count < 2:
+            return self
+        mean /= count
+        for block in blocks():
+            centred = block.double() - mean
+            squares += centred.T @ centred
+        values, vectors = torch.linalg.eigh(squares / count)
+        values = shrink(values.clamp_min(0.0), count)
         self.mean.copy_(mean)
         self.matrix.copy_(vectors * values.rsqrt() @ vectors.T)
         return self

@@ -78,6 +78,10 @@ class OwnTable:
         self.domains = self._domains()
         self._rows: dict[str, Rows] = {}
 
+    def share(self, other: OwnTable) -> None:
+        """Use the columns that ``other`` holds, which was made from this one."""
+        self.columns, self.values = other.columns, other.values
+
     def _domains(self) -> dict[str, np.ndarray] | None:
         """Return the rows of each domain, or None if there is only one."""
         if self.options.domain is None:

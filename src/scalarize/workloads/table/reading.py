@@ -46,9 +46,8 @@ def read(path: Path) -> RawTable:
         RequestError: one line that names the file, and the line at fault: no such file, a row longer than the header,
             two columns of one name, no UTF-8.
     """
+    files.check_regular(path)
     try:
-        if not path.is_file():
-            raise RequestError(f"{path}: {'is a directory, not a file' if path.is_dir() else 'no such file'}")
         with open(path, "rb") as handle:
             start = handle.read(4)
         checksum = _checksum(path)
