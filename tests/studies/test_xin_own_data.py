@@ -143,6 +143,23 @@ def test_figure_10_shows_both_errors_and_table_3_the_literature(tmp_path: Path) 
     assert rows.loc["scalarization", "paper validation"] == 8.73
 
 
+def test_a_diverged_model_is_never_the_best_and_is_named(tmp_path: Path) -> None:
+    here = context("celeba-resnet", tmp_path / "data", model__width=0.0625)
+
+    def diverging(request: TrainRequest, task: str, split: str) -> float:
+        gone = request.settings["optimizer.lr"] == 1.0 and request.method == "pcgrad"
+        return math.nan if gone else accuracy(request, task, split)
+
+    for target in ("figure-10", "figure-11", "table-3"):
+        tables = tabulated(here, f"xin2022/{target}", tmp_path / target, diverging)
+        said = [line for own in tables.values() for table in own for line in table.findings]
+        (named,) = [line for line in said if line.startswith("No number on validation")]
+        assert "pcgrad celeba-resnet lr 1 weight_decay 0 seed 0" in named
+        assert "and 4 more" in named
+    rows = tables["table-3"][0].frame.set_index("row")
+    assert rows.loc["pcgrad", "test"] == pytest.approx(9.45)
+
+
 def test_sparse_grids_have_the_papers_rates_and_keep_the_best_on_validation(tmp_path: Path) -> None:
     pytest.importorskip("sentencepiece", reason="pip install 'scalarize[nmt]'")
     here = context("nmt-en-fr-zh", tmp_path / "data")
