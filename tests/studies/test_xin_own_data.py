@@ -39,6 +39,7 @@ def test_a_target_on_its_own_data(command: Any, place: Path, target: str, worklo
     study = reproduce(command, target, workload, place)
     for line in target_of(target).stated:
         assert f"{workload}: {line}" in study.result["scaled"]
+    assert len({entry["file"] for entry in study.result["tables"]}) == len(study.result["tables"])
     number, kinds = target.partition("/")[2], [t["kind"] for t in study.result["tables"]]
     if number in FRONTS:
         splits = {"figure-13": ["Validation", "Train"], "figure-14": ["Test"]}.get(number, ["Test", "Train"])

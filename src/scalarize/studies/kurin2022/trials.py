@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -30,6 +31,12 @@ LARGEST = ("imtl", "mgda")
 def trial(parts: Mapping[str, Mapping[str, IntervalAt]]) -> StudyTable:
     """Return the table of some claims and their parts."""
     return claims.table({(claim, ""): own for claim, own in parts.items()})
+
+
+def together(*tables: StudyTable) -> StudyTable:
+    """Return the claims of several tables as one."""
+    frame = pd.concat([table.frame for table in tables], ignore_index=True)
+    return dataclasses.replace(tables[0], frame=frame, findings=tuple(f for table in tables for f in table.findings))
 
 
 def averages(found: StudyResults, value: str = "test") -> pd.DataFrame:
