@@ -39,7 +39,7 @@ def test_a_setting_that_every_run_replaces_is_refused_before_anything_is_trained
     words = ("reproduce", "kurin2022/figure-9", "--workload", "rand-hie", *SMALL, "--set", "model.dropout=0.3")
     answer = command(*words, "--out", "o")
     assert answer.status == 2
-    assert "--set model.dropout=0.3: every run of kurin2022/figure-9 has a model.dropout of its own" in answer.err
+    assert "--set model.dropout=0.3: every run of kurin2022/figure-9 sets its own" in answer.err
     assert not list(tmp_path.glob("o/runs/**/records.jsonl"))
 
 

@@ -27,7 +27,7 @@ def check(target: str, context: Context, plan: Sequence[PlannedRun], again: Plan
     for key, value in asked.items():
         used = any(_uses(run, key, value) for run in plan)
         if plan and not used and not (again and _around(key, context, plan, again)):
-            raise RequestError(f"`settings` {key}={value}: every run of {target} has a {key} of its own; leave it out")
+            raise RequestError(f"`settings` {key}={value}: every run of {target} sets its own; leave it out")
     for key in dict.fromkeys(key for run in plan for key in run.request.settings if key not in asked):
         if not recipe.has(key):
             raise RequestError(f"`workload` {context.workload.name}: it has no setting {key}, which {target} sets")

@@ -120,7 +120,8 @@ def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     own = Settings.of(settings, {})
     per_task = own.temperatures == "per-task"
     seen, tasks = data.info["observation"], len(data.names)
-    return ActorCritic(tasks, seen, ACTIONS, own.widths, own.temperature, per_task, own.observation_scale)
+    more = per_task, own.observation_scale, own.popart
+    return ActorCritic(tasks, seen, ACTIONS, own.widths, own.temperature, *more)
 
 
 def _recipe(tasks: int) -> Recipe:
@@ -131,7 +132,7 @@ def _recipe(tasks: int) -> Recipe:
         batch_size=round(1280 / tasks),
         model={
             **{"widths": [400, 400, 400], "observation_scale": 1.0},
-            **{"temperature": 1.0, "temperatures": "shared"},
+            **{"temperature": 1.0, "temperatures": "shared", "popart": None},
         },
         data={
             **{"steps": 10_000, "initial_steps": 1500, "updates": 1, "replay": 4_000_000 // tasks, "save_replay": True},

@@ -112,7 +112,9 @@ def load_from(folder: Path, languages: tuple[str, ...], settings: Mapping[str, A
         seen = own["train"].spread(settings["measured"]).by_length()
         domains[language] = Domain(language, {"train": own["train"], **held, "seen": seen})
     objectives = tuple(Objective(t.name, t, t.name) for t in tasks)
-    return Data(objectives, domains, settings["epoch"], {"vocabulary": len(subwords), "left out": left_out})
+    pairs = {f"{t} {s}": len(own[s]) + left_out[f"{t} {s}"] for t, own in sources.items() for s in parallel.SPLITS}
+    info = {"vocabulary": len(subwords), "left out": left_out, "pairs": pairs}
+    return Data(objectives, domains, settings["epoch"], info)
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
