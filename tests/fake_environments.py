@@ -92,14 +92,15 @@ def data(make: Any = Points, steps: int = 40, tasks: Sequence[str] = TASKS, goal
 
 def build(settings: Mapping[str, Any], held: Data) -> nn.Module:
     per_task = settings.get("temperatures") == "per-task"
-    return ActorCritic(len(held.names), 4, 2, settings["widths"], settings["temperature"], per_task)
+    rate = settings.get("popart")
+    return ActorCritic(len(held.names), 4, 2, settings["widths"], settings["temperature"], per_task, popart=rate)
 
 
 RECIPE = Recipe(
     optimizer=OptimizerRecipe(name="adam", lr=3e-3),
     epochs=3,
     batch_size=32,
-    model={"widths": [32, 32], "temperature": 0.1, "temperatures": "shared"},
+    model={"widths": [32, 32], "temperature": 0.1, "temperatures": "shared", "popart": None},
     data={"steps": 40, "initial_steps": 24, "replay": 500, "discount": 0.9, "target_rate": 0.02}
     | {"rewards": "sampling", "reward_rate": 1e-3, "target_clip": None, "save_replay": True, "updates": 1},
 )

@@ -61,6 +61,21 @@ def best(models: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return choice.best_rows(named, keys, "validation", "run", lower=True)[list(models)].reset_index(drop=True)
 
 
+def diverged_last(models: pd.DataFrame) -> pd.DataFrame:
+    """Return the models with an infinite validation error where it is no number: those have lost for certain.
+
+    For grids whose largest learning rates diverge, as the papers' do; :func:`diverged_in_words` names them.
+    """
+    return models.assign(validation=models["validation"].fillna(math.inf))
+
+
+def diverged_in_words(models: pd.DataFrame) -> list[str]:
+    """Return one sentence that names the models without a number on validation, or none; three names at most."""
+    lost = models.loc[models["validation"].isna(), "run"].drop_duplicates().tolist()
+    more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+    return [f"No number on validation, so never the best: {', '.join(map(str, lost[:3]))}{more}."] if lost else []
+
+
 def spread(models: pd.DataFrame) -> list[str]:
     """Return the deviation of the test error over the points of the grid, beside that over rows, each at its best
     point.

@@ -170,11 +170,10 @@ def read_comparison(path: Path) -> Comparison:
     lost = _without_result(result)
     for entry in _listed(where, result.get("runs", [])):
         relative = str(entry.get("out", ""))
-        if relative in lost and not (path / relative / "result.json").exists():
+        if relative in lost and not os.path.exists(path / relative / "result.json"):
             continue
-        directory = (path / relative).resolve()
-        if not relative or not directory.is_relative_to(path.resolve()):
-            raise RequestError(f"{where}: 'runs' names {relative!r}, which does not lie in {path}")
+        if not relative or not _lies_in(path / relative, path):
+            raise RequestError(f"{where}: 'runs' names {relative[:200]!r}, which does not lie in {path}")
         runs.append(read_run(path / relative, str(entry["method"]) if "method" in entry else _named(relative, methods)))
     searches = tuple(read_search(p) for p, kind in find(path / "searches") if kind == "search")
     return Comparison(path, readers.read_yaml(path / "config.yaml"), result, tuple(runs), searches)
@@ -196,9 +195,22 @@ def read_records(path: Path) -> pd.DataFrame:
             if not good:
                 raise RequestError(f"{path}: line {number}: {column!r} is missing or no number")
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    text = {column: frame[column].map(str) for column in COLUMNS if column not in NUMBERS}
+    text = {column: frame[column].map(_text) for column in COLUMNS if column not in NUMBERS}
     values = pd.to_numeric(frame["value"]).astype("float64")
     return frame.assign(**text, value=values.where(np.isfinite(values)))
+
+
+def _lies_in(place: Path, root: Path) -> bool:
+    """Return True if ``place`` is below ``root``, whatever it is called; False for a name that no file can have."""
+    try:
+        return place.resolve().is_relative_to(root.resolve())
+    except (OSError, ValueError):
+        return False
+
+
+def _text(value: Any) -> str:
+    """Return a word that every library can hold: what is no letter becomes an escape."""
+    return str(value).encode(errors="backslashreplace").decode()
 
 
 def _listed(where: Path, entries: Any) -> list[Mapping[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
 
 def read_mapping(path: Path, hint: str = "") -> Mapping[str, Any]:
     """Read a JSON object. Raises RequestError that names a missing or damaged file."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise RequestError(f"{path}: missing" + (f" ({hint})" if hint else ""))
     content = files.read_json(path)
     if not isinstance(content, dict):

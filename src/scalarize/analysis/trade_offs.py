@@ -146,7 +146,7 @@ def by_utility(models: pd.DataFrame, rows: Sequence[str], utilities: Sequence[fl
             validation=(1 - u) * models["y_validation"] + u * models["x_validation"],
             test=(1 - u) * models["y"] + u * models["x"],
         )
-        chosen = fronts.best(judged, ["row", "seed"])
+        chosen = fronts.best(fronts.diverged_last(judged), ["row", "seed"])
         means = chosen.groupby("row", sort=False)["test"].mean()
         found += [{"row": row, "u": u, "test": float(means[row])} for row in rows if row in means]
     return pd.DataFrame(found, columns=["row", "u", "test"])
@@ -171,7 +171,7 @@ def of_tunings(models: pd.DataFrame) -> pd.DataFrame:
     """
     from scipy import stats
 
-    grids = fronts.best(models[models["row"] != "seeds"], ["row"])["test"].dropna()
+    grids = fronts.best(fronts.diverged_last(models[models["row"] != "seeds"]), ["row"])["test"].dropna()
     repeated = models.loc[models["row"] == "seeds", "test"].dropna()
     rows = []
     for name, values in (("sparse grids", grids), ("seeds", repeated)):

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from scalarize.cli import command_line, emit, show, unread
+from scalarize.cli import command_line, emit, say, show, unread
 from scalarize.cli.announcing import announce
 from scalarize.cli.options import (
     SCORE,
@@ -106,8 +106,8 @@ def search(
         )
         emit(found, as_json, regression.summary(found))
         return
-    unused = registry.get(algorithm).unused
-    unread.refuse(unused, f"not read by --algorithm {algorithm}")
+    for option in unread.typed(registry.get(algorithm).unused):
+        say(f"{option}: not read by --algorithm {algorithm}")
     request = SearchRequest(
         **take_problem(options),
         algorithm=algorithm,

@@ -61,7 +61,8 @@ def _table(table: study_tables.StudyTable) -> str:
     text = html.table([str(c) for c in frame.columns], body, table.title)
     left = len(table.frame) - len(frame)
     more = f'<p class="soft">{left} further rows are in its CSV file.</p>' if left else ""
-    return f"<details><summary>{len(table.frame)} rows</summary>{text}{more}</details>"
+    shown = " open" if table.kind == "claims" else ""  # what the page is for, and no figure tells it
+    return f"<details{shown}><summary>{len(table.frame)} rows</summary>{text}{more}</details>"
 
 
 def _cell(value: Any) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from scalarize.analysis import comparison
+from scalarize.analysis import choice, comparison
 from scalarize.learners.evaluation import measure
 from scalarize.runs.build import PreparedRun
 from scalarize.runs.task_score import TaskScore
@@ -74,9 +75,10 @@ def lead(rows: Sequence[Mapping[str, Any]], lower_is_better: bool, scale: float)
 
     def value(row: Mapping[str, Any]) -> float:
         mean = comparison.headline(row)["mean"]
-        return float("-inf") if mean is None else (-1 if lower_is_better else 1) * float(mean)
+        known = mean is not None and not math.isnan(mean)
+        return (-1 if lower_is_better else 1) * float(mean) if known else -math.inf
 
-    best, model = max(simple, key=value), max(others, key=value)
+    best, model = (choice.best(own, value, lambda row: str(row["method"])) for own in (simple, others))
     shown = [f"{row['method']} has {scale * abs(value(row)):.2f}" for row in (best, model)]
     if value(best) > value(model):
         return f"A simple model is ahead of every other: {shown[0]}; the best of the others, {shown[1]}."

@@ -60,7 +60,7 @@ def times(context: Context, rows: Sequence[Row], reported: Mapping[str, str]) ->
         return lambda: batch.candidate(methods.create(row.method, **row.hyper), row.level)
 
     candidates = {row.name: candidate(row) for row in rows}
-    repeats = context.budget.count(REPEATS, None)
+    repeats = context.budget.count(REPEATS, context.budget.epochs)  # at the smallest budget as few as its epochs
     found = measured.measure(batch.forward, model.parameters(), candidates, repeats, floor=False)
     frame = pd.DataFrame([row | {"paper": reported.get(row["method"])} for row in found])
     slowest = max(found, key=lambda row: row["to_bare"])

@@ -146,7 +146,7 @@ def run(
     started = time.perf_counter()
     plans = [(full, here, target.plan(here)) for full, here in prepared]
     for _, here, plan in plans:
-        asked_settings.check(target.name, here, plan)
+        asked_settings.check(target.name, here, plan, target.plan)
     with files.lock(out), held(place):
         claim(place, "study", request.model_dump(mode="json"), resume, command)
         result: dict[str, Any] = {"out": str(place), "target": target.name, "title": target.title}

@@ -93,6 +93,10 @@ def _begin(env: Any, goals: Any, number: int) -> None:
 def _load(settings: Mapping[str, Any], root: Path, names: tuple[str, ...]) -> Data:
     if lacking := missing(root):
         raise RequestError(lacking)
+    return _shape(settings, names)
+
+
+def _shape(settings: Mapping[str, Any], names: tuple[str, ...]) -> Data:
     if not 1 <= settings["horizon"] <= 500:
         raise RequestError(f"`settings` data.horizon={settings['horizon']}: an episode has 1 to 500 steps")
     counts = {"train": settings["goals"], "validation": settings["validation"], "test": settings["test"]}
@@ -116,7 +120,8 @@ def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     own = Settings.of(settings, {})
     per_task = own.temperatures == "per-task"
     seen, tasks = data.info["observation"], len(data.names)
-    return ActorCritic(tasks, seen, ACTIONS, own.widths, own.temperature, per_task, own.observation_scale)
+    more = per_task, own.observation_scale, own.popart
+    return ActorCritic(tasks, seen, ACTIONS, own.widths, own.temperature, *more)
 
 
 def _recipe(tasks: int) -> Recipe:
@@ -127,7 +132,7 @@ def _recipe(tasks: int) -> Recipe:
         batch_size=round(1280 / tasks),
         model={
             **{"widths": [400, 400, 400], "observation_scale": 1.0},
-            **{"temperature": 1.0, "temperatures": "shared"},
+            **{"temperature": 1.0, "temperatures": "shared", "popart": None},
         },
         data={
             **{"steps": 10_000, "initial_steps": 1500, "updates": 1, "replay": 4_000_000 // tasks, "save_replay": True},
@@ -146,6 +151,7 @@ def _workload(name: str, tasks: tuple[str, ...]) -> Workload:
         provenance="Meta-World v3 (the metaworld package, MIT), simulated by mujoco; batch_size is of each task",
         recipe=_recipe(len(tasks)),
         load=functools.partial(_load, names=tasks),
+        shape=functools.partial(_shape, names=tasks),
         build=build,
         missing=missing,
         learner=ActorCriticLearner,

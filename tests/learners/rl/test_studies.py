@@ -14,7 +14,7 @@ from scalarize.learners.rl.environments import Goals, played
 from scalarize.runs.request import WorkloadRequest
 from scalarize.studies import budget
 from scalarize.studies.context import Context
-from scalarize.studies.kurin2022 import reinforcement
+from scalarize.studies.kurin2022 import ablations, reinforcement
 from scalarize.tasks.task import Data, Domain, Objective
 
 
@@ -72,31 +72,36 @@ def test_the_ablations_change_one_thing() -> None:
             if p.labels["seed"] == 0
         }
 
-    decay = seen(reinforcement.actor_l2(here), "optimizer.weight_decay")
-    with_l2, without = reinforcement.WITH, reinforcement.WITHOUT
+    decay = seen(ablations.actor_l2(here), "optimizer.weight_decay")
+    with_l2, without = ablations.WITH, ablations.WITHOUT
     assert decay == {
         **{("unitary", with_l2): 3e-4, ("unitary", without): 0.0},
         **{("pcgrad", with_l2): 1e-4, ("pcgrad", without): 0.0},
     }
-    sizes = seen(reinforcement.replays(here), "data.replay")
-    assert {size for (_, kind), size in sizes.items() if kind == reinforcement.LARGE} == {400_000}
-    assert {size for (_, kind), size in sizes.items() if kind == reinforcement.SMALL} == {100_000}
-    assert set(seen(reinforcement.replays(here), "optimizer.weight_decay").values()) == {0.0}
+    sizes = seen(ablations.replays(here), "data.replay")
+    assert {size for (_, kind), size in sizes.items() if kind == ablations.LARGE} == {400_000}
+    assert {size for (_, kind), size in sizes.items() if kind == ablations.SMALL} == {100_000}
+    assert set(seen(ablations.replays(here), "optimizer.weight_decay").values()) == {0.0}
 
 
 def test_settings_asked_for_stand() -> None:
-    for name in ("compared", "unstable", "scalings", "replays"):
+    plans = (reinforcement.compared, reinforcement.unstable, reinforcement.scalings, ablations.replays)
+    for plan in plans:
         here = context("mt50")
         here.problem.settings.update({"optimizer.weight_decay": 0.25, "optimizer.lr": 0.125})
-        for run in getattr(reinforcement, name)(here):
+        for run in plan(here):
             optimizer = run.request.recipe(here.workload).optimizer
-            assert (optimizer.weight_decay, optimizer.lr) == (0.25, 0.125), name
+            assert (optimizer.weight_decay, optimizer.lr) == (0.25, 0.125), plan
 
 
 @pytest.mark.usefixtures("points")
 @pytest.mark.parametrize(
     "number",
-    ["figure-4", "figure-13", *(pytest.param(x, marks=pytest.mark.slow) for x in ("figure-16", "actor-l2", "replay"))],
+    [
+        "figure-4",
+        "figure-13",
+        *(pytest.param(x, marks=pytest.mark.slow) for x in ("figure-16", "actor-l2", "replay", "popart")),
+    ],
 )
 def test_a_figure_runs_to_its_end(number: str, command: Any, tmp_path: Path) -> None:
     small = ("--set", "data.steps=4", "--set", "data.initial_steps=2", "--set", "batch_size=4")

@@ -6,10 +6,13 @@ import copy
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from scalarize.learners.rl.popart import PopArt
 
 LOG_DEVIATIONS = (-20.0, 2.0)  # bounds of the policy's log standard deviation, as is usual
 
@@ -46,7 +49,8 @@ class ActorCritic(nn.Module):
     """Actor, two critics, their targets and the temperatures (one for all tasks, or one per task).
 
     Everything takes a leading task axis: observations (T, B, D). scale: multiplies them before anything looks at
-    them; differences of a few centimetres, told in metres, are small beside what a fresh network tells apart.
+    them; differences of a few centimetres, told in metres, are small beside what a fresh network tells apart. popart:
+    rate of the statistics by which critics normalise the values of each task; then they have an output for each.
     """
 
     def __init__(
@@ -58,11 +62,14 @@ class ActorCritic(nn.Module):
         temperature: float = 1.0,
         per_task: bool = False,
         scale: float = 1.0,
+        popart: float | None = None,
     ) -> None:
         super().__init__()
         self.tasks, self.actions, self.scale = tasks, actions, scale
         self.actor = Actor(observation + tasks, widths, actions)
-        self.critics = nn.ModuleList(perceptron(observation + tasks + actions, widths, 1) for _ in range(2))
+        self.popart = None if popart is None else PopArt(tasks, popart)
+        outputs = 1 if popart is None else tasks
+        self.critics = nn.ModuleList(perceptron(observation + tasks + actions, widths, outputs) for _ in range(2))
         self.targets = copy.deepcopy(self.critics).requires_grad_(False)
         self.log_temperature = nn.Parameter(torch.full((tasks if per_task else 1,), math.log(temperature)))
 
@@ -80,11 +87,28 @@ class ActorCritic(nn.Module):
         """Return the temperature of each task (T,), with its graph."""
         return self.log_temperature.exp().expand(self.tasks)
 
-    @staticmethod
-    def values(critics: nn.ModuleList, inputs: Tensor, actions: Tensor) -> Tensor:
-        """Return the value (2, T, B) that each critic gives to actions (T, B, A) after ``inputs`` (T, B, D + T)."""
+    def values(self, critics: nn.ModuleList, inputs: Tensor, actions: Tensor) -> Tensor:
+        """Return the value (2, T, B) that each critic gives to actions (T, B, A) after ``inputs`` (T, B, D + T).
+
+        With fewer than all tasks, those that ``inputs`` are told to be of count.
+        """
         joined = torch.cat([inputs, actions], dim=-1)
-        return torch.stack([critic(joined).squeeze(-1) for critic in critics])
+        found = torch.stack([critic(joined) for critic in critics])
+        if self.popart is None:
+            return found.squeeze(-1)
+        told = inputs[..., -self.tasks :]
+        deviation, mean = (told @ statistic.to(told) for statistic in (self.popart.deviation, self.popart.mean))
+        return deviation * (found * told).sum(-1) + mean
+
+    def scales(self, inputs: Tensor) -> Tensor | float:
+        """Return the unit of the values after ``inputs`` (T, B, D + T): (T, B), 1 without PopArt."""
+        return 1.0 if self.popart is None else inputs[..., -self.tasks :] @ self.popart.deviation.to(inputs)
+
+    def normalise(self, targets: Tensor) -> None:
+        """Move the statistics of the critics' targets (T, B), with PopArt; values stay what they are."""
+        if self.popart is not None:
+            everyone: list[Any] = [*self.critics, *self.targets]
+            self.popart.follow(targets, [critic[-1] for critic in everyone])
 
     @torch.no_grad()
     def follow(self, rate: float) -> None:

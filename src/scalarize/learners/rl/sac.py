@@ -23,29 +23,33 @@ def critic_targets(
     most: Tensor | None = None,
 ) -> Tensor:
     """Return ``r + discount * (min Q - temperature * log pi)`` at the successor (T, B); an episode that terminated has
-    no future, one that was cut off has. clip: bound of the targets' size; most: upper bound by task (T,)."""
+    no future, one that was cut off has. clip: bound of the targets' size; most: upper bound by task (T,).
+
+    The temperature is in the unit of the values: a task's deviation with PopArt, 1 without.
+    """
     inputs = model.told(batch.successors)
     actions, log_density = model.actor.sample(inputs, noise)
     best = model.values(model.targets, inputs, actions).amin(0)
-    future = best - model.temperature()[:, None] * log_density
+    future = best - model.scales(inputs) * (model.temperature()[:, None] * log_density)
     found = batch.rewards + discount * (~batch.terminated) * future
     found = found if clip is None else found.clamp(-clip, clip)
     return found if most is None else found.minimum(most.to(found)[:, None])
 
 
 def critic_losses(model: ActorCritic, inputs: Tensor, actions: Tensor, targets: Tensor) -> Tensor:
-    """Return the squared error of both critics, summed over the two and averaged over B: (T,)."""
-    return (model.values(model.critics, inputs, actions) - targets).square().mean(-1).sum(0)
+    """Return the squared error of both critics in the values' unit, summed over the two, averaged over B: (T,)."""
+    errors = (model.values(model.critics, inputs, actions) - targets) / model.scales(inputs)
+    return errors.square().mean(-1).sum(0)
 
 
 def actor_losses(model: ActorCritic, inputs: Tensor, noise: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
-    """Return ``temperature * log pi - min Q``, averaged over B: (T,); and the log-density (T,), detached.
+    """Return ``temperature * log pi - min Q``, Q in its unit, averaged over B: (T,); and the log-density (T,).
 
     The critics must not require a gradient meanwhile.
     """
     actions, log_density = model.actor.sample(inputs, noise)
     best = model.values(model.critics, inputs, actions).amin(0)
-    return (temperature[:, None] * log_density - best).mean(-1), log_density.detach().mean(-1)
+    return (temperature[:, None] * log_density - best / model.scales(inputs)).mean(-1), log_density.detach().mean(-1)
 
 
 def temperature_loss(temperature: Tensor, log_density: Tensor, wanted: float) -> Tensor:
@@ -63,10 +67,11 @@ def critic_losses_by_task(
 ) -> list[Tensor]:
     """Return each task's loss of the critics, from a graph of its own if ``apart``, else from one graph of all.
 
-    most: upper bound of the targets by task (T,).
+    most: upper bound of the targets by task (T,). With PopArt, its statistics follow the targets first.
     """
     clip = settings.target_clip if isinstance(settings.target_clip, float) else None
     wanted = critic_targets(model, batch, noise, settings.discount, clip, most)
+    model.normalise(wanted)
     parts = _parts((model.told(batch.observations), batch.actions, wanted), apart)
     return [loss for part in parts for loss in critic_losses(model, *part).unbind()]
 

@@ -15,7 +15,8 @@ class Settings(BaseModel):
     """The settings. Counts of steps are steps of all tasks' environments together, T environment steps each.
 
     widths: of actor and critics; observation_scale: multiplies what both see. temperature: at the beginning;
-    temperatures: one for all tasks or one per task.
+    temperatures: one for all tasks or one per task. popart: rate at which critics' values are normalised task by task
+    (see :mod:`scalarize.learners.rl.popart`), None: they are not.
     initial_steps: acted at random before the first update. updates: a step. replay: transitions of each task that are
     kept; save_replay: whether checkpoints hold them (else a training that goes on first fills it again, with
     ``initial_steps`` of the policy's). rewards, reward_rate: see :class:`scalarize.learners.rl.replay.Replay`.
@@ -29,6 +30,7 @@ class Settings(BaseModel):
     observation_scale: float = Field(default=1.0, gt=0)
     temperature: float = Field(default=1.0, gt=0)
     temperatures: Literal["shared", "per-task"] = "shared"
+    popart: Annotated[float, Field(gt=0, lt=1)] | None = None
     initial_steps: NonNegativeInt = 1500
     updates: PositiveInt = 1
     replay: PositiveInt = 400_000

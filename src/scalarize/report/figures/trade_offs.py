@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from scalarize.analysis.study_tables import StudyTable
@@ -13,7 +15,8 @@ def trade_off(table: StudyTable) -> list[Chart]:
 
     ``line`` marks the models on their own row's front, which are connected for the row ``lined``, or for every row if
     none is named. With ``by_rate`` the row ``lined`` has a curve for each learning rate as well, over its weights; the
-    rates whose models all are dominated are so seen as curves behind the front.
+    rates whose models all are dominated are so seen as curves behind the front. Where every row is one weight, points
+    have the colour of their weight.
     """
     frame = table.frame
     first = frame["lined"].iloc[0]
@@ -28,10 +31,16 @@ def trade_off(table: StudyTable) -> list[Chart]:
             series += _curves(str(row), own)
         elif len(rest):
             series.append(_series(f"{row}, dominated", rest, False))
+    shade = None
+    if not lined and frame["row"].nunique() > 1 and (frame.groupby("row")["weight"].nunique() == 1).all():
+        shade = ("weight", float(frame["weight"].min()), float(frame["weight"].max()))
+        weights = frame.groupby("row")["weight"].first()
+        series = [replace(s, shades=[float(weights[s.name])] * len(s.x)) for s in series]
     return [
         Chart(
             title=table.title,
             kind="points",
+            shade=shade,
             alt=f"{len(frame)} models in the plane of two tasks. " + " ".join(table.findings),
             x_label=str(frame["x_label"].iloc[0]),
             y_label=str(frame["y_label"].iloc[0]),

@@ -145,10 +145,8 @@ class RayExecutor:
 
     def close(self) -> None:
         """Release the workers, and stop Ray if it was started here."""
-        ray = ray_start.load()
-        if ray.is_initialized():
-            for worker in self._idle:
-                ray.kill(worker)
+        for worker in self._idle if ray_start.load().is_initialized() else ():
+            ray_start.load().kill(worker)
         if self._owns_ray:
             ray_start.stop()
         self._idle, self._factory, self._owns_ray = [], None, False

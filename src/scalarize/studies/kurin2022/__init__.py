@@ -5,7 +5,7 @@ Figures of the appendix are rebuilt from their description in the text.
 
 import sys
 
-from scalarize.studies.kurin2022 import averages, curves, reinforcement
+from scalarize.studies.kurin2022 import ablations, averages, curves, reinforcement
 from scalarize.studies.study import Target
 
 
@@ -15,4 +15,4 @@ def _place(target: Target) -> int:
     return int(number) if number.isdecimal() else sys.maxsize
 
 
-TARGETS = tuple(sorted((*averages.TARGETS, *curves.TARGETS, *reinforcement.TARGETS), key=_place))
+TARGETS = tuple(sorted((*averages.TARGETS, *curves.TARGETS, *reinforcement.TARGETS, *ablations.TARGETS), key=_place))

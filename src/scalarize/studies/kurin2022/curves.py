@@ -159,8 +159,9 @@ def _courses(number: int, where: str, settings: TrainingProtocol, kinds: Sequenc
     said_so = " and ".join(kinds)
 
     def tables(found: StudyResults) -> list[StudyTable]:
-        ends = [trials.postponed(peaks_of(found), with_l2=False)] if PLAIN in kinds else []
-        return [*validation(found), *onsets(found), *bands(found, LOSS), *ends, trials.near_optimum(found)]
+        verdicts = [trials.postponed(peaks_of(found), with_l2=False)] if PLAIN in kinds else []
+        verdicts.append(trials.near_optimum(found))
+        return [*validation(found), *onsets(found), *bands(found, LOSS), trials.together(*verdicts)]
 
     return Target(
         f"kurin2022/figure-{number}",

@@ -1,11 +1,10 @@
-"""Figures 4, 13 and 16: multi-task reinforcement learning (section 4.2), and the ablations of what stabilises it.
+"""Figures 4, 13 and 16: multi-task reinforcement learning (section 4.2), and the ablation of reward scaling.
 
 Settings are those of the published scripts. Unitary scalarization is there the mean over the tasks, not their sum, and
 PCGrad averages, which is no matter to Adam but for the actor's l2; MGDA's weights minimise and combine gradients of
 length 1; IMTL learns no scales of losses, on any number of tasks. On MT10 its targets are never above the return of
-the largest reward seen; on MT50 it has a tenth of the learning rate, and neither that bound nor l2. The ablations
-(l2 of the actor; a replay of 1 or 4 million transitions; figure 16) are without l2 where it is not the question; the
-first two are of unitary scalarization and PCGrad, figure 16 of the former alone (there, of both).
+the largest reward seen; on MT50 it has a tenth of the learning rate, and neither that bound nor l2. Figure 16 is
+without l2, and of unitary scalarization alone (there, of PCGrad as well).
 
 The number of seeds is given in an appendix that we do not have: 10 is our choice, as are the coefficients of figure 16.
 """
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalarize.analysis import outcomes, overfitting, statistics
+from scalarize.analysis import outcomes, overfitting
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.runs.plan import PlannedRun
 from scalarize.studies.context import Context
@@ -42,12 +41,10 @@ ROWS = (
 )
 IMTL = Row("imtl", "imtl-g")
 MANY = 50  # tasks, with which the paper gives IMTL other settings
-DECAY, CLIP, RATE, REPLAY = "optimizer.weight_decay", "data.target_clip", "optimizer.lr", "data.replay"
+DECAY, CLIP, RATE = "optimizer.weight_decay", "data.target_clip", "optimizer.lr"
 # Of the actor, by row; rows that are not in the paper get that of plain training (our choice).
 L2 = {"unitary": 3e-4, "imtl": 3e-4, "rlw-dirichlet": 3e-4, "rlw-normal": 3e-4, "pcgrad": 1e-4, "graddrop": 1e-4}
 L2 |= {"mgda": 0.0}
-WITH, WITHOUT = "actor l2", "no actor l2"
-LARGE, SMALL = "4x replay", "1x replay"
 NO_SCALING = "No moving average of rewards beats scaling them when a batch is drawn (section 4.2)"
 AT_SAMPLING, COEFFICIENTS = "at sampling", (1e-4, 1e-3, 1e-2)
 PER = 10_000  # updates
@@ -60,7 +57,7 @@ STATED = (
 )
 
 
-def _planned(
+def planned(
     context: Context,
     row: Row,
     kind: str,
@@ -91,7 +88,7 @@ def _planned(
 
 def compared(context: Context) -> list[PlannedRun]:
     """List every optimiser but IMTL, each with its l2 of the actor."""
-    return [p for row in extra_rows(context, ROWS) for p in _planned(context, row, "regularised", {})]
+    return [p for row in extra_rows(context, ROWS) for p in planned(context, row, "regularised", {})]
 
 
 def unstable(context: Context) -> list[PlannedRun]:
@@ -99,51 +96,17 @@ def unstable(context: Context) -> list[PlannedRun]:
     slower = context.problem.recipe(context.workload).optimizer.lr / 10
     many = len(context.data.names) >= MANY
     own = {RATE: slower, CLIP: None, DECAY: 0.0} if many else {CLIP: "rewards"}
-    return _planned(context, UNITARY, "regularised", {}) + _planned(context, IMTL, "regularised", {}, own)
+    return planned(context, UNITARY, "regularised", {}) + planned(context, IMTL, "regularised", {}, own)
 
 
 def scalings(context: Context) -> list[PlannedRun]:
     """List plain training with rewards scaled when a batch is drawn, and by a moving average before they are stored."""
     drawn, plain = {"data.rewards": "sampling"}, {DECAY: 0.0}
-    found = _planned(context, UNITARY, "rewards", drawn, plain, AT_SAMPLING)
+    found = planned(context, UNITARY, "rewards", drawn, plain, AT_SAMPLING)
     for rate in COEFFICIENTS:
         moving = {"data.rewards": "moving-average", "data.reward_rate": rate}
-        found += _planned(context, UNITARY, "rewards", moving, plain, f"moving average {rate:g}")
+        found += planned(context, UNITARY, "rewards", moving, plain, f"moving average {rate:g}")
     return found
-
-
-def actor_l2(context: Context) -> list[PlannedRun]:
-    """List unitary scalarization and PCGrad with l2 of the actor (the one asked for, if any), and without."""
-    asked = context.problem.settings.get(DECAY)
-    found = []
-    for row in (UNITARY, PCGRAD):
-        found += _planned(context, row, WITH, {DECAY: L2[row.name] if asked is None else asked})
-        found += _planned(context, row, WITHOUT, {DECAY: 0.0})
-    return found
-
-
-def replays(context: Context) -> list[PlannedRun]:
-    """List unitary scalarization and PCGrad with the recipe's replay and with a quarter of it, both without l2."""
-    whole, found = context.problem.recipe(context.workload).data["replay"], []
-    for row in (UNITARY, PCGRAD):
-        for kind, size in ((LARGE, whole), (SMALL, max(1, whole // 4))):
-            found += _planned(context, row, kind, {REPLAY: size}, {DECAY: 0.0})
-    return found
-
-
-def by_kind(found: StudyResults, first: str, second: str) -> list[StudyTable]:
-    """Return the contrast of two kinds, row by row: best average success, and test success of the best epoch."""
-    peaks = best_of(found)
-    place = ["run", "row", "kind", "seed"]
-    tested = found.results.groupby(place, sort=False)["test"].agg(statistics.mean_of_all).reset_index()
-    tables = []
-    for title, frame, value in (
-        ("Best average success over evaluations", peaks, "peak"),
-        ("Test success", tested, "test"),
-    ):
-        rows, lines = outcomes.contrast(frame.dropna(subset=value), value, first, second)
-        tables.append(StudyTable("contrast", title, rows, curves.BAND, tuple(lines)))
-    return [*tables, *_curves(found), trials.stabilised(peaks, first, second)]
 
 
 def best_of(found: StudyResults) -> pd.DataFrame:
@@ -190,57 +153,43 @@ def times(found: StudyResults, to: str) -> StudyTable:
     return StudyTable("update-times", "Time of 10,000 updates", frame, note, (said,))
 
 
-def _curves(found: StudyResults) -> list[StudyTable]:
+def courses(found: StudyResults) -> list[StudyTable]:
     return [*curves.validation(found), *curves.bands(found, overfitting.LOSS)]
 
 
-def _target(name: str, title: str, workloads: Sequence[str], plan: Any, tables: Any) -> Target:
+def target(name: str, title: str, workloads: Sequence[str], plan: Any, tables: Any) -> Target:
     return Target(f"kurin2022/{name}", title, tuple(workloads), plan, tables, STATED)
 
 
 TARGETS = (
-    _target(
+    target(
         "figure-4",
         "Success on Meta-World, and time of 10,000 updates",
         ("mt10", "mt50"),
         compared,
         lambda found: [
             *best(found, UNITARY.name),
-            *_curves(found),
+            *courses(found),
             times(found, UNITARY.name),
             trials.best_unbeaten(best_of(found), UNITARY.name),
         ],
     ),
-    _target(
+    target(
         "figure-13",
         "IMTL on Meta-World, where it overflows",
         ("mt10", "mt50"),
         unstable,
-        lambda found: [*_curves(found), trials.overflows(found, IMTL.name)],
+        lambda found: [*courses(found), trials.overflows(found, IMTL.name)],
     ),
-    _target(
+    target(
         "figure-16",
         "Success by how rewards are scaled",
         ("mt10",),
         scalings,
         lambda found: [
             *best(found, AT_SAMPLING),
-            *_curves(found),
+            *courses(found),
             trials.best_unbeaten(best_of(found), AT_SAMPLING, NO_SCALING),
         ],
-    ),
-    _target(
-        "actor-l2",
-        "Success on Meta-World with and without l2 of the actor",
-        ("mt10", "mt50"),
-        actor_l2,
-        lambda found: by_kind(found, WITH, WITHOUT),
-    ),
-    _target(
-        "replay",
-        "Success on Meta-World by the size of the replay",
-        ("mt10",),
-        replays,
-        lambda found: by_kind(found, LARGE, SMALL),
     ),
 )

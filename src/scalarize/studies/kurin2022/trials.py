@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -22,6 +23,7 @@ NEAR = "Most rows drive the training loss of every task near its optimum (sectio
 REGULARISATION = "Regularisation raises the best validation of every row (section 4.1.2)"
 TWINS = "GradDrop and its sign-agnostic twin end alike (section 5.2)"
 OVERFLOW = "IMTL overflows in reinforcement learning (section 4.2)"
+LIKE_POPART = "PCGrad does no more than PopArt for rewards on unlike scales (section 4.2)"
 STABILISED = "{} raises the best average success (section 4.2)"
 LARGEST = ("imtl", "mgda")
 
@@ -29,6 +31,12 @@ LARGEST = ("imtl", "mgda")
 def trial(parts: Mapping[str, Mapping[str, IntervalAt]]) -> StudyTable:
     """Return the table of some claims and their parts."""
     return claims.table({(claim, ""): own for claim, own in parts.items()})
+
+
+def together(*tables: StudyTable) -> StudyTable:
+    """Return the claims of several tables as one."""
+    frame = pd.concat([table.frame for table in tables], ignore_index=True)
+    return dataclasses.replace(tables[0], frame=frame, findings=tuple(f for table in tables for f in table.findings))
 
 
 def averages(found: StudyResults, value: str = "test") -> pd.DataFrame:
@@ -57,9 +65,14 @@ def unbeaten_by_metric(measures: pd.DataFrame) -> StudyTable:
     return trial({NO_BETTER: parts})
 
 
-def best_unbeaten(peaks: pd.DataFrame, focus: str, claim: str = NO_BETTER) -> StudyTable:
-    """Try that no row has a larger best validation than ``focus`` (of :func:`overfitting.peaks`)."""
-    return trial({claim: optimiser_claims.not_better(peaks, focus, "peak")})
+def best_unbeaten(
+    peaks: pd.DataFrame, focus: str, claim: str = NO_BETTER, rows: Sequence[str] | None = None
+) -> StudyTable:
+    """Try that no row, or none of ``rows``, has a larger best validation than ``focus``.
+
+    ``peaks``: of :func:`overfitting.peaks`.
+    """
+    return trial({claim: optimiser_claims.not_better(peaks, focus, "peak", rows=rows)})
 
 
 def postponed(peaks: Mapping[str, pd.DataFrame], with_l2: bool) -> StudyTable:

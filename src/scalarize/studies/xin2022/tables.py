@@ -28,10 +28,10 @@ def sources(found: StudyResults) -> list[StudyTable]:
     Sentences that are too long and left out are counted, too.
     """
     data = found.context.data
-    left_out = data.info.get("left out", {})
+    pairs, left_out = data.info.get("pairs", {}), data.info.get("left out", {})
     rows, said = [], []
     for name, domain in data.domains.items():
-        counts = {s: len(domain.splits[s]) + left_out.get(f"{name} {s}", 0) for s in SPLITS if s in domain.splits}
+        counts = {s: pairs.get(f"{name} {s}", len(domain.splits[s])) for s in SPLITS if s in domain.splits}
         lost = {f"{s} left out": left_out[f"{name} {s}"] for s in SPLITS if f"{name} {s}" in left_out}
         paper = reported.TABLE_1.get(name, {}) if found.context.workload.name in reported.PAIRS else {}
         rows.append({"row": name, **counts, **lost, **paper})

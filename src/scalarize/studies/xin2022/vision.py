@@ -105,9 +105,10 @@ def test_and_train(found: StudyResults) -> list[StudyTable]:
 
 def averages(found: StudyResults) -> list[StudyTable]:
     """Return figure 10: test and validation error of every model, and the effect of grid and method."""
-    models = fronts.averages(found.results)
+    everything = fronts.averages(found.results)
+    models, said = fronts.diverged_last(everything), fronts.diverged_in_words(everything)
     note = "Percent, mean over tasks; weights of the best validation epoch."
-    table = StudyTable("averages", "Average error of every model", models, note, tuple(fronts.spread(models)))
+    table = StudyTable("averages", "Average error of every model", everything, note, (*fronts.spread(models), *said))
     return [table, _tuning(models)]
 
 
@@ -120,7 +121,8 @@ def by_rate(found: StudyResults) -> list[StudyTable]:
 
     Beside it stand the least error of each row over the learning rates, and the one in the paper's legend.
     """
-    everything = fronts.averages(found.results)
+    seen = fronts.averages(found.results)
+    everything = fronts.diverged_last(seen)
     models = fronts.best(everything, ["row", "rate", "seed"])
     frame = models.groupby(["row", "rate"], sort=False)["test"].mean().reset_index()
     ranks = []
@@ -130,7 +132,9 @@ def by_rate(found: StudyResults) -> list[StudyTable]:
     said = f"Ranking by learning rate: {'; '.join(ranks)}."
     note = "Regularisation of each point chosen on validation."
     return [
-        StudyTable("by-rate", "Average test error by learning rate", frame, note, (said,)),
+        StudyTable(
+            "by-rate", "Average test error by learning rate", frame, note, (said, *fronts.diverged_in_words(seen))
+        ),
         _beside_printed(frame),
         _tuning(everything),
     ]
@@ -152,7 +156,8 @@ def _beside_printed(frame: pd.DataFrame) -> StudyTable:
 
 def table_3(found: StudyResults) -> list[StudyTable]:
     """Return table 3: the best model of each row on validation, beside the errors that papers report."""
-    models = fronts.best(fronts.averages(found.results), ["row", "seed"])
+    seen = fronts.averages(found.results)
+    models = fronts.best(fronts.diverged_last(seen), ["row", "seed"])
     rows = []
     for row, own in models.groupby("row", sort=False):
         here = {"row": row, "test": own["test"].mean(), "validation": own["validation"].mean()}
@@ -161,7 +166,8 @@ def table_3(found: StudyResults) -> list[StudyTable]:
     gap = (models["test"] - models["validation"]).mean()
     said = f"Test error lies {gap:.2f} above the validation error that chose the model (mean over rows)."
     note = "Percent. Columns in brackets: papers by their number in the paper's references; test, validation: its own."
-    return [StudyTable("table-3", "Average error beside the literature", pd.DataFrame(rows), note, (said,))]
+    findings = (said, *fronts.diverged_in_words(seen))
+    return [StudyTable("table-3", "Average error beside the literature", pd.DataFrame(rows), note, findings)]
 
 
 def _target(
