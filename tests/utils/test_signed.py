@@ -12,7 +12,7 @@ import pytest
 from scalarize.utils import signed
 from scalarize.utils.errors import RequestError
 
-TEXT = f"<p>ü</p>\n<!-- {signed.BLANK} -->\n"
+TEXT = f"<p>ü \udcff</p>\n<!-- {signed.BLANK} -->\n"
 
 
 def test_what_was_signed_is_replaced_until_it_is_changed(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ def sign(text: str) -> str:
     Returns:
         The text with its digest.
     """
-    return text.replace(BLANK, BLANK.replace("0" * 64, hashlib.sha256(text.encode()).hexdigest()))
+    content = text.encode(errors="backslashreplace")  # as it is written
+    return text.replace(BLANK, BLANK.replace("0" * 64, hashlib.sha256(content).hexdigest()))
 
 
 def is_ours(content: bytes) -> bool:
