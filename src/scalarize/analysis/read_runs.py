@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from scalarize.analysis import readers
-from scalarize.utils import files
+from scalarize.utils import files, vouched
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 
@@ -124,6 +124,7 @@ def kind_of(path: Path, names: Sequence[str]) -> str | None:
 
 def read_run(path: Path, method: str | None = None) -> Run:
     """Read a training run. Raises RequestError that names what is missing (``result.json`` of an unfinished run)."""
+    vouched.check(path, ("config.yaml", "result.json", "records.jsonl"))
     result = readers.read_mapping(path / "result.json", "is the run finished? go on with `resume`")
     for key in ("method", "seed", "test"):
         if key not in result:
@@ -138,6 +139,7 @@ def read_run(path: Path, method: str | None = None) -> Run:
 def read_search(path: Path) -> Search:
     """Read a search. Raises RequestError that names what is missing or damaged."""
     policy = readers.search_policy(path)
+    vouched.check(path, ("config.yaml", "result.json", "lineage.jsonl"))
     lineage = files.read_lines(path / "lineage.jsonl")
     width = len(policy.tasks)
     for number, row in enumerate(lineage, start=1):
@@ -158,6 +160,7 @@ def read_search(path: Path) -> Search:
 def read_comparison(path: Path) -> Comparison:
     """Read a comparison and its runs (``runs`` of its result: directories, or mappings with ``out`` and ``method``)."""
     where = path / "result.json"
+    vouched.check(path, ("config.yaml", "result.json"))
     result = readers.read_mapping(where, "is the comparison finished? go on with `resume`")
     rows = readers.check_rows(where, result.get("rows"))
     readers.check_score(where, result.get("score"))
