@@ -104,8 +104,11 @@ FIXTURES: dict[str, Fixture] = {
     "celeba-8": Fixture(_of("write_celeba"), {"batch_size": 8}, VIT),
     "celeba-resnet": Fixture(_of("write_celeba"), {"batch_size": 8, "model.width": 0.0625}),
     "cifar-stl": Fixture(write_cifar_stl, {"batch_size": 8}, VIT),
+    "concave-front": Fixture(write_nothing, {"batch_size": 16}),
     "cityscapes": Fixture(_of("write_cityscapes_arrays"), {"batch_size": 4, "data.workers": 0, "model.width": 0.0625}),
-    "domainnet": Fixture(_of("write_domainnet"), STREAMED, {"model.depth": 26, "model.width": 0.25}),
+    "domainnet": Fixture(
+        _of("write_domainnet"), {**STREAMED, "batch_size": 4}, {"model.depth": 26, "model.width": 0.25}
+    ),
     "emoji": Fixture(write_emoji, {"batch_size": 4, "data.side": 32}),
     "emoji-tasks": Fixture(write_emoji, {"batch_size": 4, "data.side": 32}),
     "glyphs": Fixture(write_nothing, {"data.installed": False, "data.drawings": 1, "batch_size": 256}),
@@ -157,7 +160,7 @@ def reproduce(command: Any, target: str, name: str, place: Path, *more: object, 
     root, out = root_of(name, place / f"data-{name}"), place / f"studies-{name}"
     asked = ("--workload", name, "--data", root, "--budget", "tiny", "--epochs", epochs)
     answer = command("reproduce", target, *asked, *words(FIXTURES[name].settings), *more, "--out", out, "--json")
-    assert answer.status == 0, answer.err
+    assert answer.status == 0, answer.out + answer.err
     result, tables = answer.json, dict[str, list[pd.DataFrame]]()
     for entry in result["tables"]:
         tables.setdefault(entry["kind"], []).append(pd.read_csv(Path(result["out"]) / entry["file"]))

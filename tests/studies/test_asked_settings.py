@@ -79,3 +79,15 @@ def test_the_front_of_a_model_without_dropout_runs_to_its_end(command: Any) -> N
     few = ("--set", "data.installed=false", "--set", "data.drawings=1", "--set", "batch_size=256")
     answer = command(*words, *few, "--out", "o", "--json")
     assert answer.status == 0, answer.err
+
+
+def test_a_setting_around_which_the_target_sweeps_is_used_and_said() -> None:
+    (target,) = registry.get("royer2023/tuning")
+    here = context("multi-mnist", **{"optimizer.lr": 0.006})
+    plan = target.plan(here)
+    assert {run.request.settings["optimizer.lr"] for run in plan} == {0.06, 6e-5}  # of four, the first and the last
+    asked_settings.check("it", here, plan, target.plan)
+    said = "settings: optimizer.lr=0.006 (the values swept lie around it)"
+    assert asked_settings.lines(here.problem.settings, plan) == [said]
+    with pytest.raises(RequestError, match=r"sets its own"):
+        asked_settings.check("it", here, plan)

@@ -81,6 +81,12 @@ def test_long_documents_are_refused_before_they_are_read(monkeypatch: pytest.Mon
             read(b"[" + b" " * 2**20 + b"]", "it")
 
 
+def test_what_could_not_be_read_back_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "MOST_YAML", 1000)
+    with pytest.raises(RequestError, match="the request is longer"):
+        documents.to_yaml({"a": list(range(500))})
+
+
 def test_many_values_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "MOST_VALUES", 100)
     assert documents.from_yaml("[" + "1," * 90 + "]", "it") == [1] * 90

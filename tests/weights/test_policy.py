@@ -124,3 +124,17 @@ def test_files_that_are_no_json_are_refused(content: bytes, tmp_path: Path) -> N
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"none\.json"):
         Policy.load(tmp_path / "none.json")
+
+
+def test_a_policy_without_bound_is_refused() -> None:
+    one = {"weights": [1.0], "from_epoch": 0}
+    for wrong, message in (
+        ({"epochs": 10**9, "segments": [one]}, "epochs must be at most 1,000,000, got 1000000000"),
+        ({"epochs": 10**40, "segments": [one]}, "epochs must be at most 1,000,000, got a number of 41 digits"),
+        ({"epochs": 10**6, "segments": [one] * 100_001}, "segments must be at most 100,000, got 100001"),
+    ):
+        with pytest.raises(RequestError, match=message):
+            Policy.from_dict({"format": "scalarize-policy/1", "tasks": ["a"], **wrong})
+    many = tuple(Segment(k, (1.0,)) for k in range(90_000))
+    policy = Policy(("a",), 90_000, many)
+    assert sum(policy.segment_at(k).from_epoch for k in range(90_000)) == sum(range(90_000))  # not quadratic

@@ -204,7 +204,7 @@ def best(table: Sequence[Mapping[str, Any]], lower_is_better: Collection[str] = 
     found: dict[str | None, set[str]] = {}
     for task in (None, *(table[0]["tasks"] if table else ())):
         cells = {row["method"]: (headline(row) if task is None else row["tasks"][task])["mean"] for row in table}
-        known = {method: mean for method, mean in cells.items() if mean is not None}
+        known = {method: mean for method, mean in cells.items() if mean is not None and not math.isnan(mean)}
         if known:
             lower = (task or "average") in lower_is_better
             top = min(known.values()) if lower else max(known.values())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scalarize.utils import files
+from scalarize.utils import files, vouched
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 
@@ -24,6 +25,7 @@ def search_policy(directory: Path) -> Policy:
     path = directory / "policy.json"
     if not path.is_file():
         raise RequestError(f"{path}: missing (is the search finished? go on with `resume`)")
+    vouched.check(directory, [path.name])
     return Policy.load(path)
 
 
@@ -37,7 +39,7 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
 
 def read_mapping(path: Path, hint: str = "") -> Mapping[str, Any]:
     """Read a JSON object. Raises RequestError that names a missing or damaged file."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise RequestError(f"{path}: missing" + (f" ({hint})" if hint else ""))
     content = files.read_json(path)
     if not isinstance(content, dict):

@@ -45,12 +45,25 @@ def find(directory: Path) -> TableFacts | None:
             str(told["name"]),
             int(told["rows"]),
             dict(content.get("split") or {}),
-            [dict(target) for target in content["targets"]],
+            [_target(target) for target in content["targets"]],
             [str(encoding["name"]) for encoding in content["inputs"]],
             {str(k): str(v) for k, v in content["left_out"].items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RequestError(f"{path}: no description of a table: {type(error).__name__}: {error}") from None
+
+
+def _target(content: Any) -> dict[str, Any]:
+    """Return a target. Raises KeyError, TypeError or ValueError unless :func:`in_words` can say it."""
+    classes, shares = content.get("classes") or [], content.get("frequencies") or []
+    numbers = [*shares, *((content["centre"], content["scale"]) if not classes else ())]
+    if not all(isinstance(content[key], str) for key in ("name", "kind")):
+        raise TypeError("a target needs a name and a kind")
+    if not isinstance(classes, list) or not isinstance(shares, list) or len(classes) != len(shares):
+        raise ValueError("each class needs its frequency")
+    if not all(readers.is_number(x) for x in numbers) or len(set(map(str, classes))) != len(classes):
+        raise ValueError("frequencies, centre and scale must be numbers, and classes distinct")
+    return dict(content)
 
 
 def in_words(target: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ from scalarize.cli.table_options import words
 @click.option("--data", metavar="DIR", help="Data root (default: SCALARIZE_DATA, else the user's cache).")
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--page", metavar="FILE.md", help="Run what the paper's results page reports, and write that page.")
+@click.option("--plan", is_flag=True, help="Say what would be run and what it would take; start nothing.")
 @worker_options
 @out_options
 def reproduce(
@@ -40,6 +41,7 @@ def reproduce(
     data: str | None,
     device: str,
     page: str | None,
+    plan: bool,
     out: str | None,
     resume: bool,
     as_json: bool,
@@ -52,10 +54,13 @@ def reproduce(
     Runs that are there are read. Targets of one --out share their runs.
 
     --page runs what results/PAPER.md reports, with the options given in place of its sizes, and writes that page.
+
+    --plan says how many trainings there would be, how many hours they would take here, how much disk, and which data
+    are missing. It measures steps on random samples of the data's shape, for less than a minute.
     """
     from scalarize.report import study_page
     from scalarize.runs.directory import digest
-    from scalarize.studies import registry, study
+    from scalarize.studies import outlook, registry, study
     from scalarize.utils.errors import RequestError
 
     if listed:
@@ -71,6 +76,8 @@ def reproduce(
             raise RequestError(f"{option} must be at least 1, got {value}")
     workers = take_workers(options)
     if page is not None:
+        if plan:
+            raise RequestError("--plan is of targets: leave out --page")
         if tasks or methods:
             raise RequestError("--tasks and --methods are the results page's own: leave them out beside --page")
         changed = {"budget": budget, "epochs": epochs, "seeds": seeds, "settings": parse_settings(settings)}
@@ -86,6 +93,11 @@ def reproduce(
     }
     asked |= {"tasks": words(tasks)} if tasks else {}
     asked |= {"settings": parse_settings(settings), "data": data, "device": device}
+    if plan:
+        if out or resume:
+            raise RequestError("--plan starts nothing: leave out --out and --resume")
+        found = outlook.outlook(chosen, study.StudyRequest(target=name, **asked))
+        return emit(found, as_json, "\n".join(outlook.lines(found)))
     paper = chosen[0].name.partition("/")[0]
     place = Path(out or f"runs/reproduce-{workload or paper}-{digest({'paper': paper, **asked})}")
     results = []

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from scalarize.cli import command_line, emit, show, unread
+from scalarize.cli import command_line, emit, say, show, unread
 from scalarize.cli.announcing import announce
 from scalarize.cli.options import (
     SCORE,
@@ -48,6 +48,7 @@ from scalarize.utils.errors import RequestError
 @click.option("--threads-per-member", "threads", type=int, help="Threads of torch a member.")
 @click.option("--checkpoints", metavar="DIR|URL", help="Where workers keep members' states, seen by all nodes.")
 @click.option("--asynchronous", is_flag=True, help="No barrier between generations: nobody waits for the slowest.")
+@click.option("--from-generation", type=int, metavar="G", help="With --resume: train again from this generation on.")
 @click.option("--max-time", type=float, metavar="SECONDS", help="Stop cleanly with the best policy so far.")
 @seed_option
 @log_option
@@ -67,6 +68,7 @@ def search(
     threads: int | None,
     checkpoints: str | None,
     asynchronous: bool,
+    from_generation: int | None,
     max_time: float | None,
     seed: int,
     logs: tuple[str, ...],
@@ -104,8 +106,8 @@ def search(
         )
         emit(found, as_json, regression.summary(found))
         return
-    unused = registry.get(algorithm).unused
-    unread.refuse(unused, f"not read by --algorithm {algorithm}")
+    for option in unread.typed(registry.get(algorithm).unused):
+        say(f"{option}: not read by --algorithm {algorithm}")
     request = SearchRequest(
         **take_problem(options),
         algorithm=algorithm,
@@ -137,6 +139,7 @@ def search(
             threads=threads,
             max_time=max_time,
             checkpoints=checkpoints,
+            from_generation=from_generation,
             progress=reporter(show, request.algorithm),
             loader=loader,
         )

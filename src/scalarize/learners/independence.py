@@ -58,7 +58,8 @@ def forward_flops(model: Any, inputs: Tensor, tasks: Sequence[str]) -> float:
     if any(hasattr(m, "_orig_mod") or getattr(m, "_compiled_call_impl", None) is not None for m in model.modules()):
         return COMPILED * len(inputs)
     counter = _Counter()
-    with fork_rng(0, [inputs.device]), torch.no_grad(), counter:
+    devices = [] if inputs.device.type == "meta" else [inputs.device]
+    with fork_rng(0, devices), torch.no_grad(), counter:
         model.decode(model.encode(inputs), tasks)
     return counter.total
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from scalarize.analysis import readers
 from scalarize.analysis.comparison import headline
 from scalarize.analysis.table_facts import TableFacts, in_words
 from scalarize.report import html
@@ -24,7 +25,7 @@ def of_run(facts: TableFacts, result: Mapping[str, Any]) -> str:
         measures = result.get("measures", {}).get("test", {}).get(name)
         if not isinstance(measures, Mapping):
             continue
-        shown = [(k, v) for k, v in measures.items() if k != "loss"]
+        shown = [(k, v) for k, v in measures.items() if k != "loss"] or [("", None)]
         first, beside = shown[0], ", ".join(f"{k} {_number(v)}" for k, v in shown[1:])
         words = [html.cell(in_words(target)), html.cell(str(first[0]))]
         body.append([_name(name), *words, html.cell(_number(first[1]), first[1], True), html.cell(beside)])
@@ -63,7 +64,7 @@ def of_comparison(facts: TableFacts, result: Mapping[str, Any]) -> str:
 
 def _inputs(facts: TableFacts) -> str:
     counts = ", ".join(f"{facts.split[k]} {k}" for k in ("train", "validation", "test") if k in facts.split)
-    how = f", split {facts.split['how']}: {counts}" if facts.split else ""
+    how = f", split {facts.split.get('how', '')}: {counts}" if facts.split else ""
     text = f"<p>{escape(facts.name)}: {facts.rows} rows{escape(how)}. "
     text += f"{len(facts.inputs)} inputs: {escape(', '.join(facts.inputs[:20]))}"
     if len(rest := facts.inputs[20:]):
@@ -80,8 +81,8 @@ def _name(name: str) -> str:
 
 
 def _number(value: Any) -> str:
-    return "unknown" if value is None else f"{value:.4g}"
+    return f"{value:.4g}" if readers.is_number(value) else "unknown"
 
 
 def _signed(value: Any, lower: bool) -> float:
-    return float("-inf") if value is None else (-float(value) if lower else float(value))
+    return (-float(value) if lower else float(value)) if readers.is_number(value) else float("-inf")

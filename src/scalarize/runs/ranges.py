@@ -21,7 +21,7 @@ OF_ALL = {
 }
 
 
-def ranges(also: Sequence[str], prepared: PreparedRun, inherits: bool) -> dict[str, Range]:
+def ranges(also: tuple[str, ...], prepared: PreparedRun, inherits: bool) -> dict[str, Range]:
     """Read what is searched beside the weights.
 
     Args:

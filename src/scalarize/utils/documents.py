@@ -16,7 +16,7 @@ from scalarize.utils import not_finite
 from scalarize.utils.errors import RequestError
 
 MOST_BYTES = 64 * 2**20  # of a JSON document
-MOST_YAML = 8 * 2**20  # bytes of a YAML document, which takes far longer to read
+MOST_YAML = 4 * 2**20  # bytes of a YAML document, which takes far longer to read
 MOST_TABLE = 2**28  # bytes of a table of runs
 MOST_VALUES = 1_000_000  # of a YAML document
 MOST_DEPTH = 100
@@ -24,7 +24,7 @@ MOST_DIGITS = 64  # of a number
 
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 _LONG_NUMBER = re.compile(rb"\d{20}|[eE]\+?\d{3}")
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # of a file's name that is not UTF-8
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # half a letter, or of a file's name that is not UTF-8
 _TAG = "tag:yaml.org,2002:"
 _LOADERS: dict[Any, Any] = {}
 
@@ -52,7 +52,7 @@ def from_json(content: bytes, where: str) -> Any:
             _check_brackets(content)
         text = content.decode()
         bounded: Any = {"parse_int": _whole, "parse_float": _real} if _LONG_NUMBER.search(content) else {}
-        return not_finite.restored(json.loads(text, **bounded))
+        return not_finite.restored(_letters(json.loads(text, **bounded), content))
     except (ValueError, RecursionError) as error:  # invalid UTF-8, invalid JSON, a bound
         raise RequestError(f"{where}: cannot be read as JSON: {_reason(error)}") from None
 
@@ -86,7 +86,7 @@ def from_yaml(content: bytes | str, where: str) -> Any:
         _check_size(data, MOST_YAML)
         loader = _loader(data)
         _check_events(yaml.parse(data, loader))
-        return yaml.load(data, loader)
+        return _letters(yaml.load(data, loader), data)
     except (yaml.YAMLError, ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
         raise RequestError(f"{where}: cannot be read: {_reason(error)}") from None
 
@@ -136,14 +136,20 @@ def to_json(content: Any, indent: int | None = None, reasons: bool = True) -> st
 
 
 def to_yaml(content: Any) -> str:
-    """Return plain data as a YAML document without aliases."""
+    """Return plain data as a YAML document without aliases.
+
+    Raises RequestError if the document is longer than :func:`from_yaml` reads.
+    """
     import yaml
 
     class Plain(yaml.SafeDumper):
         def ignore_aliases(self, data: Any) -> bool:
             return True
 
-    return str(yaml.dump(content, Dumper=Plain, sort_keys=False))
+    text = str(yaml.dump(content, Dumper=Plain, sort_keys=False))
+    if len(text) > MOST_YAML:  # it is ASCII
+        raise RequestError(f"the request is longer than the {MOST_YAML // 2**20} MiB that a configuration may have")
+    return text
 
 
 def _check_size(content: bytes, most: int) -> None:
@@ -225,6 +231,13 @@ def _real(text: str) -> float:
     if value in (float("inf"), -float("inf")):
         raise ValueError(f"it holds the number {text[:MOST_DIGITS]}, which is too large")
     return value
+
+
+def _letters(found: Any, content: bytes) -> Any:
+    """Return what was read. Raises ValueError if it holds half a letter that is no byte of a file's name."""
+    if _SURROGATE.search(content):
+        json.dumps(found, ensure_ascii=False, default=str).encode(errors="surrogateescape")
+    return found
 
 
 def _reason(error: BaseException) -> str:

@@ -6,6 +6,7 @@ from scalarize.utils.errors import RequestError
 
 EPOCHS = 1_000_000  # of a training
 SEGMENTS = 100_000  # of a policy
+WEIGHTS = 1_000_000  # of all segments of a policy together
 POPULATION = 100_000  # members or trainings of a search
 SEEDS = 1_000  # models of a row, searches behind a row
 THREADS = 1_024  # of a training

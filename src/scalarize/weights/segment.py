@@ -49,6 +49,7 @@ def check(tasks: Sequence[str], epochs: int, segments: Sequence[Segment]) -> Non
         raise RequestError(f"policy: tasks must be distinct and at least one, got {list(tasks)}")
     limits.check("policy: epochs", epochs, limits.EPOCHS, least=0)
     limits.check("policy: the number of segments", len(segments), limits.SEGMENTS, least=0)
+    limits.check("policy: the number of weights", len(segments) * len(tasks), limits.WEIGHTS, least=0)
     if epochs < 1 or not segments or segments[0].from_epoch != 0:
         raise RequestError("policy: needs at least one epoch and a first segment with from_epoch 0")
     starts = [s.from_epoch for s in segments]

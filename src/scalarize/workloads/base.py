@@ -36,6 +36,8 @@ class Workload:
         load: (data settings of the recipe, data root) -> Data; raises RequestError that names a missing folder and
             file.
         build: (model settings of the recipe, data) -> a model with ``encode``, ``decode``, ``shared_parameters``.
+        shape: data settings -> data of random samples in the shape and number of the published ones, which need not be
+            there. Default None: unknown without the data.
         missing: data root -> None if everything needed is there, else what is missing and how to get it.
         get: (data root, options) fetches or builds the data set.
         reference: domain whose training split sets the length of an epoch. Default: none.
@@ -55,6 +57,7 @@ class Workload:
     load: Callable[[Mapping[str, Any], Path], Data]
     build: Callable[[Mapping[str, Any], Data], nn.Module]
     missing: Callable[[Path], str | None] = _nothing_missing
+    shape: Callable[[Mapping[str, Any]], Data] | None = None
     get: Callable[[Path, Mapping[str, Any]], Path] | None = None
     reference: str | None = None
     sizes: tuple[Size, ...] = ONLY

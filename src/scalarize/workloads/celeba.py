@@ -25,7 +25,7 @@ from scalarize.tasks.task import Data, Domain, Task
 from scalarize.utils.errors import RequestError
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
-from scalarize.workloads.datasets import celeba, images
+from scalarize.workloads.datasets import celeba, images, imagined
 from scalarize.workloads.datasets.augment import Augment
 from scalarize.workloads.datasets.randaugment import RandAugment
 from scalarize.workloads.models.backbone import classifier
@@ -119,6 +119,18 @@ def load_groups(settings: Mapping[str, Any], root: Path) -> Data:
     return _data(settings, root, GROUPS)
 
 
+COUNTS = {"train": 162_770, "validation": 19_867, "test": 19_962}  # of the published partition
+
+
+def imagine(settings: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> Data:
+    """Imagine as many faces as are published, with the attributes of each of ``groups`` as a task."""
+    side, middle = settings["side"], [127.5] * 3
+    targets = {g: imagined.bits(len(members)) for g, members in groups.items()}
+    domain = Domain("faces", imagined.splits(COUNTS, imagined.pictures(3, side, side), targets))
+    tasks = [attributes_task(g, len(members)) for g, members in groups.items()]
+    return imagined.unseen(Data.multi_task(tasks, domain, mean=middle, deviation=middle, side=side))
+
+
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     """Build a shared ViT-S/4 with one linear layer per task."""
     info = data.info
@@ -154,6 +166,7 @@ WORKLOADS = (
         provenance=PROVENANCE,
         recipe=RECIPE,
         load=load_attributes,
+        shape=functools.partial(imagine, groups={a: (a,) for a in ATTRIBUTES}),
         build=build,
         sizes=sizes.VIT,
         missing=missing,
@@ -167,6 +180,7 @@ WORKLOADS = (
         provenance=PROVENANCE,
         recipe=RECIPE,
         load=load_groups,
+        shape=functools.partial(imagine, groups=GROUPS),
         build=build,
         sizes=sizes.VIT,
         missing=missing,

@@ -9,6 +9,7 @@ two. Sener and Koltun's network has no dropout: Xin et al. (2022), who follow it
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from scalarize.tasks.task import Data, Domain
 from scalarize.utils.errors import RequestError
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
-from scalarize.workloads.celeba import ATTRIBUTES, PROVENANCE, attributes_task, missing, read
+from scalarize.workloads.celeba import ATTRIBUTES, PROVENANCE, attributes_task, imagine, missing, read
 from scalarize.workloads.datasets import celeba, images
 from scalarize.workloads.models.multihead import MultiHead
 from scalarize.workloads.models.small_resnet import features, small_resnet
@@ -68,6 +69,7 @@ WORKLOADS = (
             data={"side": 64},
         ),
         load=load,
+        shape=functools.partial(imagine, groups={a: (a,) for a in ATTRIBUTES}),
         build=build,
         sizes=sizes.WIDTHS,
         missing=missing,

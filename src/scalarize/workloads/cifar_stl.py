@@ -22,7 +22,7 @@ from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
-from scalarize.workloads.datasets import cifar, images
+from scalarize.workloads.datasets import cifar, images, imagined
 from scalarize.workloads.datasets.augment import Augment
 from scalarize.workloads.datasets.randaugment import RandAugment
 from scalarize.workloads.models.backbone import classifier
@@ -50,6 +50,15 @@ def load(settings: Mapping[str, Any], root: Path) -> Data:
     mean, deviation = images.channel_statistics(torch.cat([p["train"].inputs for p in parts.values()]))
     domains = [Domain(name, splits, augment) for name, splits in parts.items()]
     return Data.multi_domain(TASK, domains, "stl", mean=mean, deviation=deviation)
+
+
+def shape(settings: Mapping[str, Any]) -> Data:
+    """Imagine both domains, of the published numbers of labelled images."""
+    counts = {"cifar": {"train": 50_000, "test": 10_000}, "stl": {"train": 5_000, "test": 8_000}}
+    make = (imagined.pictures(3, SIDE, SIDE), {TASK.name: imagined.classes(TASK.outputs)})
+    domains = [Domain(name, imagined.splits(own, *make)) for name, own in counts.items()]
+    middle = [127.5] * 3
+    return imagined.unseen(Data.multi_domain(TASK, domains, "stl", mean=middle, deviation=middle))
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
@@ -81,6 +90,7 @@ WORKLOADS = (
             data={"randaugment": True, "magnitude": 9},
         ),
         load=load,
+        shape=shape,
         build=build,
         sizes=sizes.VIT,
         missing=missing,

@@ -24,7 +24,7 @@ from scalarize.tasks.task import Data, Domain
 from scalarize.utils.errors import RequestError
 from scalarize.workloads import dense_tasks, sizes
 from scalarize.workloads.base import Workload
-from scalarize.workloads.datasets import cityscapes
+from scalarize.workloads.datasets import cityscapes, imagined
 from scalarize.workloads.datasets.streamed import Streamed
 from scalarize.workloads.models.dilated import dense_model
 
@@ -56,6 +56,16 @@ def load(settings: Mapping[str, Any], root: Path) -> Data:
     return Data.multi_task(tasks, Domain("streets", splits), mean=mean, deviation=deviation)
 
 
+def shape(settings: Mapping[str, Any]) -> Data:
+    """Imagine as many views as are published."""
+    size, classes, middle = (cityscapes.HEIGHT, cityscapes.WIDTH), settings["classes"], [127.5] * 3
+    counts = {"train": 2_380, "validation": 595, "test": 500}
+    targets = {"segmentation": imagined.classes(classes, *size), "depth": imagined.numbers(1, *size)}
+    domain = Domain("streets", imagined.splits(counts, imagined.pictures(3, *size), targets))
+    tasks = (dense_tasks.segmentation(classes), dense_tasks.depth())
+    return imagined.unseen(Data.multi_task(tasks, domain, mean=middle, deviation=middle))
+
+
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     """Build a shared dilated ResNet with one head per task."""
     return dense_model(settings, {t.name: t.outputs for t in data.tasks}, data.info["mean"], data.info["deviation"])
@@ -82,6 +92,7 @@ WORKLOADS = (
             data={"classes": 7, "split_seed": 0, "workers": 2},
         ),
         load=load,
+        shape=shape,
         build=build,
         sizes=sizes.WIDTHS,
         missing=missing,

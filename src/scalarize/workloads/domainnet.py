@@ -24,7 +24,7 @@ from scalarize.utils import files
 from scalarize.utils.errors import RequestError
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
-from scalarize.workloads.datasets import images
+from scalarize.workloads.datasets import images, imagined
 from scalarize.workloads.datasets.augment import Augment
 from scalarize.workloads.datasets.streamed import Sample, Streamed
 from scalarize.workloads.models.backbone import classifier
@@ -89,6 +89,19 @@ def load(settings: Mapping[str, Any], root: Path) -> Data:
     return Data.multi_domain(TASK, domains, "real", side=settings["side"])
 
 
+COUNTS = {  # lines of the published lists: train, test
+    **{"clipart": (33_525, 14_604), "infograph": (36_023, 15_582), "painting": (50_416, 21_850)},
+    **{"quickdraw": (120_750, 51_750), "real": (120_906, 52_041), "sketch": (48_212, 20_916)},
+}
+
+
+def shape(settings: Mapping[str, Any]) -> Data:
+    """Imagine the six domains, with as many pictures as the published lists have lines."""
+    make = (imagined.pictures(3, settings["side"], settings["side"]), {TASK.name: imagined.classes(TASK.outputs)})
+    domains = [Domain(d, imagined.splits(dict(zip(SPLITS, COUNTS[d], strict=True)), *make)) for d in DOMAINS]
+    return imagined.unseen(Data.multi_domain(TASK, domains, "real", side=settings["side"]))
+
+
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     """Build a ResNet with one head, all of it shared."""
     outputs = {t.name: t.outputs for t in data.tasks}
@@ -120,6 +133,7 @@ WORKLOADS = (
             data={"side": 224, "smallest_window": 0.25, "workers": 2},
         ),
         load=load,
+        shape=shape,
         build=build,
         sizes=sizes.RESNET,
         missing=missing,

@@ -93,6 +93,10 @@ def _begin(env: Any, goals: Any, number: int) -> None:
 def _load(settings: Mapping[str, Any], root: Path, names: tuple[str, ...]) -> Data:
     if lacking := missing(root):
         raise RequestError(lacking)
+    return _shape(settings, names)
+
+
+def _shape(settings: Mapping[str, Any], names: tuple[str, ...]) -> Data:
     if not 1 <= settings["horizon"] <= 500:
         raise RequestError(f"`settings` data.horizon={settings['horizon']}: an episode has 1 to 500 steps")
     counts = {"train": settings["goals"], "validation": settings["validation"], "test": settings["test"]}
@@ -147,6 +151,7 @@ def _workload(name: str, tasks: tuple[str, ...]) -> Workload:
         provenance="Meta-World v3 (the metaworld package, MIT), simulated by mujoco; batch_size is of each task",
         recipe=_recipe(len(tasks)),
         load=functools.partial(_load, names=tasks),
+        shape=functools.partial(_shape, names=tasks),
         build=build,
         missing=missing,
         learner=ActorCriticLearner,

@@ -25,7 +25,7 @@ from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain
 from scalarize.utils.errors import RequestError
 from scalarize.workloads.base import Workload
-from scalarize.workloads.datasets import fashion, idx, images
+from scalarize.workloads.datasets import fashion, idx, images, imagined
 from scalarize.workloads.models.lenet import lenet, lenet_head
 from scalarize.workloads.models.multihead import MultiHead
 from scalarize.workloads.models.standardise import Standardise
@@ -81,6 +81,14 @@ def loader(folders: Callable[[Path], list[Path]], remedy: str) -> Callable[[Mapp
     return load
 
 
+def shape(settings: Mapping[str, Any]) -> Data:
+    """Imagine as many pairs as both data sets have pictures."""
+    counts = {s: round(settings["share"] * n) for s, n in (("train", 48_000), ("validation", 12_000), ("test", 10_000))}
+    targets = {t.name: imagined.classes(t.outputs) for t in TASKS}
+    domain = Domain("pairs", imagined.splits(counts, imagined.pictures(1, SIDE, SIDE), targets))
+    return imagined.unseen(Data.multi_task(TASKS, domain, mean=[127.5], deviation=[127.5]))
+
+
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     """Build Sener and Koltun's LeNet with a head of two linear layers for each side."""
     encoder = nn.Sequential(
@@ -123,6 +131,7 @@ WORKLOADS = (
         provenance="Fashion-MNIST (Zalando SE, MIT licence), pairs overlaid as in Sener and Koltun (2018)",
         recipe=RECIPE,
         load=loader(fashion.fashion_folders, _FASHION),
+        shape=shape,
         build=build,
         missing=finder(fashion.fashion_folders, _FASHION),
         get=fashion.get_fashion,
@@ -135,6 +144,7 @@ WORKLOADS = (
         provenance="MNIST (LeCun et al.), pairs overlaid as in Sener and Koltun (2018)",
         recipe=RECIPE,
         load=loader(fashion.mnist_folders, _MNIST),
+        shape=shape,
         build=build,
         missing=finder(fashion.mnist_folders, _MNIST),
         get=fashion.get_mnist,

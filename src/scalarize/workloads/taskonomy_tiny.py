@@ -25,7 +25,7 @@ from scalarize.tasks.samples import Batch
 from scalarize.tasks.task import Data, Domain, Task
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
-from scalarize.workloads.datasets import taskonomy
+from scalarize.workloads.datasets import imagined, taskonomy
 from scalarize.workloads.datasets.augment import flips, mirrored
 from scalarize.workloads.datasets.streamed import Streamed
 from scalarize.workloads.models.multihead import MultiHead
@@ -87,6 +87,17 @@ def load(settings: Mapping[str, Any], root: Path) -> Data:
     return Data.multi_task(TASKS, Domain("views", splits, augment))
 
 
+COUNTS = {"train": 275_000, "validation": 52_000, "test": 54_000}  # of views, rounded
+
+
+def shape(settings: Mapping[str, Any]) -> Data:
+    """Imagine about as many views as the tiny split has."""
+    side = settings["side"]
+    targets = {t.name: imagined.numbers(t.outputs, side, side) for t in TASKS}
+    domain = Domain("views", imagined.splits(COUNTS, imagined.pictures(3, side, side), targets))
+    return imagined.unseen(Data.multi_task(TASKS, domain))
+
+
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     """Build a shared ResNet and decoder layers, and the rest of a decoder per task."""
     outputs = [t.outputs for t in data.tasks]
@@ -120,6 +131,7 @@ WORKLOADS = (
             data={"side": 256, "mirror": True, "workers": 2},
         ),
         load=load,
+        shape=shape,
         build=build,
         sizes=sizes.DECODERS,
         missing=missing,

@@ -14,13 +14,15 @@ import functools
 import itertools
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from scalarize.learners.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from scalarize.tasks.samples import Batch
 from scalarize.tasks.task import Data, Domain, Objective
 from scalarize.utils.errors import RequestError
 from scalarize.utils.seeds import derive
@@ -28,6 +30,7 @@ from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 from scalarize.workloads.datasets import gettext, manifest, parallel
 from scalarize.workloads.datasets.bitext import Bitext, Ragged
+from scalarize.workloads.datasets.imagined import Imagined, numbers, unseen
 from scalarize.workloads.datasets.subwords import END, Subwords, cached
 from scalarize.workloads.models.transformer import Translator
 from scalarize.workloads.translation_tasks import translation
@@ -120,6 +123,47 @@ def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     return Translator(data.info["vocabulary"], layers=settings["layers"] * settings["depth"], **chosen)
 
 
+PAIRS = {"fr": 40_900_000, "zh": 26_000_000, "de": 4_500_000, "ro": 600_000}  # of WMT, as the paper counts them
+PIECES = (10, 60)  # of an imagined sentence, at least and at most: about what news have
+
+
+@dataclass(frozen=True)
+class ImaginedPairs(Imagined):
+    """A source of so many pairs of sentences, each drawn at random when it is asked for."""
+
+    length: int = 128
+    pieces: int = 64_000
+
+    def batch(self, indices: Tensor) -> Batch:
+        """Draw as many pairs as there are indices."""
+        sides = []
+        for _ in range(2):
+            most = min(PIECES[1], self.length - 2)
+            lengths = torch.randint(min(PIECES[0], most // 2), most, (len(indices),))
+            flat = torch.randint(END + 1, self.pieces, (int(lengths.sum()),), dtype=torch.int32)
+            sides.append(Ragged(flat, torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)])))
+        return Bitext(sides[0], sides[1], self.length, tuple(self.targets)).batch(torch.arange(len(indices)))
+
+    def select(self, indices: Tensor) -> ImaginedPairs:
+        """Return a source of as many pairs as there are indices."""
+        return replace(self, count=len(indices))
+
+
+def imagine(settings: Mapping[str, Any], languages: Sequence[str]) -> Data:
+    """Imagine as many pairs of sentences as the paper counts; arguments as of :func:`load_from`."""
+    pieces, length = settings["pieces"], settings["length"]
+    words: Any = range(pieces)  # as far as a task looks at its vocabulary without text
+    tasks = [translation(t, words, settings["smoothing"], settings["beams"], length) for t in languages]
+    names = dict.fromkeys(languages, numbers())
+    domains = {}
+    for language in languages:
+        counts = {"train": PAIRS[language], **dict.fromkeys(("validation", "test", "seen"), settings["measured"])}
+        sources = {s: ImaginedPairs(n, numbers(), names, None, length, pieces) for s, n in counts.items()}
+        domains[language] = Domain(language, sources)
+    objectives = tuple(Objective(t.name, t, t.name) for t in tasks)
+    return unseen(Data(objectives, domains, settings["epoch"], {"vocabulary": pieces}))
+
+
 def _published(languages: tuple[str, ...], epochs: int, steps: int) -> Workload:
     def load(settings: Mapping[str, Any], root: Path) -> Data:
         return load_from(root / FOLDER, languages, settings)
@@ -150,6 +194,7 @@ def _published(languages: tuple[str, ...], epochs: int, steps: int) -> Workload:
             },
         ),
         load=load,
+        shape=functools.partial(imagine, languages=languages),
         build=build,
         missing=missing,
         reference=languages[0],

@@ -96,7 +96,7 @@ def shared_ray():
     started = ray_start.start(None, cpus=2)
     yield
     if started:
-        ray_start.load().shutdown()
+        ray_start.stop()
 
 
 def search(out, executor=None, factory=TwoTasks, **settings):
@@ -187,7 +187,7 @@ def test_without_a_barrier_nothing_is_lost_and_its_events_give_its_bytes(shared_
 def test_lost_node_changes_nothing(tmp_path, expected):
     """Three nodes of one worker each; one is killed in the middle of a generation."""
     if ray_start.load().is_initialized():
-        ray_start.load().shutdown()
+        ray_start.stop()
     from ray.cluster_utils import Cluster
 
     marks = tmp_path / "marks"
@@ -214,7 +214,7 @@ def test_lost_node_changes_nothing(tmp_path, expected):
         result = search(tmp_path / "out", executor, factory=slow)
         remover.join()
     finally:
-        ray_start.load().shutdown()
+        ray_start.stop()
         cluster.shutdown()
     assert removed
     assert removed[0] < 12 < len(list(marks.iterdir()))  # in the middle, and what was lost was trained again

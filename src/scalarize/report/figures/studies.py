@@ -8,7 +8,17 @@ import numpy as np
 
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.report.charts import Chart, Series
-from scalarize.report.figures import capacity, common, conflicts, curves, heat, optimisers, results, trade_offs
+from scalarize.report.figures import (
+    capacity,
+    common,
+    conflicts,
+    curves,
+    heat,
+    known_front,
+    optimisers,
+    results,
+    trade_offs,
+)
 from scalarize.report.figures.common import single_intervals
 
 
@@ -172,6 +182,7 @@ DRAWN: dict[str, Callable[[StudyTable], list[Chart]]] = {
     "simplex-points": _tried,
     "cost": _cost,
     "two-tasks": trade_offs.trade_off,
+    "known-front": known_front.beside,
     "utility": trade_offs.utility,
     **optimisers.DRAWN,
 }

@@ -8,6 +8,7 @@ of the system's temporary directory, which is removed in the end; if this proces
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import secrets
 import shutil
@@ -26,7 +27,7 @@ from scalarize.utils.errors import RunError
 PREFIX = "scalarize-ray-"
 LONGEST = 40  # characters of the folder's path: those of Ray's sockets in it are limited to about 107
 MODE, TOKEN, PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
-HOME = "127.0.0.1"
+CLUSTER = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0: Ray names its nodes by the loopback address, and listens there
 
 
 @dataclass
@@ -36,17 +37,19 @@ class PrivateRay:
 
     folder: Path
     before: dict[str, str | None]
-    held: Any = field(repr=False, default=None)
+    held: Any = field(repr=False)
+    clusters: bool  # what Ray took for CLUSTER when it was imported
 
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments of ``ray.init`` that keep it here."""
-        return {"_temp_dir": str(self.folder / "ray"), "_node_ip_address": HOME}
+        return {"_temp_dir": str(self.folder / "ray"), "_node_ip_address": "127.0.0.1"}
 
     def close(self) -> None:
         """Remove the folder, once Ray's processes have let it go, and take back what was said in the environment."""
         for key, value in self.before.items():
             _set(key, value)
+        _constants().ENABLE_RAY_CLUSTER = self.clusters
         _reread()
         self.held.close()
         for _ in range(20):
@@ -62,15 +65,16 @@ def prepare() -> PrivateRay:
     A token that the user has named (``RAY_AUTH_TOKEN``, ``RAY_AUTH_TOKEN_PATH``) is used in place of a fresh one.
 
     Raises:
-        RunError: the folder cannot be made.
+        RunError: the folder cannot be made, or this version of Ray knows no tokens.
     """
+    _reread()
     _remove_left()
     try:
         place = tempfile.gettempdir()
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place if len(place) < LONGEST - 24 else "/tmp"))
         held = open(folder / life.LOCK, "a")  # noqa: SIM115
         file_lock.acquire(held)
-        before = {key: os.environ.get(key) for key in (MODE, PATH)}
+        before = {key: os.environ.get(key) for key in (MODE, PATH, CLUSTER)}
         if not os.environ.get(TOKEN) and not os.environ.get(PATH):
             token = folder / "token"
             with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
@@ -79,8 +83,10 @@ def prepare() -> PrivateRay:
     except OSError as error:
         raise RunError(f"cannot make a folder for Ray in {place}: {error.strerror or error}") from None
     _set(MODE, "token")
+    _set(CLUSTER, "0")
+    clusters, _constants().ENABLE_RAY_CLUSTER = _constants().ENABLE_RAY_CLUSTER, False
     _reread()
-    return PrivateRay(folder, before, held)
+    return PrivateRay(folder, before, held, clusters)
 
 
 def _remove_left() -> None:
@@ -100,12 +106,20 @@ def _set(key: str, value: str | None) -> None:
         os.environ[key] = value
 
 
-def _reread() -> None:
-    """Let Ray read the environment again: it has done so when it was imported."""
-    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[import-not-found,unused-ignore]
+def _constants() -> Any:
+    return importlib.import_module("ray._private.ray_constants")
 
-    Config.initialize("")
-    AuthenticationTokenLoader.instance().reset_cache()
+
+def _reread() -> None:
+    """Let Ray read the environment again: it has done so when it was imported.
+
+    Raises RunError for a version of Ray that knows no tokens.
+    """
+    raylet: Any = importlib.import_module("ray._raylet")
+    if not hasattr(raylet, "AuthenticationTokenLoader"):
+        raise RunError("this version of Ray asks nobody for a token: install a later one, or join a cluster")
+    raylet.Config.initialize("")
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _end(number: int, frame: Any) -> None:
@@ -126,3 +140,9 @@ def own_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, _end if before in (signal.SIG_DFL, None) else before)
+
+
+def give_back_sigterm() -> None:
+    """Take back what :func:`own_sigterm` put where no handler was."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is _end:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -80,6 +80,7 @@ def start(address: str | None, cpus: int, gpus: float | None = None, dashboard: 
 def stop() -> None:
     """Leave the cluster that :func:`start` joined; end it, and remove its files, if it was started here."""
     load().shutdown()
+    ray_private.give_back_sigterm()
     while _STARTED:
         _STARTED.pop().close()
 

@@ -13,6 +13,7 @@ from typing import Any
 from scalarize.runs.request import train_request
 from scalarize.studies import axes
 from scalarize.studies.royer2023 import capacity_tables
+from scalarize.studies.royer2023.stated import CHOSEN, PAIRS, on
 from scalarize.studies.scoring import scored
 from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.workloads.sizes import Size
@@ -69,31 +70,18 @@ def _tables(*wanted: str) -> Callable[[StudyResults], list[Any]]:
     return lambda found: capacity_tables.tabulate(found, *wanted)
 
 
+def _target(name: str, title: str, workloads: tuple[str, ...], wanted: tuple[str, ...], pairs: bool = False) -> Target:
+    stated = on(workloads, CHOSEN, *([PAIRS] if pairs else []))
+    return Target(f"royer2023/{name}", title, workloads, plan if pairs else one_pair, _tables(*wanted), stated)
+
+
 _FIGURE_2 = ("gains", "agreement", "transfer", "claims")
+_FIGURE_3 = ("trade-off", *_FIGURE_2)
+_FIGURE_D = ("discrepancy", "generalization")
 TARGETS = (
-    Target("royer2023/figure-2", "Gains over single-task models by size", EVERYTHING, plan, _tables(*_FIGURE_2)),
-    Target(
-        "royer2023/figure-3",
-        "Trade-off over the weight, at every size",
-        ("domainnet", "taskonomy-tiny"),
-        one_pair,
-        _tables("trade-off", *_FIGURE_2),
-    ),
-    Target(
-        "royer2023/figure-B", "Trade-off at each size (paper: CIFAR and STL)", ("cifar-stl",), one_pair, _tables("grid")
-    ),
-    Target(
-        "royer2023/figure-C",
-        "Trade-off at each size (paper: two dense tasks)",
-        ("taskonomy-tiny",),
-        one_pair,
-        _tables("grid"),
-    ),
-    Target(
-        "royer2023/figure-D",
-        "Gains on training and test data",
-        ("cifar-stl",),
-        one_pair,
-        _tables("discrepancy", "generalization"),
-    ),
+    _target("figure-2", "Gains over single-task models by size", EVERYTHING, _FIGURE_2, pairs=True),
+    _target("figure-3", "Trade-off over the weight, at every size", ("domainnet", "taskonomy-tiny"), _FIGURE_3),
+    _target("figure-B", "Trade-off at each size (paper: CIFAR and STL)", ("cifar-stl",), ("grid",)),
+    _target("figure-C", "Trade-off at each size (paper: two dense tasks)", ("taskonomy-tiny",), ("grid",)),
+    _target("figure-D", "Gains on training and test data", ("cifar-stl",), _FIGURE_D),
 )

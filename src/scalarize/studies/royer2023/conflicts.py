@@ -13,7 +13,7 @@ import pandas as pd
 from scalarize.analysis import claims, conflicts, statistics
 from scalarize.analysis.statistics import in_words
 from scalarize.analysis.study_tables import StudyTable
-from scalarize.studies.royer2023 import reported
+from scalarize.studies.royer2023 import reported, stated
 from scalarize.studies.royer2023.conflict_plan import (
     FIGURE_4,
     FIGURE_E,
@@ -173,6 +173,7 @@ TARGETS = (
         ("celeba",),
         _plan(FIGURE_4),
         curves,
+        stated.on(("celeba",), stated.PROBED),
     ),
     Target(
         "royer2023/figure-5",
@@ -180,6 +181,7 @@ TARGETS = (
         ("domainnet", "taskonomy-tiny"),
         axis_plan,
         what_changes_them,
+        stated.on(("domainnet", "taskonomy-tiny"), stated.SWEPT, stated.PROBED),
     ),
     Target(
         "royer2023/figure-E",
@@ -187,6 +189,7 @@ TARGETS = (
         ("domainnet",),
         _plan(FIGURE_E),
         curves,
+        stated.on(("domainnet",), stated.BATCHED, stated.PROBED),
     ),
     Target(
         "royer2023/conflicts-and-accuracy",
@@ -194,5 +197,6 @@ TARGETS = (
         ("celeba", "domainnet"),
         supplement_plan,
         curves,
+        stated.on(("celeba", "domainnet"), stated.PARTED, stated.PROBED),
     ),
 )

@@ -9,6 +9,7 @@ import pandas as pd
 from scalarize.analysis import curves
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.studies import axes
+from scalarize.studies.royer2023 import stated
 from scalarize.studies.royer2023.search_plan import CELEBA, search_rows
 from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.utils.errors import RequestError
@@ -50,4 +51,6 @@ def tabulate(found: StudyResults) -> list[StudyTable]:
     return [*tables, StudyTable("alike", "How alike the last weights are", alike, "Spearman over tasks.", text)]
 
 
-TARGETS = (Target("royer2023/figure-F", "Policies that PBT and PB2 find", ("celeba-8",), plan, tabulate),)
+DATA = ("celeba-8",)
+TITLE = "Policies that PBT and PB2 find"
+TARGETS = (Target("royer2023/figure-F", TITLE, DATA, plan, tabulate, stated.on(DATA, stated.SEARCHED)),)

@@ -16,7 +16,7 @@ from scalarize.analysis.statistics import in_words
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.runs.request import train_request
 from scalarize.runs.search import SearchRequest
-from scalarize.studies.royer2023 import reported
+from scalarize.studies.royer2023 import reported, stated
 from scalarize.studies.scoring import chosen_on, scored
 from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.utils import files
@@ -137,11 +137,22 @@ def _tried(found: StudyResults, means: pd.DataFrame) -> StudyTable:
     )
 
 
+DATA = ("celeba",)
 TARGETS = (
     Target(
-        "royer2023/population-size", "Supplement 1a: population and ready interval", ("celeba",), size_plan, size_table
+        "royer2023/population-size",
+        "Supplement 1a: population and ready interval",
+        DATA,
+        size_plan,
+        size_table,
+        stated.on(DATA, stated.SEARCHED),
     ),
     Target(
-        "royer2023/pbt-against-grid", "Supplement 2: PBT and grid on three tasks", ("celeba",), grid_plan, grid_table
+        "royer2023/pbt-against-grid",
+        "Supplement 2: PBT and grid on three tasks",
+        DATA,
+        grid_plan,
+        grid_table,
+        stated.on(DATA, stated.THREE, stated.CHOSEN, stated.SEARCHED),
     ),
 )

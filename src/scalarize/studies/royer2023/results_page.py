@@ -91,9 +91,12 @@ over seeds (Welch's between searches and methods), on one split of the data. C1 
 without numbers to set beside ours.
 
 - **C1**: gains over single-task models grow with the model.
-- **C2**: tuning the weights matters; sizes agree on their order, so that a small model's weights serve a larger one.
+- **C2**: tuning the weights matters; sizes agree on their order, so that a small model's weights serve a larger one;
+  *rarely even*: the best weights are rarely the even ones, and better than these.
 - **C3**: learning rate and batch size change the share of conflicting gradients more than the model's size and the
-  weights do; *towards the end*: it grows over a training, with and without PCGrad.
+  weights do; *layers*: so do the layers of one model; *towards the end*: it grows over a training, with and without
+  PCGrad; *low correlation with performance*: the share of conflicts hardly tells how well a model ends.
+- **generalization**: joint training gains on test data, and less on the data that it was trained on.
 - **C4**: weights that PBT (PB2) found beat even weights and each method; *beyond the paper*: and as many trainings with
   weights drawn at random, and the weights around which the search began.
 

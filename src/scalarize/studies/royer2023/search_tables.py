@@ -16,7 +16,7 @@ import pandas as pd
 from scalarize.analysis import claims, comparison
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.runs.comparison_records import choose_rates
-from scalarize.studies.royer2023 import reported
+from scalarize.studies.royer2023 import reported, stated
 from scalarize.studies.royer2023.search_plan import (
     BALANCED,
     METHODS,
@@ -156,7 +156,8 @@ def comparison_frame(
 def _target(protocol: TableProtocol, title: str) -> Target:
     make: Callable[[Context], list[PlannedRun]] = lambda context: plan(context, protocol)  # noqa: E731
     show: Callable[[StudyResults], list[StudyTable]] = lambda found: tabulate(found, protocol)  # noqa: E731
-    return Target(f"royer2023/{protocol.table}", title, (protocol.workload,), make, show)
+    said = stated.on((protocol.workload,), stated.CHOSEN, stated.RATES, stated.METHODS, stated.SEARCHED, stated.BESIDE)
+    return Target(f"royer2023/{protocol.table}", title, (protocol.workload,), make, show, said)
 
 
 TARGETS = (

@@ -54,18 +54,16 @@ def _unpacked(scratch: Path) -> Path:
 
 
 def _copy(source: Path, folder: Path, origin: str, licence: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
     hashes = {}
-    for name in NAMES:
-        found = idx.find([source], name)
-        if found is None:
-            raise RunError(f"{source / name}.gz: not in {origin}")
-        idx.read(found)
-        part = folder / f".{found.name}.part"
-        shutil.copyfile(found, part)
-        hashes[found.name] = manifest.sha256(part)
-        part.replace(folder / found.name)
-    files.write_json(folder / "manifest.json", {"source": origin, "licence": licence, "sha256": hashes})
+    with manifest.replacing(folder) as place:
+        for name in NAMES:
+            found = idx.find([source], name)
+            if found is None:
+                raise RunError(f"{source / name}.gz: not in {origin}")
+            idx.read(found)
+            shutil.copyfile(found, place / found.name)
+            hashes[found.name] = manifest.sha256(place / found.name)
+        files.write_json(place / manifest.MANIFEST, {"source": origin, "licence": licence, "sha256": hashes})
     return folder
 
 

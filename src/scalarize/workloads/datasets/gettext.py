@@ -55,30 +55,34 @@ def build(locales: Mapping[str, Path], folder: Path, fetched: Mapping[str, str])
 
     ``fetched`` maps packages that are not installed to their SHA-256. Raises RequestError if a language has no pairs.
     """
-    (folder / "manifest.json").unlink(missing_ok=True)
-    languages: dict[str, Any] = {}
-    read: dict[str, Path] = {}
-    written: dict[str, str] = {}
-    for language, name in LOCALES.items():
-        paths = catalogues_of(locales, name)
-        pairs, left_out, refused = gather(paths.values(), language)
-        if not pairs:
-            where = next(iter(locales.values())) / name
-            raise RequestError(
-                f"{where}: no messages in its catalogues: name packages, as in `settings` packages=inkscape"
-            )
-        parts = split(pairs, SIZES[language])
-        for part, kept in parts.items():
-            path = parallel.folder_of(folder, language) / f"{part}.tsv"
-            files.write_text(path, "".join(f"{s}\t{t}\n" for s, t in kept))
-            written[str(path.relative_to(folder))] = manifest.sha256(path)
-        read |= paths
-        languages[language] = {"pairs": len(pairs), **{k: len(v) for k, v in parts.items()}, "asked": SIZES[language]}
-        languages[language] |= {"left out": dict(left_out.most_common()), "not read": refused}
-    content: dict[str, Any] = {"format": "scalarize-gettext/1", "said": summarise(languages), "files": written}
-    content |= {"languages": languages, "packages": owners(list(read.values())), "fetched": dict(fetched)}
-    content |= {"catalogues": {name: manifest.sha256(path) for name, path in read.items()}}
-    files.write_json(folder / "manifest.json", content)
+    with manifest.replacing(folder) as place:
+        languages: dict[str, Any] = {}
+        read: dict[str, Path] = {}
+        written: dict[str, str] = {}
+        for language, name in LOCALES.items():
+            paths = catalogues_of(locales, name)
+            pairs, left_out, refused = gather(paths.values(), language)
+            if not pairs:
+                where = next(iter(locales.values())) / name
+                raise RequestError(
+                    f"{where}: no messages in its catalogues: name packages, as in `settings` packages=inkscape"
+                )
+            parts = split(pairs, SIZES[language])
+            for part, kept in parts.items():
+                path = parallel.folder_of(place, language) / f"{part}.tsv"
+                files.write_text(path, "".join(f"{s}\t{t}\n" for s, t in kept))
+                written[str(path.relative_to(place))] = manifest.sha256(path)
+            read |= paths
+            languages[language] = {
+                "pairs": len(pairs),
+                **{k: len(v) for k, v in parts.items()},
+                "asked": SIZES[language],
+            }
+            languages[language] |= {"left out": dict(left_out.most_common()), "not read": refused}
+        content: dict[str, Any] = {"format": "scalarize-gettext/1", "said": summarise(languages), "files": written}
+        content |= {"languages": languages, "packages": owners(list(read.values())), "fetched": dict(fetched)}
+        content |= {"catalogues": {name: manifest.sha256(path) for name, path in read.items()}}
+        files.write_json(place / manifest.MANIFEST, content)
     return folder
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from scalarize.utils.errors import RequestError
+from scalarize.workloads.table import kept
 from scalarize.workloads.table.cells import TRUTH, Column, understand
 
 if TYPE_CHECKING:
@@ -194,7 +195,9 @@ def from_dict(content: Mapping[str, Any]) -> Encoding:
     if made is None:
         raise RequestError(f"no kind of input: {content.get('kind')!r}")
     try:
-        return made(**fields)
+        read = made(**fields)
+        kept.check(read)
+        return read
     except TypeError as error:
         raise RequestError(f"input {content.get('name')!r}: {error}") from None
 

@@ -133,6 +133,11 @@ class FittedTable:
             raise RequestError(f"no description of a table: 'format' must be {FORMAT!r}")
         try:
             domain = content.get("domain")
+            for key in ("left_out", "fingerprint"):
+                if not isinstance(content[key], dict):
+                    raise TypeError(f"{key!r} must hold names and values")
+            if not isinstance(content.get("split") or {}, dict):
+                raise TypeError("'split' must hold names and values")
             return cls(
                 tuple(encodings.from_dict(e) for e in content["inputs"]),
                 tuple(Target.from_dict(t) for t in content["targets"]),
@@ -141,7 +146,9 @@ class FittedTable:
                 None if domain is None else (str(domain[0]), tuple(map(str, domain[1]))),
                 content.get("split") or {},
             )
-        except (KeyError, TypeError, AttributeError, IndexError) as error:
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+            if isinstance(error, RequestError):
+                raise
             raise RequestError(f"no description of a table: {type(error).__name__}: {error}") from None
 
 

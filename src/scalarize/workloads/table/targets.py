@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalarize.utils.errors import RequestError
+from scalarize.workloads.table import kept
 from scalarize.workloads.table.cells import Column, understand
 from scalarize.workloads.table.options import MISSING_WORDS, TableOptions
 
@@ -105,9 +106,11 @@ class Target:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Target:
-        """Make a target from plain data."""
+        """Make a target from plain data. Raises TypeError if a field is missing, unknown or of another kind."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
-        return cls(**fields)
+        made = cls(**fields)
+        kept.check(made)
+        return made
 
 
 def pose(name: str, cells: pd.Series[Any], options: TableOptions) -> tuple[Target, np.ndarray]:
