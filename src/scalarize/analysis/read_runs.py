@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -203,6 +204,8 @@ def read_records(path: Path) -> pd.DataFrame:
 def _lies_in(place: Path, root: Path) -> bool:
     """Return True if ``place`` is below ``root``, whatever it is called; False for a name that no file can have."""
     try:
+        with contextlib.suppress(FileNotFoundError):
+            os.lstat(place)
         return place.resolve().is_relative_to(root.resolve())
     except (OSError, ValueError):
         return False
