@@ -180,13 +180,15 @@ def test_verify_says_what_can_be_trusted(place: Path, command: Any) -> None:
     (place / "o" / "table.json").unlink()
     answer = command("verify", "o")
     assert answer.status == 1
-    assert "o/runs/uniform-seed0/result.json: is not what this run wrote" in answer.out
-    assert "o/table.json: is gone" in answer.out
-    assert command("verify", "o", "--json").json["trusted"] is False
+    assert "o/runs/uniform-seed0/result.json: is not what this run wrote" in answer.err
+    assert "o/table.json: is gone" in answer.err
+    assert " cannot be trusted" in answer.err.splitlines()[-1]
+    answer = command("verify", "o", "--json")
+    assert (answer.status, answer.json["trusted"], answer.json["status"]) == (1, False, 1)
     (place / "o" / "manifest.json").write_text("{")
-    assert "o/manifest.json: is damaged" in command("verify", "o").out
+    assert "o/manifest.json: is damaged" in command("verify", "o").err
     (place / "o" / "manifest.json").unlink()
-    assert "o: has no digests" in command("verify", "o").out
+    assert "o: has no digests" in command("verify", "o").err
 
 
 def test_the_train_function_of_python_refuses_a_foreign_state(place: Path) -> None:

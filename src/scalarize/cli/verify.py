@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from scalarize.cli import emit
+from scalarize.cli import emit, say
 from scalarize.cli.options import json_option
 from scalarize.cli.parameters import as_options
+from scalarize.utils.errors import RunError
 
 
 @click.command()
@@ -24,9 +25,13 @@ def verify(directory: str, as_json: bool) -> None:
 
     found = look(Path(directory))
     wrong = [f for f in found if not f.trusted]
-    lines = [f"{f.path}: {as_options(f.said)}" for f in wrong]
-    counted = f"{len(found) - len(wrong)} files are as they were written"
-    text = "\n".join([*lines, f"{counted}, {len(wrong)} cannot be trusted" if wrong else counted])
-    emit({"trusted": not wrong, "files": [dataclasses.asdict(f) for f in found]}, as_json, text)
-    if wrong:
-        raise click.exceptions.Exit(1)
+    content = {"trusted": not wrong, "files": [dataclasses.asdict(f) for f in found]}
+    if not wrong:
+        return emit(content, as_json, f"{len(found)} files are as they were written")
+    counted = f"{directory}: {len(wrong)} of {len(found)} cannot be trusted"
+    if not as_json:
+        for finding in wrong:
+            say(f"{finding.path}: {as_options(finding.said)}")
+        raise RunError(counted)
+    emit(content | {"error": counted, "status": RunError.status}, as_json, counted)
+    raise click.exceptions.Exit(RunError.status)
