@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import tiny_workloads as tiny
 from scalarize import workloads
 from scalarize.studies import registry
 from scalarize.studies.royer2023 import reported
+from scalarize.workloads import Workload
 
 PAPER = "royer2023"
 SMALLEST = {  # targets that sweep no size: of the smallest model
@@ -59,7 +61,9 @@ def axes(study: tiny.Study, workload: str) -> None:
     assert printed == {"depth": 2.63, "decoder": 5.06, "width": 1.73, "rate": 47.6} or workload == "domainnet"
     assert {"layer", "weights"} <= set(frame.index)
     names = workloads.get(workload).objectives
-    assert len(study.table("conflict-pairs")) == len(names) * (len(names) - 1) / 2
+    pairs = study.table("conflict-pairs")  # of domains only those that met in the few samples of a step
+    assert {*pairs["a"], *pairs["b"]} <= set(names)
+    assert len(pairs) == len(names) * (len(names) - 1) / 2 or workload == "domainnet"
     assert {"C3", "C3, layers"} == set(study.table("claims")["claim"])
 
 
@@ -125,9 +129,20 @@ FACTS: dict[str, Callable[[tiny.Study, str], None]] = {
 }
 
 
+def narrow(name: str) -> Workload:
+    """The workload with sizes of the same names, whose ResNets have an eighth of the width."""
+    known, key = workloads.get(name), "model.width"
+    sizes = [dataclasses.replace(s, settings=s.settings | {key: s.settings[key] / 8}) for s in known.sizes]
+    return dataclasses.replace(known, sizes=tuple(sizes))
+
+
 @pytest.mark.parametrize(("target", "workload"), PARAMETERS)
-def test_a_target_runs_to_its_end_on_its_own_data(command: Any, tmp_path: Path, target: str, workload: str) -> None:
+def test_a_target_runs_to_its_end_on_its_own_data(
+    command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, workload: str
+) -> None:
     name = target.rpartition("/")[2]
+    if workload in ("domainnet", "taskonomy-tiny") and (target, workload) not in FAST:
+        monkeypatch.setitem(workloads._all(), workload, narrow(workload))
     settings = SMALLEST[name][1] if (target, workload) in FAST else MORE.get(name, {})
     epochs = 2 if name == "conflicts-and-accuracy" else 1
     study = tiny.reproduce(command, target, workload, tmp_path, *tiny.words(settings), epochs=epochs)

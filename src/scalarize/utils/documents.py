@@ -104,7 +104,7 @@ def from_csv(content: bytes, where: str) -> list[tuple[int, list[str]]]:
     Raises:
         RequestError: it is no CSV, or exceeds a bound.
 
-    >>> from_csv(b"a,b\n1,2\n", "it")
+    >>> from_csv(b"a,b\\n1,2\\n", "it")
     [(1, ['a', 'b']), (2, ['1', '2'])]
     """
     try:
