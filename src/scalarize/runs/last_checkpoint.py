@@ -87,7 +87,7 @@ class LastCheckpoint:
         content: dict[str, Any] = {"learner": state, "selection": chosen.state_dict(), "trained": trained}
         content |= {"seconds": seconds, "bytes": self.log.size()}
         self.kept.grown(RECORDS, self.log.digest(), self.log.size())
-        self.kept.write(LAST, files.tensor_bytes(content), self.by)
+        self.kept.write(LAST, files.tensor_bytes(content), self.by, lasting=True)
 
     def keep(self, name: str, state: Mapping[str, Any]) -> None:
         """Write a state that stays, such as ``selected``."""

@@ -209,7 +209,8 @@ class Journal:
         if generation is not None:
             self.states.plan(generation.index, generation.member.tolist())
         self._list_lineage()
-        self.kept.write("decisions.jsonl", "".join(json.dumps(row) + "\n" for row in [head, *rows]).encode())
+        content = "".join(json.dumps(row) + "\n" for row in [head, *rows]).encode()
+        self.kept.write("decisions.jsonl", content, lasting=True)
 
     def _list_lineage(self) -> None:
         self.kept.grown("lineage.jsonl", f"sha256:{self._hash.hexdigest()}", self._length)

@@ -164,17 +164,14 @@ class Manifest:
         """List a file to which rows are appended, up to ``size`` bytes; :meth:`save` makes that last."""
         self.files[name] = {"digest": digest, "size": size, "grows": True}
 
-    def write(self, name: str, content: bytes, by: Mapping[str, Any] | None = None, sync: bool = True) -> Path:
+    def write(self, name: str, content: bytes, by: Mapping[str, Any] | None = None, lasting: bool = False) -> Path:
         """List a file, and replace it.
 
         Args:
             name: of the file.
             content: of the file.
             by: what writes it. Default: the run.
-            sync: wait for the disk.
-
-        Returns:
-            Its path.
+            lasting: a power cut must not lose the manifest either; the file itself always lasts.
 
         Raises:
             RequestError: a file is there that the run did not write.
@@ -187,8 +184,8 @@ class Manifest:
             return self.place(name)
         entry: Entry = {"digest": digests.of(content), "size": len(content)} | ({"by": dict(by)} if by else {})
         self.files[name] = entry | self._before(name)
-        self.save()
-        path = files.write_bytes(self.place(name), content, sync)
+        self.save(lasting)
+        path = files.write_bytes(self.place(name), content)
         self.files[name] = entry
         self._remember(name)
         return path
@@ -231,11 +228,11 @@ class Manifest:
                 if found is not None and found[1] in own and entries.seen(path) is not None:
                     path.unlink(missing_ok=True)
 
-    def save(self) -> None:
-        """Replace ``manifest.json``."""
+    def save(self, lasting: bool = False) -> None:
+        """Replace ``manifest.json``; ``lasting``: wait for the disk."""
         head = f'{{"format": {json.dumps(FORMAT)}, "request": {json.dumps(self.request)}, "files": {{'
         text = "\n".join([head, ",\n".join(self._row(name, entry) for name, entry in self.files.items()), "}"])
-        files.write_bytes(self.path, entries.signed(text.encode()), sync=False)
+        files.write_bytes(self.path, entries.signed(text.encode()), sync=lasting)
 
     def _row(self, name: str, entry: Entry) -> str:
         """Return an entry as text, which is made once."""
