@@ -63,7 +63,9 @@ def pages() -> dict[str, str]:
     made["results/index.md"] = "# Results\n\n" + "".join(
         f"- [{p.read_text().splitlines()[0].lstrip('# ')}]({p.name})\n" for p in sorted((ROOT / "results").glob("*.md"))
     )
-    return made | _methods() | _workloads() | {"commands.md": _commands(), "api.md": _api()}
+    return (
+        made | _methods() | _workloads() | {"targets.md": _targets()} | {"commands.md": _commands(), "api.md": _api()}
+    )
 
 
 def _methods() -> dict[str, str]:
@@ -116,6 +118,23 @@ def _workloads() -> dict[str, str]:
     head = ["# Workloads", "", "| workload | kind | tasks or domains | size |", "|---|---|---|---|"]
     made["workloads/index.md"] = "\n".join([*head, *rows, ""])
     return made
+
+
+def _targets() -> str:
+    from scalarize.studies import registry
+
+    text = [
+        "# Targets of the papers",
+        "",
+        "Each is one command, `scalarize reproduce TARGET`; with `--plan` it says what that would take. What differs",
+        "from the paper whatever the size stands beside it ([item by item](fidelity.md)).",
+        "",
+    ]
+    for paper, own in registry.papers().items():
+        text += [f"## {paper}", "", "| target | shows | the paper's data | differs |", "| --- | --- | --- | --- |"]
+        text += [f"| `{t.name}` | {t.title} | {', '.join(t.workloads)} | {' '.join(t.stated)} |" for t in own]
+        text += [""]
+    return "\n".join(text)
 
 
 def _commands() -> str:

@@ -213,7 +213,7 @@ def pools(place: Path) -> list[str]:
     for name, kind in POOLS.items():
         ran = run(kind, place, [sys.executable, "pool.py"], weigh=True)
         lines.append(f"| {name} | {float(ran.lines[-1][1]) - 0.5:.1f} | {ran.memory:.0f} |")
-    return lines
+    return [*lines, WHY]
 
 
 def _indented(text: str) -> str:
@@ -222,7 +222,7 @@ def _indented(text: str) -> str:
 
 HEAD = """# All cores of a machine
 
-Made by `{command}` on {cores} cores, load average {load:.1f} before it began: other programs were running beside it.
+Made by `{command}` on {cores} cores; load average {load:.1f} before it began, {after:.1f} at its end.
 {about}
 
 | what | found | target |
@@ -236,7 +236,36 @@ has nothing left to do, and barriers. Memory: the proportional set size of all p
 WHY = """
 A `ProcessPoolExecutor` is broken for good by one worker that dies, and cannot say which job that worker had; so
 `scalarize.utils.workers` keeps a few processes of its own, forked from one that has imported torch once."""
-PARTS = {"demo": demo, "compare": compare, "search": search, "table": table, "pools": pools}
+KILLS = {
+    "compare": "compare rand-hie-sites --methods uniform,random-search --searches 2 --population 3",
+    "reproduce": "reproduce royer2023/pbt-against-grid --workload rand-hie --budget tiny "
+    "--tasks any-mental,log-drugs,visits-other",
+}
+SMALL = "--seeds 1 --epochs 2 --set model.widths=[8] --set batch_size=512"
+TIMES = 4
+
+
+def kills(place: Path) -> list[str]:
+    """How often a command and its processes, killed at random moments, end with the table of an undisturbed one."""
+    place.mkdir(parents=True, exist_ok=True)
+    script = Path(__file__).resolve().parents[1] / "tests" / "runs" / "kill_a_plan.py"
+    lines = ["", "## Kills", ""]
+    lines += [
+        "`kill -9` at random moments of a command and of one of its other processes in turn, then `--resume`:",
+        "",
+    ]
+    for name, words in KILLS.items():
+        command = [sys.executable, str(script), str(place / name), str(TIMES), "0", *words.split(), *SMALL.split()]
+        ran = subprocess.run(command, capture_output=True, text=True, check=True)
+        met = int(ran.stdout.split()[-1])  # the script fails if one ends otherwise
+        lines.append(
+            f"- `{words} {SMALL}`: {TIMES} of {TIMES} ended with the table, the records and the lineages of a run "
+            f"that nobody killed; {met} of the kills met a process that ran."
+        )
+    return [*lines, "", "`make test` repeats two of each, `make test-all` twenty."]
+
+
+PARTS = {"demo": demo, "compare": compare, "search": search, "table": table, "pools": pools, "kills": kills}
 
 
 def main() -> None:
@@ -254,8 +283,8 @@ def main() -> None:
     command = f"python results/whole_machine.py --out {args.out}" + (
         f" --only {args.only}" if args.only != ",".join(PARTS) else ""
     )
-    head = HEAD.format(command=command, cores=os.cpu_count(), load=load, about=ABOUT.strip())
-    files.write_text(args.out, head + "\n".join(lines) + "\n" + WHY + "\n")
+    head = HEAD.format(command=command, cores=os.cpu_count(), load=load, after=os.getloadavg()[0], about=ABOUT.strip())
+    files.write_text(args.out, head + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -36,6 +36,10 @@ def test_what_speaks_against_a_claim_is_corrected_for_its_parts() -> None:
     assert table.frame["upper"].iloc[1] == pytest.approx(slightly.at(0.9875).high)
 
 
+def test_a_claim_without_parts_says_so() -> None:
+    assert claims.table({("one", ""): {}}).findings == ("one: undecided (nothing here measures it).",)
+
+
 def test_units_of_two_sides_are_those_of_the_smaller() -> None:
     a, b = [1.0, 1.1, 1.2], [0.0, 0.1]
     row = claims.table({("c", ""): {"a over b": lambda p: welch_difference(a, b, p)}}).frame.iloc[0]

@@ -193,6 +193,7 @@ class Trap:
 
 
 def test_no_code_is_run_from_a_run(run: Path, frame: pd.DataFrame) -> None:
+    (run / "manifest.json").unlink()  # which would refuse the file before it is read
     torch.save({"encoder.0.weight": Trap()}, run / "checkpoints" / "final.pt")
     with pytest.raises(RequestError, match=r"final\.pt: cannot be read as a checkpoint"):
         scalarize.load(run)

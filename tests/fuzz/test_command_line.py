@@ -61,7 +61,7 @@ def words(draw: st.DrawFn) -> list[str]:
     line = [name]
     if name in ("train", "search", "compare", "cost") and draw(st.integers(0, 7)):
         line += [*OWN, *SMALL.get(name, [])]
-    elif name in ("retrain", "policy", "report", "watch", "data", "reproduce"):
+    elif name in ("retrain", "policy", "report", "watch", "verify", "data", "reproduce"):
         line += [draw(st.sampled_from(PLACES))]
     for _ in range(draw(st.integers(0, 3))):
         if draw(st.integers(0, 5)) == 0:

@@ -17,6 +17,7 @@ from scalarize.runs.request import TrainRequest
 from scalarize.runs.train import train
 from scalarize.search.toy_problems import Stationary
 from scalarize.utils.errors import RequestError
+from scalarize.utils.manifest import Manifest
 
 KEPT = "kept"
 
@@ -49,6 +50,7 @@ def products(place: Path) -> tuple[bytes, bytes]:
     return (place / "lineage.jsonl").read_bytes(), (place / "policy.json").read_bytes()
 
 
+@pytest.mark.filterwarnings("ignore::scalarize.utils.errors.ScalarizeWarning")  # of a manifest that is gone
 @pytest.mark.parametrize("asynchronous", [False, True])
 @amounts(25, 700)
 def test_a_search(tmp_path: Path, examples: int, asynchronous: bool) -> None:
@@ -106,7 +108,8 @@ def test_a_checkpoint_of_no_such_place_is_refused(
 ) -> None:
     request, place, file = cut_short(tmp_path, monkeypatch)
     held = torch.load(file, weights_only=True)
-    file.write_bytes(packed(held | {"learner": held["learner"] | wrong}))
+    by = {"request": Manifest(place).request, "seed": 0}
+    Manifest(place).write("checkpoints/last.pt", packed(held | {"learner": held["learner"] | wrong}), by)
     with pytest.raises(
         RequestError, match=r"last.pt: no checkpoint of this run: ValueError: (it is of epoch|no numbers)"
     ):

@@ -88,6 +88,7 @@ def lines_of(kind: str) -> list[list[str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
 def test_five_hundred_generated_inputs_through_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,8 +20,8 @@ from scalarize.runs.request import TrainRequest, WorkloadRequest, train_request
 from scalarize.runs.search import SearchRequest
 from scalarize.runs.workers import request as workers_request
 from scalarize.runs.workers.request import short_of_memory
-from scalarize.utils.errors import DivergedError, RequestError, RunError
-from scalarize.utils.workers import crew
+from scalarize.utils.errors import DivergedError, RequestError, RunError, ScalarizeWarning
+from scalarize.utils.workers import crew, machine
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBLEM = WorkloadRequest(workload="rand-hie-sites", epochs=2, settings={"model.widths": [8], "batch_size": 512})
@@ -110,6 +110,12 @@ def test_a_lack_of_memory_is_said_where_it_can_be_known() -> None:
     assert said is not None
     assert said.startswith("8 workers need about 8.0 GB, as their data cannot be shared, and 6.0 GB are free")
     assert short_of_memory(8, True, (10**9, 10**9)) is not None
+
+
+def test_a_search_says_it_too(eager: None, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(machine, "memory", lambda: (10**6, 10**9))
+    with pytest.warns(ScalarizeWarning, match=r"2 workers need about 0\.4 GB, and 0\.0 GB are free"):
+        search.search(SEARCH, tmp_path / "s", "cmd", workers=Workers(2))
 
 
 def test_what_is_there_is_read_and_no_process_begins(eager: None, tmp_path: Path, monkeypatch: Any) -> None:

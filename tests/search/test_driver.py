@@ -15,6 +15,7 @@ from scalarize.search import LocalExecutor, lineage
 from scalarize.search.toy_problems import Noisy, Stationary
 from scalarize.utils import files
 from scalarize.utils.errors import DivergedError, RequestError, RunError
+from scalarize.utils.manifest import Manifest
 
 
 class Stop(Exception):
@@ -45,7 +46,8 @@ def uninterrupted(tmp_path_factory):
 
 def test_files_and_result(uninterrupted, tmp_path):
     result, (rows, policy), names = uninterrupted
-    assert names == [".lock", "decisions.jsonl", "lineage.jsonl", "policy.json", "search.json", "timings.jsonl"]
+    known = ["decisions.jsonl", "lineage.jsonl", "manifest.json", "policy.json", "search.json", "timings.jsonl"]
+    assert names == [".lock", *known]
     lines = [json.loads(line) for line in rows.splitlines()]
     assert [(r["generation"], r["member"]) for r in lines] == [(g, m) for g in range(4) for m in range(6)]
     assert [r["epoch"] for r in lines[::6]] == [3, 6, 9, 12]
@@ -141,9 +143,21 @@ def test_checkpoints_of_something_else_are_not_taken_or_deleted(tmp_path):
 def test_a_front_holds_no_policy_of_an_earlier_one(tmp_path):
     scalarize.search(Noisy, epochs=12, population=6, algorithm="mopbt", out=tmp_path)
     before = {p.name: p.read_bytes() for p in (tmp_path / "front").iterdir()}
-    (tmp_path / "front" / f"policy-{len(before):03d}.json").write_text("{}")
+    name = f"front/policy-{len(before):03d}.json"
+    Manifest(tmp_path).write_json(name, {})  # by an earlier call, whose time ran out
     scalarize.search(Noisy, epochs=12, population=6, algorithm="mopbt", out=tmp_path, resume=True)
     assert {p.name: p.read_bytes() for p in (tmp_path / "front").iterdir()} == before
+
+
+def test_a_front_keeps_what_the_search_did_not_write(tmp_path):
+    scalarize.search(Noisy, epochs=12, population=6, algorithm="mopbt", out=tmp_path)
+    mine = tmp_path / "front" / "mine.json"
+    mine.write_text("{}")
+    scalarize.search(Noisy, epochs=12, population=6, algorithm="mopbt", out=tmp_path, resume=True)
+    assert mine.read_text() == "{}"
+    (tmp_path / "front" / "policy-000.json").write_text("{}")
+    with pytest.raises(RequestError, match=r"policy-000\.json: was not written by this run"):
+        scalarize.search(Noisy, epochs=12, population=6, algorithm="mopbt", out=tmp_path, resume=True)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from scalarize.utils.errors import RequestError, RunError
 
 SMALL = ("--budget", "tiny", "--epochs", 1, "--set", "batch_size=2048")
 FAST = ("kurin2022/figure-12", "xin2022/figure-9")  # 3 and 8 runs
-ACTING = {f"kurin2022/figure-{k}" for k in (4, 13, 16)}  # reinforcement learning: tests/rl
+ACTING = {f"kurin2022/{n}" for n in ("figure-4", "figure-13", "figure-16", "actor-l2", "replay", "popart")}  # tests/rl
 NAMES = sorted({t.name for paper in ("kurin2022", "xin2022") for t in registry.papers()[paper]} - ACTING)
 
 
@@ -111,6 +111,7 @@ def test_a_workload_without_dropout_is_refused() -> None:
         protocol.plan(here, protocol.CELEBA, protocol.PLAIN)
 
 
+@pytest.mark.filterwarnings("ignore:the gradient of task")  # at the grid's largest learning rates nothing is left
 @pytest.mark.parametrize("target", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
 def test_a_target_runs_to_its_end(command: Any, tmp_path: Path, target: str) -> None:
     answer = command("reproduce", target, "--workload", "rand-hie", *SMALL, "--out", "o", "--json")
@@ -119,7 +120,7 @@ def test_a_target_runs_to_its_end(command: Any, tmp_path: Path, target: str) -> 
     assert result["illustration"] or not result["runs"]  # table 2 trains nothing
     frames = [pd.read_csv(tmp_path / result["out"] / t["file"]) for t in result["tables"]]
     assert frames
-    assert all(len(f) for f in frames)
+    assert all(len(f) for f, t in zip(frames, result["tables"], strict=True) if t["kind"] != "claims")
     drawn = [t for t in result["tables"] if t["kind"] not in ("table-3", "table-1", "claims")]
     assert len(list((tmp_path / result["out"] / "figures").glob("*.png"))) >= len(drawn)
 

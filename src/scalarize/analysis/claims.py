@@ -41,7 +41,8 @@ def table(claims: Mapping[tuple[str, str], Mapping[str, IntervalAt]]) -> StudyTa
             own.append(row | {"high": found.high, "upper": corrected.high, "units": units})
         decided = verdict(own)
         rows += [row | {"verdict": decided} for row in own]
-        findings.append(f"{claim}{f', {where}' if where else ''}: {decided}.")
+        nothing = "" if own else " (nothing here measures it)"
+        findings.append(f"{claim}{f', {where}' if where else ''}: {decided}{nothing}.")
     return StudyTable("claims", "Claims on trial", pd.DataFrame(rows, columns=list(COLUMNS)), RULE, tuple(findings))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from scalarize.analysis import readers
-from scalarize.utils import files
+from scalarize.utils import files, vouched
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 
@@ -124,6 +125,7 @@ def kind_of(path: Path, names: Sequence[str]) -> str | None:
 
 def read_run(path: Path, method: str | None = None) -> Run:
     """Read a training run. Raises RequestError that names what is missing (``result.json`` of an unfinished run)."""
+    vouched.check(path, ("config.yaml", "result.json", "records.jsonl"))
     result = readers.read_mapping(path / "result.json", "is the run finished? go on with `resume`")
     for key in ("method", "seed", "test"):
         if key not in result:
@@ -138,6 +140,7 @@ def read_run(path: Path, method: str | None = None) -> Run:
 def read_search(path: Path) -> Search:
     """Read a search. Raises RequestError that names what is missing or damaged."""
     policy = readers.search_policy(path)
+    vouched.check(path, ("config.yaml", "result.json", "lineage.jsonl"))
     lineage = files.read_lines(path / "lineage.jsonl")
     width = len(policy.tasks)
     for number, row in enumerate(lineage, start=1):
@@ -158,6 +161,7 @@ def read_search(path: Path) -> Search:
 def read_comparison(path: Path) -> Comparison:
     """Read a comparison and its runs (``runs`` of its result: directories, or mappings with ``out`` and ``method``)."""
     where = path / "result.json"
+    vouched.check(path, ("config.yaml", "result.json"))
     result = readers.read_mapping(where, "is the comparison finished? go on with `resume`")
     rows = readers.check_rows(where, result.get("rows"))
     readers.check_score(where, result.get("score"))
@@ -200,6 +204,8 @@ def read_records(path: Path) -> pd.DataFrame:
 def _lies_in(place: Path, root: Path) -> bool:
     """Return True if ``place`` is below ``root``, whatever it is called; False for a name that no file can have."""
     try:
+        with contextlib.suppress(FileNotFoundError):
+            os.lstat(place)
         return place.resolve().is_relative_to(root.resolve())
     except (OSError, ValueError):
         return False

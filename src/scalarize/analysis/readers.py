@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scalarize.utils import files
+from scalarize.utils import files, vouched
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 
@@ -25,6 +25,7 @@ def search_policy(directory: Path) -> Policy:
     path = directory / "policy.json"
     if not path.is_file():
         raise RequestError(f"{path}: missing (is the search finished? go on with `resume`)")
+    vouched.check(directory, [path.name])
     return Policy.load(path)
 
 

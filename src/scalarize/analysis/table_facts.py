@@ -49,7 +49,7 @@ def find(directory: Path) -> TableFacts | None:
             [str(encoding["name"]) for encoding in content["inputs"]],
             {str(k): str(v) for k, v in content["left_out"].items()},
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RequestError(f"{path}: no description of a table: {type(error).__name__}: {error}") from None
 
 

@@ -17,6 +17,7 @@ import click
 
 from scalarize import __version__
 from scalarize.cli import outside, streams
+from scalarize.cli.notes import as_lines
 from scalarize.cli.parameters import as_options
 from scalarize.utils import documents
 
@@ -37,6 +38,7 @@ COMMANDS = {
     "cost": ("scalarize.cli.cost", "cost"),
     "report": ("scalarize.cli.compare", "report"),
     "watch": ("scalarize.cli.watch", "watch"),
+    "verify": ("scalarize.cli.verify", "verify"),
 }
 SUMMARIES = {
     "workloads": "List the workloads: kind, tasks, size, data present or how to get it.",
@@ -55,6 +57,7 @@ SUMMARIES = {
     "cost": "Seconds and memory a step of every method, beside a bare loop.",
     "report": "One self-contained page of what the given directories hold.",
     "watch": "Show how far the runs and searches of a directory are, until all are finished. It only reads.",
+    "verify": "Say which files of a run directory can be trusted. It only reads.",
 }
 
 
@@ -150,7 +153,8 @@ def _run(arguments: list[str] | None) -> None:
 
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        status = app.main(args=list(given), prog_name="scalarize", standalone_mode=False, obj=given) or 0
+        with as_lines():
+            status = app.main(args=list(given), prog_name="scalarize", standalone_mode=False, obj=given) or 0
         sys.exit(status if isinstance(status, int) else 0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)

@@ -20,6 +20,7 @@ OPTIONS = {
     "device": "--device",
     "devices": "--devices",
     "domain": "--domain",
+    "from_generation": "--from-generation",
     "groups": "--groups",
     "gpus_per_member": "--gpus-per-member",
     "ignore": "--ignore",

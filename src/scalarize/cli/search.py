@@ -48,6 +48,7 @@ from scalarize.utils.errors import RequestError
 @click.option("--threads-per-member", "threads", type=int, help="Threads of torch a member.")
 @click.option("--checkpoints", metavar="DIR|URL", help="Where workers keep members' states, seen by all nodes.")
 @click.option("--asynchronous", is_flag=True, help="No barrier between generations: nobody waits for the slowest.")
+@click.option("--from-generation", type=int, metavar="G", help="With --resume: train again from this generation on.")
 @click.option("--max-time", type=float, metavar="SECONDS", help="Stop cleanly with the best policy so far.")
 @seed_option
 @log_option
@@ -67,6 +68,7 @@ def search(
     threads: int | None,
     checkpoints: str | None,
     asynchronous: bool,
+    from_generation: int | None,
     max_time: float | None,
     seed: int,
     logs: tuple[str, ...],
@@ -137,6 +139,7 @@ def search(
             threads=threads,
             max_time=max_time,
             checkpoints=checkpoints,
+            from_generation=from_generation,
             progress=reporter(show, request.algorithm),
             loader=loader,
         )

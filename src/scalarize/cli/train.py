@@ -112,12 +112,11 @@ def train(
 def policy(run: str, out: str | None, as_json: bool) -> None:
     """The weights that a run used, as policy.json."""
     from scalarize.runs.policy_from_run import policy_of_run
+    from scalarize.utils import documents, signed
 
     found, clipped = policy_of_run(run)
     path = Path(out) if out else Path(run) / "policy.json"
-    if path.exists() and out:
-        raise RequestError(f"{path}: exists already; choose another --out")
-    found.save(path)
+    signed.write(path, documents.to_json(found.to_dict() | {"written": signed.BLANK}, indent=1) + "\n")
     result = {"policy": str(path), "epochs": found.epochs, "segments": len(found.segments), "clipped": clipped}
     text = f"{path}: {len(found.segments)} segments over {found.epochs} epochs, {clipped:.2%} clipped"
     if "diverged" in found.provenance:

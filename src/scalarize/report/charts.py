@@ -92,7 +92,7 @@ class Chart:
         >>> Chart("Cost & quality: all", "points", "").name
         'cost-quality-all'
         """
-        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or "figure"
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")[:100] or "figure"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the data for the page's script: only what is set, numbers to five significant digits, NaN as None."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from scalarize.analysis import comparison
 from scalarize.report.charts import COLOURS, DASHES, MARKERS, Chart
+from scalarize.utils import signed
 
 # Anchors of viridis-like and of red-blue scales, both readable by the colour-blind: RGB.
 SEQUENTIAL = ([0, 32, 77], [66, 78, 108], [124, 123, 120], [188, 175, 111], [255, 234, 70])
@@ -20,7 +21,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inli
 
 
 def page(title: str, body: str, charts: Sequence[Chart]) -> str:
-    """Return the whole file. Its content security policy forbids every request to a network."""
+    """Return the whole file, to be signed. Its content security policy forbids every request to a network."""
     style = {"colours": COLOURS, "dashes": DASHES, "markers": MARKERS, "sequential": SEQUENTIAL, "diverging": DIVERGING}
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -32,6 +33,7 @@ def page(title: str, body: str, charts: Sequence[Chart]) -> str:
 <script type="application/json" id="charts">{script_json([chart.to_dict() for chart in charts])}</script>
 <script>window.chartStyle = {script_json(style)};
 {_asset("chart_parts.js")}{_asset("chart.js")}{_asset("page.js")}</script>
+<!-- {signed.BLANK} -->
 </body></html>
 """
 

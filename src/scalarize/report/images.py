@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import textwrap
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalarize.report import drawable
 from scalarize.report.charts import COLOURS, DASHES, Chart, Series
 
 if TYPE_CHECKING:
@@ -70,11 +72,13 @@ def draw(chart: Chart) -> Figure:
 
 def files(chart: Chart) -> dict[str, bytes]:
     """Return ``png`` and ``pdf``; equal charts give equal bytes."""
-    figure = draw(chart)
+    figure = draw(drawable.chart(chart))
     content = {}
     for kind, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None, "Producer": None})):
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)  # a box stands for it
+            figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
         content[kind] = buffer.getvalue()
     return content
 

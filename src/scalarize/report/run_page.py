@@ -17,7 +17,7 @@ from scalarize.analysis.read_runs import Comparison, Run, Search
 from scalarize.report import html, images, table_section
 from scalarize.report.charts import Chart
 from scalarize.report.figures import curves, results
-from scalarize.utils import files
+from scalarize.utils import signed
 
 MOST_METHODS = 12  # figures of weights, one per method
 
@@ -70,6 +70,7 @@ def build(
     Returns:
         The path of the file.
     """
+    signed.check_replaceable(out)
     places = [directories] if isinstance(directories, str | Path) else list(directories)
     found = sources.read(places)
     page = _Page(with_images=with_images)
@@ -89,7 +90,7 @@ def build(
     body = f"<header><h1>{escape(title)}</h1><nav aria-label=Parts>{nav}</nav></header>"
     body += f"<main>{''.join(page.parts)}</main>"
     body += "<footer><p>Written by <code>scalarize report</code> from the files of the runs alone.</p></footer>"
-    return files.write_text(out, html.page(title, body, page.charts))
+    return signed.write(out, html.page(title, body, page.charts))
 
 
 def _comparison(page: _Page, comparison: Comparison) -> None:

@@ -13,7 +13,7 @@ from scalarize.analysis import readers, study_tables
 from scalarize.report import html, images
 from scalarize.report.charts import Chart
 from scalarize.report.figures import studies
-from scalarize.utils import files
+from scalarize.utils import files, signed
 
 MOST_ROWS = 400
 
@@ -24,6 +24,7 @@ def build(directory: Path) -> Path:
 
     Raises RequestError that names what is missing or damaged.
     """
+    signed.check_replaceable(directory / "report.html")
     result = readers.read_mapping(directory / "result.json", "is the study finished? go on with `resume`")
     parts, charts = [_head(result)], list[Chart]()
     for entry in result["tables"]:
@@ -42,7 +43,7 @@ def build(directory: Path) -> Path:
         parts.append(_table(table))
     title = f"{result['target']}: {result['title']}"
     body = f"<header><h1>{escape(title)}</h1></header><main>{''.join(parts)}</main>"
-    return files.write_text(directory / "report.html", html.page(title, body, charts))
+    return signed.write(directory / "report.html", html.page(title, body, charts))
 
 
 def _head(result: Mapping[str, Any]) -> str:

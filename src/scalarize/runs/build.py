@@ -23,8 +23,9 @@ from scalarize.methods import Method
 from scalarize.runs.held_out import with_validation
 from scalarize.runs.request import TrainRequest, WorkloadRequest
 from scalarize.tasks.task import Data
-from scalarize.utils import files, optional
+from scalarize.utils import optional
 from scalarize.utils.errors import RequestError, ScalarizeError
+from scalarize.utils.manifest import Manifest
 from scalarize.workloads import Workload
 
 MOST_REPEATED = 100_000  # a batch may hold a sample several times, up to this many in all
@@ -131,7 +132,7 @@ class PreparedRun:
     def keep_table(self, out: Path) -> None:
         """Write what was fitted to the user's own table, if there is one, to ``table.json`` in ``out``."""
         if self.workload.table is not None:
-            files.write_json(out / "table.json", self.workload.table.fitted(self.recipe.data).to_dict())
+            Manifest(out).write_json("table.json", self.workload.table.fitted(self.recipe.data).to_dict())
 
     def model(self, recipe: Recipe | None = None) -> nn.Module:
         """Make a fresh model, of the workload's kind and for these data.

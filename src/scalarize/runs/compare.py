@@ -20,8 +20,10 @@ from scalarize.runs.plan import FinishedRun, PlannedRun, Say, Workers, execute
 from scalarize.runs.request import PolicyField, ScoredRequest
 from scalarize.runs.row_values import RowValue
 from scalarize.runs.task_score import AVERAGE, TaskScore, task_score
-from scalarize.utils import files, limits
+from scalarize.utils import limits
 from scalarize.utils.errors import RequestError, unknown_name_error
+from scalarize.utils.holding import held
+from scalarize.utils.manifest import Manifest
 from scalarize.workloads.table.baselines import NAMES as SIMPLE
 
 
@@ -80,8 +82,8 @@ class CompareRequest(ScoredRequest):
                 "`policies` were found on the training rows of one split, which are test rows of the others: compare "
                 "them without `splits`; the row random-search searches anew in each"
             )
-        if any(not rate > 0 for rate in self.learning_rates):
-            raise RequestError(f"`learning_rates` must be positive, got {list(self.learning_rates)}")
+        if any(not 0 < rate < float("inf") for rate in self.learning_rates):
+            raise RequestError(f"`learning_rates` must be positive and finite, got {list(self.learning_rates)}")
 
 
 def all_methods(kind: str = "multi-task") -> list[str]:
@@ -123,10 +125,9 @@ def compare(
         workers.check(request.device)
     loader = loader or Loader()
     request.check(loader.workload(request).kind)
-    files.check_directory(out)
     context = _context(request, loader)
     score = task_score(request, context.prepared.data)
-    with files.lock(out):
+    with held(out):
         asked, table = request.model_dump(mode="json"), context.prepared.fingerprint
         claim(out, "compare", asked, resume, command, table=table)
         context.prepared.keep_table(out)
@@ -153,7 +154,7 @@ def compare(
             "found": found,
         }
         result |= ({"score": score.to_dict()} if score else {}) | ({"lead": ahead} if ahead else {})
-        files.write_json(out / "result.json", result)
+        Manifest(out).write_json("result.json", result)
     return result
 
 

@@ -1,7 +1,8 @@
 """A run's directory: its request, its records, and its checkpoints.
 
 ``config.yaml`` (the request, and the command that makes the run again), ``records.jsonl`` (append-only tidy rows:
-step, epoch, split, domain, task, metric, value), ``checkpoints/`` and, once the run is over, ``result.json``.
+step, epoch, split, domain, task, metric, value), ``checkpoints/`` and, once the run is over, ``result.json``; and
+``manifest.json``, the digests of them all.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import platform
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from importlib.metadata import PackageNotFoundError, version
@@ -18,12 +21,17 @@ from pathlib import Path
 from typing import Any
 
 from scalarize.runs import tables
-from scalarize.utils import documents, files
-from scalarize.utils.errors import RequestError
+from scalarize.utils import digests, documents, files, manifest, vouched
+from scalarize.utils.errors import RequestError, ScalarizeWarning
+from scalarize.utils.manifest import Manifest
 
 FORMAT = "scalarize-run/1"
 KINDS = {"train": "a training", "search": "a search", "compare": "a comparison"}
-PRODUCTS = ("result.json", "records.jsonl", "lineage.jsonl", "search.json", "policy.json")
+PRODUCTS = (
+    *("result.json", "records.jsonl", "lineage.jsonl", "search.json", "policy.json", "decisions.jsonl"),
+    *("events.jsonl", "timings.jsonl", "checkpoints.json", "table.json"),
+)
+STATES = tuple(f"checkpoints/{name}.pt" for name in ("last", "selected", "selected-method", "final"))
 
 
 def digest(request: Mapping[str, Any]) -> str:
@@ -39,6 +47,7 @@ def file_name(task: str) -> str:
     ('price', True, False)
     """
     plain = re.fullmatch(r"[\w ,()%+=-][\w .,()%+=-]{0,63}", task) is not None and not task.endswith((".", " "))
+    plain = plain and len(task.encode()) <= 192  # a name in a directory has at most 255 bytes
     return task if plain else f"task-{digest({'task': task})}"
 
 
@@ -68,13 +77,17 @@ def claim(
 
     Raises:
         RequestError: with nothing touched, if ``out`` holds a run and ``resume`` is not set, holds a different request
-            (the difference is named), holds a run without its config.yaml, or is no directory.
+            (the difference is named), holds a run without its config.yaml or files of something else that the run would
+            replace, is damaged, or is no directory.
     """
     config = out / "config.yaml"
     files.check_directory(out)
-    if config.exists():
+    if os.path.lexists(config):
         if not resume:
             raise RequestError(f"{out}: already holds a run; go on with `resume` or choose another `out`")
+        kept = Manifest(out)
+        if kept.there:
+            kept.read("config.yaml")
         held = read_config(out)
         wanted = json.loads(json.dumps({"kind": kind, **request}, default=str))
         if (there := held.get("kind")) != kind:
@@ -88,15 +101,43 @@ def claim(
                 raise RequestError(
                     f"{out}: holds a different request: {key} was {found.get(key)!r}, now {wanted.get(key)!r}"
                 )
+        _go_on(out, kept, kind, digest(held["request"]))
         return True
-    left = [name for name in PRODUCTS if (out / name).exists()]
+    left = [name for name in PRODUCTS if os.path.lexists(out / name)]
     if left:
         raise RequestError(f"{out}: holds {left[0]} of a run whose config.yaml is missing; choose another `out`")
+    kept = Manifest(out)
+    if set(kept.files) - {"config.yaml"}:
+        raise RequestError(f"{out}: holds a run whose config.yaml is missing; choose another `out`")
+    kept.sweep()
+    kept.begin(digest(request))
+    if kind == "train":
+        kept.check_replaceable(*STATES)
     content: dict[str, Any] = {"format": FORMAT, "kind": kind, "command": command}
     content |= {"request": json.loads(json.dumps(request, default=str)), **more}
     content |= ({"table": dict(table)} if table is not None else {}) | {"versions": versions()}
-    files.write_text(config, documents.to_yaml(content))
+    kept.write("config.yaml", documents.to_yaml(content).encode(errors="backslashreplace"))
     return False
+
+
+def _go_on(out: Path, kept: Manifest, kind: str, request: str) -> None:
+    """Check that what is there was written by this run, before it is gone on with."""
+    finished = kind in ("train", "search") and (out / "result.json").exists()
+    if not kept.there:
+        if finished or not (out / "search.json").exists():  # a search lists its members, too
+            warnings.warn(f"{out}: {manifest.EARLIER}", ScalarizeWarning, stacklevel=4)
+        if not finished and not (out / "search.json").exists():
+            simple = [p.relative_to(out).as_posix() for p in out.glob("baselines/*.json")]
+            kept.adopt(request, [*PRODUCTS, *STATES, *simple, "config.yaml"])
+        return
+    if kept.request != request:
+        raise RequestError(f"{kept.path}: is of another run; restore it, or choose another `out`")
+    for name in ("result.json", "table.json"):
+        if name in kept.files and (out / name).exists():
+            kept.read(name)
+    if not finished:
+        kept.sweep()
+        kept.check_replaceable(*(name for name in STATES if name in kept.files or (out / name).exists()))
 
 
 def kind_in_words(kind: Any) -> str:
@@ -167,21 +208,38 @@ class Records:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "records.jsonl"
+        self._hash: Any = None
 
     def append(self, rows: list[dict[str, Any]]) -> None:
         """Add tidy rows, in one write."""
-        files.append_lines(self.path, rows)
+        content = files.append_lines(self.path, rows)
+        if self._hash is not None:
+            self._hash.update(content)
         tell(self.path.parent, rows)
 
     def read(self) -> list[dict[str, Any]]:
-        """Return all rows so far."""
-        return files.read_lines(self.path) if self.path.exists() else []
+        """Return all rows so far. Raises RequestError if they are not those that the run wrote."""
+        if not self.path.exists():
+            return []
+        vouched.check(self.path.parent, [self.path.name])
+        return files.read_lines(self.path)
 
     def size(self) -> int:
         """Return the number of bytes written so far."""
         return self.path.stat().st_size if self.path.exists() else 0
 
+    def digest(self) -> str:
+        """Return the digest of the bytes written so far."""
+        if self._hash is None:
+            self._hash = hashlib.sha256(files.read_bytes(self.path))
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def digest_of(self, size: int) -> str:
+        """Return the digest of the first ``size`` bytes."""
+        return digests.of(files.read_bytes(self.path)[:size])
+
     def truncate(self, size: int) -> None:
         """Drop all that was written after the first ``size`` bytes (0 starts anew)."""
-        held = files.read_bytes(self.path, files.RECORDS) if self.path.exists() else b""
-        files.write_bytes(self.path, held[:size])
+        content = files.read_bytes(self.path, files.RECORDS)[:size] if self.path.exists() and size else b""
+        files.write_bytes(self.path, content)
+        self._hash = hashlib.sha256(content)

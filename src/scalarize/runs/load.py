@@ -10,7 +10,7 @@ from typing import Any
 from scalarize.analysis import readers
 from scalarize.runs.directory import kind_in_words, read_config
 from scalarize.runs.saved_model import SavedModel, restore
-from scalarize.utils import files
+from scalarize.utils import files, vouched
 from scalarize.utils.errors import RequestError
 from scalarize.workloads.table.fitted import FittedTable
 from scalarize.workloads.table.own_table import objective_name
@@ -18,6 +18,7 @@ from scalarize.workloads.table.targets import Target
 
 EXPORTED = "model.json"
 FORMAT = "scalarize-model/1"
+_READ = ("config.yaml", "result.json", "table.json", "checkpoints/selected.pt", "checkpoints/final.pt")
 
 
 def load(path: str | Path) -> SavedModel:
@@ -94,6 +95,7 @@ def from_runs(directories: Sequence[Path]) -> SavedModel:
     """
     tables, states, settings = [], [], []
     for path in directories:
+        vouched.check(path, _READ)
         config = read_config(path)
         readers.read_mapping(path / "result.json", "is the run finished? go on with `resume`")
         tables.append(_table(path, config))

@@ -7,6 +7,7 @@ runs may be made in any order, and anywhere, that honours :attr:`PlannedRun.need
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +16,12 @@ from typing import Any
 from scalarize.runs.directory import digest
 from scalarize.runs.request import TrainRequest
 from scalarize.runs.search import SearchRequest
+from scalarize.utils import vouched
 from scalarize.utils.errors import RunError
 from scalarize.weights.policy import Policy
+
+MOST_BYTES = 240  # of a name in a directory, beside the digest
+_UNSAFE = re.compile("[/\\\\\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class FinishedRun:
     @functools.cached_property
     def policy(self) -> Policy:
         """The policy that a search found, read from its directory."""
+        vouched.check(self.directory, ["policy.json"])
         return Policy.load(self.directory / "policy.json")
 
 
@@ -117,5 +123,11 @@ def complete(planned: PlannedRun, finished: Mapping[str, FinishedRun]) -> TrainR
 
 
 def directory_name(name: str, request: TrainRequest | SearchRequest) -> str:
-    """Return a name for the directory of a run, of its name and a digest of its request."""
-    return f"{name.replace(' ', '-')}-{digest(request.model_dump(mode='json'))}"
+    """Return a name for the directory of a run, of its name and a digest of its request.
+
+    A name that a path cannot hold, say of a task, is replaced by letters that stand for it.
+    """
+    stem = name.replace(" ", "-")
+    if _UNSAFE.search(stem) or stem.startswith(".") or len(stem.encode(errors="replace")) > MOST_BYTES:
+        stem = f"run-{digest({'name': name})}"
+    return f"{stem}-{digest(request.model_dump(mode='json'))}"

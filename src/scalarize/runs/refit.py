@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 from scalarize.methods import Method
 from scalarize.runs.build import PreparedRun
 from scalarize.tasks.task import Data
-from scalarize.utils import files
-
-FINAL = "final.pt"
 
 
 def all_rows(data: Data) -> Data:
@@ -23,8 +20,8 @@ def all_rows(data: Data) -> Data:
     return replace(data, domains=domains)
 
 
-def refit(prepared: PreparedRun, method: Method, seed: int, epochs: int, out: Path) -> None:
-    """Train a fresh model on all rows, and write it to ``checkpoints/final.pt``.
+def refit(prepared: PreparedRun, method: Method, seed: int, epochs: int) -> dict[str, Any]:
+    """Train a fresh model on all rows.
 
     It is the model that predicts new rows. Its quality is what the test split showed of the model trained on fewer
     rows, or better: nothing is left to measure it on.
@@ -34,7 +31,9 @@ def refit(prepared: PreparedRun, method: Method, seed: int, epochs: int, out: Pa
         method: a fresh one, of the same kind.
         seed: of the run.
         epochs: after which the run's best model was found, on validation.
-        out: the run's directory.
+
+    Returns:
+        The state of the model.
 
     Raises:
         DivergedError: losses or gradients were not finite.
@@ -42,4 +41,5 @@ def refit(prepared: PreparedRun, method: Method, seed: int, epochs: int, out: Pa
     everything = replace(prepared, data=all_rows(prepared.data))
     learner = everything.learner(seed)
     learner.train(method, epochs)
-    files.save_tensors(out / "checkpoints" / FINAL, learner.state_dict()["model"])
+    model: dict[str, Any] = learner.state_dict()["model"]
+    return model

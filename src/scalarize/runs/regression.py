@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from scalarize.search import score as scores
 from scalarize.search.algorithms.base import NO_PARENT, Generation, GenerationResult
 from scalarize.search.surrogates import mixture_fit
 from scalarize.utils import documents, files
+from scalarize.utils.holding import held
+from scalarize.utils.manifest import Manifest
 from scalarize.weights.policy import Policy
 
 
@@ -48,41 +51,43 @@ def search(
         "seed": seed,
     }
     target = Path(out or f"runs/search-{Path(table).stem}-{digest(request)}")
-    held = claim(target, "search", request, resume, command)
-    if held and (target / "result.json").exists():
-        done: dict[str, Any] = files.read_json(target / "result.json")
-        return done
-    fitted = mixture_fit.fit(runs.weights, runs.values)
-    proposal = mixture_fit.propose(fitted, judge, seed=seed)
-    default = proposal.opinions[0]
-    predicted = dict(zip(runs.metrics, fitted.predict(proposal.weights[None])[0].tolist(), strict=True))
-    policy = Policy.constant(
-        dict(zip(runs.tasks, proposal.weights.tolist(), strict=True)),
-        epochs or 1,
-        {"command": "search", **request, "found": {"predicted": default.predicted, "metrics": predicted}},
-    )
-    _write_lineage(target, runs, judge(runs.values))
-    policy.save(target / "policy.json")
-    left_out = [f"{runs.left_out} runs without finite metrics are left out"] if runs.left_out else []
-    result = {
-        "out": str(target),
-        "algorithm": "regression",
-        "score": default.predicted,
-        "interval": [default.low, default.high],
-        "metrics": predicted,
-        "weights": dict(zip(runs.tasks, proposal.weights.tolist(), strict=True)),
-        "policy": str(target / "policy.json"),
-        "generations": 0,
-        "configurations": len(runs.values),
-        "trainings": 0,
-        "seconds": time.monotonic() - begun,
-        "seconds_training": 0.0,
-        "warnings": [*left_out, *proposal.warnings],
-        "forms": [_row(runs.tasks, opinion) for opinion in proposal.opinions],
-        "chosen": dict(zip(runs.metrics, fitted.chosen, strict=True)),
-    }
-    files.write_json(target / "result.json", result)
-    return result
+    with held(target):
+        there = claim(target, "search", request, resume, command)
+        if there and (target / "result.json").exists():
+            done: dict[str, Any] = files.read_json(target / "result.json")
+            return done
+        kept = Manifest(target)
+        fitted = mixture_fit.fit(runs.weights, runs.values)
+        proposal = mixture_fit.propose(fitted, judge, seed=seed)
+        default = proposal.opinions[0]
+        predicted = dict(zip(runs.metrics, fitted.predict(proposal.weights[None])[0].tolist(), strict=True))
+        policy = Policy.constant(
+            dict(zip(runs.tasks, proposal.weights.tolist(), strict=True)),
+            epochs or 1,
+            {"command": "search", **request, "found": {"predicted": default.predicted, "metrics": predicted}},
+        )
+        _write_lineage(kept, runs, judge(runs.values))
+        kept.write_json("policy.json", policy.to_dict())
+        left_out = [f"{runs.left_out} runs without finite metrics are left out"] if runs.left_out else []
+        result = {
+            "out": str(target),
+            "algorithm": "regression",
+            "score": default.predicted,
+            "interval": [default.low, default.high],
+            "metrics": predicted,
+            "weights": dict(zip(runs.tasks, proposal.weights.tolist(), strict=True)),
+            "policy": str(target / "policy.json"),
+            "generations": 0,
+            "configurations": len(runs.values),
+            "trainings": 0,
+            "seconds": time.monotonic() - begun,
+            "seconds_training": 0.0,
+            "warnings": [*left_out, *proposal.warnings],
+            "forms": [_row(runs.tasks, opinion) for opinion in proposal.opinions],
+            "chosen": dict(zip(runs.metrics, fitted.chosen, strict=True)),
+        }
+        kept.write_json("result.json", result)
+        return result
 
 
 def summary(result: Mapping[str, Any]) -> str:
@@ -107,9 +112,8 @@ def _row(tasks: tuple[str, ...], opinion: mixture_fit.Opinion) -> dict[str, Any]
     return {**opinion._asdict(), "optimum": optimum}
 
 
-def _write_lineage(out: Path, runs: runs_table.Runs, score: np.ndarray[Any, Any]) -> None:
+def _write_lineage(kept: Manifest, runs: runs_table.Runs, score: np.ndarray[Any, Any]) -> None:
     n = len(score)
     generation = Generation(0, 1, np.arange(n), np.full(n, NO_PARENT), runs.weights)
     rows = lineage.lineage_rows(GenerationResult(generation, runs.values, score))
-    (out / "lineage.jsonl").unlink(missing_ok=True)
-    files.append_lines(out / "lineage.jsonl", rows)
+    kept.write("lineage.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())

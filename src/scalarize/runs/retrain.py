@@ -14,8 +14,10 @@ from scalarize.runs.plan import Say, Workers, execute
 from scalarize.runs.request import ScoredRequest, WorkloadRequest
 from scalarize.runs.row_values import value_of
 from scalarize.runs.task_score import AVERAGE, task_score
-from scalarize.utils import files, limits
+from scalarize.utils import limits, vouched
 from scalarize.utils.errors import RequestError
+from scalarize.utils.holding import held
+from scalarize.utils.manifest import Manifest
 
 
 def retrain(
@@ -59,6 +61,7 @@ def retrain(
         RunError: a run failed.
     """
     limits.check("`seeds`", seeds, limits.SEEDS)
+    vouched.check(directory, ["config.yaml"])
     config = read_config(directory)
     if config.get("kind") != "search":
         raise RequestError(f"{directory}: holds {kind_in_words(config.get('kind'))}, not a search")
@@ -67,9 +70,9 @@ def retrain(
         raise RequestError(f"`reference` is for the score gain, not for {judged_by}")
     policy = readers.search_policy(directory).history(history)
     asked = {k: v for k, v in config["request"].items() if k in WorkloadRequest.model_fields} | changes
-    held = asked.get("settings", {})
-    if isinstance(held, dict):
-        asked["settings"] = {k: v for k, v in held.items() if k not in policy.numbers} | settings
+    of_search = asked.get("settings", {})
+    if isinstance(of_search, dict):
+        asked["settings"] = {k: v for k, v in of_search.items() if k not in policy.numbers} | settings
     problem = WorkloadRequest.read(asked, f"{directory / 'config.yaml'}")
     if workers is not None:
         workers.check(problem.device)
@@ -95,8 +98,7 @@ def retrain(
     request = {"policy": policy.to_dict(), "problem": problem.model_dump(mode="json"), "seeds": seeds, "seed": seed}
     request |= scored
     target = out or directory / f"retrain-{history}-{digest(request)}"
-    files.check_directory(target)
-    with files.lock(target):
+    with held(target):
         claim(target, "compare", request, resume, command, table=table)
         runs = [run for value in values for run in value.runs]
         finished = execute(runs, target, command, say, loader, keep_diverged=True, workers=workers)
@@ -109,7 +111,7 @@ def retrain(
             "runs": [d for r in found for d in r["directories"]],
             "found": found,
         } | ({"score": judge.to_dict()} if judge else {})
-        files.write_json(target / "result.json", result)
+        Manifest(target).write_json("result.json", result)
     return result
 
 

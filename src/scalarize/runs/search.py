@@ -28,6 +28,8 @@ from scalarize.search.space import Space
 from scalarize.tasks.task import Data
 from scalarize.utils import files, limits
 from scalarize.utils.errors import RequestError
+from scalarize.utils.holding import held
+from scalarize.utils.manifest import Manifest
 from scalarize.weights import simplex
 
 
@@ -101,6 +103,7 @@ def search(
     workers: Workers | None = None,
     max_time: float | None = None,
     checkpoints: str | None = None,
+    from_generation: int | None = None,
     progress: Callable[[Progress], None] | None = None,
     loader: Loader | None = None,
 ) -> dict[str, Any]:
@@ -116,6 +119,7 @@ def search(
         workers: that train members side by side; default: this process.
         max_time: seconds after which the search stops with the best policy so far.
         checkpoints: a folder or URL for members' states, seen by all nodes; default below ``out``.
+        from_generation: forget what was found from this generation on, and train it again. Default: nothing.
         progress: receives the state of the search after each member.
         loader: of the command, if several runs share tables and data; default a new one.
 
@@ -126,8 +130,9 @@ def search(
         RequestError: the request is wrong, or ``out`` holds something else.
         RunError: no member has a finite score, or the disk is full.
     """
-    files.check_directory(out)
     loader = loader or Loader()
+    if from_generation is not None and not resume:
+        raise RequestError("`from_generation` goes back in a search that is there: give `resume`, too")
     if max_time is not None and not max_time > 0:
         raise RequestError(f"`max_time` must be a positive number of seconds, got {max_time}")
     if workers is not None:
@@ -144,32 +149,37 @@ def search(
             f"`asynchronous`: {algorithm.name} decides for whole generations; choose {' or '.join(able)}"
         )
     asked = request.model_dump(mode="json")
-    held = claim(out, "search", asked, resume, command, table=factory.prepared.fingerprint)
-    if held and (out / "result.json").exists():
-        done: dict[str, Any] = files.read_json(out / "result.json")
-        return done
-    make = executor or members.executor(workers, request, algorithm, out, loader, threads, checkpoints is not None)
-    made = make(factory)
-    factory.prepared.keep_table(out)
-    found = run_search(
-        algorithm,
-        made,
-        out,
-        score=request.score,
-        reference=request.reference,
-        split=HOLDOUT,
-        share=request.split,
-        request={"problem": _content(request, factory.prepared.fingerprint)},
-        resume=True,
-        max_time=max_time,
-        asynchronous=request.asynchronous,
-        checkpoints=checkpoints,
-        progress=_observed(out, members.counted(made, progress)),
-    )
-    result: dict[str, Any] = found.to_dict()
-    if found.finished:
-        files.write_json(out / "result.json", result)
-    return result
+    with held(out):
+        there = claim(out, "search", asked, resume, command, table=factory.prepared.fingerprint)
+        if there and (out / "result.json").exists():
+            if from_generation is not None:
+                raise RequestError(f"{out}: is finished: there is nothing to go back to with `from_generation`")
+            done: dict[str, Any] = files.read_json(out / "result.json")
+            return done
+        make = executor or members.executor(workers, request, algorithm, out, loader, threads, checkpoints is not None)
+        made = make(factory)
+        factory.prepared.keep_table(out)
+        found = run_search(
+            algorithm,
+            made,
+            out,
+            score=request.score,
+            reference=request.reference,
+            split=HOLDOUT,
+            share=request.split,
+            request={"problem": _content(request, factory.prepared.fingerprint)},
+            resume=True,
+            max_time=max_time,
+            asynchronous=request.asynchronous,
+            checkpoints=checkpoints,
+            from_generation=from_generation,
+            locked=True,
+            progress=_observed(out, members.counted(made, progress)),
+        )
+        result: dict[str, Any] = found.to_dict()
+        if found.finished:
+            Manifest(out).write_json("result.json", result)
+        return result
 
 
 def _content(request: SearchRequest, table: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from scalarize.learners.evaluation import measure
 from scalarize.runs.build import PreparedRun
 from scalarize.runs.task_score import TaskScore
 from scalarize.utils import files
+from scalarize.utils.manifest import Manifest
 from scalarize.workloads.table.baselines import NAMES, Baseline
 
 
@@ -32,15 +33,18 @@ def records(
     Returns:
         Records as :meth:`scalarize.runs.row_values.RowValue.record` makes them, without trainings.
     """
-    place = out / "baselines" / ("one-split.json" if split is None else f"split-{split}.json")
+    kept, name = Manifest(out), f"baselines/{'one-split' if split is None else f'split-{split}'}.json"
+    place = kept.place(name)
+    if place.exists() and kept.there:
+        kept.read(name)
     if not place.exists():
         found: dict[str, Any] = {}
-        for name in NAMES:
-            model = Baseline(name, prepared.data)
+        for simple in NAMES:
+            model = Baseline(simple, prepared.data)
             seen = {s: measure(model, prepared.data, s, 4096, torch.device("cpu")) for s in ("validation", "test")}
-            found[name] = {s: {task: v["metric"] for task, v in seen[s].items()} for s in seen}
-        files.write_json(place, found)
-    return [_record(name, own, score, seed, split) for name, own in files.read_json(place).items()]
+            found[simple] = {s: {task: v["metric"] for task, v in seen[s].items()} for s in seen}
+        kept.write_json(name, found)
+    return [_record(simple, own, score, seed, split) for simple, own in files.read_json(place).items()]
 
 
 def _record(

@@ -13,17 +13,19 @@ from scalarize.learners import rows
 from scalarize.learners.base import RunLearner
 from scalarize.learners.evaluation import Measurements
 from scalarize.learners.probes import Conflicts, SummedGradient
-from scalarize.methods import Method
 from scalarize.runs import model_selection
 from scalarize.runs.build import Loader, PreparedRun, prepare
 from scalarize.runs.directory import Records, claim, read_config
+from scalarize.runs.last_checkpoint import LastCheckpoint, forget_last
 from scalarize.runs.model_selection import Selection
 from scalarize.runs.refit import refit
 from scalarize.runs.request import TrainRequest
 from scalarize.runs.task_score import TaskScore, task_score
 from scalarize.tasks.task import Data
 from scalarize.utils import files
-from scalarize.utils.errors import DivergedError, RequestError
+from scalarize.utils.errors import DivergedError
+from scalarize.utils.holding import held
+from scalarize.utils.manifest import Manifest
 
 Progress = Callable[[str], None]
 CHECKPOINT_SECONDS = 5.0  # at most this much training is repeated after a crash, an epoch apart
@@ -62,13 +64,13 @@ def train(
     score = task_score(request, prepared.data)
     select = score.of_measurements if score else None
     wanted = model_selection.criteria(prepared.recipe.selection, prepared.data, request.baselines, select)
-    files.check_directory(out)
-    with files.lock(out):
+    with held(out):
         asked, table = request.model_dump(mode="json"), prepared.fingerprint
-        held = claim(out, "train", asked, resume, command, recipe=recipe, table=table)
-        if held and (out / "result.json").exists():
+        there = claim(out, "train", asked, resume, command, recipe=recipe, table=table)
+        if there and (out / "result.json").exists():
+            forget_last(Manifest(out))
             return files.read_json(out / "result.json")
-        if held and "passes" not in read_config(out).get("recipe", {}):  # begun when there was no choice
+        if there and "passes" not in read_config(out).get("recipe", {}):  # begun when there was no choice
             prepared = replace(prepared, recipe=prepared.recipe.override({"passes": "mixed"}))
         prepared.keep_table(out)
         return _run(request, prepared, Selection(wanted, prepared.recipe.selection == "last"), score, out, say)
@@ -84,7 +86,8 @@ def _run(
 ) -> dict[str, Any]:
     recipe, data, method = prepared.recipe, prepared.data, prepared.method
     assert method is not None
-    started, spent, trained, log = time.perf_counter(), 0.0, 0.0, Records(out)
+    started, log = time.perf_counter(), Records(out)
+    states = LastCheckpoint(out, request.seed, log)
     learner = prepared.learner(request.seed, log.append)
     learner.use(method)
     if request.norm_every is not None:
@@ -94,13 +97,8 @@ def _run(
         layers = [names[id(p)] for p in learner.model.shared_parameters()]
         learner.probes.append(Conflicts(data.names, request.probe_every, layers))
     split = "validation" if data.has("validation") else None
-    checkpoint = out / "checkpoints" / "last.pt"
     saved = started
-    if checkpoint.exists():
-        spent, trained, length = _go_on(learner, method, chosen, checkpoint, recipe.epochs)
-        log.truncate(length)
-    else:
-        log.truncate(0)
+    spent, trained = states.go_on(learner, method, chosen, recipe.epochs)
     diverged: dict[str, str] = {}
     while learner.epoch < recipe.epochs and not chosen.is_stale(learner.epoch, recipe.patience):
         begun = time.perf_counter()
@@ -117,9 +115,7 @@ def _run(
         chosen.offer(seen, state)
         if time.perf_counter() - saved > CHECKPOINT_SECONDS:
             saved = time.perf_counter()
-            content: dict[str, Any] = {"learner": state, "selection": chosen.state_dict(), "trained": trained}
-            content |= {"seconds": spent + saved - started, "bytes": log.size()}
-            files.save_tensors(checkpoint, content)
+            states.save(state, chosen, trained, spent + saved - started)
         if say:
             judge = score.of_measurements if score else model_selection.average
             found = f"  validation {judge(seen):.4f}" if seen else ""
@@ -139,37 +135,16 @@ def _run(
     result |= {"units_per_second": units / trained} if units else {}
     result |= {"seconds": spent + time.perf_counter() - started, **diverged}
     selected = chosen.state_of(chosen.primary)
-    files.save_tensors(out / "checkpoints" / "selected.pt", selected["model"])
+    states.keep("selected", selected["model"])
     if request.refit and prepared.workload.table is not None and "diverged" not in result:
         if say:
             say(f"refit on all rows, {result['epoch']} epochs")
         again = request.source(data.names, recipe.epochs)
-        refit(prepared, again, request.seed, result["epoch"], out)
+        states.keep("final", refit(prepared, again, request.seed, result["epoch"]))
     if method.has_view:  # without it the model is not what was measured
-        files.save_tensors(out / "checkpoints" / "selected-method.pt", selected["method"])
-    files.write_json(out / "result.json", result)
-    checkpoint.unlink(missing_ok=True)
+        states.keep("selected-method", selected["method"])
+    states.finish(result)
     return result
-
-
-def _go_on(
-    learner: RunLearner, method: Method, chosen: Selection, checkpoint: Path, epochs: int
-) -> tuple[float, float, int]:
-    """Load a checkpoint; return the seconds until then, those of training alone, and bytes of records.
-
-    Raises RequestError if it is damaged.
-    """
-    held = files.load_tensors(checkpoint)
-    try:
-        learner.load_state_dict(held["learner"])
-        if not 0 <= learner.epoch <= epochs:
-            raise ValueError(f"it is of epoch {learner.epoch}, the run has {epochs}")
-        learner.use(method)
-        chosen.load_state_dict(held["selection"])
-        return float(held["seconds"]), float(held["trained"]), max(0, int(held["bytes"]))
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RequestError(f"{checkpoint}: no checkpoint of this run: {type(error).__name__}: {reason}") from None
 
 
 def _validate(learner: RunLearner, split: str, log: Records) -> Measurements:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scalarize.search import lineage
 from scalarize.search.algorithms.base import Algorithm, Generation, GenerationResult
 from scalarize.search.events import Events
-from scalarize.search.executors.base import Job, Outcome, load_stored_outcome
+from scalarize.search.executors.base import Job, Outcome
 from scalarize.search.journal import Journal
 from scalarize.search.space import Array
 
@@ -86,6 +86,8 @@ class Flow:
         self.lost: deque[tuple[int, int]] = deque()  # begun by an earlier call and not ended
         self.slowest = 0  # the first generation that has not ended
         self.events = Events(journal.out / "events.jsonl")
+        if self.events.rows:
+            journal.kept.read("events.jsonl")
         for row in self.events.rows:
             self._replay(row)
         self.lost.extend((s.index, int(m)) for s in self.stages for m in np.flatnonzero(s.begun & ~s.ended))
@@ -173,15 +175,14 @@ class Flow:
         stage = self.stages[s]
         under_way = {int(p) for p in stage.parent[stage.begun & ~stage.ended]} if s else set()
         undecided = not stage.begun.all()
-        self.journal.prune(
-            range(s - int(undecided), len(self.stages)), {self.journal.checkpoint(s - 1, p) for p in under_way}
-        )
+        states = self.journal.states
+        states.prune(range(s - int(undecided), len(self.stages)), {states.place(s - 1, p) for p in under_way})
 
 
 def side_by_side(flow: Flow, run: Callable[[Flow], Generator[Outcome, None, None]]) -> Generator[Outcome, None, None]:
     """Yield first the outcomes that an earlier call stored but did not record, then those that the executor trains."""
     for generation, member in list(flow.lost):
-        outcome = load_stored_outcome(flow.job_of(generation, member))
+        outcome = flow.journal.states.stored(flow.job_of(generation, member))
         if outcome is not None:
             flow.lost.remove((generation, member))
             yield outcome

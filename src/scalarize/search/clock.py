@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from pathlib import Path
@@ -24,6 +25,9 @@ class Clock:
         # Times of earlier calls; a crash loses the seconds of its unfinished generation only.
         files.cut_torn_line(path)
         self.earlier = files.read_lines(path) if path.exists() else []
+        self._hash, self.size = hashlib.sha256(), 0
+        if path.exists():
+            self._grow(files.read_bytes(path))
         self.rows: list[dict[str, float]] = []
 
     def over(self) -> bool:
@@ -40,7 +44,15 @@ class Clock:
         row = {"generation": generation, "seconds": now - self.mark, "seconds_training": seconds_training}
         self.mark = now
         self.rows.append(row)
-        files.append_lines(self.path, [row])
+        self._grow(files.append_lines(self.path, [row]))
+
+    def digest(self) -> str:
+        """Return the digest of the file, as :mod:`scalarize.utils.digests` makes it."""
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def _grow(self, content: bytes) -> None:
+        self._hash.update(content)
+        self.size += len(content)
 
     def totals(self) -> tuple[float, float]:
         """Return the seconds of wall time and of training, over all calls."""

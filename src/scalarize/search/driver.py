@@ -15,10 +15,11 @@ from scalarize.search.clock import Clock
 from scalarize.search.executors.base import Executor
 from scalarize.search.journal import Journal
 from scalarize.search.progress import Report
+from scalarize.search.recovery import restore_parents
 from scalarize.search.result import SearchResult, summarise
 from scalarize.search.score import create as create_score
-from scalarize.utils import files
 from scalarize.utils.errors import RequestError, RunError
+from scalarize.utils.holding import held
 
 
 def describe(algorithm: Algorithm) -> dict[str, Any]:
@@ -51,6 +52,8 @@ def run_search(
     max_time: float | None = None,
     asynchronous: bool = False,
     checkpoints: str | None = None,
+    from_generation: int | None = None,
+    locked: bool = False,
     progress: Report | None = None,
 ) -> SearchResult:
     """Search to the end, or until the time runs out, and write ``policy.json``.
@@ -75,6 +78,9 @@ def run_search(
             False.
         checkpoints: folder, or URL that fsspec opens, under which a folder of this search holds the members' states.
             Default: ``checkpoints`` in ``out``.
+        from_generation: forget what was found from this generation on, and train it again; a state that is gone is
+            made again from its ancestors. Default: go on with what is there.
+        locked: the caller holds ``out``, see :mod:`scalarize.utils.holding`. Default False.
         progress: called after every job. Default: none.
 
     Returns:
@@ -104,18 +110,27 @@ def run_search(
         if not algorithm.asynchronous:
             raise RequestError(f"{algorithm.name} decides for whole generations: it cannot search without a barrier")
         full["asynchronous"] = True
+    if from_generation is not None and (asynchronous or not resume):
+        raise RequestError(
+            "`from_generation` goes back in a search that is there: "
+            + ("without a barrier there are no generations to go back to" if asynchronous else "give `resume`, too")
+        )
     if reference is not None:
         full["reference"] = {t: float(reference[t]) for t in tasks if t in reference}
     journal = Journal(Path(out), checkpoints)
     if not resume:
         journal.refuse_overwrite()
-    with contextlib.closing(executor), files.lock(out):
+    with contextlib.closing(executor), contextlib.nullcontext() if locked else held(Path(out)):
         if not resume:
             journal.refuse_overwrite()
         journal.open(full, decided=not asynchronous)
+        if from_generation is not None:
+            journal.rewind(from_generation)
         algorithm.judge = judge
         algorithm.restore(journal.history, journal.asked)
         clock = Clock(journal.out / "timings.jsonl", begun, max_time)
+        if from_generation is not None:
+            restore_parents(algorithm, executor, journal, split)
         go = rounds.train_without_barrier if asynchronous else rounds.train_generations
         partial = go(algorithm, executor, journal, rounds.Scoring(judge, split), clock, progress)
         history = [*algorithm.history, *_countable(algorithm.history, partial)]
@@ -123,11 +138,11 @@ def run_search(
             raise RunError(f"`max_time` {max_time}: not one training finished in time, so nothing was found")
         result = summarise(algorithm, history, full, share, finished=partial is None)
         for path, policy in result.files():
-            policy.save(journal.out / path)
-        for left in set(journal.out.glob("front/*.json")) - {journal.out / path for path, _ in result.files()}:
-            left.unlink()  # of a longer front that an earlier call wrote when its time ran out
+            journal.kept.write_json(path, policy.to_dict())
+        for left in {n for n in journal.kept.files if n.startswith("front/")} - {path for path, _ in result.files()}:
+            journal.kept.delete(left)  # of a longer front that an earlier call wrote when its time ran out
         if result.finished:
-            journal.prune()
+            journal.states.prune()
         seconds, training = clock.totals()
         return dataclasses.replace(result, out=str(out), seconds=seconds, seconds_training=training)
 

@@ -47,6 +47,7 @@ def search(
     max_time: float | None = None,
     asynchronous: bool = False,
     checkpoints: str | None = None,
+    from_generation: int | None = None,
     executor: Executor | None = None,
     request: Mapping[str, Any] | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -89,6 +90,8 @@ def search(
         asynchronous: search without a barrier between generations, see :mod:`scalarize.search.asynchronous`. Default
             False.
         checkpoints: folder or URL for the members' states. Default: in ``out``.
+        from_generation: with ``resume``: forget what was found from this generation on, and train it again. Default:
+            nothing.
         executor: runs the trainings, and is closed in the end. Default: one after another in this process.
         request: plain data that is recorded with the search, see :func:`~scalarize.search.driver.run_search`.
         progress: called with a :class:`~scalarize.search.progress.Progress` after every training. Default: none.
@@ -133,6 +136,7 @@ def search(
         "max_time": max_time,
         "asynchronous": asynchronous,
         "checkpoints": checkpoints,
+        "from_generation": from_generation,
         "progress": progress,
     }
     runner = executor or LocalExecutor(learner_factory)

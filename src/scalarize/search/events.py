@@ -20,7 +20,7 @@ class Events:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._digest = hashlib.sha256()
+        self._digest, self._bytes, self.size = hashlib.sha256(), hashlib.sha256(), 0
         self.rows: list[dict[str, Any]] = []
         if path.exists():
             for number, row in enumerate(files.read_lines(path), start=1):
@@ -29,10 +29,19 @@ class Events:
                     raise RequestError(f"{path}: line {number} is damaged: it differs from what the search wrote")
                 self.rows.append(row)
             files.cut_torn_line(path)
+            self._grow(files.read_bytes(path))
 
     def append(self, row: dict[str, Any]) -> None:
         """Write a row before anything that follows from it is begun. Raises RunError if it cannot be written."""
-        files.append_lines(self.path, [{**row, "sha256": self._count(row)}], sync=True)
+        self._grow(files.append_lines(self.path, [{**row, "sha256": self._count(row)}], sync=True))
+
+    def digest(self) -> str:
+        """Return the digest of the file, as :mod:`scalarize.utils.digests` makes it."""
+        return f"sha256:{self._bytes.hexdigest()}"
+
+    def _grow(self, content: bytes) -> None:
+        self._bytes.update(content)
+        self.size += len(content)
 
     def _count(self, row: dict[str, Any]) -> str:
         self._digest.update(json.dumps(row).encode())

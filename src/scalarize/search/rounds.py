@@ -14,7 +14,7 @@ from scalarize.search import lineage, sampling
 from scalarize.search.algorithms.base import NO_PARENT, Algorithm, Generation, GenerationResult
 from scalarize.search.asynchronous import Flow, side_by_side
 from scalarize.search.clock import Clock
-from scalarize.search.executors.base import Executor, Job, Outcome, load_stored_outcome
+from scalarize.search.executors.base import Executor, Job, Outcome
 from scalarize.search.journal import Journal
 from scalarize.search.progress import Report, Tally
 from scalarize.search.score import Score
@@ -75,16 +75,19 @@ def train_generations(
     handles: dict[int, Any] = {}
     while (asked := algorithm.ask()) is not None:
         journal.decide(asked)
-        parents = {journal.checkpoint(asked.index - 1, int(p)) for p in asked.parent if p != NO_PARENT}
-        journal.prune({asked.index}, parents)
+        parents = {journal.states.place(asked.index - 1, int(p)) for p in asked.parent if p != NO_PARENT}
+        journal.states.prune({asked.index}, parents)
         epochs = lineage.epochs_trained(algorithm.history, asked)
         outcomes: dict[int, Outcome] = {}
-        with contextlib.closing(_outcomes(executor, _jobs(algorithm, journal, asked, scoring.split, handles))) as run:
+        jobs = _jobs(algorithm, journal, asked, scoring.split, handles)
+        with contextlib.closing(_outcomes(executor, jobs, journal)) as run:
             while len(outcomes) < asked.size and not clock.over():
                 outcome = next(run)
+                journal.states.note(outcome, jobs[asked.row_of(outcome.member)])
                 outcomes[outcome.member] = outcome
                 tally.count(outcome, scoring.alone(outcome, tasks)[1], int(epochs[asked.row_of(outcome.member)]))
         clock.note(asked.index, sum(o.seconds_training for o in outcomes.values()))
+        journal.kept.grown("timings.jsonl", clock.digest(), clock.size)
         if len(outcomes) < asked.size:
             some = lineage.subset(asked, sorted(outcomes))
             metrics = scoring.metrics(some, outcomes, tasks)
@@ -105,20 +108,28 @@ def train_without_barrier(
     progress: Report | None,
 ) -> GenerationResult | None:
     """Train member by member, without a barrier between generations; see :func:`train_generations`."""
-    tasks, lengths = algorithm.setting.space.tasks, np.diff([0, *algorithm.setting.milestones])
-    flow = Flow(algorithm, journal, functools.partial(_job, algorithm, journal, 0, scoring.split))
+    setting = algorithm.setting
+    tasks, lengths = setting.space.tasks, np.diff([0, *setting.milestones])
+    flow = Flow(algorithm, journal, functools.partial(job_of, algorithm, journal, 0, scoring.split))
     algorithm.restore(flow.history())
     tally = Tally.of(algorithm, clock, progress)
     tally.done = sum(int(lengths[stage.index] * stage.ended.sum()) for stage in flow.stages)
+    for stage in flow.stages:
+        journal.states.plan(stage.index, range(len(stage.begun)))
+    journal.kept.grown("events.jsonl", flow.events.digest(), flow.events.size)
+    journal.kept.save()
     with contextlib.closing(side_by_side(flow, executor.run)) as run:
         while len(flow) and not clock.over():
             outcome = next(run)
+            journal.kept.grown("events.jsonl", flow.events.digest(), flow.events.size)
+            journal.states.note(outcome, flow.job_of(outcome.generation, outcome.member), last=True)
             metrics, score = scoring.alone(outcome, tasks)
             ended = flow.end(outcome, metrics, score)
             flow.prune()
             tally.count(outcome, score, int(lengths[outcome.generation]))
             for stage in ended:
                 clock.note(stage.index, float(stage.seconds.sum()))
+                journal.kept.grown("timings.jsonl", clock.digest(), clock.size)
                 journal.rewrite(flow.history())
     journal.rewrite(flow.history())
     algorithm.restore(flow.history())
@@ -133,34 +144,36 @@ def _jobs(
     algorithm: Algorithm, journal: Journal, asked: Generation, split: str, handles: Mapping[int, Any]
 ) -> list[Job]:
     return [
-        _job(algorithm, journal, row, split, asked, handles.get(parent))
+        job_of(algorithm, journal, row, split, asked, handles.get(parent))
         for row, parent in enumerate(asked.parent.tolist())
     ]
 
 
-def _job(algorithm: Algorithm, journal: Journal, row: int, split: str, asked: Generation, handle: Any) -> Job:
+def job_of(algorithm: Algorithm, journal: Journal, row: int, split: str, asked: Generation, handle: Any) -> Job:
     """Return the job of a row of ``asked``; ``handle``: the place of its parent's state if not its checkpoint."""
     setting, member, parent = algorithm.setting, int(asked.member[row]), int(asked.parent[row])
     return Job(
         generation=asked.index,
         member=member,
         seed=sampling.training_seed(setting.seed, member, asked.index),
-        parent=None if parent == NO_PARENT else handle or journal.checkpoint(asked.index - 1, parent),
+        parent=None if parent == NO_PARENT else handle or journal.states.place(asked.index - 1, parent),
         weights=dict(zip(setting.space.tasks, asked.weights[row].tolist(), strict=True)),
         extras={key: float(values[row]) for key, values in asked.extras.items()},
         until_epoch=asked.until_epoch,
         epochs=setting.epochs,
         split=split,
-        checkpoint=journal.checkpoint(asked.index, member),
+        checkpoint=journal.states.place(asked.index, member),
         keep=asked.keep,
+        parent_digest=None if parent == NO_PARENT else journal.states.digest(asked.index - 1, parent),
+        request=journal.kept.request,
     )
 
 
-def _outcomes(executor: Executor, jobs: Sequence[Job]) -> Generator[Outcome, None, None]:
+def _outcomes(executor: Executor, jobs: Sequence[Job], journal: Journal) -> Generator[Outcome, None, None]:
     """Yield the outcomes of ``jobs``: first those that an earlier call stored, then those that the executor trains."""
     remaining = []
     for job in jobs:
-        outcome = load_stored_outcome(job)
+        outcome = journal.states.stored(job)
         if outcome is None:
             remaining.append(job)
         else:

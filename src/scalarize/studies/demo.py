@@ -9,8 +9,8 @@ from scalarize.runs.build import Loader
 from scalarize.runs.compare import CompareRequest, compare, plan
 from scalarize.runs.plan import PlannedRun, Say, Workers, execute
 from scalarize.runs.search import SearchRequest
-from scalarize.utils import files
 from scalarize.utils.errors import RequestError
+from scalarize.utils.holding import held
 
 WORKLOAD = "rand-hie"
 SEARCHES = 3
@@ -43,8 +43,7 @@ def demo(
     )
     if not resume and (out / "config.yaml").exists():
         raise RequestError(f"{out}: already holds a run; go on with `resume` or choose another `out`")
-    files.check_directory(out)
-    with files.lock(out):
+    with held(out):
         finished = execute(plan(request, loader, searches), out, command, say, loader, workers=workers)
     asked = request.model_copy(update={"policies": tuple(finished[run.name].policy for run in searches)})
     return compare(asked, out, command, resume, say, loader, finished=finished)

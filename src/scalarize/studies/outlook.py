@@ -1,4 +1,4 @@
-"""What targets would take, before anything is run: trainings, hours, disk, and the data that are missing."""
+"""A look ahead at targets, before anything is run: trainings, hours, disk, and the data that are missing."""
 
 from __future__ import annotations
 

@@ -203,6 +203,7 @@ def _rehearsed(model: Model, device: str) -> tuple[float, float]:
     recipe = model.recipe
     learner: Any = model.workload.learner
     made = learner(model.data, lambda: model.workload.build(recipe.model, model.data), recipe, 0, device)
+    made.use(methods.create("uniform"))
     return rehearse(made), 0.0
 
 

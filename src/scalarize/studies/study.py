@@ -26,6 +26,8 @@ from scalarize.studies.context import Context
 from scalarize.studies.gather import StudyResults, gather, seconds
 from scalarize.utils import files
 from scalarize.utils.errors import RequestError, RunError
+from scalarize.utils.holding import held
+from scalarize.utils.manifest import Manifest
 
 __all__ = ["Context", "PlannedRun", "StudyRequest", "StudyResults", "Target", "run", "summary"]
 
@@ -141,12 +143,11 @@ def run(
     loader = Loader()
     prepared = contexts(target, request, loader)
     place = out / target.name.rpartition("/")[2]
-    files.check_directory(place)
     started = time.perf_counter()
     plans = [(full, here, target.plan(here)) for full, here in prepared]
     for _, here, plan in plans:
         asked_settings.check(target.name, here, plan, target.plan)
-    with files.lock(out):
+    with files.lock(out), held(place):
         claim(place, "study", request.model_dump(mode="json"), resume, command)
         result: dict[str, Any] = {"out": str(place), "target": target.name, "title": target.title}
         result |= {"tables": [], "findings": [], "scaled": [], "runs": 0, "seconds_runs": 0.0}
@@ -177,7 +178,7 @@ def run(
                 f"An illustration: {fewest} seed(s), and {FEWEST_SEEDS} are the least to judge by."
             )
         result["seconds"] = time.perf_counter() - started
-        files.write_json(place / "result.json", result)
+        Manifest(place).write_json("result.json", result)
     return result
 
 

@@ -16,7 +16,7 @@ from scalarize.utils import not_finite
 from scalarize.utils.errors import RequestError
 
 MOST_BYTES = 64 * 2**20  # of a JSON document
-MOST_YAML = 8 * 2**20  # bytes of a YAML document, which takes far longer to read
+MOST_YAML = 4 * 2**20  # bytes of a YAML document, which takes far longer to read
 MOST_TABLE = 2**28  # bytes of a table of runs
 MOST_VALUES = 1_000_000  # of a YAML document
 MOST_DEPTH = 100
@@ -104,7 +104,7 @@ def from_csv(content: bytes, where: str) -> list[tuple[int, list[str]]]:
     Raises:
         RequestError: it is no CSV, or exceeds a bound.
 
-    >>> from_csv(b"a,b\n1,2\n", "it")
+    >>> from_csv(b"a,b\\n1,2\\n", "it")
     [(1, ['a', 'b']), (2, ['1', '2'])]
     """
     try:

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from scalarize.utils import documents, file_lock
-from scalarize.utils.errors import BusyError, RequestError, RunError
+from scalarize.utils import documents
+from scalarize.utils.errors import RequestError, RunError
+from scalarize.utils.locking import lock as lock
+from scalarize.utils.locking import without_waiting
 
 RECORDS = 2**30  # bytes of a file of JSON lines, at most
 LINE = 4 * 2**20  # bytes of one of its lines, at most
@@ -95,22 +97,21 @@ def read_yaml(path: str | Path) -> Any:
     return documents.from_yaml(read_bytes(path, documents.MOST_YAML), str(path))
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a file; a pipe that nobody reads is an error, not a wait."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+def append_lines(path: str | Path, rows: Iterable[dict[str, Any]], sync: bool = False) -> bytes:
+    """Append ``rows`` as JSON lines in one write, and return what was appended.
 
-
-def append_lines(path: str | Path, rows: Iterable[dict[str, Any]], sync: bool = False) -> None:
-    """Append ``rows`` as JSON lines in one write; ``sync`` waits for the disk. Raises RunError if that fails."""
-    text = "".join(documents.to_json(row, reasons=False) + "\n" for row in rows)
+    ``sync`` waits for the disk. Raises RunError if it cannot be written.
+    """
+    content = "".join(documents.to_json(row, reasons=False) + "\n" for row in rows).encode()
     try:
-        with open(path, "a", opener=_without_waiting) as handle:
-            handle.write(text)
+        with open(path, "ab", opener=without_waiting) as handle:
+            handle.write(content)
             handle.flush()
             if sync:
                 os.fsync(handle.fileno())
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+    return content
 
 
 def read_lines(path: str | Path) -> list[dict[str, Any]]:
@@ -166,23 +167,6 @@ def check_directory(path: Path, parameter: str = "out") -> None:
 def remove_folder(path: Path) -> None:
     """Delete a folder with its content, as far as that is possible; a missing one is no error."""
     shutil.rmtree(path, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def lock(directory: str | Path) -> Iterator[None]:
-    """Lock ``directory`` for this process. Raises BusyError, a RequestError, if another process holds the lock."""
-    directory = Path(directory)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        handle = open(directory / ".lock", "a", opener=_without_waiting)  # noqa: SIM115
-    except OSError as error:
-        raise RequestError(f"{directory}: cannot be written: {error.strerror}; choose another `out`") from None
-    with handle:
-        try:
-            file_lock.acquire(handle)
-        except OSError:
-            raise BusyError(f"{directory}: another process is working on it: wait, or choose another `out`") from None
-        yield
 
 
 def save_tensors(path: str | Path, state: dict[str, Any]) -> Path:

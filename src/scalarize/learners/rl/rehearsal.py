@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from scalarize import methods
 from scalarize.learners.rl.replay import Transitions
 
 UPDATES = 3
@@ -17,12 +16,12 @@ def rehearse(learner: Any) -> float:
     """Fill a learner's replay at random and make some updates.
 
     Args:
-        learner: a new :class:`~scalarize.learners.rl.actor_critic.ActorCriticLearner`, of no use afterwards.
+        learner: a new :class:`~scalarize.learners.rl.actor_critic.ActorCriticLearner`, told which method to
+            use; it is of no other use afterwards.
 
     Returns:
         Seconds of an update, the median; on a CPU those of the process. What the simulator takes is not in it.
     """
-    learner.use(methods.create("uniform"))
     tasks, seen, actions = len(learner.tasks), learner.data.info["observation"], learner.model.actions
     draw = torch.Generator().manual_seed(0)
     for _ in range(learner.recipe.batch_size):

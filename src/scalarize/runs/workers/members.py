@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from scalarize.search.executors.crew_executor import CrewExecutor
 from scalarize.search.executors.local import LocalExecutor
 from scalarize.search.progress import Progress
 from scalarize.utils import files
+from scalarize.utils.errors import ScalarizeWarning
 
 Make = Callable[[Any], Executor]
 
@@ -26,7 +28,7 @@ class _Members(CrewExecutor):
     def __init__(self, factory: Any, workers: Workers, request: Any, epochs: int, out: Path, loader: Loader) -> None:
         folder = out / ".workers"
         problem: WorkloadRequest = request.problem()
-        own = crew(workers, [problem], loader, folder, lambda *heard: None, [(problem, request.split)], factory.threads)
+        own = crew(workers, [problem], loader, folder, _note, [(problem, request.split)], factory.threads)
         super().__init__(factory, own)
         self.crew, self.folder, self.epochs_left = own, folder, float(epochs)
         self.file, self.done = ProgressFile(out), 0
@@ -43,6 +45,12 @@ class _Members(CrewExecutor):
         self.crew.close()
         self.file.close()
         files.remove_folder(self.folder)
+
+
+def _note(job: Any, kind: str, content: Any) -> None:
+    """Pass on what the crew itself says: that memory will hardly suffice."""
+    if job is None and kind == "say":
+        warnings.warn(content, ScalarizeWarning, stacklevel=2)
 
 
 def executor(

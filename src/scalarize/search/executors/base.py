@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from scalarize.search.executors import checkpoints, states
+from scalarize.search.executors import checkpoints, states, storage
+from scalarize.utils import digests, seals
 from scalarize.utils.errors import DivergedError, RequestError, RunError
 from scalarize.utils.seeds import fork_rng
 from scalarize.weights.policy import Policy
@@ -56,6 +57,8 @@ class Job:
         split: split on which the member is scored.
         checkpoint: the file that must hold the outcome before it is reported.
         keep: True if that file needs the state too, False if the metrics are enough.
+        parent_digest: of the parent's file, as it was written; None if it is not known. Default None.
+        request: names the request of the search. Default None.
     """
 
     generation: int
@@ -69,6 +72,13 @@ class Job:
     split: str
     checkpoint: str
     keep: bool
+    parent_digest: str | None = None
+    request: str | None = None
+
+    @property
+    def by(self) -> dict[str, Any]:
+        """The origin that its file states: request, seed, member and generation."""
+        return {"request": self.request, "seed": self.seed, "member": self.member, "generation": self.generation}
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,8 @@ class Outcome:
         seconds_training: seconds in ``train``.
         handle: place of the state, for the executor that made it. Default None.
         generation: number of the generation. Default 0.
+        digest: of the stored file, see :func:`scalarize.utils.digests.of`; None: the driver reads it. Default None.
+        size: of that file in bytes. Default 0.
 
     >>> Outcome(3, {"a": 0.5}, seconds_training=60.0).metrics
     {'a': 0.5}
@@ -91,6 +103,8 @@ class Outcome:
     seconds_training: float
     handle: Any | None = field(default=None, compare=False)
     generation: int = 0
+    digest: str | None = field(default=None, compare=False)
+    size: int = field(default=0, compare=False)
 
 
 class Jobs(Protocol):
@@ -184,16 +198,39 @@ def own_randomness(seed: int) -> Iterator[None]:
 
 
 def run_and_store(factory: LearnerFactory, job: Job) -> Outcome:
-    """Run a job from its parent's checkpoint to its own; the outcome's handle is the path of the latter."""
-    parent = None if job.parent is None else checkpoints.read(os.fspath(job.parent))[1]
-    outcome, state = run_job(factory, job, parent)
-    checkpoints.write(job.checkpoint, outcome.metrics, outcome.seconds_training, state)
+    """Run a job from its parent's checkpoint to its own; the outcome's handle is the path of the latter.
+
+    Raises RequestError if the parent's file is gone, or is not the one that was written.
+    """
+    parent = None
+    if job.parent is not None:
+        place = os.fspath(job.parent)
+        parent = checkpoints.read(place, checkpoints.read_parent(place, job))[1]
+    outcome, content = packed(job, *run_job(factory, job, parent))
+    checkpoints.write(job.checkpoint, content, outcome.seconds_training)
     return replace(outcome, handle=job.checkpoint)
 
 
-def load_stored_outcome(job: Job) -> Outcome | None:
-    """Return the outcome of ``job`` if it is already stored completely; None if it must be trained."""
+def packed(job: Job, outcome: Outcome, state: dict[str, Any] | None) -> tuple[Outcome, bytes]:
+    """Return an outcome with the digest of its file, and the content of that file."""
+    content = checkpoints.to_bytes(outcome.metrics, outcome.seconds_training, state, job.by)
+    return replace(outcome, digest=digests.of(content), size=len(content)), content
+
+
+def load_stored_outcome(job: Job, digest: str | None = None) -> Outcome | None:
+    """Return the outcome of ``job`` if it is already stored completely; None if it must be trained.
+
+    Args:
+        job: the training.
+        digest: of the file, as it was written. Default: what the file says itself decides.
+
+    Returns:
+        The outcome, or None.
+    """
     with contextlib.suppress(RequestError):
-        metrics, _, seconds = checkpoints.read(job.checkpoint)
-        return Outcome(job.member, metrics, seconds, job.checkpoint, job.generation)
+        content = storage.read(job.checkpoint)
+        if digests.matches(content, digest) if digest is not None else seals.read(content) == job.by:
+            metrics, _, seconds = checkpoints.read(job.checkpoint, content)
+            found = (digest or digests.of(content), len(content))
+            return Outcome(job.member, metrics, seconds, job.checkpoint, job.generation, *found)
     return None

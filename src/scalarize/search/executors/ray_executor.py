@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalarize.search.executors import checkpoints, ray_start, storage
-from scalarize.search.executors.base import Job, Jobs, LearnerFactory, Outcome, run_and_store, run_job
+from scalarize.search.executors.base import Job, Jobs, LearnerFactory, Outcome, packed, run_and_store, run_job
 from scalarize.utils.errors import RequestError, RunError
 
 Blob = NDArray[np.uint8]
@@ -55,8 +55,7 @@ class _Worker:
     def train(self, job: Job, parent: Blob | None) -> tuple[Outcome, Blob]:
         """Return the outcome and the content of its checkpoint."""
         state = None if parent is None else checkpoints.read("the parent's checkpoint", parent.tobytes())[1]
-        outcome, state = run_job(self.factory, job, state)
-        content = checkpoints.to_bytes(outcome.metrics, outcome.seconds_training, state)
+        outcome, content = packed(job, *run_job(self.factory, job, state))
         return outcome, np.frombuffer(content, dtype=np.uint8)
 
     def train_and_store(self, job: Job) -> tuple[Outcome, None]:
@@ -198,7 +197,7 @@ class RayExecutor:
             if isinstance(parent, _Stored):
                 parent = parent.reference
             elif parent is not None:
-                parent = np.frombuffer(storage.read(parent), dtype=np.uint8)
+                parent = np.frombuffer(checkpoints.read_parent(parent, job), dtype=np.uint8)
             outcome, blob = worker.train.options(num_returns=2).remote(replace(job, parent=None), parent)
         self._busy[outcome] = (worker, job, blob)
 

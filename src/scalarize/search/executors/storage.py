@@ -7,6 +7,7 @@ refuses it, and the member is trained again.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ def resolve(place: str) -> str:
 
     Raises RequestError for a URL that the installed fsspec does not open.
     """
-    if not _is_url(place):
+    if not is_url(place):
         return str(Path(place).absolute())
     _open(place)
     return place.rstrip("/")
@@ -34,7 +35,7 @@ def check_shared(place: str) -> None:
 
 def read(place: str) -> bytes:
     """Return the content of a file. Raises RequestError that names one that cannot be read."""
-    if not _is_url(place):
+    if not is_url(place):
         return files.read_bytes(place)
     system, path = _open(place)
     try:
@@ -46,7 +47,7 @@ def read(place: str) -> bytes:
 
 def write(place: str, content: bytes | memoryview, sync: bool = True) -> None:
     """Replace a file; ``sync`` waits for the disk (of a folder). Raises RunError if that fails."""
-    if not _is_url(place):
+    if not is_url(place):
         files.write_bytes(place, content, sync)
         return
     system, path = _open(place)
@@ -60,7 +61,7 @@ def write(place: str, content: bytes | memoryview, sync: bool = True) -> None:
 
 def list_folder(folder: str) -> list[str]:
     """List the direct content of ``folder``, sorted; nothing if it is missing. Raises RunError if that fails."""
-    if not _is_url(folder):
+    if not is_url(folder):
         path = Path(folder)
         return sorted(str(p) for p in path.iterdir()) if path.is_dir() else []
     system, root = _open(folder)
@@ -75,7 +76,7 @@ def list_folder(folder: str) -> list[str]:
 
 def remove(place: str) -> None:
     """Delete a file, or a folder with its content; a missing one is no error. Raises RunError if that fails."""
-    if not _is_url(place):
+    if not is_url(place):
         if Path(place).is_dir():
             shutil.rmtree(place, ignore_errors=True)
         else:
@@ -90,7 +91,18 @@ def remove(place: str) -> None:
         raise RunError(f"cannot delete {place}: {_reason(error)}") from error
 
 
-def _is_url(place: str) -> bool:
+def remove_empty(folder: str) -> None:
+    """Delete a folder if nothing is in it; anything else is no error."""
+    with contextlib.suppress(Exception):  # every store raises its own errors
+        if not is_url(folder):
+            Path(folder).rmdir()
+        elif not list_folder(folder):
+            system, path = _open(folder)
+            system.rmdir(path)
+
+
+def is_url(place: str) -> bool:
+    """Return True for a URL, False for a path."""
     return "://" in place
 
 

@@ -1,0 +1,31 @@
+"""Killed before a change of a file or within a write, and run again: the bytes are those of an undisturbed run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from faults import killing, scenes, trials
+
+FEW = 12  # distance of the changes that are tried in every run of the tests; all of them under the slow mark
+OFTEN = ["search, pbt", "search without a barrier", "scalarize train"]
+ALL = list(trials.kills(Path("found")))
+
+
+def check(name: str, place: Path, every: int, least: int) -> None:
+    make = trials.kills(place / "found")[name]
+    found = killing.kill_everywhere(name, make, scenes.products, place / "trials", every)
+    assert found.failed == []
+    assert found.tried >= least
+
+
+@pytest.mark.parametrize("name", OFTEN)
+def test_some_kills(name: str, tmp_path: Path) -> None:
+    check(name, tmp_path, FEW, 5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALL)
+def test_every_kill(name: str, tmp_path: Path) -> None:
+    check(name, tmp_path, 1, 5)
