@@ -67,3 +67,23 @@ def test_relation_to_the_score() -> None:
     score = -runs.set_index("run")["share"]
     assert conflicts.relation(runs, score) == pytest.approx(-1)
     assert np.isnan(conflicts.relation(runs, score * 0))
+
+
+def test_scores_stand_beside_the_shares_of_their_epoch_if_there_are_any() -> None:
+    found = courses({"rate": 0.0, "width": 0.0}).assign(split="train")
+    metrics = {"a": ("accuracy", 1), "b": ("error", -1)}
+    assert conflicts.per_epoch(found, LABELS, metrics)["score"].isna().all()  # no split was measured
+    place = found[found["metric"] == "loss"].assign(split="validation")
+    held = [place.assign(task=t, metric=m, value=v) for t, m, v in (("a", "accuracy", 0.9), ("b", "error", 0.5))]
+    epochs = conflicts.per_epoch(pd.concat([found, *held, place.assign(value=99.0)]), LABELS, metrics)
+    assert epochs["score"].tolist() == pytest.approx([0.2] * len(epochs))
+    assert set(epochs["loss"]) == {1.0, 0.5}  # of the training alone
+
+
+def test_layers_that_differ_have_a_variance() -> None:
+    found = courses({"rate": 0.0, "width": 0.0})
+    more = found[found["metric"] == "conflict:first"].assign(metric="conflict:second", value=0.5)
+    table = conflicts.layer_variance(pd.concat([found, more])).set_index("seed")
+    assert set(table["axis"]) == {"layer"}
+    assert table.loc[0, "variance"] == pytest.approx((0.5**2 / 2 + 0.4**2 / 2) / 2)
+    assert conflicts.layer_variance(found).empty  # one layer alone

@@ -112,7 +112,7 @@ def test_it_ends_on_a_search_made_from_python(command: Any, tmp_path: Path, asyn
 
     with pytest.raises(KeyboardInterrupt):
         scalarize.search(Stationary, out=tmp_path / "runs" / "s", progress=crash, **asked)
-    assert "stopped" in command("watch", "runs").out
+    assert "stopped" in command("watch", "runs", "--every", 0.01).out
     scalarize.search(Stationary, out=tmp_path / "runs" / "s", resume=True, **asked)
     answer = command("watch", "runs")
     assert answer.out.startswith("1 finished, 0 under way\nruns/s  search  finished")

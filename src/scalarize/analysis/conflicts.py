@@ -36,7 +36,7 @@ def per_epoch(
     if metrics is not None:
         held = curves[curves["split"] == "validation"]
         held = held[held["metric"] == held["task"].map({task: name for task, (name, _) in metrics.items()})]
-        signed = held["value"] * held["task"].map({task: sign for task, (_, sign) in metrics.items()})
+        signed = held["value"] * held["task"].map({task: sign for task, (_, sign) in metrics.items()}).astype(float)
         found["score"] = held.assign(value=signed).groupby(keys, dropna=False)["value"].agg(statistics.mean_of_all)
         found["score"] = found["score"].rename("score")
     return pd.concat(found.values(), axis=1).dropna(subset=["share"]).reset_index()
