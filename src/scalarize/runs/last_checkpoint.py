@@ -48,9 +48,10 @@ class LastCheckpoint:
         """
         path = self.kept.place(LAST)
         if not path.exists():
-            if RECORDS not in self.kept.files:
-                self.kept.grown(RECORDS, digests.of(b""), 0)
-                self.kept.save()
+            if RECORDS in self.kept.files:
+                self.kept.check_replaceable(RECORDS)
+            self.kept.grown(RECORDS, digests.of(b""), 0)
+            self.kept.save()
             self.log.truncate(0)
             return 0.0, 0.0
         content = files.read_bytes(path)
