@@ -17,7 +17,8 @@ from scalarize.studies.context import Context
 from scalarize.studies.prices import FORWARD, Model, Prices, amount, disk, factor
 from scalarize.studies.study import StudyRequest, Target
 
-MEASURING = 12.0  # seconds of measurements beyond one of each data set
+MEASURING = 10.0  # seconds of measurements beyond one of each data set
+SAMPLES = 20  # that a measurement goes through, at least
 
 
 @dataclass
@@ -71,7 +72,8 @@ def outlook(targets: Sequence[Target], asked: StudyRequest, seconds: float = MEA
     for model in smallest.values():  # so that something is known of each data set
         prices.measure(model)
     for model in sorted(prices.models.values(), key=lambda m: -weight.get(id(m), 0.0)):
-        if time.monotonic() < until:
+        step, sample = prices.of(model) or (0.0, 0.0)
+        if time.monotonic() + SAMPLES * sample + step < until:  # as far as can be told before
             prices.measure(model)
     return {
         "targets": [_row(part, part.runs, prices) for part in parts],
