@@ -1,4 +1,4 @@
-"""Loading a script of ``benchmarks/`` or ``results/`` as a module."""
+"""Loading a file of the project that is in no package as a module."""
 
 from __future__ import annotations
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from scalarize import methods
+from scripts import load
 
 pytest.importorskip("mkdocs")
 
@@ -45,12 +44,7 @@ A point.
 
 @pytest.fixture(scope="module")
 def hooks() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("hooks", Path(__file__).parents[1] / "docs" / "hooks.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("docs/hooks.py")
 
 
 def test_a_docstring_becomes_markdown(hooks: ModuleType) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.util
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -27,8 +26,8 @@ from scalarize.studies.gather import StudyResults, gather
 from scalarize.studies.study import Target
 from scalarize.weights.policy import Policy
 from scalarize.workloads.datasets import cifar, emoji
+from scripts import load
 
-WORKLOAD_TESTS = Path(__file__).parent / "workloads"
 Settings = Mapping[str, Any]
 
 
@@ -47,12 +46,7 @@ class Fixture:
 @functools.cache
 def writers(path: str) -> ModuleType:
     """The module of a file below ``tests/workloads``: its writers of tiny data sets."""
-    spec = importlib.util.spec_from_file_location(path.replace("/", "_"), WORKLOAD_TESTS / f"{path}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(f"tests/workloads/{path}.py")
 
 
 def write_emoji(root: Path) -> None:

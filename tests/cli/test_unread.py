@@ -85,34 +85,26 @@ BOUNDS = [
 ]
 
 
-def refused(command: Any, tmp_path: Path, words: tuple[str, ...], message: str) -> None:
+TOLD = [*UNREAD, *(((name, "rand-hie", *words), message) for name, words, message in NO_EFFECT), *BOUNDS]
+
+
+@pytest.mark.parametrize(("words", "message"), TOLD, ids=lambda x: " ".join(x) if isinstance(x, tuple) else "")
+def test_what_would_have_no_effect_or_no_bound_is_refused(
+    command: Any, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
     furnish(tmp_path)
-    out = () if words[0] == "watch" else ("--out", "new")
-    answer = command(*words, *out)
+    answer = command(*words, *(() if words[0] == "watch" else ("--out", "new")))
     assert answer.status == 2, answer
     assert message in answer.err.splitlines()[-1]
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize(("words", "message"), UNREAD, ids=lambda x: " ".join(x) if isinstance(x, tuple) else "")
-def test_what_nothing_would_read(command: Any, tmp_path: Path, words: tuple[str, ...], message: str) -> None:
-    refused(command, tmp_path, words, message)
-
-
-@pytest.mark.parametrize(("name", "words", "message"), NO_EFFECT)
-def test_settings_without_effect(command: Any, tmp_path: Path, name: str, words: tuple[str, ...], message: str) -> None:
-    refused(command, tmp_path, (name, "rand-hie", *words), message)
-
-
-@pytest.mark.parametrize(("words", "message"), BOUNDS)
-def test_numbers_without_bound(command: Any, tmp_path: Path, words: tuple[str, ...], message: str) -> None:
-    refused(command, tmp_path, words, message)
-
-
 def test_a_model_whose_parts_depend_on_what_is_searched(command: Any, tmp_path: Path) -> None:
     also = ("search", "rand-hie-sites", "--also", "model.dropout=lin:0:0.5", "--epochs", "1")
     message = "--also model.dropout: the model has other parts at one end of the range"
-    refused(command, tmp_path, also, message)
+    answer = command(*also, "--out", "new")
+    assert answer.status == 2
+    assert message in answer.err.splitlines()[-1]
     answer = command(*also, "--algorithm", "random", "--population", "2", "--ready", "2", "--out", "new")
     assert answer.status == 0  # its members each train alone
     assert "--ready: not read by --algorithm random\n" in answer.err

@@ -130,11 +130,10 @@ def load(make: Callable[[Path], Callable[[], Any]], place: Path) -> None:
     """Call once in this process, so that forked ones need not import what it needs."""
     place.mkdir(parents=True)
     before, surroundings, seconds = os.getcwd(), dict(os.environ), train.CHECKPOINT_SECONDS
+    quiet = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with quiet[0], quiet[1], contextlib.suppress(SystemExit):  # as commands end
             make(place)()
-    except SystemExit:
-        pass
     finally:
         os.chdir(before)
         train.CHECKPOINT_SECONDS = seconds

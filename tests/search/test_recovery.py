@@ -10,30 +10,21 @@ from typing import Any
 
 import pytest
 
+import crashing_search
 import scalarize
+from crashing_search import Stop
 from scalarize.search.toy_problems import Noisy
 from scalarize.utils.errors import RequestError, ScalarizeWarning
 
-
-class Stop(Exception):
-    """The crash."""
+SMALL = {"epochs": 12, "population": 6}
 
 
 def search(out: Path, **settings: Any) -> list[bytes]:
-    scalarize.search(Noisy, **{"epochs": 12, "population": 6, "out": out, **settings})
-    return [(out / name).read_bytes() for name in ("lineage.jsonl", "policy.json")]
+    return crashing_search.search(out, **SMALL | settings)
 
 
 def stopped(out: Path, jobs: int = 14, **settings: Any) -> None:
-    seen = []
-
-    def progress(event: Any) -> None:
-        seen.append(event)
-        if len(seen) == jobs:
-            raise Stop
-
-    with pytest.raises(Stop):
-        search(out, progress=progress, **settings)
+    crashing_search.stopped(out, jobs, **SMALL | settings)
 
 
 @pytest.fixture(scope="module")

@@ -8,33 +8,19 @@ from pathlib import Path
 import fsspec
 import pytest
 
-import scalarize
+import crashing_search
 from scalarize.search.executors import storage
-from scalarize.search.toy_problems import Noisy
 from scalarize.utils.errors import RequestError, RunError
 
-NAMES = ("lineage.jsonl", "policy.json")
-
-
-class Stop(Exception):
-    """The crash."""
+SMALL = {"epochs": 9, "population": 4}
 
 
 def search(out, **settings):
-    scalarize.search(Noisy, epochs=9, population=4, out=out, **settings)
-    return [(out / name).read_bytes() for name in NAMES]
+    return crashing_search.search(out, **SMALL | settings)
 
 
 def stopped(out, jobs, **settings):
-    seen = []
-
-    def progress(event):
-        seen.append(event)
-        if len(seen) == jobs:
-            raise Stop
-
-    with pytest.raises(Stop):
-        search(out, progress=progress, **settings)
+    crashing_search.stopped(out, jobs, **SMALL | settings)
 
 
 @pytest.fixture(scope="module")
