@@ -10,12 +10,11 @@ from typing import Any
 from scalarize import workloads
 from scalarize.runs.build import Loader, prepare
 from scalarize.runs.planned_run import PlannedRun
-from scalarize.runs.request import WorkloadRequest
 from scalarize.runs.search import SearchRequest
 from scalarize.studies import budget
 from scalarize.studies.context import Context
 from scalarize.studies.prices import FORWARD, Model, Prices, amount, disk, factor
-from scalarize.studies.study import StudyRequest, Target
+from scalarize.studies.study import StudyRequest, Target, problems
 
 MEASURING = 10.0  # seconds of measurements beyond one of each data set
 SAMPLES = 20  # that a measurement goes through, at least
@@ -95,22 +94,16 @@ def _key(part: Part, priced: _Priced) -> str:
 def _plan(target: Target, name: str, asked: StudyRequest, prices: Prices) -> Part:
     workload, root = workloads.get(name), workloads.data_root(asked.data)
     part = Part(target, name, workload.absent(root))
-    size, settings = budget.parse(asked.budget), dict(asked.settings)
-    whole = WorkloadRequest(
-        workload=name, tasks=asked.tasks or (), settings=settings, data=asked.data, device=asked.device
-    )
-    recipe = whole.recipe(workload)
+    whole, problem = problems(name, asked)
     if workload.shape is not None:
-        data = workload.shape(recipe.data)
+        data = workload.shape(whole.recipe(workload).data)
     elif part.missing is None:
         data = prepare(whole.model_copy(update={"tasks": ()}), Loader()).data
     else:
         part.lost = "its data are not here, and their shape is not known"
         return part
     shown = data.restrict(list(asked.tasks)) if asked.tasks else data
-    epochs = asked.epochs or size.count(recipe.epochs, size.epochs)
-    problem = whole.model_copy(update={"epochs": epochs}) if epochs != recipe.epochs else whole
-    context = Context(problem, workload, shown, size, asked.seeds, asked.methods)
+    context = Context(problem, workload, shown, budget.parse(asked.budget), asked.seeds, asked.methods)
     for planned in target.plan(context):
         model = prices.look(workload, data, planned.request)
         found, times = amount(data, workload, planned.request), factor(planned.request, model)

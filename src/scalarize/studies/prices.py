@@ -19,6 +19,7 @@ from torch import nn
 
 from scalarize import methods
 from scalarize.learners.independence import forward_flops
+from scalarize.learners.passes import Price
 from scalarize.learners.recipe import Recipe
 from scalarize.learners.rl.rehearsal import rehearse
 from scalarize.learners.supervised import SupervisedLearner
@@ -144,7 +145,7 @@ def factor(request: Run, model: Model) -> float:
     if model.data.separate and not model.coupled and recipe.passes != "mixed":
         return 1.0  # each domain has a pass of its own
     tasks = len(request.tasks or model.data.names)
-    return FORWARD * (1 + 2 * tasks)
+    return Price(FORWARD, 0.0).of(1, tasks)
 
 
 def _looked_at(workload: Workload, data: Data, recipe: Recipe) -> tuple[Any, float]:

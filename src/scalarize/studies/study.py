@@ -76,6 +76,20 @@ class Target:
     stated: tuple[str, ...] = ()
 
 
+def problems(name: str, request: StudyRequest) -> tuple[WorkloadRequest, WorkloadRequest]:
+    """Return the problem of a workload at its own length, and at that of the budget asked for."""
+    whole = WorkloadRequest(
+        workload=name,
+        tasks=request.tasks or (),
+        settings=dict(request.settings),
+        data=request.data,
+        device=request.device,
+    )
+    own, size = whole.recipe(workloads.get(name)).epochs, budget.parse(request.budget)
+    epochs = request.epochs or size.count(own, size.epochs)
+    return whole, whole.model_copy(update={"epochs": epochs}) if epochs != own else whole
+
+
 def contexts(target: Target, request: StudyRequest, loader: Loader | None = None) -> list[tuple[Context, Context]]:
     """The contexts of a study's plans, at full budget and at the budget asked for.
 
@@ -97,13 +111,8 @@ def contexts(target: Target, request: StudyRequest, loader: Loader | None = None
         missing = workload.missing(workloads.data_root(request.data))
         if missing:
             raise RequestError(f"{target.name}: the data of {name} are not here: {missing}")
-        settings = dict(request.settings)
-        whole = WorkloadRequest(
-            workload=name, tasks=request.tasks or (), settings=settings, data=request.data, device=request.device
-        )
+        whole, problem = problems(name, request)
         prepared = prepare(whole, loader)
-        epochs = request.epochs or size.count(prepared.recipe.epochs, size.epochs)
-        problem = whole.model_copy(update={"epochs": epochs}) if epochs != prepared.recipe.epochs else whole
         found.append(
             (
                 Context(whole, workload, prepared.data, budget.BUDGETS["full"], None, request.methods),
