@@ -15,6 +15,7 @@ from scalarize.methods.evidence import CombinedGradient, CombinedLoss, Evidence,
 from scalarize.methods.gradient_based.aligned_mtl import AlignedMTL
 from scalarize.methods.gradient_based.cagrad import CAGrad
 from scalarize.methods.gradient_based.config import ConFIG
+from scalarize.methods.gradient_based.cr_mogm import CRMOGM
 from scalarize.methods.gradient_based.db_mtl import DBMTL
 from scalarize.methods.gradient_based.double_sampling import MoDo, SDMGrad
 from scalarize.methods.gradient_based.dual_cone import DualProj, UPGrad
@@ -28,12 +29,14 @@ from scalarize.methods.gradient_based.imtl_g import IMTLG
 from scalarize.methods.gradient_based.mgda import MGDA
 from scalarize.methods.gradient_based.moco import MoCo
 from scalarize.methods.gradient_based.nash_mtl import NashMTL
+from scalarize.methods.gradient_based.pcd import PCD
 from scalarize.methods.gradient_based.pcgrad import PCGrad
 from scalarize.methods.gradient_based.rotograd import RotoGrad
 from scalarize.methods.hyper import Hyper
 from scalarize.methods.loss_based.dwa import DWA
 from scalarize.methods.loss_based.famo import FAMO
 from scalarize.methods.loss_based.gls import GLS
+from scalarize.methods.loss_based.go4align import GO4Align
 from scalarize.methods.loss_based.imtl_l import IMTLL
 from scalarize.methods.loss_based.stch import STCH
 from scalarize.methods.loss_based.uncertainty import Uncertainty
@@ -86,6 +89,7 @@ def replay(policy: Policy) -> Method:
 
 
 __all__ = [
+    "CRMOGM",
     "DBMTL",
     "DWA",
     "FAMO",
@@ -94,6 +98,7 @@ __all__ = [
     "IMTLG",
     "IMTLL",
     "MGDA",
+    "PCD",
     "RGD",
     "RLW",
     "STCH",
@@ -108,6 +113,7 @@ __all__ = [
     "ExcessMTL",
     "FairGrad",
     "Fixed",
+    "GO4Align",
     "GradDrop",
     "GradNorm",
     "GradVac",

@@ -15,17 +15,20 @@ from scalarize.weights.policy import Policy
 class Hyper(TypedDict, total=False):
     """Keywords of ``Balancer(name, ...)`` and ``create(name, ...)``; each comment names the methods that have it."""
 
-    alpha: float  # fairgrad, gradnorm
+    alpha: float  # cr-mogm, fairgrad, gradnorm
     applied_to: str  # mgda
-    beta: float  # db-mtl, gradvac, moco
+    base: str  # cr-mogm
+    beta: float  # db-mtl, go4align, gradvac, moco, pcd
     beta_sigma: float  # moco
     c: float  # cagrad
     decay: float  # famo, rotograd
     distribution: str  # rlw
+    eps: float  # pcd
     floor: float | None  # gradnorm
     form: str  # gradnorm, stch, uncertainty
     gamma: float  # moco, modo
     gamma_sigma: float  # moco
+    groups: int  # go4align
     ideal: Sequence[float] | None  # stch
     include_self: bool  # pcgrad
     lambda_: float  # sdmgrad
@@ -41,6 +44,7 @@ class Hyper(TypedDict, total=False):
     order: str  # pcgrad
     p: float  # rgd, sign-agnostic-graddrop
     policy: Policy | str | Path  # policy
+    primary: int  # pcd
     projection: str  # moco
     rank_eps: float | None  # aligned-mtl
     reduction: str  # dwa, pcgrad
@@ -52,6 +56,7 @@ class Hyper(TypedDict, total=False):
     sigma: float  # db-mtl
     size: int | None  # rotograd
     start: float  # uncertainty
+    tau: float | list[float]  # pcd
     temperature: float  # dwa, uw-so
     times_tasks: bool  # aligned-mtl, cagrad, dualproj, fairgrad, mgda, rlw, upgrad
     update: str  # gradvac
