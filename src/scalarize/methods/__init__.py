@@ -18,6 +18,7 @@ from scalarize.methods.gradient_based.config import ConFIG
 from scalarize.methods.gradient_based.db_mtl import DBMTL
 from scalarize.methods.gradient_based.double_sampling import MoDo, SDMGrad
 from scalarize.methods.gradient_based.dual_cone import DualProj, UPGrad
+from scalarize.methods.gradient_based.epo import EPO
 from scalarize.methods.gradient_based.excess_mtl import ExcessMTL
 from scalarize.methods.gradient_based.fairgrad import FairGrad
 from scalarize.methods.gradient_based.graddrop import GradDrop, SignAgnosticGradDrop
@@ -31,10 +32,12 @@ from scalarize.methods.gradient_based.nash_mtl import NashMTL
 from scalarize.methods.gradient_based.pcgrad import PCGrad
 from scalarize.methods.gradient_based.rotograd import RotoGrad
 from scalarize.methods.hyper import Hyper
+from scalarize.methods.loss_based.cosmos import COSMOS
 from scalarize.methods.loss_based.dwa import DWA
 from scalarize.methods.loss_based.famo import FAMO
 from scalarize.methods.loss_based.gls import GLS
 from scalarize.methods.loss_based.imtl_l import IMTLL
+from scalarize.methods.loss_based.pbi import PBI
 from scalarize.methods.loss_based.stch import STCH
 from scalarize.methods.loss_based.uncertainty import Uncertainty
 from scalarize.methods.loss_based.uw_so import UWSO
@@ -86,14 +89,17 @@ def replay(policy: Policy) -> Method:
 
 
 __all__ = [
+    "COSMOS",
     "DBMTL",
     "DWA",
+    "EPO",
     "FAMO",
     "GLS",
     "IMTL",
     "IMTLG",
     "IMTLL",
     "MGDA",
+    "PBI",
     "RGD",
     "RLW",
     "STCH",
