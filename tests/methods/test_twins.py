@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import minimize, root
+from scipy.optimize import linprog, minimize, root
 
 from scalarize.methods import create, get, names
 from scalarize.weights.policy import Policy
@@ -124,6 +124,32 @@ def go4align(steps: Steps) -> list[Array]:
     return result
 
 
+WANTED = [1.0, 2.0, 4.0, 1.0]
+R = np.array(WANTED) / 8
+twin("stch", mu=0.5, preference=WANTED)(
+    stateless(lambda j, losses, u: R * np.exp(R * losses / 0.5) / np.exp(R * losses / 0.5).sum() @ j)
+)
+
+
+def slope(objective: Callable[[Array], float], at: Array) -> Array:
+    """The derivatives of a function of T numbers, by central differences."""
+    steps = 1e-5 * np.eye(len(at))
+    return np.array([(objective(at + h) - objective(at - h)) / 2e-5 for h in steps])
+
+
+def penalised(losses: Array) -> float:
+    u, above = R / norm(R), losses - np.array([0.1, 0.0, 0.1, 0.0])
+    return float(above @ u + 3.0 * norm(above - (above @ u) * u))
+
+
+twin("pbi", theta=3.0, preference=WANTED, ideal=[0.1, 0.0, 0.1, 0.0])(
+    stateless(lambda j, losses, u: slope(penalised, losses) @ j)
+)
+twin("cosmos", lambda_=0.5, preference=WANTED)(
+    stateless(lambda j, losses, u: slope(lambda x: float(R @ x - 0.5 * (R @ x) / (norm(R) * norm(x))), losses) @ j)
+)
+
+
 @twin("famo", lr=0.1)
 def famo(steps: Steps) -> list[Array]:
     logits = torch.zeros(T, dtype=torch.float64, requires_grad=True)
@@ -221,6 +247,47 @@ def cagrad(j: Array, losses: Array, u: Array) -> Array:
     return mean + 0.4 * norm(mean) * (w @ j) / norm(w @ j)
 
 
+@twin("cagrad", c=0.4, preference=WANTED)
+@stateless
+def cagrad_around_a_weighted_sum(j: Array, losses: Array, u: Array) -> Array:
+    aim = R @ j
+    w = on_simplex(lambda w: (w @ j @ aim + 0.4 * norm(aim) * norm(w @ j)) / norm(aim) ** 2, len(j))
+    return aim + 0.4 * norm(aim) * (w @ j) / norm(w @ j)
+
+
+@twin("epo", preference=WANTED)
+@stateless
+def epo(j: Array, losses: Array, u: Array) -> Array:
+    share = R * losses / (R * losses).sum()
+    uneven = (share * np.log(T * share)).sum()
+    assert uneven > 1e-4
+    g = j @ j.T
+    towards = g @ (R * (np.log(T * share) - uneven))
+    rows, least = [], []
+    for t in range(T):
+        if not (towards > 0).any() or share[t] == share.max():
+            rows, least = [*rows, g[t]], [*least, 0.0]
+        elif towards[t] <= 0:
+            rows, least = [*rows, g[t]], [*least, towards[t]]
+    return vertex(towards, rows, least) @ j
+
+
+@twin("epo", preference=WANTED, tolerance=100.0)
+@stateless
+def epo_descends(j: Array, losses: Array, u: Array) -> Array:
+    share = R * losses / (R * losses).sum()
+    g = j @ j.T
+    towards = g @ (R * (np.log(T * share) - (share * np.log(T * share)).sum()))
+    return vertex(g.sum(axis=1), [*g, towards], [*np.zeros(T), min(towards.max(), 0)]) @ j
+
+
+def vertex(objective: Array, rows: list[Array], least: list[float]) -> Array:
+    """The best simplex weights with ``rows @ w >= least``, by a general solver of linear programmes."""
+    found = linprog(-objective, -np.array(rows), -np.array(least), np.ones((1, T)), [1.0], bounds=(0, None))
+    assert found.success
+    return found.x
+
+
 @twin("imtl-g")
 @stateless
 def imtl_g(j: Array, losses: Array, u: Array) -> Array:
@@ -289,6 +356,16 @@ def aligned_mtl(j: Array, losses: Array, u: Array) -> Array:
     return np.sqrt((roots**2).mean()) * np.full(len(j), 1 / len(j)) @ (u_ @ v)
 
 
+twin("aligned-mtl", scale="rmse", preference=WANTED)(
+    stateless(
+        lambda j, losses, u: (
+            (np.sqrt((np.linalg.svd(j)[1] ** 2).mean()) * R @ np.linalg.svd(j, full_matrices=False)[0])
+            @ np.linalg.svd(j, full_matrices=False)[2]
+        )
+    )
+)
+
+
 def onto_cone(j: Array, g: Array) -> Array:
     """The d nearest to g with ``j @ d >= 0``."""
     found = minimize(
@@ -328,6 +405,10 @@ def pcd(steps: Steps) -> list[Array]:
 
 twin("upgrad")(stateless(lambda j, losses, u: np.mean([onto_cone(j, g) for g in j], axis=0)))
 twin("dualproj")(stateless(lambda j, losses, u: onto_cone(j, j.mean(axis=0))))
+twin("upgrad", preference=WANTED)(
+    stateless(lambda j, losses, u: sum(r * onto_cone(j, g) for r, g in zip(R, j, strict=True)))
+)
+twin("dualproj", preference=WANTED)(stateless(lambda j, losses, u: onto_cone(j, R @ j)))
 
 
 @twin("config")
@@ -335,6 +416,14 @@ twin("dualproj")(stateless(lambda j, losses, u: onto_cone(j, j.mean(axis=0))))
 def config(j: Array, losses: Array, u: Array) -> Array:
     units = np.array([g / norm(g) for g in j])
     direction = np.linalg.pinv(units) @ np.ones(len(j))
+    direction /= norm(direction)
+    return sum(g @ direction for g in j) * direction
+
+
+@twin("config", preference=WANTED)
+@stateless
+def config_of_a_preference(j: Array, losses: Array, u: Array) -> Array:
+    direction = np.linalg.pinv(np.array([g / norm(g) for g in j])) @ R
     direction /= norm(direction)
     return sum(g @ direction for g in j) * direction
 
@@ -380,6 +469,20 @@ def sdmgrad(steps: Steps) -> list[Array]:
             speed = 0.5 * speed + a @ (w + 0.3 / T)
             w = to_simplex(w - 5.0 * speed)
         result.append((w + 0.3 / T) / 1.3 @ steps[k][0])
+    return result
+
+
+@twin("sdmgrad", lr=5.0, preference=WANTED)
+def sdmgrad_of_a_preference(steps: Steps) -> list[Array]:
+    w, result = np.full(T, 1 / T), []
+    for k in range(K):
+        a = steps[k + 1][0] @ steps[k + 2][0].T
+        a = a / (np.mean([np.sqrt(max(x, 0)) for x in np.diag(a)]) ** 2 or 1.0)
+        speed = np.zeros(T)
+        for _ in range(20):
+            speed = 0.5 * speed + a @ (w + 0.3 * R)
+            w = to_simplex(w - 5.0 * speed)
+        result.append((w + 0.3 * R) / 1.3 @ steps[k][0])
     return result
 
 

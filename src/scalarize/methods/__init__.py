@@ -19,6 +19,7 @@ from scalarize.methods.gradient_based.cr_mogm import CRMOGM
 from scalarize.methods.gradient_based.db_mtl import DBMTL
 from scalarize.methods.gradient_based.double_sampling import MoDo, SDMGrad
 from scalarize.methods.gradient_based.dual_cone import DualProj, UPGrad
+from scalarize.methods.gradient_based.epo import EPO
 from scalarize.methods.gradient_based.excess_mtl import ExcessMTL
 from scalarize.methods.gradient_based.fairgrad import FairGrad
 from scalarize.methods.gradient_based.graddrop import GradDrop, SignAgnosticGradDrop
@@ -33,11 +34,13 @@ from scalarize.methods.gradient_based.pcd import PCD
 from scalarize.methods.gradient_based.pcgrad import PCGrad
 from scalarize.methods.gradient_based.rotograd import RotoGrad
 from scalarize.methods.hyper import Hyper
+from scalarize.methods.loss_based.cosmos import COSMOS
 from scalarize.methods.loss_based.dwa import DWA
 from scalarize.methods.loss_based.famo import FAMO
 from scalarize.methods.loss_based.gls import GLS
 from scalarize.methods.loss_based.go4align import GO4Align
 from scalarize.methods.loss_based.imtl_l import IMTLL
+from scalarize.methods.loss_based.pbi import PBI
 from scalarize.methods.loss_based.stch import STCH
 from scalarize.methods.loss_based.uncertainty import Uncertainty
 from scalarize.methods.loss_based.uw_so import UWSO
@@ -89,15 +92,18 @@ def replay(policy: Policy) -> Method:
 
 
 __all__ = [
+    "COSMOS",
     "CRMOGM",
     "DBMTL",
     "DWA",
+    "EPO",
     "FAMO",
     "GLS",
     "IMTL",
     "IMTLG",
     "IMTLL",
     "MGDA",
+    "PBI",
     "PCD",
     "RGD",
     "RLW",

@@ -29,9 +29,9 @@ class Hyper(TypedDict, total=False):
     gamma: float  # moco, modo
     gamma_sigma: float  # moco
     groups: int  # go4align
-    ideal: Sequence[float] | None  # stch
+    ideal: Sequence[float] | None  # pbi, stch
     include_self: bool  # pcgrad
-    lambda_: float  # sdmgrad
+    lambda_: float  # cosmos, sdmgrad
     leak: float  # graddrop
     lr: float  # excess-mtl, famo, gradnorm, rotograd, sdmgrad
     max_norm: float  # nash-mtl
@@ -44,11 +44,13 @@ class Hyper(TypedDict, total=False):
     order: str  # pcgrad
     p: float  # rgd, sign-agnostic-graddrop
     policy: Policy | str | Path  # policy
+    preference: Sequence[float] | None  # aligned-mtl, cagrad, config, cosmos, dualproj, epo, pbi, sdmgrad, stch, upgrad
     primary: int  # pcd
     projection: str  # moco
     rank_eps: float | None  # aligned-mtl
     reduction: str  # dwa, pcgrad
     regularization: float  # dualproj, upgrad
+    relaxed: bool  # epo
     renormalize: bool  # graddrop, sign-agnostic-graddrop
     rescale: str  # cagrad
     rho: float  # moco, modo
@@ -58,7 +60,9 @@ class Hyper(TypedDict, total=False):
     start: float  # uncertainty
     tau: float | list[float]  # pcd
     temperature: float  # dwa, uw-so
-    times_tasks: bool  # aligned-mtl, cagrad, dualproj, fairgrad, mgda, rlw, upgrad
+    theta: float  # pbi
+    times_tasks: bool  # aligned-mtl, cagrad, dualproj, epo, fairgrad, mgda, rlw, upgrad
+    tolerance: float  # epo
     update: str  # gradvac
     warmup: int  # excess-mtl, stch
     weights: list[float]  # fixed

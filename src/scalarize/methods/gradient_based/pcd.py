@@ -101,7 +101,7 @@ class PCD(Method):
             mu, converged = _multipliers(scaled, at, state["guaranteed"].cpu().numpy())
             v = scaled.norms * mu
             if not scaled.cancels(v):
-                length = max(float(v @ scaled.cosines @ v), 0.0) ** 0.5
+                length = float(np.sqrt(max(float(v @ scaled.cosines @ v), 0.0)))
                 weights = scale * mu * gram.norms[at] / length
         after = {**state, "squares": torch.from_numpy(squares).to(state["squares"]), "steps": steps}
         return as_weights(weights, evidence.gramian), counted(after, converged)
