@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,8 @@ from scalarize.analysis import sequential
 from scalarize.analysis.statistics import Interval
 
 if TYPE_CHECKING:
-    from scalarize.analysis.race import Course, Field, Scores
+    from scalarize.analysis.race import Course, Scores
+    from scalarize.analysis.race_budget import Field
 
 SHARE = 0.005  # of the score of even weights: the gain that matters unless the user says another
 
@@ -63,7 +64,18 @@ def margin_of(scores: Sequence[float]) -> float:
 
 
 def decide(field: Field, course: Course, splits: Sequence[Scores], margin: float | None = None) -> Advice:
-    """Judge a race.
+    """Judge a race that is over, as :func:`judge` does, and say what more would tell if it is undecided."""
+    found = judge(field, course, splits, margin)
+    if found.kind is not Decision.UNDECIDED or len(course.seeds) < 2:
+        return found
+    gaps = _Judge(course, splits, found.margin, course.alpha).gaps(found.method_of_gain, found.over, 0)
+    difference = max(found.margin, sum(gaps) / len(gaps))
+    needed = sequential.seeds_to_tell(gaps, difference, course.alpha) if difference > 0 else 3
+    return replace(found, more=max(1, needed - len(gaps)), difference=difference)
+
+
+def judge(field: Field, course: Course, splits: Sequence[Scores], margin: float | None = None) -> Advice:
+    """Judge a race so far.
 
     Args:
         field: the contenders.
@@ -78,34 +90,26 @@ def decide(field: Field, course: Course, splits: Sequence[Scores], margin: float
         nothing = Interval(math.nan, math.nan, math.nan, math.nan, len(course.seeds))
         return Advice(Decision.UNDECIDED, field.even, nothing, field.base, field.base, margin or math.nan)
     even = [splits[0][field.even][s] for s in course.seeds]
-    judge = _Judge(course, splits, margin_of(even) if margin is None else margin, course.alpha)
+    seen = _Judge(course, splits, margin_of(even) if margin is None else margin, course.alpha)
     free = [f for f in course.finalists if f != course.policy]
-    if course.policy in course.finalists and all(judge.above(course.policy, f) for f in free):
-        return judge.said(Decision.SEARCH, course.policy, judge.best(free))
+    if course.policy in course.finalists and all(seen.above(course.policy, f) for f in free):
+        return seen.said(Decision.SEARCH, course.policy, seen.best(free))
     rule = course.rule if course.rule in course.finalists else None
-    if rule is not None and all(judge.above(rule, f) for f in free if f != rule):
-        return judge.said(Decision.RULE, rule, judge.best([f for f in free if f != rule]))
+    if rule is not None and all(seen.above(rule, f) for f in free if f != rule):
+        return seen.said(Decision.RULE, rule, seen.best([f for f in free if f != rule]))
     base = field.base
     if base != field.even:
         for kind, first, second in ((Decision.RULE, base, field.even), (Decision.EVEN, field.even, base)):
-            if second in free and judge.above(first, second):
-                return judge.said(kind, first, second)
+            if second in free and seen.above(first, second):
+                return seen.said(kind, first, second)
     others = [f for f in course.finalists if f != base]
     kind = Decision.EVEN if base == field.even else Decision.RULE
     if not others:
-        return Advice(kind, base, Interval(0.0, 0.0, 0.0, 0.0, len(course.seeds)), base, base, judge.margin)
-    best = judge.best(others)
-    if all(judge.below(f, base) for f in others):
-        return Advice(kind, base, judge.gain(best, base), base, best, judge.margin)
-    return _undecided(field, judge, base, best)
-
-
-def _undecided(field: Field, judge: _Judge, base: str, best: str) -> Advice:
-    gaps = judge.gaps(best, base, 0)
-    difference = max(judge.margin, sum(gaps) / len(gaps) if gaps else 0.0)
-    needed = sequential.seeds_to_tell(gaps, difference, judge.alpha) if len(gaps) > 1 and difference > 0 else 3
-    more, gain = max(1, needed - len(gaps)), judge.gain(best, base)
-    return Advice(Decision.UNDECIDED, field.even, gain, base, best, judge.margin, more, difference)
+        return Advice(kind, base, Interval(0.0, 0.0, 0.0, 0.0, len(course.seeds)), base, base, seen.margin)
+    best = seen.best(others)
+    if all(seen.below(f, base) for f in others):
+        return Advice(kind, base, seen.gain(best, base), base, best, seen.margin)
+    return Advice(Decision.UNDECIDED, field.even, seen.gain(best, base), base, best, seen.margin)
 
 
 @dataclass(frozen=True)

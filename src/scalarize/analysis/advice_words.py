@@ -114,7 +114,7 @@ def as_data(advice: Advice, field: Field, course: Course, trainings: float) -> d
         "trainings": round(trainings, 1),
         "over": advice.over,
         "best_other": advice.method_of_gain,
-        "margin": advice.margin,
+        "margin": advice.margin if math.isfinite(advice.margin) else None,
         "confidence": 1 - 2 * course.alpha,
         "more_trainings": more,
         "difference": advice.difference if more else 0.0,

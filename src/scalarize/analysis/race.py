@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scalarize.analysis import sequential
-from scalarize.analysis.advice import Decision, decide
+from scalarize.analysis.advice import Decision, judge
 from scalarize.analysis.race_budget import FEWEST, Allocation, Field, allocate
 from scalarize.utils.errors import RunError
 
@@ -95,6 +95,8 @@ def run(
     """
     plan = allocate(field, budget)
     first = yield from _rules(field, plan, course)
+    if field.single is not None and not field.main and not plan.single:
+        course.dropped[field.single] = f"left out at this budget, a seed costs {field.cost} trainings"
     left = budget - sum(len(seeds) * field.cost_of(name) for name, seeds in course.scores.items())
     if plan.members:
         found = yield Search(plan.members)
@@ -120,7 +122,7 @@ def run(
         for name in [f for f in course.finalists if not _finite(course.scores[f], course.seeds)]:
             course.dropped[name] = "a training diverged"
             course.finalists = tuple(f for f in course.finalists if f != name)
-        if decide(field, course, [course.scores], margin).kind is not Decision.UNDECIDED:
+        if judge(field, course, [course.scores], margin).kind is not Decision.UNDECIDED:
             break
 
 
@@ -134,6 +136,10 @@ def _train(course: Course, wanted: Mapping[str, Sequence[int]], stage: str) -> G
 
 def _finite(scores: Mapping[int, float], seeds: Sequence[int]) -> bool:
     return all(math.isfinite(scores.get(s, math.nan)) for s in seeds)
+
+
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"
 
 
 def _mean(course: Course, name: str, seeds: Sequence[int]) -> float:
@@ -150,7 +156,7 @@ def _rules(field: Field, plan: Allocation, course: Course) -> Generator[Train, R
         yield from _train(course, {**dict.fromkeys(alive, seeds), **alone}, f"rules, phase {number + 1}")
         last = min(reversed(alive), key=lambda name: _mean(course, name, seeds))
         alive.remove(last)
-        course.dropped[last] = f"the lowest mean of {len(alive) + 1} rules on {count} seeds"
+        course.dropped[last] = f"the lowest mean of {len(alive) + 1} rules on {_seeds(count)}"
     course.rule = alive[0] if alive else None
     if plan.single and field.single and course.rule:
         _consider_single(field, plan, course)
@@ -165,12 +171,12 @@ def _consider_single(field: Field, plan: Allocation, course: Course) -> None:
     ahead = _mean(course, field.single, seeds) - _mean(course, course.rule, seeds)
     affordable = int(plan.seeds * (1 + 1 + bool(plan.members)) / (1 + field.cost + bool(plan.members)))
     if ahead <= 0:
-        course.dropped[field.single] = f"not ahead of {course.rule} on {plan.single} seeds"
+        course.dropped[field.single] = f"not ahead of {course.rule} on {_seeds(plan.single)}"
     elif affordable < FEWEST["seeds"]:
         course.dropped[field.single] = (
-            f"ahead of {course.rule} by {ahead:.3g} on {plan.single} seeds, and too dear to test at this budget: "
-            f"{field.cost} trainings a seed"
+            f"ahead of {course.rule} on {_seeds(plan.single)}, but {field.cost} trainings a seed are too dear to test "
+            "at this budget"
         )
     else:
-        course.dropped[course.rule] = f"behind {field.single} by {ahead:.3g} on {plan.single} seeds"
+        course.dropped[course.rule] = f"behind {field.single} on {_seeds(plan.single)}"
         course.rule = field.single

@@ -56,7 +56,7 @@ def successive_rejects(arms: int, pulls: float) -> tuple[int, ...]:
     """Return the seeds of each arm after each phase, at least 2; in every phase one arm is dropped.
 
     >>> successive_rejects(4, 18)
-    (3, 4, 5)
+    (3, 3, 5)
     """
     total = 0.5 + sum(1 / i for i in range(2, arms + 1))
     counts = [math.ceil((pulls - arms) / (total * (arms + 1 - k))) for k in range(1, arms)]
@@ -83,17 +83,20 @@ def allocate(field: Field, budget: float) -> Allocation:
     Raises:
         RequestError: it is too small; the message says the least.
     """
-    found = _divide(field, budget)
-    if found.seeds < FEWEST["seeds"] or budget > MOST:
-        least = next(b for b in range(1, MOST) if _divide(field, b).seeds >= FEWEST["seeds"])
-        wrong = f"at most {MOST:,}" if budget > MOST else f"at least {least} for these contenders"
-        raise RequestError(f"`trainings` must be {wrong}, got {budget:g}")
-    return found
+    if budget <= MOST:
+        for less in range(int(budget) + 1):  # shares are rounded: a little more may be divided worse
+            for alone in (True, False):
+                found = _divide(field, budget - less, alone)
+                if found.seeds >= FEWEST["seeds"]:
+                    return found
+    least = next(b for b in range(1, MOST) if _divide(field, b, False).seeds >= FEWEST["seeds"])
+    wrong = f"at most {MOST:,}" if budget > MOST else f"at least {least} for these contenders"
+    raise RequestError(f"`trainings` must be {wrong}, got {budget:g}")
 
 
-def _divide(field: Field, budget: float) -> Allocation:
+def _divide(field: Field, budget: float, with_single: bool) -> Allocation:
     phases = successive_rejects(len(field.rules), RULES * budget) if len(field.rules) > 1 else ()
-    extra = field.single is not None and not field.main
+    extra = with_single and field.single is not None and not field.main
     alone = min(FEWEST["first"], int(SINGLE * budget / field.cost)) if extra and phases else 0
     counts = {
         "random": max(FEWEST["random"], round(RANDOM * budget)),

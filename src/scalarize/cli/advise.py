@@ -60,7 +60,6 @@ def advise(
     from scalarize.runs.advise_result import summary
     from scalarize.runs.build import Loader
     from scalarize.runs.directory import digest
-    from scalarize.utils import files
 
     workers = take_workers(options)
     request = AdviseRequest(
@@ -72,7 +71,7 @@ def advise(
     target = Path(out or f"runs/advise-{request.label}-{digest(request.model_dump(mode='json'))}")
     with logged(logs):
         result = run(request, target, command_line(), resume, show, loader, workers, max_time, _train_with)
-    emit(result, as_json, summary(result, files.read_json(target / "result.json")))
+    emit(result, as_json, summary(result, target))
 
 
 def _train_with(kind: str, value: str) -> str:

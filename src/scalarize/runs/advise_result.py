@@ -15,6 +15,7 @@ from scalarize.runs.comparison_records import diverged
 from scalarize.runs.plan import FinishedRun
 from scalarize.runs.row_values import RowValue
 from scalarize.runs.task_score import AVERAGE
+from scalarize.utils import files
 from scalarize.utils.manifest import Manifest
 
 Values = Mapping[tuple[str, int], RowValue]
@@ -64,15 +65,17 @@ def write(
         "workload": request.label,
         "out": str(out),
     }
-    table = {
-        "out": str(out),
-        "rows": comparison.rows(found),
-        "verdicts": [*said, *diverged(found)],
-        "workload": request.label,
-        "runs": [d for r in found for d in r["directories"]],
-        "found": found,
-    } | _direction(request, contenders)
-    kept.write_json("result.json", table)
+    if found:
+        table = {
+            "out": str(out),
+            "race": result["scores"],
+            "rows": comparison.rows(found),
+            "verdicts": [*said, *diverged(found)],
+            "workload": request.label,
+            "runs": [d for r in found for d in r["directories"]],
+            "found": found,
+        }
+        kept.write_json("result.json", table | _direction(request, contenders))
     kept.write_json("advice.json", result)
     return result
 
@@ -115,11 +118,14 @@ def _source(method: str, contenders: Contenders, out: Path) -> tuple[str, str]:
     return "policy", str(out / "policy.json")
 
 
-def summary(result: Mapping[str, Any], table: Mapping[str, Any]) -> str:
-    """Return the table of the race, the answer, the policy and the command as text."""
-    scale = comparison.display_scale(table["found"])
-    shown = text_tables.comparison_table(table["rows"], scale, **comparison.ranking(table))
+def summary(result: Mapping[str, Any], out: Path) -> str:
+    """Return the table of the race in ``out``, the answer, the policy and the command as text."""
+    shown = []
+    if (out / "result.json").exists():
+        table = files.read_json(out / "result.json")
+        scale = comparison.display_scale(table["found"])
+        shown = [text_tables.comparison_table(table["rows"], scale, **comparison.ranking(table))]
     answer, *reasons = result["words"]
     weights = ", ".join(f"{name} {value:.3g}" for name, value in result["weights"].items())
-    lines = [shown, *reasons, f"{result['trainings']:g} trainings", "", answer]
+    lines = [*shown, *reasons, f"{result['trainings']:g} trainings", "", answer]
     return "\n".join([*lines, f"weights: {weights}", f"policy: {result['policy']}", f"train with: {result['command']}"])
