@@ -120,8 +120,8 @@ class _Judge:
     alpha: float
 
     def gaps(self, first: str, second: str, split: int) -> list[float]:
-        seen = self.splits[split]
-        return [seen[first][s] - seen[second][s] for s in self.course.seeds]
+        a, b = self.splits[split][first], self.splits[split][second]
+        return [a[s] - b[s] for s in self.course.seeds if s in a and s in b]
 
     def intervals(self, first: str, second: str) -> list[Interval]:
         return [sequential.interval(self.gaps(first, second, k), self.alpha) for k in range(len(self.splits))]
@@ -138,8 +138,9 @@ class _Judge:
 
     def best(self, names: Sequence[str]) -> str:
         """Return the one with the highest mean on validation, the first of equals."""
-        seen = self.splits[0]
-        means = {n: math.fsum(seen[n][s] for s in self.course.seeds) for n in names}
+        known = [set(self.splits[0][n]) for n in names]
+        seeds = [s for s in self.course.seeds if all(s in own for own in known)]
+        means = {n: math.fsum(self.splits[0][n][s] for s in seeds) for n in names}
         return max(names, key=lambda n: means[n])
 
     def said(self, kind: Decision, method: str, over: str) -> Advice:

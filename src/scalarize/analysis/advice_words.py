@@ -60,7 +60,7 @@ def sentences(advice: Advice, field: Field, course: Course, units: Units, others
     """
     where = "the test split" if units.tested else "validation (there is no test split)"
     half = "as you asked" if units.stated else f"{SHARE:.1%} of the score of even weights"
-    seeds = f"{len(course.seeds)} seeds"
+    seeds = f"{advice.gain.n} seeds"
     lines = [_answer(advice, field, units, where, seeds, others)]
     if math.isfinite(advice.margin):
         lines.append(f"A gain matters from {units.number(advice.margin)} on ({half}).")
