@@ -17,15 +17,19 @@ import multiprocessing
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import search_pays_page as page
-from search_pays_cases import DOSES, Cell, cells
+from search_pays_cases import DOSES, Cell, cells, row_name
 from search_pays_trainings import measured
 
+from scalarize.report import images
 from scalarize.runs.build import Loader
 from scalarize.utils import files
 from scalarize.utils.errors import BusyError
 from scalarize.utils.locking import lock
+
+FIGURES = Path(__file__).parent / "when-search-pays"
 
 
 def used(out: Path) -> dict[str, float]:
@@ -84,6 +88,24 @@ def run(args: argparse.Namespace) -> None:
         worker.join()
 
 
+def read(out: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the cells that are there by row, in the order of repetitions."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for cell in cells():
+        path = out / "cells" / f"{cell.name}.json"
+        if path.exists():
+            found.setdefault(row_name(cell.dose, cell.level), []).append(files.read_json(path))
+    return found
+
+
+def table(out: Path) -> None:
+    """Print the page, and write its figures anew."""
+    text, charts = page.page(read(out), used(out))
+    for chart in charts:
+        files.write_bytes(FIGURES / f"{chart.name}.png", images.files(chart)["png"])
+    print(text, end="")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("run", "table"))
@@ -95,7 +117,7 @@ def main() -> None:
     if args.what == "run":
         run(args)
     else:
-        print(page.page(args.out, used(args.out), Path(__file__).parent / "when-search-pays"), end="")
+        table(args.out)
 
 
 if __name__ == "__main__":
