@@ -107,7 +107,7 @@ def test_cells_come_repetition_by_repetition_and_shared_ones_once() -> None:
     found = list(cases.cells())
     assert len({c.name for c in found}) == len(found)
     assert sum(c.name == "rand-hie-0" for c in found) == 1
-    first = [c for c in found if c.dose.every == 1]
+    first = [c for c in found if c.dose.first == 0]
     assert [c.repetition for c in first] == sorted(c.repetition for c in first)
     assert {c.settings["data.split_seed"] for c in first} == set(range(10))
     assert all(len(d.levels) >= 5 for d in cases.DOSES if not d.main)
