@@ -24,9 +24,9 @@ proportional to them and to their square root and fifth root (temperatures 2 and
 best mean on the validation splits of the other units (in its own unit it would also be the luckiest of several
 trainings); it is measured on test. A search trains {POPULATION} members on {PERCENT} % of the training set and scores
 them on the rest; its weights, with their course over the epochs, then train a fresh model on all of it. Random search
-and PBT cost as much, {COST:.1f} trainings; PBT decides {DECISIONS} times. Both start around the weights inverse to constant
-losses. All are tested with the epoch that validation prefers; "last epoch" tests PBT and the rules
-after their last one, as Royer et al. do.
+and PBT cost as much, {COST:.1f} trainings; PBT decides {DECISIONS} times. Both start around the weights inverse to
+constant losses. All are tested with the epoch that validation prefers; "last epoch" tests PBT and the rules after their
+last one, as Royer et al. do.
 
 A unit is a repetition: a seed of everything random, with one of ten splits of the data (pictures and text: always the
 same). Differences are paired by unit, in points (test score x 100). Splits share rows, so units of a split are
