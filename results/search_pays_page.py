@@ -140,11 +140,9 @@ def main_section(cells: Cells, workload: str, doses: Sequence[Dose], chart: Char
 
 def closing(cells: Cells) -> str:
     """Return the answer: the rows in which a search beats every free rule, corrected for all that were tried."""
-    once = {row_name(d, level): (d, level) for d in reversed(DOSES) for level in d.levels}  # shared rows count once
     tried = {
         f"{dose.title}, {dose.axis} {level:g}, {heading}": gain(cells[row], dose, heading)
-        for row, (dose, level) in once.items()
-        if enough(cells.get(row, []), dose)
+        for row, (dose, level) in once(cells).items()
         for heading in GAINS
     }
     found = {name: p.difference() for name, p in tried.items()}
@@ -154,7 +152,30 @@ def closing(cells: Cells) -> str:
     plain = [p.plain() for p in tried.values()]
     naive = (sum(d.low > 0 for d in plain), sum(d.high < 0 for d in plain))
     lines = [f"- {name}: {shown(d)}, corrected p {max(corrected[name], 1e-4):.4f}." for name, d in wins.items()]
-    return words.answer(len(found), above, below, naive, lines)
+    return words.answer(len(found), above, below, naive, lines) + overview(cells)
+
+
+def once(cells: Cells) -> dict[str, tuple[Dose, float]]:
+    """Return the rows that have an interval, each with its dose and level; what doses share is the first one's."""
+    every: dict[str, tuple[Dose, float]] = {}
+    for dose in DOSES:
+        for level in dose.levels:
+            every.setdefault(row_name(dose, level), (dose, level))
+    return {row: (dose, level) for row, (dose, level) in every.items() if enough(cells.get(row, []), dose)}
+
+
+def overview(cells: Cells) -> str:
+    """Return the gains averaged over all rows of a data set."""
+    rows, known = [], once(cells)
+    for main in (False, True):
+        for workload in dict.fromkeys(d.workload for d, _ in known.values() if d.main == main):
+            own = {row: d for row, (d, _) in known.items() if (d.workload, d.main) == (workload, main)}
+            groups, several = [cells[row] for row in own], next(iter(own.values())).splits > 1
+            sides = [*((name, BEST_RULE, when) for name, when in GAINS.values()), (BEST_RULE, EVEN, "best")]
+            found = [shown(averaged(groups, *side, several).difference()) for side in sides]
+            rows.append([f"{workload}, {'main targets' if main else 'doses'}", str(len(own)), *found])
+    head = ["mean over all rows of", "rows", *(f"{h} over the best free rule" for h in GAINS), "that rule over even"]
+    return "\n\n" + words.table(head, rows) if rows else ""
 
 
 def allocation(cells: Cells, used: Mapping[str, float]) -> str:

@@ -167,6 +167,8 @@ def test_the_page(
     assert "| 0.25 | even | 60.00 | +0.00 [+0.00, +0.00] | +0.00 [+0.00, +0.00] | +0.00" in text
     assert "### Scale of one loss\n" in text  # its one level that is there, shared
     assert "### Samples of one domain" not in text
+    assert "| rand-hie, doses | 5 | +0.00 [+0.00, +0.00] | +0.00" in text  # the means of all rows
+    assert "| rand-hie, main targets | 21 | +0.00 [+0.00, +0.00] | +5.00" in text
     main = text.partition("## One main target")[2]
     assert "| PBT over single-task | +5.00 [" in main
     assert "- PBT over the best free rule: supported." in main
