@@ -34,7 +34,8 @@ class AdaTT(Sharing):
             nn.ModuleList(nn.ModuleList(body.stage(level) for _ in range(own_experts)) for _ in self.names)
             for level in levels
         )
-        found = shapes([level[0][0] for level in self.experts], body.shape)
+        firsts: list[Any] = list(self.experts)
+        found = shapes([level[0][0] for level in firsts], body.shape)
         self.gates: Any = nn.ModuleList(
             nn.ModuleList(Gate(found[level], found[level + 1], count * own_experts) for _ in self.names)
             for level in levels

@@ -43,10 +43,11 @@ class Selector(nn.Module):
             for p in gate.parameters():
                 nn.init.uniform_(p, -bound, bound)
         places = torch.arange(bits - 1, -1, -1)
-        self.register_buffer("codes", (torch.arange(experts)[:, None] >> places & 1).bool(), persistent=False)
+        self.register_buffer("codes", (torch.arange(experts)[:, None] >> places & 1).bool())
 
     def forward(self, x: Tensor) -> Tensor:
-        step = smooth_step(self.bits.logits(x).unflatten(-1, (self.selected, 1, -1)))
+        logits = self.bits.logits(x)
+        step = smooth_step(logits.view(*logits.shape[:-1], self.selected, 1, -1))
         each = torch.where(self.codes, step, 1 - step).prod(-1)
         return torch.einsum("...k,...ke->...e", self.weights(x), each)
 

@@ -43,7 +43,8 @@ class PLE(Sharing):
             self.own.append(
                 nn.ModuleList(nn.ModuleList(body.stage(level) for _ in range(own_experts)) for _ in self.names)
             )
-        found = shapes([level[0] for level in self.shared], body.shape)
+        firsts: list[Any] = list(self.shared)
+        found = shapes([level[0] for level in firsts], body.shape)
         at = [(found[level], found[level + 1]) for level in levels]
         count = len(self.names) * own_experts + experts
         self.gates: Any = nn.ModuleList(
