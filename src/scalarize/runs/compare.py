@@ -11,7 +11,7 @@ from pydantic import Field
 
 from scalarize import methods
 from scalarize.analysis import comparison, text_tables
-from scalarize.runs import comparison_rows, table_baselines
+from scalarize.runs import comparison_rows, sampling_rows, table_baselines
 from scalarize.runs.build import Loader, prepare
 from scalarize.runs.comparison_records import choose_rates, diverged, verdicts
 from scalarize.runs.comparison_rows import NEED_WEIGHTS, OF_POLICIES, SPECIAL, ComparisonContext
@@ -64,7 +64,7 @@ class CompareRequest(ScoredRequest):
         if not self.rows:
             raise RequestError("`rows`: name at least one of `scalarize methods` or " + ", ".join(SPECIAL))
         for row in self.rows:
-            if row not in SPECIAL and row not in all_methods():
+            if comparison_rows.maker(row) is comparison_rows.method and row not in all_methods():
                 raise unknown_name_error("method", row, [*all_methods(), *SPECIAL])
             if row in OF_POLICIES and not self.policies:
                 raise RequestError(f"the row {row!r} needs `policies` (several are one row over searches)")
@@ -177,12 +177,12 @@ def plan(request: CompareRequest, loader: Loader, searches: Sequence[PlannedRun]
 
 
 def _runs(values: Sequence[RowValue]) -> list[PlannedRun]:
-    """Return the runs behind values, each once: a search stands behind several."""
-    return list({run.name: run for value in values for run in value.runs}.values())
+    return list({run.name: run for value in values for run in value.runs}.values())  # a search is behind several
 
 
 def _context(request: CompareRequest, loader: Loader) -> ComparisonContext:
     prepared = prepare(request.problem(), loader)
+    sampling_rows.check(request.rows, prepared.data)
     if request.score == AVERAGE and not prepared.data.has_average:
         raise RequestError(
             f"{request.label}: higher is better for some of its tasks and worse for others, so they have no average to "
@@ -200,7 +200,7 @@ def _values(request: CompareRequest, context: ComparisonContext) -> list[RowValu
     """Return the values of every row at every learning rate and seed."""
     values = []
     for row in request.rows:
-        make = SPECIAL.get(row, comparison_rows.method)
+        make = comparison_rows.maker(row)
         seeds = range(request.seed, request.seed + request.row_seeds.get(row, request.seeds))
         for place in [context.divided(k) for k in range(request.splits)] if request.splits > 1 else [context]:
             for rate in request.learning_rates or (None,):

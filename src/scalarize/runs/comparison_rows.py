@@ -10,6 +10,7 @@ from scalarize.runs.build import Loader, PreparedRun, prepare
 from scalarize.runs.plan import PlannedRun
 from scalarize.runs.request import WorkloadRequest
 from scalarize.runs.row_values import RowValue, value_of
+from scalarize.runs.sampling_rows import LISTED, samples, temperature, tempered_policy
 from scalarize.runs.search import SearchRequest
 from scalarize.weights import simplex
 from scalarize.weights.policy import Policy
@@ -100,6 +101,13 @@ def inverse_constant(context: ComparisonContext, row: str, seed: int) -> list[Ro
     return [context.value(row, seed, policy=inverse_policy(context.prepared.data.constant_losses()))]
 
 
+def by_samples(context: ComparisonContext, row: str, seed: int) -> list[RowValue]:
+    """Plan a training with fixed weights by the domains' numbers of samples, at the row's temperature."""
+    value = temperature(row)
+    assert value is not None
+    return [context.value(row, seed, policy=tempered_policy(samples(context.prepared.data), value))]
+
+
 def random_search(context: ComparisonContext, row: str, seed: int) -> list[RowValue]:
     """Plan trainings with the best weights of random searches around the same centre."""
     values = []
@@ -147,6 +155,12 @@ SPECIAL: dict[str, RowMaker] = {
     "single": single,
     "inverse-loss": inverse_loss,
     "inverse-constant": inverse_constant,
+    **dict.fromkeys(LISTED, by_samples),
     "random-search": random_search,
     **OF_POLICIES,
 }
+
+
+def maker(row: str) -> RowMaker:
+    """Return what plans the row of that name: a special one, a temperature, or a method's."""
+    return SPECIAL.get(row) or (method if temperature(row) is None else by_samples)

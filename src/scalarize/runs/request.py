@@ -20,6 +20,8 @@ from pydantic import (
 from scalarize import methods
 from scalarize.learners.recipe import Recipe
 from scalarize.methods import Method
+from scalarize.methods.preference import KEY as PREFERENCE
+from scalarize.methods.preference import by_name
 from scalarize.utils import limits
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
@@ -176,7 +178,7 @@ class TrainRequest(ScoredRequest):
             The method asked for, or one that replays the fixed weights or the policy.
 
         Raises:
-            RequestError: a task is unnamed or unknown, or nothing gives weights.
+            RequestError: a task is unnamed or unknown, nothing gives weights, or the method refuses a hyper-parameter.
         """
         if self.policy is not None:
             return methods.replay(self.policy.reorder(names).stretch(epochs))
@@ -188,7 +190,10 @@ class TrainRequest(ScoredRequest):
             return methods.constant([self.weights[n] for n in names])
         if self.method is None:
             raise RequestError("no weights were asked for: name a method, weights or a policy")
-        return methods.create(self.method, **self.hyper)
+        hyper = dict(self.hyper)
+        if PREFERENCE in methods.get(self.method).defaults() and PREFERENCE in hyper:
+            hyper[PREFERENCE] = by_name(hyper[PREFERENCE], names)
+        return methods.create(self.method, **hyper)
 
 
 def train_request(problem: WorkloadRequest, **more: Any) -> TrainRequest:
