@@ -37,7 +37,8 @@ def on_trial(found: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         if entry["kind"] == "claims"
     ]
     frame = pd.concat([own for own in frames if len(own)] or frames, ignore_index=True)
-    return frame.assign(where=frame["where"].fillna(""), why=frame["why"].fillna(""))
+    # A column of nothing is read as one of numbers.
+    return frame.assign(**{name: frame[name].astype(object).fillna("") for name in ("where", "why")})
 
 
 def verdicts(found: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -75,7 +76,7 @@ def because(parts: pd.DataFrame) -> str:
         more = f" and {len(shown) - NAMED} more" if len(shown) > NAMED else ""
         said.append(f"contrary found: {'; '.join(shown[:NAMED])}{more}")
     said += [str(why) for why in parts["why"].unique() if why]
-    return "; ".join(said)
+    return "; ".join(said).replace("|", "/")  # which would end a cell
 
 
 def machine_time(found: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -20,7 +20,7 @@ ONE_SIZE = {"model.widths": [32, 32]}
 # Half the side, and no augmentation: what a core can train in minutes.
 EMOJI = {"data.side": 16, "data.randaugment": False}
 PAIRS = {"data.share": 0.02}
-FAMILIES = {"ResNet": {}, "ViT": {"model.family": "vit"}}
+FAMILIES: dict[str, dict[str, Any]] = {"ResNet": {}, "ViT": {"model.family": "vit"}}
 C1 = "C1, C2: capacity and weights, {}"
 C3 = "C3: what changes the share of conflicting gradients? {}"
 C4 = "C4: do searched weights beat even weights and methods? {}"
@@ -30,7 +30,7 @@ def _pictures(workload: str, target: str, settings: Mapping[str, Any], minutes: 
     """Claims C1 to C3 with four sizes of each family, 26-fold and more from the least to the most parameters."""
     found = []
     for (model, own), (capacity, conflicts) in zip(FAMILIES.items(), (minutes[:2], minutes[2:]), strict=True):
-        shared = {"budget": "tiny", "settings": {**settings, **own}, "model": model}
+        shared: dict[str, Any] = {"budget": "tiny", "settings": {**settings, **own}, "model": model}
         data = f"{workload}, {model}s"
         found.append(Trial(target, workload, C1.format(data), epochs=8, minutes=capacity, **shared))
         found.append(Trial("figure-5", workload, C3.format(data), epochs=1, minutes=conflicts, **shared))
@@ -105,7 +105,7 @@ Written by `scalarize reproduce royer2023 --page results/royer2023.md`; every nu
 The pictures want `scalarize data get emoji` and `scalarize data get multi-fashion`.
 The data are the RAND health insurance experiment: `rand-hie`, seven tasks whose losses lie two orders of magnitude
 apart, and `rand-hie-sites`, one of them (outpatient spending) on six sites as domains, with perceptrons of one to three
-layers; then drawings of two vendors (`emoji`) and pairs of overlaid pictures (`multi-fashion-backbone`), with residual
+layers; then emoji as two vendors draw them, and pairs of overlaid pictures (`multi-fashion-backbone`), with residual
 networks and vision transformers of four sizes each. Far smaller than the paper's benchmarks: see *Scaled*. Metrics on
 the test split: accuracies, areas under ROC curves and (1 + Spearman) / 2, higher is better; weights, rates and epochs
 are chosen on validation. Weights of pairs lie on a logarithmic grid around the even ones. Intervals: 95 %, Student's t

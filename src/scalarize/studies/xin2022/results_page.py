@@ -18,23 +18,24 @@ from scalarize.studies.results_page import ResultsPage, Trial
 BEYOND = "Does any optimiser reach beyond the front of scalarization? {}"
 DEEPER = "Does a deeper model move the front? {}"
 SPARSE = "Does a sparse grid of learning rates decide more than the seed? {}"
-# The paper's grids of learning rates (in units of the recipe's own), weights and alphas, whole.
-FULL: dict[str, Any] = {"budget": "full", "epochs": 12, "seeds": 5}
-PAIR = {"tasks": ("any-mental", "visits-other"), "settings": {"batch_size": 1024}}
-SITES = {"tasks": ("site-1", "site-3")}
+SIZE: dict[str, Any] = {"budget": "small", "epochs": 12, "seeds": 5}
+PAIR: dict[str, Any] = {"tasks": ("any-mental", "visits-other"), "settings": {"batch_size": 1024}}
+SITES: dict[str, Any] = {"tasks": ("site-1", "site-3")}
+# Learning rates are its axis, and seeds the other half of its comparison.
+RATES: dict[str, Any] = {"sweeps": ("optimizer.lr",), "least_seeds": 5}
 TABLE = (
-    Trial("figure-2", "rand-hie", BEYOND.format("Two tasks"), minutes=8, **FULL, **PAIR),
-    Trial("figure-7", "rand-hie", DEEPER.format("Two tasks"), minutes=3, **FULL, **PAIR),
-    Trial("figure-6-left", "rand-hie", SPARSE.format("Two tasks"), minutes=1, **FULL, **PAIR),
-    Trial("figure-2", "rand-hie-sites", BEYOND.format("Two domains"), minutes=6, **FULL, **SITES),
-    Trial("figure-7", "rand-hie-sites", DEEPER.format("Two domains"), minutes=3, **FULL, **SITES),
-    Trial("figure-6-left", "rand-hie-sites", SPARSE.format("Two domains"), minutes=1, **FULL, **SITES),
+    Trial("figure-2", "rand-hie", BEYOND.format("Two tasks"), minutes=3, **SIZE, **PAIR),
+    Trial("figure-7", "rand-hie", DEEPER.format("Two tasks"), minutes=2, **SIZE, **PAIR),
+    Trial("figure-6-left", "rand-hie", SPARSE.format("Two tasks"), minutes=1, **SIZE, **PAIR, **RATES),
+    Trial("figure-2", "rand-hie-sites", BEYOND.format("Two domains"), minutes=3, **SIZE, **SITES),
+    Trial("figure-7", "rand-hie-sites", DEEPER.format("Two domains"), minutes=2, **SIZE, **SITES),
+    Trial("figure-6-left", "rand-hie-sites", SPARSE.format("Two domains"), minutes=1, **SIZE, **SITES, **RATES),
     Trial(
         "figure-10",
         "rand-hie",
         "Does tuning decide more than the choice of the optimiser? Seven tasks",
-        minutes=9,
-        budget="0.5",
+        minutes=5,
+        budget="small",
         epochs=12,
         seeds=3,
         settings={"batch_size": 1024},
@@ -57,8 +58,7 @@ QUESTIONS = {
 }
 ONE_RATE = {"optimizer.lr": 4e-3}  # tuning every row on its own would cost days
 OWN: dict[str, dict[str, Any]] = {
-    # Learning rates are its axis, and seeds the other half of its comparison.
-    "figure-6-left": {"sweeps": ("optimizer.lr",), "least_seeds": 5, "minutes": 36},
+    "figure-6-left": {**RATES, "minutes": 36},
     # A training of the deepest model costs several of the others.
     "figure-7": {"budget": "tiny", "seeds": 1, "fixed_size": True, "minutes": 25},
     "figure-5": {"minutes": 105},
