@@ -15,6 +15,7 @@ import torch
 
 from scalarize import Balancer
 from scalarize.methods import create
+from scalarize.methods.preference import position
 
 STEPS = [
     [[3.0, 4.0, 0.0], [-1.0, 2.0, 1.0], [0.0, -2.0, 1.0]],
@@ -165,3 +166,10 @@ def test_what_they_refuse(name: str, hyper: dict[str, Any], says: str) -> None:
 def test_what_pcd_refuses_at_the_first_step(hyper: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         create("pcd", **hyper).combine_gradients(double([[1.0, 0.0], [0.0, 1.0]]))
+
+
+def test_the_primary_task_may_be_named_on_the_command_line() -> None:
+    assert position("b", ["a", "b"]) == 1
+    assert position(0, ["a", "b"]) == 0
+    with pytest.raises(ValueError, match="'b'"):
+        position("bb", ["a", "b"])

@@ -21,7 +21,7 @@ from scalarize import methods
 from scalarize.learners.recipe import Recipe
 from scalarize.methods import Method
 from scalarize.methods.preference import KEY as PREFERENCE
-from scalarize.methods.preference import by_name
+from scalarize.methods.preference import MAIN, by_name, position
 from scalarize.utils import limits
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
@@ -190,9 +190,11 @@ class TrainRequest(ScoredRequest):
             return methods.constant([self.weights[n] for n in names])
         if self.method is None:
             raise RequestError("no weights were asked for: name a method, weights or a policy")
-        hyper = dict(self.hyper)
-        if PREFERENCE in methods.get(self.method).defaults() and PREFERENCE in hyper:
+        hyper, known = dict(self.hyper), methods.get(self.method).defaults()
+        if PREFERENCE in known and PREFERENCE in hyper:
             hyper[PREFERENCE] = by_name(hyper[PREFERENCE], names)
+        if MAIN in known and MAIN in hyper:
+            hyper[MAIN] = position(hyper[MAIN], names)
         return methods.create(self.method, **hyper)
 
 

@@ -31,7 +31,7 @@ class PCD(Method):
             each other task in their order. Default 0.02.
         beta: decay of the moving average, in [0, 1). Default 0.999.
         eps: added to the average before the root, >= 0. Default 1e-8.
-        primary: position of the primary task, from 0. Default 0.
+        primary: position of the primary task, from 0; its name on the command line. Default 0.
 
     Raises:
         RequestError: a number is out of range; at the first step: there is no task ``primary``, or not one tau for each
