@@ -189,12 +189,9 @@ WORKLOADS = (
         recipe=RECIPE,
         load=load_vendors,
         build=build,
-<<<<<<< HEAD
         sharing=ALL,
         sizes=sizes.RESNET,
-=======
         sizes=sizes.SMALL,
->>>>>>> main
         missing=missing,
         get=emoji.get,
         reference=REFERENCE,
@@ -209,12 +206,9 @@ WORKLOADS = (
         recipe=RECIPE.model_copy(update={"data": {k: v for k, v in RECIPE.data.items() if k != "label"}}),
         load=load_tasks,
         build=build,
-<<<<<<< HEAD
         sharing=ALL,
         sizes=sizes.RESNET,
-=======
         sizes=sizes.SMALL,
->>>>>>> main
         missing=missing,
         get=emoji.get,
         packages=("PIL", "timm", "torchvision"),
