@@ -32,6 +32,7 @@ from scalarize.utils.errors import RequestError
 @click.command()
 @problem_options
 @click.option("--methods", metavar="A,B", help="Rows of the table; `all` is every method.")
+@click.option("--sharing", metavar="A,B", help="Architectures; every row with each: hard,mmoe,ple.")
 @click.option("--policy", "policies", multiple=True, metavar="FILE", help="A search's policy; may be repeated.")
 @click.option("--seeds", default=3, show_default=True, type=int, help="Seeds a row.")
 @click.option("--splits", default=1, show_default=True, type=int, help="Random splits of a table.")
@@ -46,6 +47,7 @@ from scalarize.utils.errors import RequestError
 @out_options
 def compare(
     methods: str | None,
+    sharing: str | None,
     policies: tuple[str, ...],
     seeds: int,
     splits: int,
@@ -83,6 +85,11 @@ def compare(
         raise RequestError(f"--learning-rates {learning_rates}: write numbers, as in 0.001,0.003") from None
     if learning_rates is not None and not rates:
         raise RequestError("--learning-rates: write numbers, as in 0.001,0.003")
+    if sharing is not None and not words(sharing):
+        raise RequestError("--sharing: name architectures, as in hard,mmoe,ple")
+    for name in words(sharing):
+        shared = {"settings": problem.settings | {"model.sharing": name}}
+        effects.check_request(problem.model_copy(update=shared), loader)
     if "random-search" not in rows:
         unread.refuse(["searches", "population"], "of the row random-search: add it to --methods")
     if problem.csv is None:
@@ -95,6 +102,7 @@ def compare(
         seeds=seeds,
         splits=splits,
         baselines=baselines,
+        sharing=words(sharing),
         seed=seed,
         learning_rates=rates,
         searches=searches,

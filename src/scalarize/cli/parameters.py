@@ -42,6 +42,7 @@ OPTIONS = {
     "score": "--score",
     "seeds": "--seeds",
     "settings": "--set",
+    "sharing": "--sharing",
     "single": "--single",
     "splits": "--splits",
     "split_column": "--split-column",

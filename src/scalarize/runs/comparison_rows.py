@@ -38,7 +38,7 @@ class ComparisonContext:
     of the row that searches at random; split: the share of the training set that its members train on; seed: of the
     first of those searches. rate: the learning rate tried, None for the recipe's own. scored: the fields ``score`` and
     ``reference`` of trainings and searches, if rows are not ranked by the average. division: number of the random
-    split of a table, None if there is only one.
+    split of a table, None if there is only one. sharing: the architecture, None if rows do not differ in it.
     """
 
     prepared: PreparedRun
@@ -51,6 +51,7 @@ class ComparisonContext:
     rate: float | None = None
     scored: Mapping[str, Any] = field(default_factory=dict)
     division: int | None = None
+    sharing: str | None = None
 
     @property
     def problem(self) -> WorkloadRequest:
@@ -72,9 +73,21 @@ class ComparisonContext:
         moved = self.problem.model_copy(update={"settings": settings})
         return replace(self, division=number, prepared=prepare(moved, self.loader))
 
+    def sharing_as(self, name: str) -> ComparisonContext:
+        """Return the same context with another architecture."""
+        settings = dict(self.problem.settings) | {"model.sharing": name}
+        changed = self.problem.model_copy(update={"settings": settings})
+        return replace(self, sharing=name, prepared=prepare(changed, self.loader))
+
+    def label(self, row: str) -> str:
+        """Return the name of a row in the table: with its architecture, as in ``uniform@ple``."""
+        return row if self.sharing is None else f"{row}@{self.sharing}"
+
     def value(self, row: str, seed: int, **more: Any) -> RowValue:
         """Return one value of a row at this learning rate; ``more``: as :func:`value_of` takes it."""
-        return value_of(self.problem, row, seed, rate=self.rate, split=self.division, scored=self.scored, **more)
+        return value_of(
+            self.problem, self.label(row), seed, rate=self.rate, split=self.division, scored=self.scored, **more
+        )
 
 
 RowMaker = Callable[[ComparisonContext, str, int], list[RowValue]]
@@ -113,9 +126,8 @@ def random_search(context: ComparisonContext, row: str, seed: int) -> list[RowVa
     values = []
     for k in range(context.searches):
         rate, division = context.rate, context.division
-        name = (
-            f"random-{k}" + ("" if rate is None else f"-lr{rate:g}") + ("" if division is None else f"-split{division}")
-        )
+        name = context.label(f"random-{k}")
+        name += ("" if rate is None else f"-lr{rate:g}") + ("" if division is None else f"-split{division}")
         request = SearchRequest(
             **context.problem.fields(),
             algorithm="random",

@@ -26,6 +26,7 @@ from scalarize.utils import limits
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 from scalarize.workloads import Workload
+from scalarize.workloads.models.sharing.names import override
 from scalarize.workloads.table.options import TableOptions
 
 
@@ -107,7 +108,7 @@ class WorkloadRequest(BaseModel):
             RequestError: a setting is unknown or has the wrong kind of value.
         """
         changes = dict(self.settings) | ({"epochs": self.epochs} if self.epochs else {})
-        return workload.recipe.override(changes)
+        return override(workload.recipe, changes, workload.sharing, workload.name)
 
 
 class ScoredRequest(WorkloadRequest):
