@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = """
 | claim | data | runs | seeds | verdict | why |
 | --- | --- | --- | --- | --- | --- |
-| norms | w | 9 | 5 | not supported | 0 of 2 parts hold; contrary found: a minus b -1 [-2, -0.5]; c minus b -3 [-4, -2] |
+| norms | w | 9 | 5 | not supported | 0 of 2 hold; contrary found: a minus b -1 [-2, -0.5]; c minus b -3 [-4, -2] |
 | norms | v | 9 | 5 | supported | 2 of 2 parts hold |
 | **norms** | together | | | **undecided** | |
 | fronts | w | 9 | 5 | undecided | 0 of 2 parts hold |
