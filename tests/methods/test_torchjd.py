@@ -40,6 +40,8 @@ def hard(kind: str) -> torch.Tensor:
     return j
 
 
+WANTED = [0.5, 0.1, 0.15, 0.05, 0.05, 0.05, 0.05, 0.05]  # preference of up to 8 tasks; the first T are taken
+
 HARD = ("zero", "opposite", "duplicate", "row_1e6", "all_1e-8", "all_1e8")
 
 # ours -> (hyper-parameters, TorchJD's, relative tolerance, hard cases in which TorchJD's own solver is not exact or
@@ -58,6 +60,31 @@ PAIRS: dict[str, tuple[dict[str, Any], Callable[[], Any], float, set[str]]] = {
     "upgrad": ({"regularization": 1e-4}, lambda: tjd.UPGrad(), 1e-6, set()),
     "dualproj": ({"regularization": 1e-4}, lambda: tjd.DualProj(), 1e-6, set()),
 }
+
+
+# ours -> (hyper-parameters, TorchJD's with a preference vector): the rest as above.
+PREFERENCES: dict[str, tuple[dict[str, Any], Callable[[torch.Tensor], Any], float]] = {
+    "upgrad": ({"regularization": 1e-4}, lambda p: tjd.UPGrad(pref_vector=p), 1e-6),
+    "dualproj": ({"regularization": 1e-4}, lambda p: tjd.DualProj(pref_vector=p), 1e-6),
+    "aligned-mtl": ({}, lambda p: tjd.AlignedMTL(pref_vector=p), 1e-6),
+    "config": ({}, lambda p: tjd.ConFIG(pref_vector=p), 1e-7),
+}
+
+
+@pytest.mark.parametrize("key", PREFERENCES)
+@pytest.mark.parametrize("n_tasks", [1, 2, 3, 8])
+def test_preference_vectors(key: str, n_tasks: int) -> None:
+    hyper, make, rtol = PREFERENCES[key]
+    wanted = torch.tensor(WANTED[:n_tasks], dtype=torch.float64)
+    wanted /= wanted.sum()
+    try:
+        theirs = make(wanted)
+    except ImportError as error:
+        pytest.skip(f"TorchJD's {key} lacks its solver: {error}")
+    for seed in range(3):
+        j = gaussian(n_tasks, seed)
+        got, want = create(key, preference=WANTED[:n_tasks], **hyper).combine_gradients(j).gradient, theirs(j)
+        assert (got - want).norm() <= rtol * want.norm(), seed
 
 
 def pair(key: str) -> tuple[Any, Any, float, set[str]]:
@@ -115,11 +142,16 @@ def test_pcgrad_and_gradvac_of_two_tasks(seed: int) -> None:
 def test_weightings_of_several_batches() -> None:
     sdm, ours_sdm = tjd.SDMGradWeighting(), create("sdmgrad")
     modo, ours_modo = tjd.MoDoWeighting(gamma=0.05, rho=0.1), create("modo", gamma=0.05, rho=0.1)
+    preferred = tjd.SDMGradWeighting(pref_vector=torch.tensor(WANTED[:4]).double() / sum(WANTED[:4]))
+    ours_preferred = create("sdmgrad", preference=WANTED[:4])
     for step in range(5):
         j, first = gaussian(4, step), gaussian(4, 20 + step)
         second = first + 0.3 * gaussian(4, 40 + step)
         got = ours_sdm.combine_gradients(j, extra=[first, second])
         torch.testing.assert_close(got.weights, sdm(first @ second.T), rtol=1e-9, atol=1e-12)
+        biased = ours_preferred.combine_gradients(j, extra=[first, second])
+        # Theirs adds 1e-8 to the scale, and 20 steps of length 10 magnify it.
+        torch.testing.assert_close(biased.weights, preferred(first @ second.T), rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(got.gradient, got.weights @ j)
         got = ours_modo.combine_gradients(j, extra=[first, second])
         torch.testing.assert_close(got.weights, modo(first @ second.T), rtol=1e-9, atol=1e-12)
@@ -136,11 +168,22 @@ def test_excess_mtl_after_a_warm_up() -> None:
 
 def test_losses() -> None:
     losses = 0.1 + torch.rand(5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    wanted, ideal = torch.tensor(WANTED[:5]).double(), [0.05, 0.0, 0.1, 0.0, 0.02]
+    share = wanted / wanted.sum()
+    lowest = torch.tensor(ideal).double()
     for ours, theirs in [
         (create("gls"), scalarizers.GeometricMean()),
         (create("stch", mu=0.3), scalarizers.STCH(0.3)),
+        (create("stch", mu=0.3, preference=WANTED[:5], ideal=ideal), scalarizers.STCH(0.3, share, lowest)),
+        (create("pbi", preference=WANTED[:5], ideal=ideal), scalarizers.PBI(5.0, wanted, lowest)),
+        (create("pbi", theta=0.5), scalarizers.PBI(0.5, torch.ones(5).double())),
+        (create("cosmos", lambda_=0.7, preference=WANTED[:5]), scalarizers.COSMOS(0.7, share)),
     ]:
-        np.testing.assert_allclose(ours.combine_losses(losses).loss, theirs(losses), rtol=1e-9)
+        ours_at, theirs_at = losses.clone().requires_grad_(), losses.clone().requires_grad_()
+        mine, other = ours.combine_losses(ours_at).loss, theirs(theirs_at)
+        np.testing.assert_allclose(mine.detach(), other.detach(), rtol=1e-7)  # theirs adds 1e-12 under PBI's root
+        (slope,), (want,) = torch.autograd.grad(mine, ours_at), torch.autograd.grad(other, theirs_at)
+        torch.testing.assert_close(slope, want, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("make", [lambda: tjd.IMTLG(), lambda: tjd.ConFIG(), lambda: tjd.MeanWeighting()])

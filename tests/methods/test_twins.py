@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import minimize, root
+from scipy.optimize import linprog, minimize, root
 
 from scalarize.methods import create, get, names
 from scalarize.weights.policy import Policy
@@ -107,6 +107,49 @@ def _stch_mtl(losses: Array, nadir: Array) -> Array:
     return T * powers / powers.sum() / losses
 
 
+@twin("go4align", groups=2, beta=0.5)
+def go4align(steps: Steps) -> list[Array]:
+    """Every division into two groups is tried."""
+    p, result = np.full(T, 1 / T), []
+    for j, losses, _ in steps:
+        p = p * np.exp(-0.5 * losses)
+        p = p / p.sum()
+        risk = p * losses.sum() / losses
+        divided = []
+        for code in range(1, 2 ** (T - 1)):
+            one = np.array([code >> t & 1 == 1 for t in range(T)])
+            means = np.where(one, risk[one].mean(), risk[~one].mean())
+            divided.append((((risk - means) ** 2).sum(), tuple(means)))
+        result.append(np.array(min(divided)[1]) @ j)
+    return result
+
+
+WANTED = [1.0, 2.0, 4.0, 1.0]
+R = np.array(WANTED) / 8
+twin("stch", mu=0.5, preference=WANTED)(
+    stateless(lambda j, losses, u: R * np.exp(R * losses / 0.5) / np.exp(R * losses / 0.5).sum() @ j)
+)
+
+
+def slope(objective: Callable[[Array], float], at: Array) -> Array:
+    """The derivatives of a function of T numbers, by central differences."""
+    steps = 1e-5 * np.eye(len(at))
+    return np.array([(objective(at + h) - objective(at - h)) / 2e-5 for h in steps])
+
+
+def penalised(losses: Array) -> float:
+    u, above = R / norm(R), losses - np.array([0.1, 0.0, 0.1, 0.0])
+    return float(above @ u + 3.0 * norm(above - (above @ u) * u))
+
+
+twin("pbi", theta=3.0, preference=WANTED, ideal=[0.1, 0.0, 0.1, 0.0])(
+    stateless(lambda j, losses, u: slope(penalised, losses) @ j)
+)
+twin("cosmos", lambda_=0.5, preference=WANTED)(
+    stateless(lambda j, losses, u: slope(lambda x: float(R @ x - 0.5 * (R @ x) / (norm(R) * norm(x))), losses) @ j)
+)
+
+
 @twin("famo", lr=0.1)
 def famo(steps: Steps) -> list[Array]:
     logits = torch.zeros(T, dtype=torch.float64, requires_grad=True)
@@ -148,6 +191,18 @@ def projected_in_order(j: Array, losses: Array, orders: Array) -> Array:
 
 
 IN_TURN = np.array([[k for k in range(T) if k != i] for i in range(T)])
+
+
+@twin("cr-mogm", alpha=0.7)
+def averaged(steps: Steps) -> list[Array]:
+    kept, result = None, []
+    for j, _, _ in steps:
+        w = on_simplex(lambda w, j=j: norm(w @ j) ** 2 / (j**2).sum(), len(j))
+        kept = w if kept is None else 0.7 * kept + 0.3 * w
+        result.append(kept @ j)
+    return result
+
+
 twin("pcgrad", "orders")(stateless(projected_in_order))
 twin("pcgrad", order="fixed")(stateless(lambda j, losses, u: projected_in_order(j, losses, IN_TURN)))
 twin("pcgrad", "all_orders", include_self=True, reduction="mean")(
@@ -190,6 +245,47 @@ def cagrad(j: Array, losses: Array, u: Array) -> Array:
     mean = j.mean(axis=0)
     w = on_simplex(lambda w: (w @ j @ mean + 0.4 * norm(mean) * norm(w @ j)) / norm(mean) ** 2, len(j))
     return mean + 0.4 * norm(mean) * (w @ j) / norm(w @ j)
+
+
+@twin("cagrad", c=0.4, preference=WANTED)
+@stateless
+def cagrad_around_a_weighted_sum(j: Array, losses: Array, u: Array) -> Array:
+    aim = R @ j
+    w = on_simplex(lambda w: (w @ j @ aim + 0.4 * norm(aim) * norm(w @ j)) / norm(aim) ** 2, len(j))
+    return aim + 0.4 * norm(aim) * (w @ j) / norm(w @ j)
+
+
+@twin("epo", preference=WANTED)
+@stateless
+def epo(j: Array, losses: Array, u: Array) -> Array:
+    share = R * losses / (R * losses).sum()
+    uneven = (share * np.log(T * share)).sum()
+    assert uneven > 1e-4
+    g = j @ j.T
+    towards = g @ (R * (np.log(T * share) - uneven))
+    rows, least = [], []
+    for t in range(T):
+        if not (towards > 0).any() or share[t] == share.max():
+            rows, least = [*rows, g[t]], [*least, 0.0]
+        elif towards[t] <= 0:
+            rows, least = [*rows, g[t]], [*least, towards[t]]
+    return vertex(towards, rows, least) @ j
+
+
+@twin("epo", preference=WANTED, tolerance=100.0)
+@stateless
+def epo_descends(j: Array, losses: Array, u: Array) -> Array:
+    share = R * losses / (R * losses).sum()
+    g = j @ j.T
+    towards = g @ (R * (np.log(T * share) - (share * np.log(T * share)).sum()))
+    return vertex(g.sum(axis=1), [*g, towards], [*np.zeros(T), min(towards.max(), 0)]) @ j
+
+
+def vertex(objective: Array, rows: list[Array], least: list[float]) -> Array:
+    """The best simplex weights with ``rows @ w >= least``, by a general solver of linear programmes."""
+    found = linprog(-objective, -np.array(rows), -np.array(least), np.ones((1, T)), [1.0], bounds=(0, None))
+    assert found.success
+    return found.x
 
 
 @twin("imtl-g")
@@ -260,6 +356,16 @@ def aligned_mtl(j: Array, losses: Array, u: Array) -> Array:
     return np.sqrt((roots**2).mean()) * np.full(len(j), 1 / len(j)) @ (u_ @ v)
 
 
+twin("aligned-mtl", scale="rmse", preference=WANTED)(
+    stateless(
+        lambda j, losses, u: (
+            (np.sqrt((np.linalg.svd(j)[1] ** 2).mean()) * R @ np.linalg.svd(j, full_matrices=False)[0])
+            @ np.linalg.svd(j, full_matrices=False)[2]
+        )
+    )
+)
+
+
 def onto_cone(j: Array, g: Array) -> Array:
     """The d nearest to g with ``j @ d >= 0``."""
     found = minimize(
@@ -273,8 +379,36 @@ def onto_cone(j: Array, g: Array) -> Array:
     return found.x
 
 
+@twin("pcd", tau=[0.6, 0.1, 0.3], beta=0.9, primary=1)
+def pcd(steps: Steps) -> list[Array]:
+    shares, squares, result = np.array([0.6, 0, 0.1, 0.3]), np.zeros(T), []
+    for k, (j, _, _) in enumerate(steps):
+        squares = 0.9 * squares + 0.1 * (j**2).sum(axis=1)
+        unit = j / np.sqrt(squares / (1 - 0.9 ** (k + 1)) + 1e-8)[:, None]
+        others = unit[[0, 2, 3]]
+        least = shares[[0, 2, 3]] * (others**2).sum(axis=1)
+        found = minimize(
+            lambda d, g=unit[1]: ((d - g) ** 2).sum(),
+            unit[1],
+            jac=lambda d, g=unit[1]: 2 * (d - g),
+            method="SLSQP",
+            constraints={
+                "type": "ineq",
+                "fun": lambda d, a=others, b=least: a @ d - b,
+                "jac": lambda d, a=others: a,
+            },
+            options={"ftol": 1e-15, "maxiter": 500},
+        )
+        result.append(found.x * norm(j[1]) / norm(found.x))
+    return result
+
+
 twin("upgrad")(stateless(lambda j, losses, u: np.mean([onto_cone(j, g) for g in j], axis=0)))
 twin("dualproj")(stateless(lambda j, losses, u: onto_cone(j, j.mean(axis=0))))
+twin("upgrad", preference=WANTED)(
+    stateless(lambda j, losses, u: sum(r * onto_cone(j, g) for r, g in zip(R, j, strict=True)))
+)
+twin("dualproj", preference=WANTED)(stateless(lambda j, losses, u: onto_cone(j, R @ j)))
 
 
 @twin("config")
@@ -282,6 +416,14 @@ twin("dualproj")(stateless(lambda j, losses, u: onto_cone(j, j.mean(axis=0))))
 def config(j: Array, losses: Array, u: Array) -> Array:
     units = np.array([g / norm(g) for g in j])
     direction = np.linalg.pinv(units) @ np.ones(len(j))
+    direction /= norm(direction)
+    return sum(g @ direction for g in j) * direction
+
+
+@twin("config", preference=WANTED)
+@stateless
+def config_of_a_preference(j: Array, losses: Array, u: Array) -> Array:
+    direction = np.linalg.pinv(np.array([g / norm(g) for g in j])) @ R
     direction /= norm(direction)
     return sum(g @ direction for g in j) * direction
 
@@ -327,6 +469,20 @@ def sdmgrad(steps: Steps) -> list[Array]:
             speed = 0.5 * speed + a @ (w + 0.3 / T)
             w = to_simplex(w - 5.0 * speed)
         result.append((w + 0.3 / T) / 1.3 @ steps[k][0])
+    return result
+
+
+@twin("sdmgrad", lr=5.0, preference=WANTED)
+def sdmgrad_of_a_preference(steps: Steps) -> list[Array]:
+    w, result = np.full(T, 1 / T), []
+    for k in range(K):
+        a = steps[k + 1][0] @ steps[k + 2][0].T
+        a = a / (np.mean([np.sqrt(max(x, 0)) for x in np.diag(a)]) ** 2 or 1.0)
+        speed = np.zeros(T)
+        for _ in range(20):
+            speed = 0.5 * speed + a @ (w + 0.3 * R)
+            w = to_simplex(w - 5.0 * speed)
+        result.append((w + 0.3 * R) / 1.3 @ steps[k][0])
     return result
 
 

@@ -97,7 +97,7 @@ def create(name: str, **hyper: Unpack[Hyper]) -> Method:
             requires one that is missing.
 
     >>> create("cagrad", c=0.5).hyper
-    {'c': 0.5, 'rescale': 'none', 'times_tasks': False}
+    {'c': 0.5, 'rescale': 'none', 'times_tasks': False, 'preference': None}
     """
     cls = get(name)
     known = [f.name for f in dataclasses.fields(cls)]

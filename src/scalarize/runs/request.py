@@ -20,10 +20,13 @@ from pydantic import (
 from scalarize import methods
 from scalarize.learners.recipe import Recipe
 from scalarize.methods import Method
+from scalarize.methods.preference import KEY as PREFERENCE
+from scalarize.methods.preference import MAIN, by_name, position
 from scalarize.utils import limits
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 from scalarize.workloads import Workload
+from scalarize.workloads.models.sharing.names import override
 from scalarize.workloads.table.options import TableOptions
 
 
@@ -105,7 +108,7 @@ class WorkloadRequest(BaseModel):
             RequestError: a setting is unknown or has the wrong kind of value.
         """
         changes = dict(self.settings) | ({"epochs": self.epochs} if self.epochs else {})
-        return workload.recipe.override(changes)
+        return override(workload.recipe, changes, workload.sharing, workload.name)
 
 
 class ScoredRequest(WorkloadRequest):
@@ -175,7 +178,7 @@ class TrainRequest(ScoredRequest):
             The method asked for, or one that replays the fixed weights or the policy.
 
         Raises:
-            RequestError: a task is unnamed or unknown, or nothing gives weights.
+            RequestError: a task is unnamed or unknown, nothing gives weights, or the method refuses a hyper-parameter.
         """
         if self.policy is not None:
             return methods.replay(self.policy.reorder(names).stretch(epochs))
@@ -187,7 +190,12 @@ class TrainRequest(ScoredRequest):
             return methods.constant([self.weights[n] for n in names])
         if self.method is None:
             raise RequestError("no weights were asked for: name a method, weights or a policy")
-        return methods.create(self.method, **self.hyper)
+        hyper, known = dict(self.hyper), methods.get(self.method).defaults()
+        if PREFERENCE in known and PREFERENCE in hyper:
+            hyper[PREFERENCE] = by_name(hyper[PREFERENCE], names)
+        if MAIN in known and MAIN in hyper:
+            hyper[MAIN] = position(hyper[MAIN], names)
+        return methods.create(self.method, **hyper)
 
 
 def train_request(problem: WorkloadRequest, **more: Any) -> TrainRequest:

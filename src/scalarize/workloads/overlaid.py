@@ -29,8 +29,10 @@ from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 from scalarize.workloads.datasets import fashion, idx, images, imagined
 from scalarize.workloads.models.backbone import classifier
-from scalarize.workloads.models.lenet import lenet, lenet_head
-from scalarize.workloads.models.multihead import MultiHead
+from scalarize.workloads.models.lenet import lenet, lenet_head, stages
+from scalarize.workloads.models.sharing.body import Body
+from scalarize.workloads.models.sharing.build import share
+from scalarize.workloads.models.sharing.names import ALL
 from scalarize.workloads.models.standardise import Standardise
 
 CANVAS, OFFSET, SIDE = 36, 6, 28
@@ -94,10 +96,13 @@ def shape(settings: Mapping[str, Any]) -> Data:
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     """Build Sener and Koltun's LeNet with a head of two linear layers for each side."""
-    encoder = nn.Sequential(
-        Standardise(data.info["mean"], data.info["deviation"]), lenet(SIDE, dropout=settings["dropout"])
+    dropout, prepare = settings["dropout"], Standardise(data.info["mean"], data.info["deviation"])
+    return share(
+        settings,
+        lambda: nn.Sequential(prepare, lenet(SIDE, dropout=dropout)),
+        lambda: Body(prepare, stages(SIDE, dropout=dropout), (1, SIDE, SIDE)),
+        lambda: {t.name: lenet_head(t.outputs, dropout=dropout) for t in data.tasks},
     )
-    return MultiHead(encoder, {t.name: lenet_head(t.outputs, dropout=settings["dropout"]) for t in data.tasks})
 
 
 def build_backbone(settings: Mapping[str, Any], data: Data) -> nn.Module:
@@ -151,6 +156,7 @@ WORKLOADS = (
         load=loader(fashion.fashion_folders, _FASHION),
         shape=shape,
         build=build,
+        sharing=ALL,
         missing=finder(fashion.fashion_folders, _FASHION),
         get=fashion.get_fashion,
     ),
@@ -164,6 +170,7 @@ WORKLOADS = (
         load=loader(fashion.fashion_folders, _FASHION),
         shape=shape,
         build=build_backbone,
+        sharing=ALL,
         sizes=sizes.SMALL,
         missing=finder(fashion.fashion_folders, _FASHION),
         get=fashion.get_fashion,
@@ -179,6 +186,7 @@ WORKLOADS = (
         load=loader(fashion.mnist_folders, _MNIST),
         shape=shape,
         build=build,
+        sharing=ALL,
         missing=finder(fashion.mnist_folders, _MNIST),
         get=fashion.get_mnist,
     ),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
+from scalarize.methods import preference
 from scalarize.methods.base import Method
 from scalarize.methods.checks import counted, flag, in_range, no_failures, one_choice
 from scalarize.methods.evidence import Evidence, Needs, State
@@ -27,9 +29,12 @@ class CAGrad(Method):
             (``"linear"``) or the sum of its weights, 1 + lambda (``"lambda"``), as in code for reinforcement learning.
             Default ``"none"``.
         times_tasks: if True, T times d, as in the authors' code. Default False.
+        preference: T numbers >= 0, normalised to sum 1, the weights of g0 in place of the mean's. Default: all the
+            same.
 
     Raises:
-        RequestError: c is negative, or rescale is unknown.
+        RequestError: c is negative, rescale is unknown, or the preference is negative, all 0 or of another length than
+            T.
         RunError: the Gramian is not finite.
 
     Cost: T backwards, T x P numbers, and a quadratic programme of size T.
@@ -38,7 +43,8 @@ class CAGrad(Method):
     is not that for their means, so small batches bias it.
 
     Our choice: if no d in the ball improves all tasks (a zero gradient, a Pareto-stationary point) many d are best, and
-    the one nearest to g0 is taken. If the solver does not converge it is counted, and d = g0.
+    the one nearest to g0 is taken. If the solver does not converge it is counted, and d = g0. With a preference the
+    main loss of the paper's theorem is the weighted sum.
     """
 
     name = "cagrad"
@@ -46,37 +52,39 @@ class CAGrad(Method):
     needs = Needs.GRAMIAN
     heads = "own"
     paper = "Liu et al. 2021"
+    task_axes = {"preference": 1}
     c: float = 0.4
     rescale: str = "none"
     times_tasks: bool = False
+    preference: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         in_range(self, "c", 0.0)
         one_choice(self, "rescale", ("none", "square", "linear", "lambda"))
         flag(self, "times_tasks")
+        preference.check(self)
 
     def init(self, n_tasks: int) -> State:
-        return no_failures()
+        return {**no_failures(), **preference.entry(self, n_tasks)}
 
     def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
         assert evidence.gramian is not None
         gram = Gram.of(evidence.gramian)
-        weights, converged = max_min_in_ball(gram, self.c)
+        weights, converged = max_min_in_ball(gram, self.c, preference.shares(state, gram.n_tasks))
         lambda_ = float(weights.sum()) - 1  # g0's weights have sum 1, the rest is lambda times a simplex point
         added = {"none": 0.0, "square": self.c**2, "linear": self.c, "lambda": lambda_}[self.rescale]
         total = (gram.n_tasks if self.times_tasks else 1) / (1 + added)
         return as_weights(weights * total, evidence.gramian), counted(state, converged)
 
 
-def max_min_in_ball(gram: Gram, c: float) -> tuple[Array, bool]:
-    """Return the weights (T,) of d, and True if the solver converged.
+def max_min_in_ball(gram: Gram, c: float, mean: Array) -> tuple[Array, bool]:
+    """Return the weights (T,) of d, and True if the solver converged; ``mean`` (T,) are those of g0.
 
     The point nearest to g0 with ``g_i.d >= tau`` for all i is ``g0 + sum v_i u_i``, v >= 0 the solution of a small
     quadratic programme whose linear term is affine in tau; its distance grows with tau. So the task is one equation,
     distance(tau) = c |g0|, and on the set of active tasks that equation is a quadratic one.
     """
-    mean = np.full(gram.n_tasks, 1.0 / gram.n_tasks)
     shortest = gram.norms[gram.nonzero].min(initial=np.inf)
     scaled = mean * gram.norms
     if c == 0 or not gram.nonzero.any() or gram.cancels(scaled):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
+from scalarize.methods import preference
 from scalarize.methods.base import Method
 from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.gram import Gram, as_weights
@@ -17,9 +19,14 @@ from scalarize.methods.registry import register
 @dataclass(eq=False)
 class ConFIG(Method):
     """``(sum_i g_i . u) u`` with u the unit vector along ``pinv(U) 1``, U the unit gradients (Liu et al. 2024,
-    equations 2 and 3). Weights may be negative. It has no hyper-parameters.
+    equations 2 and 3). Weights may be negative.
+
+    Args:
+        preference: T numbers >= 0, in place of the ones: the cosines with the tasks' gradients are in this proportion.
+            Default: all the same.
 
     Raises:
+        RequestError: the preference is negative, all 0 or of another length than T.
         RunError: the Gramian is not finite.
 
     Cost: T backwards, T x P numbers, and an eigenproblem of size T.
@@ -38,11 +45,20 @@ class ConFIG(Method):
     paper = "Liu et al. 2024"
     non_conflicting = True
     row_scale_invariant = True
+    task_axes = {"preference": 1}
+    preference: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        preference.check(self)
+
+    def init(self, n_tasks: int) -> State:
+        return preference.entry(self, n_tasks)
 
     def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
         assert evidence.gramian is not None
         gram = Gram.of(evidence.gramian)
-        x = gram.pinv_cosines(gram.nonzero.astype(np.float64))
+        x = gram.pinv_cosines(gram.nonzero * preference.shares(state, gram.n_tasks, gram.n_tasks))
         along = gram.cosines @ x  # u_i . (x @ U)
         square = float(x @ along)
         if square <= gram.tolerance * float(x @ x):

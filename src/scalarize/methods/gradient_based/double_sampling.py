@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from scalarize.methods import preference
 from scalarize.methods.base import Method
 from scalarize.methods.checks import in_range
 from scalarize.methods.evidence import Evidence, Needs, State
@@ -35,8 +37,8 @@ def cross_gramian(evidence: Evidence) -> Array:
 @register
 @dataclass(eq=False)
 class SDMGrad(Method):
-    """``w = (w_s + lambda/T) / (1 + lambda)``, w_s on the simplex minimising ``|(w_s + lambda w_0) @ J|^2 / 2`` with
-    w_0 = 1/T (Xiao, Ban and Ji 2023, equation 10 and algorithm 1).
+    """``w = (w_s + lambda w_0) / (1 + lambda)``, w_s on the simplex minimising ``|(w_s + lambda w_0) @ J|^2 / 2`` with
+    the preference w_0 (Xiao, Ban and Ji 2023, equation 10 and algorithm 1).
 
     w_s is carried over from step to step and moved by projected steps with momentum along ``A (w_s + lambda w_0)``; A
     is the product of two further batches' Jacobians, divided by the squared mean of the roots of its diagonal (section
@@ -48,9 +50,10 @@ class SDMGrad(Method):
         lambda_: lambda, >= 0. Default 0.3.
         momentum: momentum of the projected steps, in [0, 1]. Default 0.5.
         n_iter: number of projected steps a step, >= 1. Default 20.
+        preference: T numbers >= 0, normalised to sum 1: w_0. Default: all the same, w_0 = 1/T.
 
     Raises:
-        RequestError: a hyper-parameter is out of range.
+        RequestError: a hyper-parameter is out of range, or the preference has another length than T.
 
     Cost: 3 T backwards on three batches, 3 T x P numbers.
 
@@ -66,11 +69,12 @@ class SDMGrad(Method):
     heads = "own"
     paper = "Xiao et al. 2023"
     extra_batches = 2
-    task_axes = {"weights": 1}
+    task_axes = {"weights": 1, "preference": 1}
     lr: float = 10.0
     lambda_: float = 0.3
     momentum: float = 0.5
     n_iter: int = 20
+    preference: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,9 +82,11 @@ class SDMGrad(Method):
         in_range(self, "lambda_", 0.0)
         in_range(self, "momentum", 0.0, 1.0)
         in_range(self, "n_iter", 1)
+        preference.check(self)
 
     def init(self, n_tasks: int) -> State:
-        return {"weights": torch.full((n_tasks,), 1.0 / n_tasks, dtype=torch.float64)}
+        weights = torch.full((n_tasks,), 1.0 / n_tasks, dtype=torch.float64)
+        return {"weights": weights, **preference.entry(self, n_tasks)}
 
     def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
         assert evidence.jacobian is not None
@@ -91,11 +97,12 @@ class SDMGrad(Method):
             a = a / mean_root**2
         # Weights of the tasks in this batch: a point of their own simplex.
         w = simplex.project(state["weights"].double().cpu().numpy())
+        pull = preference.shares(state, n, self.lambda_)
         speed = np.zeros(n)
         for _ in range(self.n_iter):
-            speed = self.momentum * speed + a @ (w + self.lambda_ / n)
+            speed = self.momentum * speed + a @ (w + pull)
             w = simplex.project(w - self.lr * speed)
-        total = (w + self.lambda_ / n) / (1 + self.lambda_)
+        total = (w + pull) / (1 + self.lambda_)
         return as_weights(total, evidence.jacobian), {**state, "weights": torch.from_numpy(w).to(state["weights"])}
 
 

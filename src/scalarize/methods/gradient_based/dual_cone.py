@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
+from scalarize.methods import preference
 from scalarize.methods.base import Method
 from scalarize.methods.checks import counted, flag, in_range, no_failures
 from scalarize.methods.evidence import Evidence, Needs, State
@@ -32,31 +34,34 @@ class _DualCone(Method):
     heads = "own"
     paper = "Quinton and Rey 2024"
     non_conflicting = True
+    task_axes = {"preference": 1}
     regularization: float = 0.0
     times_tasks: bool = False
+    preference: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         in_range(self, "regularization", 0.0)
         flag(self, "times_tasks")
+        preference.check(self)
 
     def init(self, n_tasks: int) -> State:
-        return no_failures()
+        return {**no_failures(), **preference.entry(self, n_tasks)}
 
     def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
         assert evidence.gramian is not None
         exact = self.regularization == 0
         gram = Gram.of(evidence.gramian) if exact else _regularized(evidence.gramian, self.regularization)
         total, converged = np.zeros(gram.n_tasks), True
-        for given in self._projected(gram.n_tasks):
+        for given in self._projected(preference.shares(state, gram.n_tasks)):
             weights, good = onto_dual_cone(gram, given)
             total += weights if good else given
             converged &= good
         total = total * gram.n_tasks if self.times_tasks else total
         return as_weights(total, evidence.gramian), counted(state, converged)
 
-    def _projected(self, n_tasks: int) -> Array:
-        """The weights of the vectors that are projected, one per row."""
+    def _projected(self, wanted: Array) -> Array:
+        """The weights of the vectors that are projected, one per row; ``wanted`` is the preference (T,)."""
         raise NotImplementedError
 
 
@@ -71,9 +76,11 @@ class UPGrad(_DualCone):
         regularization: r >= 0: the projection uses ``G / trace + r I`` instead of G, with G as 0 if its trace is below
             1e-4. Default 0, the paper's projection; 1e-4 is the default of its authors' library.
         times_tasks: if True, the sum instead of the mean, as in other code. Default False.
+        preference: T numbers >= 0, normalised to sum 1, by which the projections are added in place of their mean.
+            Default: all the same.
 
     Raises:
-        RequestError: regularization is negative.
+        RequestError: regularization is negative, or the preference is negative, all 0 or of another length than T.
         RunError: the Gramian is not finite.
 
     Cost: T backwards, T x P numbers, and T quadratic programmes of size T.
@@ -86,8 +93,8 @@ class UPGrad(_DualCone):
 
     name = "upgrad"
 
-    def _projected(self, n_tasks: int) -> Array:
-        return np.eye(n_tasks) / n_tasks
+    def _projected(self, wanted: Array) -> Array:
+        return np.diag(wanted)
 
 
 @register
@@ -100,9 +107,11 @@ class DualProj(_DualCone):
     Args:
         regularization: as for ``upgrad``. Default 0.
         times_tasks: if True, the sum of the gradients instead of their mean is projected. Default False.
+        preference: T numbers >= 0, normalised to sum 1: the weights of the gradient that is projected, in place of the
+            mean's. Default: all the same.
 
     Raises:
-        RequestError: regularization is negative.
+        RequestError: regularization is negative, or the preference is negative, all 0 or of another length than T.
         RunError: the Gramian is not finite.
 
     Cost: T backwards, T x P numbers, and a quadratic programme of size T.
@@ -115,5 +124,5 @@ class DualProj(_DualCone):
 
     name = "dualproj"
 
-    def _projected(self, n_tasks: int) -> Array:
-        return np.full((1, n_tasks), 1.0 / n_tasks)
+    def _projected(self, wanted: Array) -> Array:
+        return wanted[None]
