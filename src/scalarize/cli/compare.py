@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +130,15 @@ def demo(workload: str | None, out: str | None, resume: bool, as_json: bool, **o
     from scalarize.studies import demo as main_job
 
     asked = workload or main_job.WORKLOAD
-    result = main_job.demo(target, command_line(), resume, show, asked, take_workers(options))
-    page = build(target, target / "report.html")
-    emit(public(result) | {"report": str(page)}, as_json, f"{summary(result)}\nreport: {page}")
+
+    def train_with(kind: str, value: str) -> str:
+        words = ["compare", asked, "--methods", "single"] if kind == "models" else ["train", asked, f"--{kind}", value]
+        return shlex.join(["scalarize", *words])
+
+    result = main_job.demo(target, command_line(), resume, show, asked, take_workers(options), train_with)
+    page, advice = build(target, target / "report.html"), result["advice"]
+    said = "\n".join([f"report: {page}", "", *advice["words"], f"train with: {advice['command']}"])
+    emit(public(result) | {"report": str(page)}, as_json, f"{summary(result)}\n{said}")
 
 
 @click.command()

@@ -65,7 +65,7 @@ def samples(data: Data) -> dict[str, int]:
 def tempered_policy(counts: Mapping[str, float], value: float) -> Policy:
     """Return the constant policy p_t ~ n_t^(1/value) of numbers of samples ``counts`` by domain.
 
-    >>> tempered_policy({"a": 900, "b": 100}, 2.0).weights_at(0).tolist()
+    >>> tempered_policy({"a": 900, "b": 100}, 2.0).weights_at(0).round(6).tolist()
     [0.75, 0.25]
     """
     flat = simplex.normalise(np.array(list(counts.values()), dtype=np.float64)) ** (1.0 / value)
