@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from scalarize.learners.recipe import Recipe
 from scalarize.utils.errors import RequestError
-from scalarize.workloads.models import tabular
+from scalarize.workloads.models import decoding, tabular
 from scalarize.workloads.models.fronts import phn, settings
 from scalarize.workloads.models.fronts.build import condition
 from scalarize.workloads.models.fronts.conditioned import Conditioned
@@ -20,6 +20,7 @@ from scalarize.workloads.models.fronts.palora import PaLoRA
 from scalarize.workloads.models.lenet import lenet, lenet_head
 from scalarize.workloads.models.mlp import multi_head_mlp
 from scalarize.workloads.models.multihead import MultiHead, SharedHead
+from scalarize.workloads.models.transformer import Translator
 
 TABLE = {"numbers": 3, "categories": [4, 2]}
 SIZES = {"members": 4, "width": 8, "depth": 1, "dropout": 0.0, "category_width": 3}
@@ -212,3 +213,24 @@ def test_settings_are_complete_and_others_are_left() -> None:
     assert settings.plain(recipe.model) == {"width": 3}
     untouched = Recipe()
     assert settings.override(untouched, {"epochs": 2})[0] is untouched
+
+
+@every_front
+def test_a_translator_writes_as_its_plain_model(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name == "phn in chunks":
+        monkeypatch.setattr(phn, "WHOLE", 10)
+        monkeypatch.setattr(phn, "CHUNK", 997)
+    torch.manual_seed(0)
+    plain = Translator(20, 8, 16, 2, 1, 0.0).eval()
+    own = settings.OPTIONS[name.split()[0]] | {"front": name.split()[0]}
+    network = condition(copy.deepcopy(plain), own, 2)
+    assert isinstance(network, Conditioned)
+    with torch.no_grad():
+        for p in network.parameters():
+            p.add_(0.3 * torch.randn_like(p))
+    network.eval()
+    source = torch.randint(4, 20, (5, 6))
+    for preference in ([1.0, 0.0], [0.3, 0.7]):
+        plain.load_state_dict(network.plain(preference))
+        network.choose(preference)
+        assert decoding.beam(network, source, 9, 2) == decoding.beam(plain, source, 9, 2)

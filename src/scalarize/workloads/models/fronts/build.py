@@ -33,8 +33,6 @@ def condition(model: nn.Module, settings: Mapping[str, Any], n_tasks: int) -> nn
         return model
     if n_tasks < 2:
         raise RequestError(f"`settings` model.{FRONT}={name}: a front needs two tasks or more")
-    if hasattr(model, "remember"):
-        raise RequestError(f"`settings` model.{FRONT}={name}: does not suit a model that writes word by word")
     made: Conditioned
     if name == "palora":
         made = PaLoRA(model, n_tasks, settings["front_concentration"], settings["front_rank"])

@@ -74,6 +74,15 @@ class Conditioned(nn.Module):
         found: dict[str, Tensor] = functional_call(self.base, self._made, ("decode", representation, list(tasks)))
         return found
 
+    def remember(self, source: Any) -> Any:
+        """Return the state from which a model that writes word by word begins, with weights for ``preference``."""
+        self._made = {f"model.{name}": value for name, value in self.generated().items()}
+        return functional_call(self.base, self._made, ("remember", source))
+
+    def step(self, words: Any, memory: Any) -> Any:
+        """Return the scores of the next word, with the weights of the last ``remember``."""
+        return functional_call(self.base, self._made, ("step", words, memory))
+
     def forward(self, inputs: Any) -> dict[str, Tensor]:
         """Return all tasks' predictions."""
         return self.decode(self.encode(inputs), self.model.names)
