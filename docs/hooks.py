@@ -51,9 +51,12 @@ LABEL = re.compile(r"^(Cost|Fails|Raises|Our choice):", re.MULTILINE)
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the generated pages to the site's."""
+    """Add the generated pages to the site's, and the figures of results."""
     for name, text in pages().items():
         files.append(File.generated(config, name, content=text))
+    for path in sorted((ROOT / "results").glob("*/*.png")):
+        name = path.relative_to(ROOT).as_posix()
+        files.append(File.generated(config, name, abs_src_path=str(path)))
     return files
 
 

@@ -110,6 +110,9 @@ FIXTURES: dict[str, Fixture] = {
     "mt10": Fixture(write_nothing, ACTING),
     "mt50": Fixture(write_nothing, ACTING),
     "multi-fashion": Fixture(_digits("FashionMNIST"), {"batch_size": 20}),
+    "multi-fashion-backbone": Fixture(
+        _digits("FashionMNIST"), {"batch_size": 20}, {"model.depth": 26, "model.width": 0.0625}
+    ),
     "multi-mnist": Fixture(_digits("MNIST"), {"batch_size": 20}),
     "nmt-en-fr-zh": Fixture(write_translation, SENTENCES),
     "nmt-en-fr-de": Fixture(lambda root: write_translation(root, "de"), SENTENCES),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from scalarize import integrations, methods, search
     from scalarize.balancer.balancer import Balancer
     from scalarize.learners.supervised import Learner
+    from scalarize.runs.advise_learner import advise
     from scalarize.runs.estimator import MultiTaskModel
     from scalarize.runs.load import load
     from scalarize.tasks.task import Domain, Task
@@ -27,6 +28,7 @@ __all__ = [
     "MultiTaskModel",
     "Policy",
     "Task",
+    "advise",
     "integrations",
     "load",
     "methods",
@@ -42,6 +44,7 @@ _HOMES = {
     "MultiTaskModel": "scalarize.runs.estimator",
     "Policy": "scalarize.weights.policy",
     "Task": "scalarize.tasks.task",
+    "advise": "scalarize.runs.advise_learner",
     "load": "scalarize.runs.load",
 }
 _MODULES = {

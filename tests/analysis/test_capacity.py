@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from scalarize.analysis import capacity
+from scalarize.studies.royer2023 import capacity_tables
 
 SIZES = {"small": 64, "large": 256}
 
@@ -78,3 +79,25 @@ def test_a_weight_from_the_small_model_is_judged_on_the_large_one() -> None:
     assert moved["gain_own"].to_numpy() == pytest.approx(0.25)
     assert moved["gain_transferred"].to_numpy() == pytest.approx(-0.25)
     assert capacity.spread(table).mean == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("best", "said"),
+    [({"small": 0.5, "large": 0.5}, ""), ({"small": 0.5, "large": 0.75}, "0.75"), ({"small": 0.25, "large": 0.9}, "2")],
+)
+def test_a_best_weight_at_the_edge_of_the_grid_is_said(best: dict[str, float], said: str) -> None:
+    edge = capacity.at_the_edge(capacity.points(results({"small": 0, "large": 0}, best)))
+    assert bool(edge) == bool(said)
+    assert said in edge
+
+
+def test_nothing_is_supported_that_rests_on_the_edge_of_the_grid() -> None:
+    def verdicts(peak: float) -> dict[str, tuple[str, str]]:
+        runs = results({"small": 0.1, "large": 0.3}, {"small": peak, "large": peak})
+        table = capacity_tables._tried(points := capacity.points(runs), capacity_tables._capacity_claims(points))
+        return {c: (v, why) for c, v, why in table.frame[["claim", "verdict", "why"]].drop_duplicates().to_numpy()}
+
+    assert verdicts(0.5)["C1"] == ("supported", "")
+    verdict, why = verdicts(0.75)["C2"]
+    assert verdict == "undecided"
+    assert "at the edge of the grid (0.75) for 2 of 2" in why

@@ -40,6 +40,28 @@ def test_a_claim_without_parts_says_so() -> None:
     assert claims.table({("one", ""): {}}).findings == ("one: undecided (nothing here measures it).",)
 
 
+@pytest.mark.parametrize(
+    ("values", "flaw", "verdict"),
+    [
+        ([1.0, 1.1, 1.2], [], "supported"),
+        ([1.0, 1.1, 1.2], [claims.Flaw("at the edge")], "undecided"),  # beyond it may lie a better one
+        ([-1.0, -1.1, -1.2], [claims.Flaw("at the edge")], "not supported"),
+        ([-1.0, -1.1, -1.2], [claims.Flaw("3 epochs", both=True)], "undecided"),
+    ],
+)
+def test_a_flaw_forbids_a_verdict_and_says_why(values: list[float], flaw: list[claims.Flaw], verdict: str) -> None:
+    table = claims.table({("c", ""): {"a": t_interval(values).at}}, {("c", ""): flaw})
+    assert table.frame["verdict"].tolist() == [verdict]
+    assert table.findings == (f"c: {verdict}{f' ({flaw[0].why})' if flaw else ''}.",)
+    assert table.frame["why"].tolist() == [flaw[0].why if flaw else ""]
+
+
+def test_each_part_says_on_which_side_it_lies() -> None:
+    parts = {"up": t_interval([1.0, 1.1]).at, "down": t_interval([-1.0, -1.01]).at, "open": t_interval([-1.0, 1.0]).at}
+    frame = claims.table({("c", ""): parts}).frame
+    assert frame["found"].tolist() == [claims.HOLDS, claims.CONTRARY, claims.OPEN]
+
+
 def test_units_of_two_sides_are_those_of_the_smaller() -> None:
     a, b = [1.0, 1.1, 1.2], [0.0, 0.1]
     row = claims.table({("c", ""): {"a over b": lambda p: welch_difference(a, b, p)}}).frame.iloc[0]

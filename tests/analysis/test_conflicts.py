@@ -45,6 +45,16 @@ def test_variance_is_attributed_to_its_axis() -> None:
     assert gap.n == 2
 
 
+def test_a_rise_is_the_trend_of_all_epochs_and_not_of_two() -> None:
+    rows = [{"run": "a", "seed": 0, "epoch": e, "share": s} for e, s in enumerate([0.5, 0.1, 0.2, 0.3, 0.4, 0.5])]
+    (run,) = conflicts.per_run(pd.DataFrame(rows), []).to_dict("records")
+    assert run["end"] - run["start"] == 0
+    assert run["rise"] == pytest.approx(5 * np.polyfit(range(6), [0.5, 0.1, 0.2, 0.3, 0.4, 0.5], 1)[0])
+    assert run["epochs"] == 6
+    (single,) = conflicts.per_run(pd.DataFrame(rows[:1]), []).to_dict("records")
+    assert np.isnan(single["rise"])
+
+
 def test_an_axis_with_one_value_says_nothing() -> None:
     found = courses({"rate": 0.2, "width": 0.0})
     one = found[found["width"] == 0]

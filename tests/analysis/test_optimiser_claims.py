@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from scalarize.analysis import claims, front_claims, optimiser_claims
+from scalarize.studies.kurin2022 import trials
 
 SEEDS = range(4)
 
@@ -148,3 +149,25 @@ def test_tuning_against_the_choice_of_a_row() -> None:
     assert ratio(0.95).mean == pytest.approx(math.log(6))
     assert ratio(0.95).low == pytest.approx(math.log(6) - math.log(4.4332) / 2, abs=1e-3)  # F(0.975; 8, 8) = 4.433
     assert front_claims.sparse_over_seeds(deviations[:1]) == {}
+
+
+def test_a_best_learning_rate_at_the_edge_is_named() -> None:
+    rows = [("a", 0.1, 3.0), ("a", 0.3, 1.0), ("a", 1.0, 2.0), ("b", 0.1, 3.0), ("b", 0.3, 2.0), ("b", 1.0, 1.0)]
+    frame = pd.DataFrame([{"row": r, "rate": rate, "validation": v, "test": v, "seed": 0} for r, rate, v in rows])
+    assert front_claims.rates_at_the_edge(frame).endswith("for b")
+    assert front_claims.rates_at_the_edge(frame[frame["row"] == "a"]) == ""
+    assert front_claims.rates_at_the_edge(frame[frame["rate"] == 1.0]) == ""
+
+
+def test_an_onset_in_the_last_epoch_is_none() -> None:
+    frame = pd.DataFrame(
+        [
+            {"row": "unitary", "kind": "plain", "seed": seed, "onset": 4, "peak": 1.0, "drop": drop, "run": str(seed)}
+            for seed, drop in enumerate((0.1, 0.0))
+        ]
+    )
+    assert trials.still_learning(frame) == "validation is best in the last epoch of unitary in 1 of 2 runs"
+    assert trials.still_learning(frame[frame["seed"] == 0]) == ""
+    later = frame.assign(row="mgda", onset=9, drop=0.05)
+    tried = trials.postponed({"average": pd.concat([frame, later])}, with_l2=False)
+    assert set(tried.frame["why"]) == {trials.still_learning(frame)}

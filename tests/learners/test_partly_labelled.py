@@ -51,7 +51,8 @@ def data(train: Source, validation: Source | None = None) -> Data:
 
 def learner(held: Data, recipe: Recipe = RECIPE, dropout: float = 0.0, **more: Any) -> SupervisedLearner:
     heads = {t.name: t.outputs for t in held.tasks}
-    return SupervisedLearner(held, lambda: multi_head_mlp(5, heads, [32], dropout, len(heads) == 1), recipe, 0, **more)
+    settings, paths = {"widths": [32], "dropout": dropout}, held.names if len(heads) == 1 else None
+    return SupervisedLearner(held, lambda: multi_head_mlp(5, heads, settings, paths), recipe, 0, **more)
 
 
 def flat(trained: SupervisedLearner) -> Tensor:
@@ -82,7 +83,7 @@ def test_losses_and_gradients_are_those_of_a_loop_over_labelled_samples(seed: in
     domains = {f"d{k}": table(40, 10 * seed + k, share, 1e4, tasks if k else tuple(HEADS)) for k in range(1 + seed % 3)}
     objectives = tuple(Objective(f"{t.name}-{d}", t, d) for d in domains for t in TASKS)
     held = Data(objectives, {name: Domain(name, {"train": t}) for name, t in domains.items()}, 40)
-    model = multi_head_mlp(5, HEADS, [8], 0.0).double()
+    model = multi_head_mlp(5, HEADS, {"widths": [8], "dropout": 0.0}).double()
     parts = {
         name: t.batch(torch.randint(0, 40, (1 + seed % 5,), generator=g)).to_float64() for name, t in domains.items()
     }

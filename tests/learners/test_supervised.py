@@ -50,7 +50,8 @@ RECIPE = Recipe(
 
 def learner(data: Data, recipe: Recipe = RECIPE, seed: int = 0, dropout: float = 0.2, **more: Any) -> SupervisedLearner:
     one_task = len(data.tasks) == 1
-    build = lambda: multi_head_mlp(5, {t.name: 1 for t in data.tasks}, [16], dropout, one_task)  # noqa: E731
+    settings, paths = {"widths": [16], "dropout": dropout}, data.names if one_task else None
+    build = lambda: multi_head_mlp(5, {t.name: 1 for t in data.tasks}, settings, paths)  # noqa: E731
     return SupervisedLearner(data, build, recipe, seed, **more)
 
 
@@ -112,7 +113,7 @@ def test_uniform_equals_a_hand_written_loop() -> None:
     ours.train(methods.create("uniform"), 2)
 
     torch.manual_seed(derive(0, "init"))
-    model = multi_head_mlp(5, {"sign": 1, "size": 1}, [16], 0.2)
+    model = multi_head_mlp(5, {"sign": 1, "size": 1}, {"widths": [16], "dropout": 0.2})
     optimizer = torch.optim.AdamW(model.parameters(), 1e-2, weight_decay=0.1, fused=True)
     train = data.domains["all"].splits["train"]
     order = torch.cat(

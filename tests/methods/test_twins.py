@@ -107,6 +107,23 @@ def _stch_mtl(losses: Array, nadir: Array) -> Array:
     return T * powers / powers.sum() / losses
 
 
+@twin("go4align", groups=2, beta=0.5)
+def go4align(steps: Steps) -> list[Array]:
+    """Every division into two groups is tried."""
+    p, result = np.full(T, 1 / T), []
+    for j, losses, _ in steps:
+        p = p * np.exp(-0.5 * losses)
+        p = p / p.sum()
+        risk = p * losses.sum() / losses
+        divided = []
+        for code in range(1, 2 ** (T - 1)):
+            one = np.array([code >> t & 1 == 1 for t in range(T)])
+            means = np.where(one, risk[one].mean(), risk[~one].mean())
+            divided.append((((risk - means) ** 2).sum(), tuple(means)))
+        result.append(np.array(min(divided)[1]) @ j)
+    return result
+
+
 WANTED = [1.0, 2.0, 4.0, 1.0]
 R = np.array(WANTED) / 8
 twin("stch", mu=0.5, preference=WANTED)(
@@ -174,6 +191,18 @@ def projected_in_order(j: Array, losses: Array, orders: Array) -> Array:
 
 
 IN_TURN = np.array([[k for k in range(T) if k != i] for i in range(T)])
+
+
+@twin("cr-mogm", alpha=0.7)
+def averaged(steps: Steps) -> list[Array]:
+    kept, result = None, []
+    for j, _, _ in steps:
+        w = on_simplex(lambda w, j=j: norm(w @ j) ** 2 / (j**2).sum(), len(j))
+        kept = w if kept is None else 0.7 * kept + 0.3 * w
+        result.append(kept @ j)
+    return result
+
+
 twin("pcgrad", "orders")(stateless(projected_in_order))
 twin("pcgrad", order="fixed")(stateless(lambda j, losses, u: projected_in_order(j, losses, IN_TURN)))
 twin("pcgrad", "all_orders", include_self=True, reduction="mean")(
@@ -348,6 +377,30 @@ def onto_cone(j: Array, g: Array) -> Array:
         options={"ftol": 1e-15, "maxiter": 500},
     )
     return found.x
+
+
+@twin("pcd", tau=[0.6, 0.1, 0.3], beta=0.9, primary=1)
+def pcd(steps: Steps) -> list[Array]:
+    shares, squares, result = np.array([0.6, 0, 0.1, 0.3]), np.zeros(T), []
+    for k, (j, _, _) in enumerate(steps):
+        squares = 0.9 * squares + 0.1 * (j**2).sum(axis=1)
+        unit = j / np.sqrt(squares / (1 - 0.9 ** (k + 1)) + 1e-8)[:, None]
+        others = unit[[0, 2, 3]]
+        least = shares[[0, 2, 3]] * (others**2).sum(axis=1)
+        found = minimize(
+            lambda d, g=unit[1]: ((d - g) ** 2).sum(),
+            unit[1],
+            jac=lambda d, g=unit[1]: 2 * (d - g),
+            method="SLSQP",
+            constraints={
+                "type": "ineq",
+                "fun": lambda d, a=others, b=least: a @ d - b,
+                "jac": lambda d, a=others: a,
+            },
+            options={"ftol": 1e-15, "maxiter": 500},
+        )
+        result.append(found.x * norm(j[1]) / norm(found.x))
+    return result
 
 
 twin("upgrad")(stateless(lambda j, losses, u: np.mean([onto_cone(j, g) for g in j], axis=0)))

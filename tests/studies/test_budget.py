@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from scalarize import workloads
 from scalarize.runs.request import WorkloadRequest
 from scalarize.studies import axes, budget, registry, study
+from scalarize.studies.royer2023 import capacity
 from scalarize.tasks.task import Data
 from scalarize.utils.errors import RequestError
 
@@ -56,6 +59,26 @@ def test_a_setting_that_fixes_the_size_is_not_swept_over() -> None:
     assert [s.name for s in context(**{"model.widths": [5]}).sizes] == ["depth as set, width 1"]
     with pytest.raises(RequestError, match="`settings` fixes the size"):
         axes.several_sizes(fixed)
+
+
+def test_the_sizes_are_those_of_the_recipes_family() -> None:
+    def depths(**settings: object) -> set[object]:
+        problem = WorkloadRequest(workload="emoji", settings=settings)
+        here = study.Context(problem, workloads.get("emoji"), Data((), {}, 1), budget.parse("tiny"))
+        return {size.depth for size in here.sizes}
+
+    assert depths() == {26, 50}
+    assert depths(**{"model.family": "vit"}) == {3, 6}
+
+
+@pytest.mark.parametrize(("size", "count"), [("tiny", 3), ("small", 5), ("full", 13)])
+def test_weights_of_a_pair_lie_on_a_logarithmic_grid_around_the_even_one(size: str, count: int) -> None:
+    problem = WorkloadRequest(workload="rand-hie")
+    here = study.Context(problem, workloads.get("rand-hie"), Data((), {}, 1), budget.parse(size))
+    odds = [p / (1 - p) for p in capacity._inner(here)]
+    assert len(odds) == count
+    assert odds[count // 2] == 1
+    assert [b / a for a, b in itertools.pairwise(odds)] == pytest.approx([10**0.5] * (count - 1), rel=0.02)
 
 
 def test_a_study_can_be_restricted_to_tasks() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 from reading import commands, tables
-from scalarize.studies import registry, results_page
+from scalarize.studies import page_parts, registry, results_page
 from scalarize.studies.results_page import Changes, ResultsPage, Trial
 from scalarize.utils.errors import RequestError
 
@@ -24,6 +25,7 @@ def found(place: Path, frame: pd.DataFrame, kind: str, **more: Any) -> dict[str,
     result: dict[str, Any] = {
         **{"question": "Who wins?", "command": "scalarize reproduce x", "illustration": True, "runs": 21},
         **{"findings": ["w: nobody: 1."], "scaled": ["w: runs: 70 -> 21"], "seconds_runs": 7.0, "out": str(place)},
+        **{"target": "p/t", "data": "w", "minutes": 3},
         "tables": [{"file": "t.csv", "kind": kind, "title": "A table", "note": ""}],
     }
     return result | more
@@ -44,7 +46,10 @@ def test_kurins_page_shows_averages(tmp_path: Path) -> None:
     result, page = found(tmp_path, frame, "comparison"), registry.page("kurin2022")
     assert_holds(page, result)
     shown = {"method": "unitary", "mean": "0.8123", "low": "0.8", "high": "0.82", "seeds": "3"}
-    assert tables(page.document([result])) == [[shown]]
+    verdicts, minutes, averages = tables(page.document([result]))
+    assert verdicts == []
+    assert [m["allocated, minutes"] for m in minutes] == ["3", "3"]
+    assert averages == [shown]
 
 
 def test_xins_page_shows_trade_offs(tmp_path: Path) -> None:
@@ -52,7 +57,7 @@ def test_xins_page_shows_trade_offs(tmp_path: Path) -> None:
     rows = [{"row": "scalarization", "weight": 0.1, "x": 1.23456, "y": 2.0}, {"row": "mgda", "x": 3.0, "y": 4.0}]
     result, page = found(tmp_path, pd.DataFrame([own | r for r in rows]), "two-tasks"), registry.page("xin2022")
     assert_holds(page, result)
-    (shown,) = tables(page.document([result]))
+    *_, shown = tables(page.document([result]))
     assert [(r["row"], r["weight"], r["x"]) for r in shown] == [("scalarization", "0.1", "1.235"), ("mgda", "", "3")]
 
 
@@ -60,8 +65,10 @@ def test_xins_page_shows_trade_offs(tmp_path: Path) -> None:
 def test_each_trial_is_a_study_of_the_paper(paper: str) -> None:
     page = registry.page(paper)
     assert page.paper == paper
-    assert len({(t.target, t.workload, t.tasks) for t in page.trials}) == len(page.trials)
+    assert len({(t.target, t.place) for t in page.trials}) == len({(t.target, t.data) for t in page.trials})
+    assert len({(t.target, t.place) for t in page.trials}) == len(page.trials)
     for trial in page.trials:
+        assert trial.minutes  # allocated before it was run
         assert registry.get(f"{paper}/{trial.target}")
         assert results_page.request_of(paper, trial, Changes()).seeds == trial.seeds or trial.least_seeds > trial.seeds
 
@@ -70,7 +77,14 @@ def test_each_trial_is_a_study_of_the_paper(paper: str) -> None:
 def test_the_committed_page_has_the_commands_of_its_trials_and_its_own(paper: str) -> None:
     text = (RESULTS / f"{paper}.md").read_text()
     page = registry.page(paper)
-    wanted = [results_page.command_of(results_page.request_of(paper, t, Changes())) for t in page.chosen()]
+    lines = page_parts.left_out(paper, page.trials, [{"target": "x", "data": "y"}])
+    assert lines == []  # no trial of the page is there
+    left = re.findall(r"^Planned and not run: .*$", text, re.M)
+    wanted = [
+        results_page.command_of(results_page.request_of(paper, t, Changes()))
+        for t in page.chosen()
+        if not any(f"{t.target} on {t.data} ({t.minutes} minutes)" in line for line in left)
+    ]
     assert sorted(commands(text)) == sorted(wanted)
     assert f"`scalarize reproduce {paper} --page results/{paper}.md`" in text
 
@@ -118,10 +132,11 @@ def test_the_page_is_written_after_each_study(tmp_path: Path, monkeypatch: pytes
     known = registry.page("xin2022")
     page = ResultsPage("xin2022", known.trials, lambda found: f"{len(found)} found")
     path = tmp_path / "page.md"
-    trials = [t for t in page.trials if t.target in ("figure-2", "figure-6-left", "figure-5")]
+    trials = [t for t in page.trials if t.workload == "rand-hie" and t.target in ("figure-2", "figure-6-left")]
+    trials += [t for t in page.trials if t.target == "figure-5"]
     with pytest.raises(KeyboardInterrupt):
         results_page.write(page, trials, Changes(settings={"optimizer.lr": 0.1, "batch_size": 64}), path, tmp_path)
-    assert asked[0] == ("xin2022/figure-2", {"optimizer.lr": 0.1, "batch_size": 64}, 2)
+    assert asked[0] == ("xin2022/figure-2", {"optimizer.lr": 0.1, "batch_size": 64}, 5)
     assert asked[1] == ("xin2022/figure-6-left", {"batch_size": 64}, 5)
     assert path.read_text() == "2 found"
 

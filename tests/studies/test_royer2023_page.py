@@ -37,13 +37,16 @@ def found(place: Path, data: str, values: list[float]) -> dict[str, Any]:
 
 
 def test_the_page_holds_verdicts_differences_and_times(tmp_path: Path) -> None:
-    results = [found(tmp_path / "a", "tasks", [0.01, 0.011, 0.012]), found(tmp_path / "b", "sites", [-0.01, 0.0, 0.02])]
+    results = [
+        found(tmp_path / "a", "tasks", [0.01, 0.011, 0.012]),
+        found(tmp_path / "b", "rand-hie-sites", [-0.01, 0.0, 0.02]),
+    ]
     text = PAGE.document(results)
     verdicts, minutes, *others = tables(text)
-    assert [(v["data"], v["runs"], v["seeds"], v["verdict"]) for v in verdicts] == [
-        ("tasks", "20", "3", "supported"),
-        ("sites", "20", "3", "undecided"),
-        ("together", "40", "", "undecided"),
+    assert [(v["data"], v["runs"], v["seeds"], v["verdict"], v["why"]) for v in verdicts] == [
+        ("tasks", "20", "3", "supported", "1 of 1 parts hold"),
+        ("rand-hie-sites", "20", "3", "undecided", "0 of 1 parts hold"),
+        ("together", "", "", "undecided", ""),
     ]
     assert {v["claim"] for v in verdicts} == {"C4, pbt"}
     assert [list(m.values())[-2:] for m in minutes] == [["5", "2.0"], ["5", "2.0"], ["10", "4.0"]]
@@ -62,9 +65,9 @@ def test_a_page_without_verdicts_so_far_is_written(tmp_path: Path) -> None:
     assert len(minutes) == 2
 
 
-def test_its_trials_have_seeds_enough_and_fit_two_hours() -> None:
+def test_its_trials_have_seeds_enough_and_fit_two_hours_and_a_half() -> None:
     assert {trial.target for trial in PAGE.trials} >= {"table-2", "figure-2", "figure-5"}
-    assert sum(trial.minutes or 0 for trial in PAGE.trials) <= 120
+    assert sum(trial.minutes or 0 for trial in PAGE.trials) <= 150
     assert all(trial.seeds >= study.FEWEST_SEEDS for trial in PAGE.trials)
 
 

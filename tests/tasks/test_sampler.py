@@ -62,7 +62,8 @@ def data(workers: int | None, **decode: Any) -> Data:
 
 
 def learner(held: Data, recipe: Recipe = RECIPE) -> SupervisedLearner:
-    return SupervisedLearner(held, lambda: multi_head_mlp(5, {"size": 1}, [8], 0.1, True), recipe, seed=3)
+    settings = {"widths": [8], "dropout": 0.1}
+    return SupervisedLearner(held, lambda: multi_head_mlp(5, {"size": 1}, settings, held.names), recipe, seed=3)
 
 
 def flat(trained: SupervisedLearner) -> Tensor:

@@ -75,6 +75,15 @@ def test_pairs_are_learned_by_heart(root: Path, overfit: Callable[..., dict[str,
     assert max(losses.values()) < 0.1
 
 
+@pytest.mark.parametrize(("family", "depth", "width"), [("resnet", 26, 0.0625), ("vit", 3, 0.125)])
+def test_backbones_take_gray_pairs(root: Path, family: str, depth: int, width: float) -> None:
+    workload = workloads.get("multi-fashion-backbone")
+    data = workload.load(workload.recipe.data, root)
+    model = workload.build({"family": family, "depth": depth, "width": width}, data)
+    out = model(data.domains["pairs"].splits["train"].batch(torch.arange(4)).inputs)
+    assert {name: tuple(z.shape) for name, z in out.items()} == {"left": (4, 10), "right": (4, 10)}
+
+
 def test_missing_files_are_named(tmp_path: Path) -> None:
     workload = workloads.get("multi-mnist")
     expected = r"MNIST/raw/train-images-idx3-ubyte\.gz: "

@@ -65,6 +65,21 @@ def best_weight(table: pd.DataFrame) -> pd.DataFrame:
     return chosen.rename(columns={"p": "p_star"})[[*SETTING, "p_star"]].reset_index(drop=True)
 
 
+def at_the_edge(table: pd.DataFrame) -> str:
+    """Say in words for how many pairs and sizes the best weight is the first or the last of its grid; "" if for none.
+
+    Beyond the edge may lie a better one, so that nothing that rests on the best weight is settled.
+    """
+    stars = best_weight(table)
+    ends = table.groupby(SETTING)["p"].agg(["min", "max"]).reset_index()
+    both = stars.merge(ends, on=SETTING)
+    outer = both[np.isclose(both["p_star"], both["min"]) | np.isclose(both["p_star"], both["max"])]
+    if outer.empty:
+        return ""
+    named = ", ".join(f"{p:g}" for p in sorted(outer["p_star"].unique()))
+    return f"the best weight lies at the edge of the grid ({named}) for {len(outer)} of {len(both)} pairs and sizes"
+
+
 def gains(table: pd.DataFrame) -> pd.DataFrame:
     """Return one row per pair, size and seed: test (and train) score at ``p_star`` minus that of the single-task
     models.

@@ -43,9 +43,18 @@ def per_epoch(
 
 
 def per_run(epochs: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    """Return one row per run: the mean ``share`` over its epochs, and those of its first and last epoch."""
+    """Return one row per run: the mean ``share`` over its epochs, those of its first and last epoch, the number of
+    ``epochs`` that were probed, and ``rise``, the change from first to last on the least-squares line over all epochs.
+    """
     ordered = epochs.sort_values("epoch", kind="stable").groupby(["run", "seed", *labels], dropna=False)["share"]
-    return ordered.agg(share="mean", start="first", end="last").reset_index()
+    return ordered.agg(share="mean", start="first", end="last", rise=_rise, epochs="count").reset_index()
+
+
+def _rise(shares: pd.Series[float]) -> float:
+    """Return the change over a whole course by its trend; NaN for a single epoch."""
+    if len(shares) < 2:
+        return float("nan")
+    return float(np.polyfit(np.arange(len(shares)), shares, 1)[0] * (len(shares) - 1))
 
 
 def axis_variance(runs: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:

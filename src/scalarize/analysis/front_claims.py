@@ -100,6 +100,21 @@ def tuning_over_choice(models: pd.DataFrame) -> dict[str, IntervalAt]:
     return {f"{LOG_RATIO} over the grid's points / over rows": _log_ratio(squares, freedom)}
 
 
+def rates_at_the_edge(models: pd.DataFrame) -> str:
+    """Say which rows have their best model on validation at the first or last learning rate; "" if none has.
+
+    Args:
+        models: columns row, seed, rate, and validation, the errors of every model.
+    """
+    rates = sorted(models["rate"].unique())
+    if len(rates) < 2:
+        return ""
+    chosen = fronts.best(models, ["row", "seed"])
+    outer = chosen[chosen["rate"].isin([rates[0], rates[-1]])]
+    named = ", ".join(str(row) for row in dict.fromkeys(outer["row"]))
+    return f"the best learning rate lies at the edge of the grid for {named}" if named else ""
+
+
 def sparse_over_seeds(deviations: pd.DataFrame) -> dict[str, IntervalAt]:
     """Return the logarithm of the ratio: deviation of sparse tunings to that of seeds.
 

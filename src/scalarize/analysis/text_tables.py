@@ -48,6 +48,7 @@ def comparison_table(
         return "no runs"
     tasks = list(rows[0]["tasks"])
     best = comparison.best(rows, lower_is_better)
+    sized = any("parameters" in row for row in rows)
     body = []
     for row in rows:
         cells = {None: comparison.headline(row), **row["tasks"]}
@@ -55,9 +56,10 @@ def comparison_table(
         shown = [cell(cells[t], scale, row["method"] in best.get(t, ()), digits[t]) for t in (None, *tasks)]
         groups = row.get("splits") or row.get("searches")
         behind = f"{groups} x {row['runs'] // groups}" if groups else str(row["seeds"])
-        body.append([str(row["method"]), *shown, behind, f"{row['trainings']:g}"])
+        size = [f"{row.get('parameters', '-')}"] if sized else []
+        body.append([str(row["method"]), *shown, *size, behind, f"{row['trainings']:g}"])
     first = title if len(title) <= LONGEST else "score"
-    text = render(["method", first, *tasks, "seeds", "trainings"], body)
+    text = render(["method", first, *tasks, *(["parameters"] if sized else []), "seeds", "trainings"], body)
     unit = "test metric x 100" if scale == 100 else "test metric"
     ranked = "" if title == "average" else f"ranked by {title}; "
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from scalarize.utils.errors import RequestError
 @click.command()
 @problem_options
 @click.option("--methods", metavar="A,B", help="Rows of the table; `all` is every method.")
+@click.option("--sharing", metavar="A,B", help="Architectures; every row with each: hard,mmoe,ple.")
 @click.option("--policy", "policies", multiple=True, metavar="FILE", help="A search's policy; may be repeated.")
 @click.option("--seeds", default=3, show_default=True, type=int, help="Seeds a row.")
 @click.option("--splits", default=1, show_default=True, type=int, help="Random splits of a table.")
@@ -45,6 +47,7 @@ from scalarize.utils.errors import RequestError
 @out_options
 def compare(
     methods: str | None,
+    sharing: str | None,
     policies: tuple[str, ...],
     seeds: int,
     splits: int,
@@ -82,6 +85,11 @@ def compare(
         raise RequestError(f"--learning-rates {learning_rates}: write numbers, as in 0.001,0.003") from None
     if learning_rates is not None and not rates:
         raise RequestError("--learning-rates: write numbers, as in 0.001,0.003")
+    if sharing is not None and not words(sharing):
+        raise RequestError("--sharing: name architectures, as in hard,mmoe,ple")
+    for name in words(sharing):
+        shared = {"settings": problem.settings | {"model.sharing": name}}
+        effects.check_request(problem.model_copy(update=shared), loader)
     if "random-search" not in rows:
         unread.refuse(["searches", "population"], "of the row random-search: add it to --methods")
     if problem.csv is None:
@@ -94,6 +102,7 @@ def compare(
         seeds=seeds,
         splits=splits,
         baselines=baselines,
+        sharing=words(sharing),
         seed=seed,
         learning_rates=rates,
         searches=searches,
@@ -121,9 +130,15 @@ def demo(workload: str | None, out: str | None, resume: bool, as_json: bool, **o
     from scalarize.studies import demo as main_job
 
     asked = workload or main_job.WORKLOAD
-    result = main_job.demo(target, command_line(), resume, show, asked, take_workers(options))
-    page = build(target, target / "report.html")
-    emit(public(result) | {"report": str(page)}, as_json, f"{summary(result)}\nreport: {page}")
+
+    def train_with(kind: str, value: str) -> str:
+        words = ["compare", asked, "--methods", "single"] if kind == "models" else ["train", asked, f"--{kind}", value]
+        return shlex.join(["scalarize", *words])
+
+    result = main_job.demo(target, command_line(), resume, show, asked, take_workers(options), train_with)
+    page, advice = build(target, target / "report.html"), result["advice"]
+    said = "\n".join([f"report: {page}", "", *advice["words"], f"train with: {advice['command']}"])
+    emit(public(result) | {"report": str(page)}, as_json, f"{summary(result)}\n{said}")
 
 
 @click.command()

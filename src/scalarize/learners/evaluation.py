@@ -11,11 +11,21 @@ from torch import Tensor
 from scalarize.tasks import labels
 from scalarize.tasks.metrics import Generative, Metric
 from scalarize.tasks.samples import Streaming, batches
-from scalarize.tasks.task import Data
+from scalarize.tasks.task import Data, Objective
 from scalarize.utils.errors import RequestError
 
 Measurements = dict[str, dict[str, float]]
 View = Callable[[Tensor, str], Tensor]
+
+
+def head(model: Any, objective: Objective) -> str:
+    """Return the name under which a model predicts an objective: its task's, or its own if domains have paths."""
+    return objective.name if getattr(model, "by_domain", False) else objective.task.name
+
+
+def heads(model: Any, objectives: Sequence[Objective]) -> list[str]:
+    """Return the names under which a model predicts ``objectives``, each once; see :func:`head`."""
+    return list(dict.fromkeys(head(model, o) for o in objectives))
 
 
 def decode(model: Any, representation: Any, tasks: Sequence[str], view: View | None = None) -> dict[str, Any]:
@@ -63,12 +73,12 @@ def measure(
         for read in batches(source, torch.split(torch.arange(len(source)), size)):
             batch = read.to(device)
             batch = batch.to_float64() if double else batch
-            predictions = decode(model, model.encode(batch.inputs), [o.task.name for o in objectives], view)
+            predictions = decode(model, model.encode(batch.inputs), [head(model, o) for o in objectives], view)
             for o in objectives:
                 rows = labels.rows(batch.labelled, o.task.name)
                 if rows is not None and not len(rows):
                     continue
-                inputs, prediction, target = batch.inputs, predictions[o.task.name], batch.targets[o.task.name]
+                inputs, prediction, target = batch.inputs, predictions[head(model, o)], batch.targets[o.task.name]
                 if rows is not None:
                     rows = rows.to(target.device)
                     inputs = inputs[rows] if free[o.name] else inputs

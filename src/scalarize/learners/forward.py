@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from scalarize.learners.evaluation import View, decode
+from scalarize.learners.evaluation import View, decode, head, heads
 from scalarize.tasks import labels
 from scalarize.tasks.samples import Batch
 from scalarize.tasks.task import Objective
@@ -46,17 +46,21 @@ def forward(
     Returns:
         The losses of the objectives, each the mean over the samples that have its label; none for one without any.
     """
+    if len(parts) > 1 and getattr(model, "by_domain", False):  # each through its own path
+        each = [forward(model, [o for o in objectives if o.domain == d], {d: own}, double) for d, own in parts.items()]
+        units = {name: count for f in each for name, count in f.units.items()}
+        return Forward({name: loss for f in each for name, loss in f.losses.items()}, None, units)
     own = list(parts.values())
     batch = type(own[0]).concat(own)
     batch = batch.to_float64() if double else batch
     ends = torch.tensor([len(part) for part in parts.values()]).cumsum(0).tolist()
     places = {name: slice(end - len(parts[name]), end) for name, end in zip(parts, ends, strict=True)}
     representation = model.encode(batch.inputs)
-    predictions = decode(model, representation, list(dict.fromkeys(o.task.name for o in objectives)), view)
+    predictions = decode(model, representation, heads(model, objectives), view)
     losses, units = {}, {}
     for o in objectives:
         at = places[o.domain] if len(places) > 1 else slice(None)
-        prediction, target = predictions[o.task.name][at], batch.targets[o.task.name][at]
+        prediction, target = predictions[head(model, o)][at], batch.targets[o.task.name][at]
         rows = labels.rows(parts[o.domain].labelled, o.task.name)
         if rows is not None:
             if not len(rows):

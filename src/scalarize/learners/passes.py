@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from scalarize.balancer.balancer import Balancer
+from scalarize.learners.evaluation import heads
 from scalarize.learners.independence import forward_flops, independent
 from scalarize.learners.recipe import Recipe
 from scalarize.methods import Needs
@@ -92,7 +93,7 @@ class Passes:
         count = max(2, -(-LOOKED_AT // len(self._data.domains)))
         batch = Batch.concat([_first(d, count, self._device) for d in self._data.domains.values()])
         double = next(self._model.parameters()).dtype == torch.float64
-        inputs, tasks = (batch.to_float64() if double else batch).inputs, [t.name for t in self._data.tasks]
+        inputs, tasks = (batch.to_float64() if double else batch).inputs, heads(self._model, self._data.objectives)
         self._possible = independent(self._model, inputs, tasks)
         if self._possible:
             start = START.get(self._device.type, START_ELSEWHERE)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from scalarize import methods
 from scalarize.balancer.balancer import Balancer
-from scalarize.learners import rows
+from scalarize.learners import levels, rows
 from scalarize.learners.base import Learner, RunLearner
 from scalarize.learners.drawing import Drawing
 from scalarize.learners.evaluation import View, measure
@@ -23,7 +23,7 @@ from scalarize.learners.probes import Probe
 from scalarize.learners.recipe import Recipe
 from scalarize.learners.rows import Row
 from scalarize.learners.state import copy_state
-from scalarize.methods import Method, Needs
+from scalarize.methods import Method
 from scalarize.tasks.task import Data
 from scalarize.utils.errors import RequestError
 from scalarize.utils.seeds import derive, fork_rng
@@ -124,7 +124,7 @@ class SupervisedLearner:
         self.balancer = Balancer(
             method,
             shared=self.model.shared_parameters(),
-            level=(self.recipe.level or method.levels[0]) if method.needs > Needs.LOSSES else "parameters",
+            level=levels.of(self.model, method, self.recipe),
             accumulate=self.recipe.accumulation if full else None,
             on_nonfinite=self.recipe.on_nonfinite,
             tasks=self.tasks,

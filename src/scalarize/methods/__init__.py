@@ -15,6 +15,7 @@ from scalarize.methods.evidence import CombinedGradient, CombinedLoss, Evidence,
 from scalarize.methods.gradient_based.aligned_mtl import AlignedMTL
 from scalarize.methods.gradient_based.cagrad import CAGrad
 from scalarize.methods.gradient_based.config import ConFIG
+from scalarize.methods.gradient_based.cr_mogm import CRMOGM
 from scalarize.methods.gradient_based.db_mtl import DBMTL
 from scalarize.methods.gradient_based.double_sampling import MoDo, SDMGrad
 from scalarize.methods.gradient_based.dual_cone import DualProj, UPGrad
@@ -29,6 +30,7 @@ from scalarize.methods.gradient_based.imtl_g import IMTLG
 from scalarize.methods.gradient_based.mgda import MGDA
 from scalarize.methods.gradient_based.moco import MoCo
 from scalarize.methods.gradient_based.nash_mtl import NashMTL
+from scalarize.methods.gradient_based.pcd import PCD
 from scalarize.methods.gradient_based.pcgrad import PCGrad
 from scalarize.methods.gradient_based.rotograd import RotoGrad
 from scalarize.methods.hyper import Hyper
@@ -36,6 +38,7 @@ from scalarize.methods.loss_based.cosmos import COSMOS
 from scalarize.methods.loss_based.dwa import DWA
 from scalarize.methods.loss_based.famo import FAMO
 from scalarize.methods.loss_based.gls import GLS
+from scalarize.methods.loss_based.go4align import GO4Align
 from scalarize.methods.loss_based.imtl_l import IMTLL
 from scalarize.methods.loss_based.pbi import PBI
 from scalarize.methods.loss_based.stch import STCH
@@ -90,6 +93,7 @@ def replay(policy: Policy) -> Method:
 
 __all__ = [
     "COSMOS",
+    "CRMOGM",
     "DBMTL",
     "DWA",
     "EPO",
@@ -100,6 +104,7 @@ __all__ = [
     "IMTLL",
     "MGDA",
     "PBI",
+    "PCD",
     "RGD",
     "RLW",
     "STCH",
@@ -114,6 +119,7 @@ __all__ = [
     "ExcessMTL",
     "FairGrad",
     "Fixed",
+    "GO4Align",
     "GradDrop",
     "GradNorm",
     "GradVac",

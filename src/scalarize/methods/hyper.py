@@ -15,17 +15,20 @@ from scalarize.weights.policy import Policy
 class Hyper(TypedDict, total=False):
     """Keywords of ``Balancer(name, ...)`` and ``create(name, ...)``; each comment names the methods that have it."""
 
-    alpha: float  # fairgrad, gradnorm
+    alpha: float  # cr-mogm, fairgrad, gradnorm
     applied_to: str  # mgda
-    beta: float  # db-mtl, gradvac, moco
+    base: str  # cr-mogm
+    beta: float  # db-mtl, go4align, gradvac, moco, pcd
     beta_sigma: float  # moco
     c: float  # cagrad
     decay: float  # famo, rotograd
     distribution: str  # rlw
+    eps: float  # pcd
     floor: float | None  # gradnorm
     form: str  # gradnorm, stch, uncertainty
     gamma: float  # moco, modo
     gamma_sigma: float  # moco
+    groups: int  # go4align
     ideal: Sequence[float] | None  # pbi, stch
     include_self: bool  # pcgrad
     lambda_: float  # cosmos, sdmgrad
@@ -42,6 +45,7 @@ class Hyper(TypedDict, total=False):
     p: float  # rgd, sign-agnostic-graddrop
     policy: Policy | str | Path  # policy
     preference: Sequence[float] | None  # aligned-mtl, cagrad, config, cosmos, dualproj, epo, pbi, sdmgrad, stch, upgrad
+    primary: int  # pcd
     projection: str  # moco
     rank_eps: float | None  # aligned-mtl
     reduction: str  # dwa, pcgrad
@@ -54,6 +58,7 @@ class Hyper(TypedDict, total=False):
     sigma: float  # db-mtl
     size: int | None  # rotograd
     start: float  # uncertainty
+    tau: float | list[float]  # pcd
     temperature: float  # dwa, uw-so
     theta: float  # pbi
     times_tasks: bool  # aligned-mtl, cagrad, dualproj, epo, fairgrad, mgda, rlw, upgrad

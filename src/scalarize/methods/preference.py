@@ -16,6 +16,7 @@ from scalarize.methods.gram import Array
 from scalarize.utils.errors import RequestError, unknown_name_error
 
 KEY = "preference"  # the hyper-parameter, and the entry of the state
+MAIN = "primary"  # the hyper-parameter that is the position of one task
 
 
 def by_name(value: Any, names: Sequence[str]) -> list[float] | None:
@@ -47,6 +48,29 @@ def by_name(value: Any, names: Sequence[str]) -> list[float] | None:
                 raise RequestError(f"{KEY}: {name!r} is not named; name all of {', '.join(names)}")
         named = [named[name] for name in names]
     return checked(named, len(names))
+
+
+def position(value: Any, names: Sequence[str]) -> Any:
+    """Put the position in the place of a task's name.
+
+    Args:
+        value: a name, or a position, which is returned as it is.
+        names: the tasks.
+
+    Returns:
+        The position, from 0.
+
+    Raises:
+        RequestError: there is no such task; the nearest is named.
+
+    >>> position("b", ["a", "b"])
+    1
+    """
+    if not isinstance(value, str):
+        return value
+    if value not in names:
+        raise unknown_name_error("task", value, names, where=f" in {MAIN}")
+    return list(names).index(value)
 
 
 def _parsed(text: str) -> dict[str, float]:

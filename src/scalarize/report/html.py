@@ -104,7 +104,9 @@ def comparison_table(
     body = []
     for row in rows:
         cells = {None: comparison.headline(row), **row["tasks"]}
-        line = [f"<td>{escape(str(row['method']))}</td>"]
+        size = row.get("parameters")
+        below = f"<small>{size:,} parameters</small>" if isinstance(size, int) else ""
+        line = [f"<td>{escape(str(row['method']))}{below}</td>"]
         line += [_interval(cells[t], scale, row["method"] in best.get(t, ())) for t in (None, *tasks)]
         seeds = row.get("seeds")
         count = str(seeds if isinstance(seeds, int) else "")

@@ -16,7 +16,7 @@ from scalarize.analysis.comparison import ranking
 from scalarize.analysis.read_runs import Comparison, Run, Search
 from scalarize.report import html, images, table_section
 from scalarize.report.charts import Chart
-from scalarize.report.figures import curves, results
+from scalarize.report.figures import curves, race, results
 from scalarize.utils import signed
 
 MOST_METHODS = 12  # figures of weights, one per method
@@ -121,6 +121,8 @@ def _comparison(page: _Page, comparison: Comparison) -> None:
         pair = (tasks[0], tasks[1])
         points = {name: [_point(run, pair) for run in own] for name, own in shared.items()}
         charts.append(results.trade_off(pair, points, lower))
+    if (raced := race.scores(comparison.result.get("race"))) is not None:
+        charts.insert(0, raced)
     page.figures(charts)
     if comparison.searches:
         page.section("Policies that the searches found")

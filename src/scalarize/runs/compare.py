@@ -11,14 +11,13 @@ from pydantic import Field
 
 from scalarize import methods
 from scalarize.analysis import comparison, text_tables
-from scalarize.runs import comparison_rows, table_baselines
+from scalarize.runs import comparison_rows, comparison_values, sampling_rows, table_baselines
 from scalarize.runs.build import Loader, prepare
 from scalarize.runs.comparison_records import choose_rates, diverged, verdicts
 from scalarize.runs.comparison_rows import NEED_WEIGHTS, OF_POLICIES, SPECIAL, ComparisonContext
 from scalarize.runs.directory import claim
 from scalarize.runs.plan import FinishedRun, PlannedRun, Say, Workers, execute
 from scalarize.runs.request import PolicyField, ScoredRequest
-from scalarize.runs.row_values import RowValue
 from scalarize.runs.task_score import AVERAGE, TaskScore, task_score
 from scalarize.utils import limits
 from scalarize.utils.errors import RequestError, unknown_name_error
@@ -33,6 +32,7 @@ class CompareRequest(ScoredRequest):
     rows: names of methods, or of SPECIAL; policies: one a search; searches: how often
     ``random-search`` is repeated; row_seeds: another number of seeds for a row; learning_rates: tried for every row,
     the one with the best score on validation is reported, and all are counted; focus: the row of the question.
+    sharing: names of architectures; every row is there with each of them, and counts its parameters.
     splits: so many random splits of a table, each with all rows and seeds. baselines: add rows of simple models of the
     table to compare with, None for yes if there is a table.
     """
@@ -49,8 +49,9 @@ class CompareRequest(ScoredRequest):
     focus: str | None = None
     splits: int = Field(default=1, ge=1, le=100)
     baselines: bool | None = None
+    sharing: tuple[str, ...] = ()
 
-    LATER: ClassVar[dict[str, Any]] = ScoredRequest.LATER | {"splits": 1, "baselines": None}
+    LATER: ClassVar[dict[str, Any]] = ScoredRequest.LATER | {"splits": 1, "baselines": None, "sharing": ()}
 
     def check(self, kind: str) -> None:
         """Check the rows.
@@ -64,7 +65,7 @@ class CompareRequest(ScoredRequest):
         if not self.rows:
             raise RequestError("`rows`: name at least one of `scalarize methods` or " + ", ".join(SPECIAL))
         for row in self.rows:
-            if row not in SPECIAL and row not in all_methods():
+            if comparison_rows.maker(row) is comparison_rows.method and row not in all_methods():
                 raise unknown_name_error("method", row, [*all_methods(), *SPECIAL])
             if row in OF_POLICIES and not self.policies:
                 raise RequestError(f"the row {row!r} needs `policies` (several are one row over searches)")
@@ -75,6 +76,7 @@ class CompareRequest(ScoredRequest):
                 raise RequestError(f"{row} compares tasks sample by sample: it cannot weigh domains")
         if len(set(self.rows)) != len(self.rows):
             raise RequestError(f"`rows` names a row twice: {', '.join(self.rows)}")
+        comparison_values.check_sharing(self.sharing, self.settings)
         if self.splits > 1 and self.csv is None:
             raise RequestError("`splits` is about the rows of a table: a workload has one split")
         if self.splits > 1 and self.policies:
@@ -131,17 +133,21 @@ def compare(
         asked, table = request.model_dump(mode="json"), context.prepared.fingerprint
         claim(out, "compare", asked, resume, command, table=table)
         context.prepared.keep_table(out)
-        values = _values(request, context)
+        values = comparison_values.values(request, context)
         if finished is None:
-            finished = execute(_runs(values), out, command, say, loader, keep_diverged=True, workers=workers)
+            finished = execute(
+                comparison_values.runs(values), out, command, say, loader, keep_diverged=True, workers=workers
+            )
         data = context.prepared.data
         found = [v.record(finished, score, data.names) | _overlap(request, context) for v in values]
         errors = [o.name for o in data.objectives if not o.task.higher_is_better]
         lower = bool(errors) if score is None else score.lower_is_better
-        focus = request.focus if request.focus in request.rows else None
+        focus = request.focus if request.focus in {v.row for v in values} else None
         found += _simple(request, context, score, out)
         kept = choose_rates(found, lower_is_better=score is None and bool(errors))
-        rows, tested = comparison.rows(kept), [r for r in kept if r["method"] not in SIMPLE]
+        sizes = comparison_values.parameters(request, context)
+        rows = [r | ({"parameters": sizes[n]} if (n := r["method"]) in sizes else {}) for r in comparison.rows(kept)]
+        tested = [r for r in kept if r["method"] not in SIMPLE]
         ahead = table_baselines.lead(rows, lower, comparison.display_scale(kept))
         result = {
             "out": str(out),
@@ -173,16 +179,15 @@ def plan(request: CompareRequest, loader: Loader, searches: Sequence[PlannedRun]
         RequestError: the problem is wrong.
     """
     context = dataclasses.replace(_context(request, loader), searched=searches)
-    return [*searches, *(run for run in _runs(_values(request, context)) if run not in searches)]
-
-
-def _runs(values: Sequence[RowValue]) -> list[PlannedRun]:
-    """Return the runs behind values, each once: a search stands behind several."""
-    return list({run.name: run for value in values for run in value.runs}.values())
+    return [
+        *searches,
+        *(run for run in comparison_values.runs(comparison_values.values(request, context)) if run not in searches),
+    ]
 
 
 def _context(request: CompareRequest, loader: Loader) -> ComparisonContext:
     prepared = prepare(request.problem(), loader)
+    sampling_rows.check(request.rows, prepared.data)
     if request.score == AVERAGE and not prepared.data.has_average:
         raise RequestError(
             f"{request.label}: higher is better for some of its tasks and worse for others, so they have no average to "
@@ -194,19 +199,6 @@ def _context(request: CompareRequest, loader: Loader) -> ComparisonContext:
     scored = {} if request.score == AVERAGE else {"score": request.score, "reference": request.reference}
     numbers = (request.searches, request.population, request.split, request.seed)
     return ComparisonContext(prepared, loader, searched, *numbers, scored=scored)
-
-
-def _values(request: CompareRequest, context: ComparisonContext) -> list[RowValue]:
-    """Return the values of every row at every learning rate and seed."""
-    values = []
-    for row in request.rows:
-        make = SPECIAL.get(row, comparison_rows.method)
-        seeds = range(request.seed, request.seed + request.row_seeds.get(row, request.seeds))
-        for place in [context.divided(k) for k in range(request.splits)] if request.splits > 1 else [context]:
-            for rate in request.learning_rates or (None,):
-                here = place.at(rate)
-                values += [value for seed in seeds for value in make(here, row, seed)]
-    return values
 
 
 def _simple(

@@ -10,6 +10,7 @@ from scalarize.runs.build import Loader, PreparedRun, prepare
 from scalarize.runs.plan import PlannedRun
 from scalarize.runs.request import WorkloadRequest
 from scalarize.runs.row_values import RowValue, value_of
+from scalarize.runs.sampling_rows import LISTED, samples, temperature, tempered_policy
 from scalarize.runs.search import SearchRequest
 from scalarize.weights import simplex
 from scalarize.weights.policy import Policy
@@ -37,7 +38,7 @@ class ComparisonContext:
     of the row that searches at random; split: the share of the training set that its members train on; seed: of the
     first of those searches. rate: the learning rate tried, None for the recipe's own. scored: the fields ``score`` and
     ``reference`` of trainings and searches, if rows are not ranked by the average. division: number of the random
-    split of a table, None if there is only one.
+    split of a table, None if there is only one. sharing: the architecture, None if rows do not differ in it.
     """
 
     prepared: PreparedRun
@@ -50,6 +51,7 @@ class ComparisonContext:
     rate: float | None = None
     scored: Mapping[str, Any] = field(default_factory=dict)
     division: int | None = None
+    sharing: str | None = None
 
     @property
     def problem(self) -> WorkloadRequest:
@@ -71,9 +73,21 @@ class ComparisonContext:
         moved = self.problem.model_copy(update={"settings": settings})
         return replace(self, division=number, prepared=prepare(moved, self.loader))
 
+    def sharing_as(self, name: str) -> ComparisonContext:
+        """Return the same context with another architecture."""
+        settings = dict(self.problem.settings) | {"model.sharing": name}
+        changed = self.problem.model_copy(update={"settings": settings})
+        return replace(self, sharing=name, prepared=prepare(changed, self.loader))
+
+    def label(self, row: str) -> str:
+        """Return the name of a row in the table: with its architecture, as in ``uniform@ple``."""
+        return row if self.sharing is None else f"{row}@{self.sharing}"
+
     def value(self, row: str, seed: int, **more: Any) -> RowValue:
         """Return one value of a row at this learning rate; ``more``: as :func:`value_of` takes it."""
-        return value_of(self.problem, row, seed, rate=self.rate, split=self.division, scored=self.scored, **more)
+        return value_of(
+            self.problem, self.label(row), seed, rate=self.rate, split=self.division, scored=self.scored, **more
+        )
 
 
 RowMaker = Callable[[ComparisonContext, str, int], list[RowValue]]
@@ -100,14 +114,20 @@ def inverse_constant(context: ComparisonContext, row: str, seed: int) -> list[Ro
     return [context.value(row, seed, policy=inverse_policy(context.prepared.data.constant_losses()))]
 
 
+def by_samples(context: ComparisonContext, row: str, seed: int) -> list[RowValue]:
+    """Plan a training with fixed weights by the domains' numbers of samples, at the row's temperature."""
+    value = temperature(row)
+    assert value is not None
+    return [context.value(row, seed, policy=tempered_policy(samples(context.prepared.data), value))]
+
+
 def random_search(context: ComparisonContext, row: str, seed: int) -> list[RowValue]:
     """Plan trainings with the best weights of random searches around the same centre."""
     values = []
     for k in range(context.searches):
         rate, division = context.rate, context.division
-        name = (
-            f"random-{k}" + ("" if rate is None else f"-lr{rate:g}") + ("" if division is None else f"-split{division}")
-        )
+        name = context.label(f"random-{k}")
+        name += ("" if rate is None else f"-lr{rate:g}") + ("" if division is None else f"-split{division}")
         request = SearchRequest(
             **context.problem.fields(),
             algorithm="random",
@@ -147,6 +167,12 @@ SPECIAL: dict[str, RowMaker] = {
     "single": single,
     "inverse-loss": inverse_loss,
     "inverse-constant": inverse_constant,
+    **dict.fromkeys(LISTED, by_samples),
     "random-search": random_search,
     **OF_POLICIES,
 }
+
+
+def maker(row: str) -> RowMaker:
+    """Return what plans the row of that name: a special one, a temperature, or a method's."""
+    return SPECIAL.get(row) or (method if temperature(row) is None else by_samples)

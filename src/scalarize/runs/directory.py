@@ -26,10 +26,10 @@ from scalarize.utils.errors import RequestError, ScalarizeWarning
 from scalarize.utils.manifest import Manifest
 
 FORMAT = "scalarize-run/1"
-KINDS = {"train": "a training", "search": "a search", "compare": "a comparison"}
+KINDS = {"train": "a training", "search": "a search", "compare": "a comparison", "advise": "an advice"}
 PRODUCTS = (
     *("result.json", "records.jsonl", "lineage.jsonl", "search.json", "policy.json", "decisions.jsonl"),
-    *("events.jsonl", "timings.jsonl", "checkpoints.json", "table.json"),
+    *("events.jsonl", "timings.jsonl", "checkpoints.json", "table.json", "advice.json"),
 )
 STATES = tuple(f"checkpoints/{name}.pt" for name in ("last", "selected", "selected-method", "final"))
 

@@ -23,6 +23,7 @@ from scalarize.tasks.task import Data, Domain
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 from scalarize.workloads.models import tabular
+from scalarize.workloads.models.sharing.names import VECTORS, override
 from scalarize.workloads.table import encodings, splits
 from scalarize.workloads.table.cells import understand
 from scalarize.workloads.table.fitted import FittedTable
@@ -137,7 +138,7 @@ def table_names(table: FittedTable) -> list[str]:
 
 def _recipe(request: FitRequest, rows: int) -> Recipe:
     changes = dict(request.settings) | ({"epochs": request.epochs} if request.epochs is not None else {})
-    return recipe_for(rows).override(changes)
+    return override(recipe_for(rows), changes, VECTORS, "a table")
 
 
 def _data(table: FittedTable, parts: Mapping[str, TensorTable], epoch: int | None = None) -> Data:

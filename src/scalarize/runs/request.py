@@ -21,13 +21,14 @@ from scalarize import methods
 from scalarize.learners.recipe import Recipe
 from scalarize.methods import Method
 from scalarize.methods.preference import KEY as PREFERENCE
-from scalarize.methods.preference import by_name
+from scalarize.methods.preference import MAIN, by_name, position
 from scalarize.utils import limits
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 from scalarize.workloads import Workload
 from scalarize.workloads.models.fronts import settings as fronts
 from scalarize.workloads.models.fronts.settings import FRONT
+from scalarize.workloads.models.sharing.names import override
 from scalarize.workloads.table.options import TableOptions
 
 
@@ -112,7 +113,7 @@ class WorkloadRequest(BaseModel):
         recipe, changes = fronts.override(workload.recipe, asked)
         if FRONT in recipe.model:
             self._check_front(workload, recipe)
-        return recipe.override(changes)
+        return override(recipe, changes, workload.sharing, workload.name)
 
     def _check_front(self, workload: Workload, recipe: Recipe) -> None:
         """Raise RequestError if no model for all preferences can be trained."""
@@ -205,9 +206,11 @@ class TrainRequest(ScoredRequest):
             return methods.constant([self.weights[n] for n in names])
         if self.method is None:
             raise RequestError("no weights were asked for: name a method, weights or a policy")
-        hyper = dict(self.hyper)
-        if PREFERENCE in methods.get(self.method).defaults() and PREFERENCE in hyper:
+        hyper, known = dict(self.hyper), methods.get(self.method).defaults()
+        if PREFERENCE in known and PREFERENCE in hyper:
             hyper[PREFERENCE] = by_name(hyper[PREFERENCE], names)
+        if MAIN in known and MAIN in hyper:
+            hyper[MAIN] = position(hyper[MAIN], names)
         return methods.create(self.method, **hyper)
 
 

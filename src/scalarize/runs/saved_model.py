@@ -150,6 +150,11 @@ def restore(settings: Mapping[str, Any], table: FittedTable, states: Sequence[Ma
     Raises:
         RequestError: the tensors do not fit the settings.
     """
+    name = settings.get("sharing")
+    if name is not None and table.domain is not None and len(table.targets) == 1:
+        raise RequestError(
+            f"model.sharing={name} has a path for each domain, and a new row names none: it can be measured, not used"
+        )
     members = []
     for state in states:
         try:

@@ -114,7 +114,9 @@ class Noisy(ToyProblem):
 PROBLEMS: dict[str, type[ToyProblem]] = {cls.name: cls for cls in (Stationary, Changing, Noisy)}
 
 
-def play(algorithm: Algorithm, factory: LearnerFactory, score: str = "average") -> list[GenerationResult]:
+def play(
+    algorithm: Algorithm, factory: LearnerFactory, score: str = "average", split: str = "validation"
+) -> list[GenerationResult]:
     """Return the history of a whole search without a directory: the same decisions and trainings as the driver's."""
     setting, tasks = algorithm.setting, algorithm.setting.space.tasks
     judge = create_score(score, tasks)
@@ -132,7 +134,7 @@ def play(algorithm: Algorithm, factory: LearnerFactory, score: str = "average") 
                 extras={key: float(values[i]) for key, values in asked.extras.items()},
                 until_epoch=asked.until_epoch,
                 epochs=setting.epochs,
-                split="validation",
+                split=split,
                 checkpoint="",
                 keep=asked.keep,
             )

@@ -33,9 +33,10 @@ class Context:
 
     @property
     def sizes(self) -> tuple[Size, ...]:
-        """The model's sizes that agree with the settings asked for; if none does, the one asked for."""
+        """The sizes of the recipe's family that agree with the settings asked for; if none does, the one asked for."""
         asked = self.problem.settings
-        known = self.workload.sizes
+        own = self.problem.recipe(self.workload).model.get("family")
+        known = [s for s in self.workload.sizes if s.family in (None, own)]
         fitting = tuple(s for s in known if all(asked.get(k, v) == v for k, v in s.settings.items()))
         return fitting or (Size("as set", 1.0),)
 

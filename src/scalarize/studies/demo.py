@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from scalarize.analysis import advice_of_rows, advice_words
+from scalarize.analysis.advice import Decision
+from scalarize.analysis.race_budget import Field
 from scalarize.runs.build import Loader
 from scalarize.runs.compare import CompareRequest, compare, plan
-from scalarize.runs.plan import PlannedRun, Say, Workers, execute
+from scalarize.runs.directory import read_config
+from scalarize.runs.plan import FinishedRun, PlannedRun, Say, Workers, execute
 from scalarize.runs.search import SearchRequest
 from scalarize.utils.errors import RequestError
 from scalarize.utils.holding import held
+from scalarize.utils.manifest import Manifest
+from scalarize.weights.policy import Policy
 
 WORKLOAD = "rand-hie"
 SEARCHES = 3
 RETRAINS = 3
 SEEDS = 5
 ROWS = ("single", "uniform", "inverse-loss", "inverse-constant", "random-search", "policy", "policy-last")
+FIELD = Field("uniform", ("inverse-loss", "inverse-constant"), "single")
 SEARCH: dict[str, Any] = {"algorithm": "pbt", "population": 12, "ready": 3, "quantile": 0.4, "split": 0.7}
 
 
@@ -27,6 +35,7 @@ def demo(
     say: Say | None = None,
     workload: str = WORKLOAD,
     workers: Workers | None = None,
+    train_with: Callable[[str, str], str] = lambda kind, value: f"{kind} {value}".strip(),
 ) -> dict[str, Any]:
     """Run three searches by population-based training, three retrains of each policy, and the six rows to compare with.
 
@@ -46,4 +55,32 @@ def demo(
     with held(out):
         finished = execute(plan(request, loader, searches), out, command, say, loader, workers=workers)
     asked = request.model_copy(update={"policies": tuple(finished[run.name].policy for run in searches)})
-    return compare(asked, out, command, resume, say, loader, finished=finished)
+    result = compare(asked, out, command, resume, say, loader, finished=finished)
+    return result | {"advice": _advice(out, result, [finished[run.name] for run in searches], train_with)}
+
+
+def _advice(
+    out: Path, result: dict[str, Any], searches: Sequence[FinishedRun], train_with: Callable[[str, str], str]
+) -> dict[str, Any]:
+    """Advise from these runs alone; write ``advice.json`` and ``policy.json`` beside them."""
+    lower, tasks = "average" in result["lower_is_better"], list(result["metrics"])
+    advice, course = advice_of_rows.of_rows(result["found"], FIELD, "policy", lower)
+    method = FIELD.even if advice.kind is Decision.UNDECIDED else advice.method
+    if method == "policy":
+        policy = max(searches, key=lambda run: float(run.result["score"])).policy
+    elif method in FIELD.rules:
+        first = next(r["directories"][0] for r in result["found"] if r["method"] == method)
+        policy = Policy.from_dict(read_config(out / first)["request"]["policy"])
+    else:
+        policy = Policy.constant(dict.fromkeys(tasks, 1.0))
+    values = [v for own in course.scores.values() for v in own.values()]
+    units = advice_words.units_of(values, False, True)
+    trainings = sum(float(row["trainings"]) for row in result["rows"])
+    source = ("models", "") if method == FIELD.single else ("policy", str(out / "policy.json"))
+    content = advice_words.as_data(advice, FIELD, course, trainings) | {
+        "command": train_with(*source),
+        "words": advice_words.sentences(advice, FIELD, course, units),
+    }
+    Manifest(out).write_json("policy.json", policy.to_dict())
+    Manifest(out).write_json("advice.json", content)
+    return content

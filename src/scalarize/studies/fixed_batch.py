@@ -10,11 +10,12 @@ from torch import Tensor
 
 from scalarize import methods
 from scalarize.balancer.balancer import Balancer
+from scalarize.learners import levels
 from scalarize.learners.evaluation import View
 from scalarize.learners.forward import forward
 from scalarize.learners.passes import Pass, Passes
 from scalarize.learners.recipe import Recipe
-from scalarize.methods import Method, Needs
+from scalarize.methods import Method
 from scalarize.studies.step_cost import Backward, Balanced, measure
 from scalarize.tasks.samples import Batch
 from scalarize.tasks.task import Data
@@ -65,14 +66,13 @@ class FixedBatch:
             method: new, or at least not in use.
             level: of its gradients, ``parameters`` or ``representation``. Default: the recipe's, else the method's.
         """
-        asked = level or self.recipe.level or method.levels[0]
+        recipe = self.recipe.model_copy(update={"accumulate": 1, "level": level or self.recipe.level})
         balancer = Balancer(
             method,
             self.model.shared_parameters(),
-            level=asked if method.needs > Needs.LOSSES else "parameters",
+            level=levels.of(self.model, method, recipe),
             tasks=self.data.names,
         )
-        recipe = self.recipe.model_copy(update={"accumulate": 1})
         passes = Passes(self.model, self.data, recipe, balancer, self.device)
         return Balanced(balancer, lambda view=None: self.forward(view, passes.divide))
 

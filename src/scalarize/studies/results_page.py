@@ -27,7 +27,8 @@ class Trial:
     target: without its paper. budget, epochs, seeds, tasks, settings, methods: see :class:`StudyRequest`. minutes: of
     one core, allocated before anything was run. optional: run only if its workload is asked for. sweeps: keys of the
     recipe that are the target's own axis, so that settings asked for do not fix them. least_seeds: fewer would leave
-    the question open. fixed_size: budget and seeds stay, whatever is asked for.
+    the question open. fixed_size: budget and seeds stay, whatever is asked for. model: in a word, where several
+    families of models are tried on one workload.
     """
 
     target: str
@@ -44,11 +45,18 @@ class Trial:
     sweeps: tuple[str, ...] = ()
     least_seeds: int = 1
     fixed_size: bool = False
+    model: str = ""
 
     @property
     def data(self) -> str:
-        """Its workload and tasks, in a word or two."""
-        return f"{self.workload}, {' + '.join(self.tasks)}" if self.tasks else self.workload
+        """Its workload, tasks and model, in a word or two."""
+        named = [self.workload, " + ".join(self.tasks), self.model]
+        return ", ".join(word for word in named if word)
+
+    @property
+    def place(self) -> str:
+        """The folder of its study and of the runs that it shares with others."""
+        return f"{self.workload}-{self.model}".lower() if self.model else self.workload
 
 
 @dataclass(frozen=True)
@@ -149,7 +157,7 @@ def write(
         request = request_of(page.paper, trial, changes)
         (target,) = registry.get(request.target)
         command = command_of(request)
-        result = study.run(target, request, out / trial.workload, command, resume, say, workers)
+        result = study.run(target, request, out / trial.place, command, resume, say, workers)
         study_page.build(Path(result["out"]))
         shown = {"command": command, "question": trial.question, "data": trial.data, "minutes": trial.minutes}
         found.append(result | shown)

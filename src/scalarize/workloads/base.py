@@ -12,6 +12,7 @@ from torch import nn
 from scalarize.learners.recipe import Recipe
 from scalarize.tasks.task import Data
 from scalarize.utils import optional
+from scalarize.workloads.models.sharing.names import ONE
 from scalarize.workloads.sizes import ONLY, Size
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Workload:
         packages: packages of extras that it needs, by the names they are imported under.
         sizes: sizes of the model, the largest last.
         table: the user's own table that it was made of. Default: none.
+        sharing: names of the architectures that suit its encoder. Default: hard sharing alone.
         learner: (data, build, recipe, seed, device, precision, on_rows) -> the learner. Default None: the supervised
             one.
     """
@@ -64,6 +66,7 @@ class Workload:
     learner: Callable[..., Any] | None = None
     packages: tuple[str, ...] = ()
     table: OwnTable | None = None
+    sharing: tuple[str, ...] = ONE
 
     def absent(self, root: Path) -> str | None:
         """Say what is not there, of packages and of data, and how to get it; None if nothing is missing."""

@@ -29,6 +29,7 @@ from scalarize.workloads.datasets import celeba, images, imagined
 from scalarize.workloads.datasets.augment import Augment
 from scalarize.workloads.datasets.randaugment import RandAugment
 from scalarize.workloads.models.backbone import classifier
+from scalarize.workloads.models.sharing.names import ALL
 
 GROUPS = {
     "hair-color": ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"),
@@ -168,6 +169,7 @@ WORKLOADS = (
         load=load_attributes,
         shape=functools.partial(imagine, groups={a: (a,) for a in ATTRIBUTES}),
         build=build,
+        sharing=ALL,
         sizes=sizes.VIT,
         missing=missing,
         packages=("PIL", "timm", "torchvision"),
@@ -182,6 +184,7 @@ WORKLOADS = (
         load=load_groups,
         shape=functools.partial(imagine, groups=GROUPS),
         build=build,
+        sharing=ALL,
         sizes=sizes.VIT,
         missing=missing,
         packages=("PIL", "timm", "torchvision"),

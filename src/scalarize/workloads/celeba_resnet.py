@@ -25,8 +25,10 @@ from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 from scalarize.workloads.celeba import ATTRIBUTES, PROVENANCE, attributes_task, imagine, missing, read
 from scalarize.workloads.datasets import celeba, images
-from scalarize.workloads.models.multihead import MultiHead
-from scalarize.workloads.models.small_resnet import features, small_resnet
+from scalarize.workloads.models.sharing.body import Body
+from scalarize.workloads.models.sharing.build import share
+from scalarize.workloads.models.sharing.names import ALL
+from scalarize.workloads.models.small_resnet import features, small_resnet, stages, tail
 from scalarize.workloads.models.standardise import Standardise
 
 
@@ -49,8 +51,13 @@ def load(settings: Mapping[str, Any], root: Path) -> Data:
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     """Build a shared ResNet-18 with one linear layer per task."""
     width, info = settings["width"], data.info
-    body = nn.Sequential(Standardise(info["mean"], info["deviation"]), small_resnet(width, settings["dropout"]))
-    return MultiHead(body, {t.name: nn.Linear(features(info["side"], width), t.outputs) for t in data.tasks})
+    dropout, side, prepare = settings["dropout"], info["side"], Standardise(info["mean"], info["deviation"])
+    return share(
+        settings,
+        lambda: nn.Sequential(prepare, small_resnet(width, dropout)),
+        lambda: Body(prepare, stages(width, dropout), (3, side, side), tail(dropout)),
+        lambda: {t.name: nn.Linear(features(side, width), t.outputs) for t in data.tasks},
+    )
 
 
 WORKLOADS = (
@@ -74,5 +81,6 @@ WORKLOADS = (
         sizes=sizes.WIDTHS,
         missing=missing,
         packages=("PIL", "torchvision"),
+        sharing=ALL,
     ),
 )

@@ -26,6 +26,7 @@ from scalarize.workloads.datasets import cifar, images, imagined
 from scalarize.workloads.datasets.augment import Augment
 from scalarize.workloads.datasets.randaugment import RandAugment
 from scalarize.workloads.models.backbone import classifier
+from scalarize.workloads.models.sharing.names import ALL
 
 SIDE = 32
 TASK = multiclass("object", 10)
@@ -64,7 +65,7 @@ def shape(settings: Mapping[str, Any]) -> Data:
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     """Build a ViT-S/4 with one head, all of it shared."""
     outputs = {t.name: t.outputs for t in data.tasks}
-    return classifier(settings, outputs, SIDE, data.info["mean"], data.info["deviation"], shared_head=True)
+    return classifier(settings, outputs, SIDE, data.info["mean"], data.info["deviation"], data.names)
 
 
 def missing(root: Path) -> str | None:
@@ -92,6 +93,7 @@ WORKLOADS = (
         load=load,
         shape=shape,
         build=build,
+        sharing=ALL,
         sizes=sizes.VIT,
         missing=missing,
         reference="stl",

@@ -28,6 +28,7 @@ from scalarize.workloads.datasets import images, imagined
 from scalarize.workloads.datasets.augment import Augment
 from scalarize.workloads.datasets.streamed import Sample, Streamed
 from scalarize.workloads.models.backbone import classifier
+from scalarize.workloads.models.sharing.names import ALL
 
 FOLDER = "domainnet"
 DOMAINS = ("clipart", "infograph", "painting", "quickdraw", "real", "sketch")
@@ -105,7 +106,7 @@ def shape(settings: Mapping[str, Any]) -> Data:
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     """Build a ResNet with one head, all of it shared."""
     outputs = {t.name: t.outputs for t in data.tasks}
-    return classifier(settings, outputs, data.info["side"], *IMAGENET, shared_head=True)
+    return classifier(settings, outputs, data.info["side"], *IMAGENET, data.names)
 
 
 def missing(root: Path) -> str | None:
@@ -135,6 +136,7 @@ WORKLOADS = (
         load=load,
         shape=shape,
         build=build,
+        sharing=ALL,
         sizes=sizes.RESNET,
         missing=missing,
         reference="real",

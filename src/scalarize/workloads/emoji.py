@@ -27,6 +27,7 @@ from scalarize.workloads.datasets import emoji, images, manifest
 from scalarize.workloads.datasets.augment import Augment
 from scalarize.workloads.datasets.randaugment import RandAugment
 from scalarize.workloads.models.backbone import classifier
+from scalarize.workloads.models.sharing.names import ALL
 
 SPLITS = {"train": 0.6, "validation": 0.2, "test": 0.2}
 CLASSES = {"category": 9, "subcategory": 99, "skin-tone": len(emoji.TONES)}
@@ -149,8 +150,8 @@ def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     """Build a backbone shared by all, with a head shared by domains or one per task."""
     info = data.info
     outputs = {t.name: t.outputs for t in data.tasks}
-    domains = len(data.tasks) == 1
-    return classifier(settings, outputs, info["side"], info["mean"], info["deviation"], shared_head=domains)
+    paths = data.names if len(data.tasks) == 1 else None
+    return classifier(settings, outputs, info["side"], info["mean"], info["deviation"], paths)
 
 
 def missing(root: Path) -> str | None:
@@ -188,7 +189,8 @@ WORKLOADS = (
         recipe=RECIPE,
         load=load_vendors,
         build=build,
-        sizes=sizes.RESNET,
+        sharing=ALL,
+        sizes=sizes.SMALL,
         missing=missing,
         get=emoji.get,
         reference=REFERENCE,
@@ -203,7 +205,8 @@ WORKLOADS = (
         recipe=RECIPE.model_copy(update={"data": {k: v for k, v in RECIPE.data.items() if k != "label"}}),
         load=load_tasks,
         build=build,
-        sizes=sizes.RESNET,
+        sharing=ALL,
+        sizes=sizes.SMALL,
         missing=missing,
         get=emoji.get,
         packages=("PIL", "timm", "torchvision"),

@@ -23,8 +23,10 @@ from scalarize.tasks.task import Data, Domain
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 from scalarize.workloads.datasets import fonts, images
-from scalarize.workloads.models.lenet import lenet, lenet_head
-from scalarize.workloads.models.multihead import MultiHead, SharedHead
+from scalarize.workloads.models.lenet import lenet, lenet_head, stages
+from scalarize.workloads.models.sharing.body import Body
+from scalarize.workloads.models.sharing.build import share
+from scalarize.workloads.models.sharing.names import ALL
 from scalarize.workloads.models.standardise import Standardise
 
 SIDE = 32
@@ -102,10 +104,14 @@ def load_tasks(settings: Mapping[str, Any], root: Path) -> Data:
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     """Build a LeNet with a head shared by domains, or one per task."""
     width, features = settings["channels"], settings["features"]
-    standardise = Standardise(data.info["mean"], data.info["deviation"])
-    encoder = nn.Sequential(standardise, lenet(SIDE, (width, 2 * width), features))
-    kind = SharedHead if len(data.tasks) == 1 else MultiHead
-    return kind(encoder, {t.name: lenet_head(t.outputs, features) for t in data.tasks})
+    prepare, sizes = Standardise(data.info["mean"], data.info["deviation"]), (SIDE, (width, 2 * width), features)
+    return share(
+        settings,
+        lambda: nn.Sequential(prepare, lenet(*sizes)),
+        lambda: Body(prepare, stages(*sizes), (1, SIDE, SIDE)),
+        lambda: {t.name: lenet_head(t.outputs, features) for t in data.tasks},
+        data.names if len(data.tasks) == 1 else None,
+    )
 
 
 RECIPE = Recipe(
@@ -133,6 +139,7 @@ WORKLOADS = (
         sizes=sizes.CHANNELS,
         reference="mono",
         packages=("matplotlib",),
+        sharing=ALL,
     ),
     Workload(
         name="glyphs-tasks",
@@ -145,5 +152,6 @@ WORKLOADS = (
         build=build,
         sizes=sizes.CHANNELS,
         packages=("matplotlib",),
+        sharing=ALL,
     ),
 )

@@ -7,6 +7,7 @@ appendix C (Adam, 1e-2 decayed by 0.95 per epoch, batch 256, 100 epochs, dropout
 split is the left one once, its partner is drawn with ``split_seed``; 20 % of the training images are set aside for
 validation before they are paired, so that no image is in two splits (Xin et al. 2022 have 48,000 and 12,000 too, the
 scripts of Kurin et al. 50,000 and 10,000). ``data.share`` uses only that share of the pictures of every split.
+``multi-fashion-backbone`` has the residual networks and vision transformers of Royer et al. (2023).
 """
 
 from __future__ import annotations
@@ -24,10 +25,14 @@ from scalarize.tasks.kinds import multiclass
 from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain
 from scalarize.utils.errors import RequestError
+from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 from scalarize.workloads.datasets import fashion, idx, images, imagined
-from scalarize.workloads.models.lenet import lenet, lenet_head
-from scalarize.workloads.models.multihead import MultiHead
+from scalarize.workloads.models.backbone import classifier
+from scalarize.workloads.models.lenet import lenet, lenet_head, stages
+from scalarize.workloads.models.sharing.body import Body
+from scalarize.workloads.models.sharing.build import share
+from scalarize.workloads.models.sharing.names import ALL
 from scalarize.workloads.models.standardise import Standardise
 
 CANVAS, OFFSET, SIDE = 36, 6, 28
@@ -91,10 +96,19 @@ def shape(settings: Mapping[str, Any]) -> Data:
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     """Build Sener and Koltun's LeNet with a head of two linear layers for each side."""
-    encoder = nn.Sequential(
-        Standardise(data.info["mean"], data.info["deviation"]), lenet(SIDE, dropout=settings["dropout"])
+    dropout, prepare = settings["dropout"], Standardise(data.info["mean"], data.info["deviation"])
+    return share(
+        settings,
+        lambda: nn.Sequential(prepare, lenet(SIDE, dropout=dropout)),
+        lambda: Body(prepare, stages(SIDE, dropout=dropout), (1, SIDE, SIDE)),
+        lambda: {t.name: lenet_head(t.outputs, dropout=dropout) for t in data.tasks},
     )
-    return MultiHead(encoder, {t.name: lenet_head(t.outputs, dropout=settings["dropout"]) for t in data.tasks})
+
+
+def build_backbone(settings: Mapping[str, Any], data: Data) -> nn.Module:
+    """Build a ResNet or a vision transformer with a linear head for each side; gray is given to all three channels."""
+    mean, deviation = (3 * list(data.info[key]) for key in ("mean", "deviation"))
+    return classifier(settings, {t.name: t.outputs for t in data.tasks}, SIDE, mean, deviation)
 
 
 def finder(folders: Callable[[Path], list[Path]], remedy: str) -> Callable[[Path], str | None]:
@@ -119,6 +133,15 @@ RECIPE = Recipe(
     model={"dropout": 0.5},
     data={"split_seed": 0, "share": 1.0},
 )
+DEEP = RECIPE.model_copy(
+    update={
+        "optimizer": OptimizerRecipe(name="adamw", lr=1e-3, weight_decay=0.05),
+        "schedule": ScheduleRecipe(name="cosine", warmup=1),
+        "epochs": 30,
+        "batch_size": 64,
+        "model": {"family": "resnet", "depth": 26, "width": 0.25},
+    }
+)
 _FASHION = "run `scalarize data get multi-fashion`, or install Debian's dataset-fashion-mnist"
 _MNIST = f"run `scalarize data get multi-mnist`, or put MNIST's four files there: {fashion.MNIST_FILES}"
 
@@ -133,8 +156,25 @@ WORKLOADS = (
         load=loader(fashion.fashion_folders, _FASHION),
         shape=shape,
         build=build,
+        sharing=ALL,
         missing=finder(fashion.fashion_folders, _FASHION),
         get=fashion.get_fashion,
+    ),
+    Workload(
+        name="multi-fashion-backbone",
+        kind="multi-task",
+        objectives=("left", "right"),
+        size="70,000 pairs of 28 px",
+        provenance="Fashion-MNIST (Zalando SE, MIT licence), pairs overlaid as in Sener and Koltun (2018)",
+        recipe=DEEP,
+        load=loader(fashion.fashion_folders, _FASHION),
+        shape=shape,
+        build=build_backbone,
+        sharing=ALL,
+        sizes=sizes.SMALL,
+        missing=finder(fashion.fashion_folders, _FASHION),
+        get=fashion.get_fashion,
+        packages=("timm",),
     ),
     Workload(
         name="multi-mnist",
@@ -146,6 +186,7 @@ WORKLOADS = (
         load=loader(fashion.mnist_folders, _MNIST),
         shape=shape,
         build=build,
+        sharing=ALL,
         missing=finder(fashion.mnist_folders, _MNIST),
         get=fashion.get_mnist,
     ),

@@ -24,6 +24,7 @@ from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 from scalarize.workloads.datasets.tables import numeric_inputs
 from scalarize.workloads.models.mlp import multi_head_mlp
+from scalarize.workloads.models.sharing.names import VECTORS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,8 +108,7 @@ def load_sites(settings: Mapping[str, Any], root: Path) -> Data:
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     """Build a shared perceptron with one linear head per task; with one task on several sites the head is shared."""
     outputs = {t.name: t.outputs for t in data.tasks}
-    one_task = data.info["sites"]
-    return multi_head_mlp(data.info["inputs"], outputs, settings["widths"], settings["dropout"], shared_head=one_task)
+    return multi_head_mlp(data.info["inputs"], outputs, settings, data.names if data.info["sites"] else None)
 
 
 RECIPE = Recipe(
@@ -134,6 +134,7 @@ WORKLOADS = (
         build=build,
         sizes=sizes.PERCEPTRON,
         packages=("pandas", "statsmodels"),
+        sharing=VECTORS,
     ),
     Workload(
         name="rand-hie-sites",
@@ -147,5 +148,6 @@ WORKLOADS = (
         sizes=sizes.PERCEPTRON,
         reference=SITES[0],
         packages=("pandas", "statsmodels"),
+        sharing=VECTORS,
     ),
 )

@@ -11,13 +11,15 @@ from typing import Any
 class Size:
     """A model's depth and width as labels (width is a number), and the recipe's settings that make it.
 
-    decoder: the number of decoder layers that tasks share; None for a model without such.
+    decoder: the number of decoder layers that tasks share; None for a model without such. family: the recipe's
+    ``model.family`` to which the size belongs; None for a workload whose model is of one family.
     """
 
     depth: Any
     width: Any
     settings: dict[str, Any] = field(default_factory=dict)
     decoder: int | None = None
+    family: str | None = None
 
     @property
     def name(self) -> str:
@@ -26,9 +28,9 @@ class Size:
         return f"depth {self.depth}, width {self.width:g}{shared}"
 
 
-def _by_name(depths: Sequence[Any], widths: Sequence[float]) -> tuple[Size, ...]:
+def _by_name(depths: Sequence[Any], widths: Sequence[float], family: str | None = None) -> tuple[Size, ...]:
     """Return all depths x widths, depth first, of a model whose settings have these names."""
-    return tuple(Size(d, w, {"model.depth": d, "model.width": w}) for d in depths for w in widths)
+    return tuple(Size(d, w, {"model.depth": d, "model.width": w}, family=family) for d in depths for w in widths)
 
 
 # Royer et al. 2023, section 3.3: the sweeps of its backbones.
@@ -41,6 +43,8 @@ DECODERS = tuple(
 )
 LAYERS = tuple(Size(d, 1.0, {"model.depth": d}) for d in (1, 2, 3, 4))  # Xin et al. 2022, table 2
 # Our choices, for models that the papers do not sweep.
+# Pictures of 16 to 32 pixels: 15-fold and more from the smallest to the largest, each within reach of one core.
+SMALL = (*_by_name((26, 50), (0.0625, 0.125, 0.25), "resnet"), *_by_name((3, 6), (0.125, 0.25, 0.5), "vit"))
 WIDTHS = tuple(Size("default", w, {"model.width": w}) for w in (0.25, 0.5, 1.0))
 NARROW = tuple(Size("default", w, {"model.width": w}) for w in (0.0625, 0.125, 0.25))
 PERCEPTRON = tuple(Size(d, w, {"model.widths": [w] * d}) for d in (1, 2, 3) for w in (8, 32, 128))

@@ -28,9 +28,12 @@ STABILISED = "{} raises the best average success (section 4.2)"
 LARGEST = ("imtl", "mgda")
 
 
-def trial(parts: Mapping[str, Mapping[str, IntervalAt]]) -> StudyTable:
-    """Return the table of some claims and their parts."""
-    return claims.table({(claim, ""): own for claim, own in parts.items()})
+def trial(
+    parts: Mapping[str, Mapping[str, IntervalAt]], flaws: Mapping[str, Sequence[claims.Flaw]] | None = None
+) -> StudyTable:
+    """Return the table of some claims and their parts; ``flaws``: what forbids a verdict, by claim."""
+    known = {(claim, ""): own for claim, own in (flaws or {}).items()}
+    return claims.table({(claim, ""): own for claim, own in parts.items()}, known)
 
 
 def together(*tables: StudyTable) -> StudyTable:
@@ -83,14 +86,28 @@ def postponed(peaks: Mapping[str, pd.DataFrame], with_l2: bool) -> StudyTable:
     found: dict[str, dict[str, IntervalAt]] = {
         claim: {} for claim in ((POSTPONED, LIKE_L2) if with_l2 else (POSTPONED,))
     }
+    flaws: dict[str, list[claims.Flaw]] = {}
     for name, own in peaks.items():
+        late = still_learning(own)
+        flaws |= {claim: [claims.Flaw(late)] for claim in found if late}
         parts = {POSTPONED: optimiser_claims.later_overfitting(own, UNITARY.name, PLAIN)}
         if with_l2:
             parts[LIKE_L2] = optimiser_claims.regularised_later(own, UNITARY.name, PLAIN)
         for claim, intervals in parts.items():
             before = "" if len(peaks) == 1 else f"{name}, "
             found[claim] |= {f"{before}{key}": interval for key, interval in intervals.items()}
-    return trial(found)
+    return trial(found, flaws)
+
+
+def still_learning(peaks: pd.DataFrame) -> str:
+    """Say which rows without regularisation are best in the last epoch, where an onset cannot be seen; "" if none.
+
+    ``peaks``: of :func:`overfitting.peaks`, whose fall is 0 in such runs.
+    """
+    plain = peaks[peaks["kind"] == PLAIN]
+    last = (plain["drop"] == 0).groupby(plain["row"], sort=False).sum()
+    named = [f"{row} in {count} of {(plain['row'] == row).sum()} runs" for row, count in last.items() if count]
+    return f"validation is best in the last epoch of {', '.join(named)}" if named else ""
 
 
 def norms(epochs: pd.DataFrame) -> StudyTable:

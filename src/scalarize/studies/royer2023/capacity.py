@@ -1,5 +1,7 @@
 """Capacity: figures 2, 3, B, C and D. Two tasks, their weight from 0 to 1 by 0.1, at every depth and width.
 
+On other data than the paper's the weights' odds are swept instead, from 1 : 1000 to 1000 : 1.
+
 Other than in the paper: the best weight is chosen by ``scoring.py``, never on test (the paper: "wrt. to the average
 test accuracy"); pairs are the reference domain, or else the first task, with each of the others (the paper pairs
 ``real`` so; of CelebA it names no pairs, of Taskonomy one).
@@ -19,6 +21,8 @@ from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.workloads.sizes import Size
 
 INNER = tuple(round(0.1 * k, 1) for k in range(1, 10))
+# On other data the losses may lie orders of magnitude apart: odds from 1 : 1000 to 1000 : 1 by factors of 10^(1/2).
+LOG_INNER = tuple(float(f"{1 / (1 + 10 ** (-k / 2)):.4g}") for k in range(-6, 7))
 SEEDS = {"domainnet": 2, "taskonomy-tiny": 2}  # 3 elsewhere (section 3.3)
 EVERYTHING = ("cifar-stl", "domainnet", "celeba-8", "taskonomy-tiny")
 # Figures 3 and C: real and sketch; segmentation 2D and depth.
@@ -28,7 +32,7 @@ SHOWN = {"domainnet": ("real", "sketch"), "taskonomy-tiny": ("segment_unsup2d", 
 def plan(context: Context, one_pair: bool = False) -> list[PlannedRun]:
     """List every pair, size, weight and seed; the ends of the edge are the single-task models of the same size."""
     sizes = axes.thinned(context, axes.several_sizes(context))
-    inner = context.budget.thin(INNER, finer=2)  # the question is the order of weights
+    inner = _inner(context)
     planned = []
     for pair in _pairs(context, one_pair):
         for size in sizes:
@@ -36,6 +40,15 @@ def plan(context: Context, one_pair: bool = False) -> list[PlannedRun]:
                 for seed in context.seeds_of(SEEDS.get(context.workload.name, 3)):
                     planned += _trained(context, pair, size, p, seed)
     return planned
+
+
+def _inner(context: Context) -> list[float]:
+    """Return the paper's weights on its own data; elsewhere the middle of a logarithmic grid, as the budget allows."""
+    if context.workload.name in EVERYTHING:
+        return context.budget.thin(INNER, finer=2)  # the question is the order of weights
+    kept = len(context.budget.thin(LOG_INNER, finer=2)) // 2
+    middle = len(LOG_INNER) // 2
+    return list(LOG_INNER[middle - kept : middle + kept + 1])
 
 
 def _pairs(context: Context, one_pair: bool) -> list[tuple[str, str]]:
@@ -51,7 +64,7 @@ def _trained(context: Context, pair: tuple[str, str], size: Size, p: float, seed
     first, second = pair
     problem = axes.with_settings(context.problem, size.settings, tasks=pair)
     single = p in (0.0, 1.0)
-    source: dict[str, Any] = {"weights": {first: p, second: round(1 - p, 1)}}
+    source: dict[str, Any] = {"weights": {first: p, second: round(1 - p, 6)}}
     if single:
         source = {"single": first if p else second, "method": "uniform"}
     labels = {"pair": f"{first}|{second}", "first": first, "second": second} | axes.labels_of(size)

@@ -25,8 +25,8 @@ def tabulate(found: StudyResults, *wanted: str) -> list[StudyTable]:
         "agreement": lambda: _agreement(table),
         "transfer": lambda: _transfer(table, where),
         "discrepancy": lambda: _discrepancy(table, where),
-        "claims": lambda: claims.table(_capacity_claims(table) | _generalization(table)),
-        "generalization": lambda: claims.table(_generalization(table)),
+        "claims": lambda: _tried(table, _capacity_claims(table) | _generalization(table)),
+        "generalization": lambda: _tried(table, _generalization(table)),
     }
     return [made[name]() for name in wanted]
 
@@ -90,6 +90,12 @@ def _discrepancy(table: pd.DataFrame, where: str) -> StudyTable:
 
 
 Claims = dict[tuple[str, str], dict[str, claims.IntervalAt]]
+
+
+def _tried(table: pd.DataFrame, parts: Claims) -> StudyTable:
+    """Put claims on trial, all of which rest on the best weight of a pair and size."""
+    edge = capacity.at_the_edge(table)
+    return claims.table(parts, {key: [claims.Flaw(edge)] for key in parts} if edge else None)
 
 
 def _capacity_claims(table: pd.DataFrame) -> Claims:

@@ -26,7 +26,7 @@ def plan(context: Context) -> list[PlannedRun]:
     planned: list[PlannedRun] = []
     for row, size in (("pbt", big), ("pbt", narrow), ("pbt", shallow), ("pb2", big)):
         problem = axes.with_settings(context.problem, size.settings)
-        found = search_rows(context, problem, size.name, row, CELEBA[row], retrain=False)
+        found = search_rows(context, problem, size.name, row, CELEBA[row])
         planned += [p for p in found if p.name not in {q.name for q in planned}]
     return planned
 

@@ -117,7 +117,7 @@ def grid_table(found: StudyResults) -> list[StudyTable]:
     gap = statistics.t_interval((each[SEARCH] - each[GRID]).tolist())
     note = f"{', '.join(found.context.data.names[:THREE])}: the first three tasks (the paper does not name its three). "
     note += f"95 % intervals over seeds. The grid's point: the best on {chosen_on(found.context)}."
-    finding = f"C4: {SEARCH} minus grid on three tasks, average test metric: {in_words(gap)}."
+    finding = f"{SEARCH} minus grid on three tasks, average test metric: {in_words(gap)}."
     tables = [StudyTable("rows", "Search against grid on three tasks", pd.DataFrame(rows), note, (finding,))]
     return [*tables, _tried(found, means)]
 

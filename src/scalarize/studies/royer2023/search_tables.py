@@ -26,10 +26,12 @@ from scalarize.studies.royer2023.search_plan import (
     TABLE_C,
     TABLE_D,
     TableProtocol,
+    hardly_acts,
+    own_data,
     plan,
     settings_in_words,
 )
-from scalarize.studies.scoring import chosen_on
+from scalarize.studies.scoring import SHARE, chosen_on
 from scalarize.studies.study import Context, PlannedRun, StudyResults, Target
 from scalarize.weights.policy import Policy
 
@@ -65,7 +67,8 @@ def tabulate(found: StudyResults, protocol: TableProtocol) -> list[StudyTable]:
     everything = run_records(found)
     lower = bool((found.results["sign"] < 0).all())
     tables: list[StudyTable] = []
-    trials: dict[tuple[str, str], dict[str, claims.IntervalAt]] = {}
+    trials: dict[claims.Key, dict[str, claims.IntervalAt]] = {}
+    flaws: dict[claims.Key, list[claims.Flaw]] = {}
     sizes = list(dict.fromkeys(r["size"] for r in everything))
     for size in sizes:
         own = [r for r in everything if r["size"] == size]
@@ -78,11 +81,32 @@ def tabulate(found: StudyResults, protocol: TableProtocol) -> list[StudyTable]:
         note = f"Learning rate of each row chosen among {len({r['rate'] for r in own})} on {chosen_on(found.context)}."
         note += f" The paper's column: {protocol.workload}, {paper}. {settings_in_words(found.context, protocol)}"
         frame = comparison_frame(kept, own, beside)
-        said = [f"C4, {size}: {s}" for s in against]
+        said = [f"{size}: {s}" for s in against]
         said += [steady(found.searches, found.policies, search, size) for search in protocol.searches]
         tables.append(StudyTable("comparison", title, frame, note, (*said, edges(kept, own))))
-        trials |= _trials(kept, list(protocol.searches), size, lower)
-    return [*tables, claims.table(trials)]
+        own_trials = _trials(kept, list(protocol.searches), size, lower)
+        trials |= own_trials
+        flaws |= {key: _flaws(found, protocol, key, list(parts), outer(kept, own)) for key, parts in own_trials.items()}
+    return [*tables, claims.table(trials, flaws)]
+
+
+def _flaws(
+    found: StudyResults, protocol: TableProtocol, key: claims.Key, parts: Sequence[str], at_edge: Sequence[str]
+) -> list[claims.Flaw]:
+    """Return what forbids a verdict on a claim of C4: a population that hardly acts, learning rates at the edge."""
+    claim, size = key
+    row = claim.split(", ")[1]
+    flaws = []
+    if not own_data(found.context, protocol) and len(found.searches):
+        own = found.searches[(found.searches["row"] == row) & (found.searches["size"] == size)]
+        members = min((round(r["trainings"] / SHARE) for r in own["result"]), default=0)
+        decisions = min((r["generations"] - 1 for r in own["result"]), default=0)
+        why = hardly_acts(row, members, decisions)
+        flaws += [claims.Flaw(why, both=True)] if why else []
+    named = [name for name in at_edge if any(name in part.split(" over ") for part in parts)]
+    if named:
+        flaws.append(claims.Flaw(f"the best learning rate of {', '.join(named)} is the last that was tried"))
+    return flaws
 
 
 def steady(searches: pd.DataFrame, policies: Mapping[str, Policy], row: str, size: str) -> str:
@@ -90,6 +114,13 @@ def steady(searches: pd.DataFrame, policies: Mapping[str, Policy], row: str, siz
     own = [policies[run] for run in searches.loc[(searches["row"] == row) & (searches["size"] == size), "run"]]
     kept = sum(len(policy.segments) == 1 for policy in own)
     return f"Of {len(own)} policies of {row}, {kept} keep their first weights to the end."
+
+
+def outer(kept: Sequence[dict[str, Any]], everything: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the rows that chose the largest or the smallest of several rates tried."""
+    tried = {r["rate"] for r in everything}
+    chosen = {r["method"]: r["rate"] for r in kept}
+    return [row for row, rate in chosen.items() if len(tried) > 1 and rate in (max(tried), min(tried))]
 
 
 def edges(kept: Sequence[dict[str, Any]], everything: Sequence[dict[str, Any]]) -> str:
@@ -114,7 +145,7 @@ def paper_beside(table: str, size: str, sizes: Sequence[str]) -> tuple[str, dict
 
 def _trials(
     kept: Sequence[dict[str, Any]], searches: Sequence[str], size: str, lower: bool
-) -> dict[tuple[str, str], dict[str, claims.IntervalAt]]:
+) -> dict[claims.Key, dict[str, claims.IntervalAt]]:
     """Test C4 for each search: over even weights and each of the paper's methods.
 
     Beyond the paper, also over as many trainings at random and over the weights that searches begin around.

@@ -113,7 +113,9 @@ def averages(found: StudyResults) -> list[StudyTable]:
 
 
 def _tuning(models: pd.DataFrame) -> StudyTable:
-    return claims.table({(TUNING, ""): front_claims.tuning_over_choice(models)})
+    edge = front_claims.rates_at_the_edge(models)
+    flaws = {(TUNING, ""): [claims.Flaw(edge)]} if edge else {}
+    return claims.table({(TUNING, ""): front_claims.tuning_over_choice(models)}, flaws)
 
 
 def by_rate(found: StudyResults) -> list[StudyTable]:

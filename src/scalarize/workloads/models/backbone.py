@@ -8,8 +8,9 @@ from typing import Any
 from torch import nn
 
 from scalarize.utils.errors import unknown_name_error
-from scalarize.workloads.models import resnet
-from scalarize.workloads.models.multihead import MultiHead, SharedHead
+from scalarize.workloads.models import resnet, vit
+from scalarize.workloads.models.sharing.body import Body
+from scalarize.workloads.models.sharing.build import share
 from scalarize.workloads.models.standardise import Standardise
 from scalarize.workloads.models.vit import small_vit
 
@@ -31,15 +32,29 @@ def encoder(
         deviation: deviation of each channel.
     """
     family, depth, width = settings["family"], settings["depth"], settings["width"]
-    if family == "vit":
-        features = round(FULL_VIT_WIDTH * width)
-        backbone = small_vit(depth, features, image)
-    elif family == "resnet":
-        features = resnet.features(depth, width)
-        backbone = resnet.resnet(depth, width)
-    else:
-        raise unknown_name_error("model.family", family, ["vit", "resnet"])
+    features = _features(settings)
+    backbone = small_vit(depth, features, image) if family == "vit" else resnet.resnet(depth, width)
     return nn.Sequential(Standardise(mean, deviation), backbone), features
+
+
+def _features(settings: Mapping[str, Any]) -> int:
+    family, depth, width = settings["family"], settings["depth"], settings["width"]
+    if family not in ("vit", "resnet"):
+        raise unknown_name_error("model.family", family, ["vit", "resnet"])
+    return round(FULL_VIT_WIDTH * width) if family == "vit" else resnet.features(depth, width)
+
+
+def body(settings: Mapping[str, Any], image: int, mean: Sequence[float], deviation: Sequence[float]) -> Body:
+    """Return the same backbone in parts; see :func:`encoder`."""
+    depth, width, prepare = settings["depth"], settings["width"], Standardise(mean, deviation)
+    if settings["family"] == "vit":
+        return Body(prepare, vit.stages(depth, _features(settings), image), (3, image, image))
+    return Body(
+        prepare,
+        resnet.stages(depth, width),
+        (3, image, image),
+        nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+    )
 
 
 def classifier(
@@ -48,9 +63,17 @@ def classifier(
     image: int,
     mean: Sequence[float],
     deviation: Sequence[float],
-    shared_head: bool = False,
-) -> MultiHead:
-    """Build the encoder with one linear layer per task (name -> outputs); ``shared_head``: domains share all of it."""
-    body, features = encoder(settings, image, mean, deviation)
-    kind = SharedHead if shared_head else MultiHead
-    return kind(body, {name: nn.Linear(features, n) for name, n in outputs.items()})
+    paths: Sequence[str] | None = None,
+) -> nn.Module:
+    """Build the encoder, shared as ``settings`` say, with one linear layer per task (name -> outputs).
+
+    ``paths``: names of the domains that one task is learned on, which share its head; None for several tasks.
+    """
+    features = _features(settings)
+    return share(
+        settings,
+        lambda: encoder(settings, image, mean, deviation)[0],
+        lambda: body(settings, image, mean, deviation),
+        lambda: {name: nn.Linear(features, n) for name, n in outputs.items()},
+        paths,
+    )

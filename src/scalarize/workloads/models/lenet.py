@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import nn
 
 
@@ -11,19 +13,20 @@ def lenet(image: int = 28, channels: tuple[int, int] = (10, 20), features: int =
     28 pixels, 10 and 20 channels, so 320 inputs of the linear layer, and 50 features are Sener and Koltun's.
     ``dropout`` is that of the second convolution's maps.
     """
+    return nn.Sequential(*(layer for make in stages(image, channels, features, dropout) for layer in make()))
+
+
+def stages(
+    image: int = 28, channels: tuple[int, int] = (10, 20), features: int = 50, dropout: float = 0.0
+) -> list[Callable[[], nn.Sequential]]:
+    """Return the makers of the two convolutions and of the linear layer, each with what follows it."""
     side = ((image - 4) // 2 - 4) // 2
-    return nn.Sequential(
-        nn.Conv2d(1, channels[0], 5),
-        nn.MaxPool2d(2),
-        nn.ReLU(),
-        nn.Conv2d(channels[0], channels[1], 5),
-        nn.Dropout2d(dropout),
-        nn.MaxPool2d(2),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(channels[1] * side * side, features),
-        nn.ReLU(),
-    )
+    first, second = channels
+    return [
+        lambda: nn.Sequential(nn.Conv2d(1, first, 5), nn.MaxPool2d(2), nn.ReLU()),
+        lambda: nn.Sequential(nn.Conv2d(first, second, 5), nn.Dropout2d(dropout), nn.MaxPool2d(2), nn.ReLU()),
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(second * side * side, features), nn.ReLU()),
+    ]
 
 
 def lenet_head(outputs: int, features: int = 50, dropout: float = 0.0) -> nn.Module:

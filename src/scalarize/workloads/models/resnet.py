@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -56,6 +57,17 @@ def resnet(depth: int = 26, width: float = 1.0, pool: bool = True, stride: int =
         first.downsample = nn.Sequential(_conv(stem, outputs), nn.BatchNorm2d(outputs))
     module: nn.Module = net
     return module
+
+
+def stages(depth: int = 26, width: float = 1.0) -> list[Callable[[], nn.Module]]:
+    """Return the makers of the four stages of :func:`resnet`; the first has the stem, the last no pooling."""
+    return [partial(_stage, depth, width, number) for number in range(len(STAGES))]
+
+
+def _stage(depth: int, width: float, number: int) -> nn.Module:
+    net: Any = resnet(depth, width)
+    stem = [net.conv1, net.bn1, net.act1, net.maxpool] if number == 0 else []
+    return nn.Sequential(*stem, *getattr(net, f"layer{number + 1}"))
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> nn.Conv2d:

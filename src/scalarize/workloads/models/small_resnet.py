@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from torch import nn
@@ -17,14 +20,29 @@ def small_resnet(width: float = 1.0, dropout: float = 0.0) -> nn.Module:
     theirs of 0.5: of whole maps between the two convolutions of each block, and of the features; half of it, of whole
     maps, follows the stem. (Theirs of the features drops "maps" of one number each, which is the same.)
     """
-    inputs, *stages = (max(1, round(c * width)) for c in (STAGES[0], *STAGES))
-    layers: list[nn.Module] = [nn.Conv2d(3, inputs, 3, padding=1, bias=False), nn.BatchNorm2d(inputs), nn.ReLU()]
-    layers.append(nn.Dropout2d(dropout / 2))
-    for number, channels in enumerate(stages):
-        for block in range(BLOCKS):
-            layers.append(_block(inputs, channels, 2 if number and not block else 1, dropout))
-            inputs = channels
-    return nn.Sequential(*layers, nn.AvgPool2d(4), nn.Flatten(), nn.Dropout(dropout))
+    return nn.Sequential(*(layer for make in stages(width, dropout) for layer in make()), *tail(dropout))
+
+
+def stages(width: float = 1.0, dropout: float = 0.0) -> list[Callable[[], nn.Sequential]]:
+    """Return the makers of the four stages; the stem is one with the first."""
+    stem, *channels = (max(1, round(c * width)) for c in (STAGES[0], *STAGES))
+    return [partial(_stage, number, a, b, dropout) for number, (a, b) in enumerate(pairwise([stem, *channels]))]
+
+
+def tail(dropout: float = 0.0) -> nn.Sequential:
+    """Build what follows the stages: maps to features."""
+    return nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Dropout(dropout))
+
+
+def _stage(number: int, inputs: int, outputs: int, dropout: float) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    if number == 0:
+        layers += [nn.Conv2d(3, inputs, 3, padding=1, bias=False), nn.BatchNorm2d(inputs), nn.ReLU()]
+        layers.append(nn.Dropout2d(dropout / 2))
+    for block in range(BLOCKS):
+        layers.append(_block(inputs, outputs, 2 if number and not block else 1, dropout))
+        inputs = outputs
+    return nn.Sequential(*layers)
 
 
 def features(side: int, width: float = 1.0) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scalarize.tasks.task import Data
-from scalarize.workloads.models.multihead import MultiHead, SharedHead
+from scalarize.workloads.models.sharing.base import Sharing
+from scalarize.workloads.models.sharing.body import Body
+from scalarize.workloads.models.sharing.build import share
 from scalarize.workloads.models.tabular_whitening import BLOCK, ROWS, Whitening
 
 SETTINGS: dict[str, Any] = {"members": 8, "width": 128, "depth": 2, "dropout": 0.2, "category_width": 8}
@@ -81,6 +84,26 @@ class Block(nn.Module):
         return hidden + change
 
 
+class Members(nn.Module):
+    """The first layer of an expert: features (B, F) -> (B, members, width); see :class:`Encoder`."""
+
+    def __init__(self, features: int, members: int, width: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(features, width)
+        self.members = nn.Parameter(_signs(members, width))
+
+    def forward(self, features: Tensor) -> Tensor:
+        hidden: Tensor = self.first(features)
+        return hidden[:, None] * self.members
+
+
+def stages(features: int, members: int, width: int, depth: int, dropout: float) -> list[Callable[[], nn.Module]]:
+    """Return the makers of the encoder's blocks; the first layer is one with the first block."""
+    layers: list[Callable[[], nn.Module]] = [partial(Block, width, dropout)] * depth
+    first = layers[:1]
+    return [lambda: nn.Sequential(Members(features, members, width), *(make() for make in first)), *layers[1:]]
+
+
 class Encoder(nn.Module):
     """Prepared rows (B, numbers + categories) -> representation (B, members, width).
 
@@ -92,14 +115,18 @@ class Encoder(nn.Module):
         super().__init__()
         self.inputs = inputs
         self.first = nn.Linear(inputs.size, width)
-        signs = torch.randint(0, 2, (members, width)).float() * 2 - 1
-        self.members = nn.Parameter(signs if members > 1 else torch.ones(1, width))
+        self.members = nn.Parameter(_signs(members, width))
         self.blocks = nn.Sequential(*(Block(width, dropout) for _ in range(depth)))
 
     def forward(self, inputs: Tensor) -> Tensor:
         hidden = self.first(self.inputs(inputs))[:, None] * self.members
         representation: Tensor = self.blocks(hidden)
         return representation
+
+
+def _signs(members: int, width: int) -> Tensor:
+    signs = torch.randint(0, 2, (members, width)).float() * 2 - 1
+    return signs if members > 1 else torch.ones(1, width)
 
 
 class MemberHeads(nn.Module):
@@ -141,17 +168,20 @@ LINKS = {
 
 
 def skeleton(
-    settings: Mapping[str, Any], info: Mapping[str, Any], outputs: Mapping[str, int], shared_head: bool = False
-) -> MultiHead:
+    settings: Mapping[str, Any],
+    info: Mapping[str, Any],
+    outputs: Mapping[str, int],
+    paths: Sequence[str] | None = None,
+) -> nn.Module:
     """Build the model without data; ``load_state_dict`` then sets what ``build`` fitted.
 
     Args:
-        settings: members, width, depth, dropout and category_width, see :data:`SETTINGS`.
+        settings: members, width, depth, dropout and category_width, see :data:`SETTINGS`, and those of the
+            architecture, see :func:`share`.
         info: facts of the prepared table: ``numbers``, ``categories`` (codes of each), and ``links`` (task -> link, see
             :class:`MemberHeads`; tasks that are left out have the identity).
         outputs: task -> number of outputs.
-        shared_head: the heads belong to the shared parameters, as when one task is learned on several domains.
-            Default False.
+        paths: names of the domains that one task is learned on, whose head is shared. Default None: several tasks.
 
     Returns:
         A model with ``encode``, ``decode`` and ``shared_parameters``. In training predictions are
@@ -163,16 +193,20 @@ def skeleton(
     """
     inputs = Inputs(info["numbers"], list(info["categories"]), settings["category_width"])
     members, width = settings["members"], settings["width"]
-    encoder = Encoder(inputs, members, width, settings["depth"], settings["dropout"])
-    links = info.get("links", {})
-    heads = {task: MemberHeads(members, width, size, links.get(task, "identity")) for task, size in outputs.items()}
-    return (SharedHead if shared_head else MultiHead)(encoder, heads)
+    depth, dropout, links = settings["depth"], settings["dropout"], info.get("links", {})
+    return share(
+        settings,
+        lambda: Encoder(inputs, members, width, depth, dropout),
+        lambda: Body(inputs, stages(inputs.size, members, width, depth, dropout), (inputs.size,)),
+        lambda: {t: MemberHeads(members, width, n, links.get(t, "identity")) for t, n in outputs.items()},
+        paths,
+    )
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
     """Build the model of a prepared table; its whitening is fitted to the training rows of all domains, if any."""
-    one_task = len(data.tasks) == 1 and len(data.objectives) > 1
-    model = skeleton(settings, data.info, {t.name: t.outputs for t in data.tasks}, shared_head=one_task)
+    paths = data.names if len(data.tasks) == 1 and len(data.objectives) > 1 else None
+    model = skeleton(settings, data.info, {t.name: t.outputs for t in data.tasks}, paths)
 
     def blocks() -> Iterator[Tensor]:
         for domain in data.domains.values():
@@ -181,6 +215,7 @@ def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
             for block in torch.split(spaced, BLOCK):
                 yield draw_in(train.batch(block).inputs[:, : data.info["numbers"]])
 
-    assert isinstance(model.encoder, Encoder)
-    model.encoder.inputs.whitening.fit_blocks(blocks)
+    inputs = model.prepare if isinstance(model, Sharing) else model.encoder.inputs  # type: ignore[union-attr]
+    assert isinstance(inputs, Inputs)
+    inputs.whitening.fit_blocks(blocks)
     return model

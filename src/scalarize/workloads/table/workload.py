@@ -12,6 +12,7 @@ from scalarize.tasks.task import Data
 from scalarize.workloads import sizes
 from scalarize.workloads.base import Workload
 from scalarize.workloads.models import tabular
+from scalarize.workloads.models.sharing.names import VECTORS
 from scalarize.workloads.table import reading, words
 from scalarize.workloads.table.options import TableOptions
 from scalarize.workloads.table.own_table import OwnTable
@@ -62,6 +63,7 @@ def from_table(
         build=tabular.build,
         sizes=sizes.TABULAR,
         table=table,
+        sharing=VECTORS,
     )
 
 
