@@ -32,8 +32,9 @@ def page(cells: Cells, used: Mapping[str, float]) -> tuple[str, list[Chart]]:
         parts.append(section(cells, dose, charts[-1]))
     parts.append("## One main target, the others as auxiliaries\n\n" + words.MAIN)
     for workload in dict.fromkeys(d.workload for d in mains):
-        doses = [d for d in mains if d.workload == workload]
-        if not all(enough(own, d) for d in doses for own in levels(cells, d).values()):
+        own = [d for d in mains if d.workload == workload]
+        doses = [d for d in own if all(enough(found, d) for found in levels(cells, d).values())]
+        if not doses:
             continue
         title = f"Main target ({workload})"
         charts.append(figure(title, doses[0].axis, pooled_by_level(cells, doses)))
