@@ -137,7 +137,7 @@ def test_the_page_is_written_after_each_study(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(KeyboardInterrupt):
         results_page.write(page, trials, Changes(settings={"optimizer.lr": 0.1, "batch_size": 64}), path, tmp_path)
     assert asked[0] == ("xin2022/figure-2", {"optimizer.lr": 0.1, "batch_size": 64}, 5)
-    assert asked[1] == ("xin2022/figure-6-left", {"batch_size": 64}, 5)
+    assert asked[1] == ("xin2022/figure-6-left", {"batch_size": 64}, 9)
     assert path.read_text() == "2 found"
 
 
