@@ -18,6 +18,7 @@ from scalarize.learners.evaluation import View, measure
 from scalarize.learners.forward import Precision, autocast
 from scalarize.learners.gradient import StepGradient
 from scalarize.learners.optimizer import make_optimizer
+from scalarize.learners.preferences import Preferences
 from scalarize.learners.probes import Probe
 from scalarize.learners.recipe import Recipe
 from scalarize.learners.rows import Row
@@ -66,6 +67,7 @@ class SupervisedLearner:
         self.optimizer: torch.optim.Optimizer | None = None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "float16")
         self.gradient: StepGradient | None = None
+        self.preferences: Preferences | None = None
         self._chosen: Policy | Method | None = None
         self._restored: dict[str, Any] | None = None
         self._blind = False  # the state loaded has views that only its method can give
@@ -128,6 +130,7 @@ class SupervisedLearner:
             tasks=self.tasks,
             learned="yours",
         )
+        self.preferences = Preferences.of(self.model, self.balancer, len(self.tasks))
         self.gradient = StepGradient(
             self.model, self.data, self.recipe, self.drawing, self.balancer, self.scaler, self.device, self.precision
         )
@@ -150,12 +153,16 @@ class SupervisedLearner:
         self.balancer.reseed(derive(self.seed, "method", epoch))
         mixing = torch.Generator().manual_seed(derive(self.seed, "mixing", epoch))
         augment = torch.Generator(self.device).manual_seed(derive(self.seed, "augment", epoch))
+        if self.preferences is not None:
+            self.preferences.reseed(derive(self.seed, "preferences", epoch))
         noise = fork_rng(derive(self.seed, "epoch", epoch), [self.device])  # dropout, say
         with noise, contextlib.closing(self.reader):
             for step in range(self.steps_per_epoch):
                 seen, used = self._step(step, mixing, augment)
                 losses.append(seen)
                 weights.append(used)
+        if self.preferences is not None:
+            self.preferences.rest()
         self.epoch += 1
         if self.on_rows is not None:
             first = epoch * self.steps_per_epoch
@@ -174,6 +181,8 @@ class SupervisedLearner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
+        if self.preferences is not None:
+            self.preferences.draw()
         losses, used = self.gradient.fill(step, mixing, augment, self.probes)
         if not losses:  # no sample has a label
             return torch.full((len(self.tasks),), float("nan"), device=self.device), None

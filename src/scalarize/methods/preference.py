@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from scalarize.methods.base import Method
-from scalarize.methods.evidence import State
+from scalarize.methods.evidence import Needs, State
 from scalarize.methods.gram import Array
 from scalarize.utils.errors import RequestError, unknown_name_error
 
@@ -149,3 +149,14 @@ def shares(state: State, n_tasks: int, total: float = 1.0) -> Array:
 def tensor_shares(state: State, like: Tensor) -> Tensor:
     """Return :func:`shares` in the dtype and on the device of ``like`` (T,)."""
     return torch.from_numpy(shares(state, like.numel())).to(like)
+
+
+def drawn_into(method: Method) -> str | None:
+    """Return the entry of the method's state that holds a preference drawn in each step; None if there is none.
+
+    Of a method without hyper-parameters whose weights are constant, these are it.
+    """
+    if KEY in type(method).defaults():
+        return KEY
+    constant = method.needs == Needs.NOTHING and not method.hyper and set(method.init(2)) == {"weights"}
+    return "weights" if constant else None

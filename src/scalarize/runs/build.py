@@ -27,6 +27,7 @@ from scalarize.utils import optional
 from scalarize.utils.errors import RequestError, ScalarizeError
 from scalarize.utils.manifest import Manifest
 from scalarize.workloads import Workload
+from scalarize.workloads.models.fronts.build import condition
 
 MOST_REPEATED = 100_000  # a batch may hold a sample several times, up to this many in all
 PRECISIONS = ("float32", "bfloat16", "float16", "float64")
@@ -142,7 +143,7 @@ class PreparedRun:
         """
         settings = (recipe or self.recipe).model
         with _blamed(self.request, "model"):
-            return self.workload.build(settings, self.data)
+            return condition(self.workload.build(settings, self.data), settings, len(self.data.names))
 
     def learner(
         self, seed: int, on_rows: Callable[[list[Row]], None] | None = None, recipe: Recipe | None = None

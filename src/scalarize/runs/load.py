@@ -12,6 +12,7 @@ from scalarize.runs.directory import kind_in_words, read_config
 from scalarize.runs.saved_model import SavedModel, restore
 from scalarize.utils import files, vouched
 from scalarize.utils.errors import RequestError
+from scalarize.workloads.models.fronts.settings import FRONT
 from scalarize.workloads.table.fitted import FittedTable
 from scalarize.workloads.table.own_table import objective_name
 from scalarize.workloads.table.targets import Target
@@ -147,6 +148,11 @@ def _settings(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     model = recipe.get("model") if isinstance(recipe, dict) else None
     if not isinstance(model, dict):
         raise RequestError(f"{path / 'config.yaml'}: the recipe's settings of the model are missing")
+    if FRONT in model:
+        raise RequestError(
+            f"{path}: holds one model for all preferences: make one of them an ordinary model first, with `scalarize "
+            "front`, `preference` and `out`"
+        )
     return model
 
 

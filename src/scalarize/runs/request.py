@@ -26,6 +26,8 @@ from scalarize.utils import limits
 from scalarize.utils.errors import RequestError
 from scalarize.weights.policy import Policy
 from scalarize.workloads import Workload
+from scalarize.workloads.models.fronts import settings as fronts
+from scalarize.workloads.models.fronts.settings import FRONT
 from scalarize.workloads.models.sharing.names import override
 from scalarize.workloads.table.options import TableOptions
 
@@ -107,8 +109,22 @@ class WorkloadRequest(BaseModel):
         Raises:
             RequestError: a setting is unknown or has the wrong kind of value.
         """
-        changes = dict(self.settings) | ({"epochs": self.epochs} if self.epochs else {})
-        return override(workload.recipe, changes, workload.sharing, workload.name)
+        asked = dict(self.settings) | ({"epochs": self.epochs} if self.epochs else {})
+        recipe, changes = fronts.override(workload.recipe, asked)
+        if FRONT in recipe.model:
+            self._check_front(workload, recipe)
+        return override(recipe, changes, workload.sharing, workload.name)
+
+    def _check_front(self, workload: Workload, recipe: Recipe) -> None:
+        """Raise RequestError if no model for all preferences can be trained."""
+        given = f"`settings` model.{FRONT}={recipe.model[FRONT]}"
+        if not isinstance(self, TrainRequest):
+            raise RequestError(f"{given}: one model for all preferences is made by `scalarize train` alone")
+        if workload.learner is not None:
+            raise RequestError(f"{given}: {workload.name} is not learned from batches")
+        for key in ("weights", "policy", "single"):
+            if getattr(self, key) is not None:
+                raise RequestError(f"{given}: the weights are drawn anew in each step; leave out `{key}`")
 
 
 class ScoredRequest(WorkloadRequest):

@@ -11,6 +11,7 @@ POPULATION = 100_000  # members or trainings of a search
 SEEDS = 1_000  # models of a row, searches behind a row
 THREADS = 1_024  # of a training
 WORKERS = 1_024
+POINTS = 10_000  # of a front
 SEED = 2**63 - 1  # greatest seed
 
 
