@@ -79,7 +79,8 @@ def labels(n_tasks: int, share: float) -> tuple[Data, Callable[[], nn.Module], i
     masks = {t: torch.rand(4096, generator=g) < share for t in names}
     table = TensorTable(torch.randn(4096, 100, generator=g), targets, None, masks)
     data = Data.multi_task([regression(t) for t in names], Domain("table", {"train": table}))
-    return data, lambda: multi_head_mlp(100, dict.fromkeys(names, 1), [256, 256], 0.0), 512
+    settings = {"widths": [256, 256], "dropout": 0.0}
+    return data, lambda: multi_head_mlp(100, dict.fromkeys(names, 1), settings), 512
 
 
 def learner_rows(about: str, setting: tuple[Data, Callable[[], nn.Module], int], seconds: float) -> Rows:

@@ -10,6 +10,8 @@ import numpy as np
 
 from scalarize.analysis import race
 from scalarize.analysis.advice import Advice, decide
+from scalarize.analysis.race_budget import Field
+from scalarize.runs.advise import follow
 from scalarize.search import Setting, Space, create
 from scalarize.search.result import summarise
 from scalarize.search.toy_problems import ToyProblem, play
@@ -18,7 +20,7 @@ from scalarize.utils.seeds import derive
 from scalarize.weights.policy import Policy
 
 RULES = ("rule-1", "rule-2", "rule-3", "rule-4")
-FIELD = race.Field("even", RULES, "single", len(ToyProblem.tasks))
+FIELD = Field("even", RULES, "single", len(ToyProblem.tasks))
 WOBBLE = (0.0, 0.02, 0.05, 0.1)  # deviation of a rule's log-weights around what it aims at
 SINGLE = -0.05  # average metric of single-task models, against even weights
 EPOCHS = 12
@@ -39,7 +41,7 @@ class Case:
         return Policy.constant(dict(zip(ToyProblem.tasks, np.exp(np.array(aimed) + wobble).tolist(), strict=True)))
 
 
-def advise(case: Case, budget: float, field: race.Field = FIELD, margin: float | None = None) -> Advice:
+def advise(case: Case, budget: float, field: Field = FIELD, margin: float | None = None) -> Advice:
     """Race in a world, and judge by validation and test."""
     tested: dict[str, dict[int, float]] = {}
     policies: dict[str, Policy] = {}
@@ -71,15 +73,37 @@ def advise(case: Case, budget: float, field: race.Field = FIELD, margin: float |
             found[name], policies[name] = result.score, result.policy
         return found
 
-    course = yield_all(race.run(field, budget, margin), answered)
+    course = follow(field, budget, answered, margin)
     return decide(field, course, [course.scores, tested], margin)
 
 
-def yield_all(going: Any, answered: Any) -> race.Course:
-    """Answer all wishes of a race; return its course."""
-    asked = next(going)
-    while True:
-        try:
-            asked = going.send(answered(asked))
-        except StopIteration as end:
-            return end.value
+def planted(number: int, size: float, noise: float, by_rule: bool = False) -> Case:
+    """A world whose best weights, in a random direction, gain ``size`` over even ones; ``by_rule``: a rule has them."""
+    direction = np.random.default_rng([number, 7]).standard_normal(4)
+    direction -= direction.mean()
+    low, high = 0.0, 50.0
+    even = Policy.constant(dict.fromkeys(ToyProblem.tasks, 1.0))
+    for _ in range(50):
+        middle = (low + high) / 2
+        gained = 1.0 - World(0, tuple((middle * direction).tolist())).value(even)
+        low, high = (middle, high) if gained < size else (low, middle)
+    best = tuple((low * direction).tolist())
+    return Case(World(number, best, noise=noise, shared=noise), best if by_rule else None)
+
+
+NULL = {"flat": True, "even": False}  # no weights gain anything; even ones gain most
+PLANTED = {  # name -> size of the optimum, noise, if a rule has it
+    "a search, 0.05 and noise 0.01": (0.05, 0.01, False),
+    "a search, 0.10 and noise 0.02": (0.10, 0.02, False),
+    "a search, 0.15 and noise 0.02": (0.15, 0.02, False),
+    "a search, 0.10 and noise 0.01": (0.10, 0.01, False),
+    "a rule, 0.05 and noise 0.02": (0.05, 0.02, True),
+    "a rule, 0.10 and noise 0.02": (0.10, 0.02, True),
+}
+
+
+def case(name: str, number: int) -> Case:
+    """The world of that name and number."""
+    if name in NULL:
+        return Case(World(number, flat=NULL[name]))
+    return planted(number, *PLANTED[name])

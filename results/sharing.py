@@ -157,7 +157,7 @@ def found(out: Path, name: str) -> tuple[list[dict[str, Any]], dict[str, int], i
 def shown(values: Sequence[float]) -> str:
     """Mean and half of the 95 % interval, in points."""
     interval = statistics.t_interval(list(values))
-    half = "?" if interval.low is None or interval.high is None else f"{50 * (interval.high - interval.low):.2f}"
+    half = "?" if len(values) < 2 else f"{50 * (interval.high - interval.low):.2f}"
     return f"{100 * interval.mean:.2f} ± {half}"
 
 

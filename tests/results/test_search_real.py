@@ -45,7 +45,7 @@ def test_claims_are_judged_and_a_quarter_is_a_share(
             files.append_lines(place / "lineage.jsonl", rows)
     benchmark.table(Namespace(out=str(tmp_path)))
     text = capsys.readouterr().out.replace("\n", " ")
-    assert "- C4: searched weights over even ones: supported." in text
+    assert "- Searched weights over even ones: supported." in text
     assert "- Credit: exploitation over as many trainings at random: undecided." in text
     assert "Beyond the paper" not in text  # its rows were not run
     # of the members that trained to the end alone: 0.76 / 0.8
@@ -53,3 +53,23 @@ def test_claims_are_judged_and_a_quarter_is_a_share(
     assert text.index("2 searches a row over 1 splits.") < text.index("3 searches a row over 1 splits.")
     assert re.search(r"pbt +71\.00", text)  # of the two searches that all have
     assert re.search(r"pbt +71\.33", text)
+
+
+def test_by_default_all_is_run_that_the_page_reports(benchmark: Any) -> None:
+    def asked(**more: Any) -> Namespace:
+        return Namespace(**{"workload": None, "rows": "", "searches": None} | more)
+
+    page = (PATH.parent / "search-real.md").read_text()
+    plan = benchmark.chosen(asked())
+    for workload in ("rand-hie", "rand-hie-sites"):
+        text = page.partition(f"## {workload}\n")[2].partition("\n## ")[0]
+        shown = dict(re.findall(r"^(\S.*?)  +-?\d+\.\d+ ±.* (\d+) x 3", text, re.M))  # the last table counts
+        rows = [(row.name, 3 * searches) for named, searches, own in plan if named == workload for row in own]
+        assert len(rows) == len(dict(rows))
+        assert {name: int(most) for name, most in shown.items()} | dict(rows) == dict(rows)
+        assert set(shown) == set(dict(rows))
+    assert [s for _, s, _ in benchmark.chosen(asked(workload="rand-hie", searches=1))] == [1]
+    assert [(w, [r.name for r in own]) for w, _, own in benchmark.chosen(asked(rows="bo"))] == [
+        ("rand-hie", ["bo"]),
+        ("rand-hie-sites", ["bo"]),
+    ]

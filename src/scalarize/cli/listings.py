@@ -25,7 +25,7 @@ def workloads(data: str | None, as_json: bool) -> None:
         w = known.get(name)
         missing = w.absent(root)
         row = {"name": w.name, "kind": w.kind, "tasks": list(w.objectives), "size": w.size, "missing": missing}
-        rows.append(row | {"provenance": w.provenance})
+        rows.append(row | {"provenance": w.provenance, "sharing": list(w.sharing)})
     lines = [
         f"{r['name']}  {r['kind']}  {len(r['tasks'])} {'tasks' if r['kind'] == 'multi-task' else 'domains'}  "
         f"{r['size']}  {'data present' if r['missing'] is None else r['missing']}"

@@ -14,14 +14,14 @@ Choose = Callable[[str, pd.DataFrame], pd.DataFrame | None]
 def document(head: Sequence[str], found: Sequence[Mapping[str, Any]], choose: Choose) -> str:
     """Return ``head``, then each study under its question: its command, findings, tables, and what was scaled.
 
-    Below 3 seeds the page says *illustration*.
+    A note that stands in the head already is not said again. Below 3 seeds the page says *illustration*.
 
     Args:
         head: beginning of the page.
         found: results of studies (``result.json``) with ``question`` and ``command``.
         choose: (kind of a table, its frame) -> the frame to show, or None.
     """
-    lines = list(head)
+    lines, said = list(head), " ".join(head)
     if any(result["illustration"] for result in found):
         lines += ["", "**Illustration**: fewer than 3 seeds; nothing here can be judged by."]
     for result in found:
@@ -30,7 +30,8 @@ def document(head: Sequence[str], found: Sequence[Mapping[str, Any]], choose: Ch
         for entry in result["tables"]:
             shown = choose(entry["kind"], pd.read_csv(Path(result["out"]) / entry["file"]))
             if shown is not None:
-                lines += ["", f"{entry['title']}. {entry['note']}".rstrip(), "", *table(shown)]
+                note = "" if entry["note"] in said else entry["note"]
+                lines += ["", f"{entry['title']}. {note}".rstrip(), "", *table(shown)]
         if result["scaled"]:
             lines += ["", "Scaled: " + "; ".join(line.partition(": ")[2] for line in result["scaled"]) + "."]
         lines += ["", f"{result['runs']} runs, {result['seconds_runs']:.0f} s of trainings by the clock."]

@@ -85,11 +85,8 @@ def machine_time(found: Sequence[Mapping[str, Any]]) -> list[str]:
     Args:
         found: results of studies with ``data`` and ``minutes``.
     """
-    lines = [
-        "Machine time, as recorded by the trainings and searches (one core, shared with other work); trainings",
-        "",
-    ]
-    lines[0] += " that two trials share count in both:"
+    said = "Machine time by the clock, as recorded by the trainings and searches (one core, shared with other work);"
+    lines = [said, "trainings that two trials share count in both:", ""]
     lines += ["| trial | data | allocated, minutes | trainings and searches, minutes |", "| --- | --- | --- | --- |"]
     for result in found:
         allocated = "" if result["minutes"] is None else result["minutes"]
