@@ -13,6 +13,7 @@ from scalarize.analysis import statistics
 from scalarize.report.charts import Chart
 
 Cells = Mapping[str, Sequence[Found]]  # row -> its cells
+FEWEST = 3  # units of a row that is shown
 POINTS = 100  # metrics lie between 0 and 1
 # Columns of gains over the best free rule: heading -> the contender, and the epoch that is tested.
 GAINS = {"Random search": ("random", "best"), "PBT": ("pbt", "best"), "PBT, last epoch": ("pbt", LAST)}
@@ -31,8 +32,9 @@ def page(cells: Cells, used: Mapping[str, float]) -> tuple[str, list[Chart]]:
         parts.append(section(cells, dose, charts[-1]))
     parts.append("## One main target, the others as auxiliaries\n\n" + words.MAIN)
     for workload in dict.fromkeys(d.workload for d in mains):
-        doses = [d for d in mains if d.workload == workload]
-        if not all(enough(own, d) for d in doses for own in levels(cells, d).values()):
+        own = [d for d in mains if d.workload == workload]
+        doses = [d for d in own if all(enough(found, d) for found in levels(cells, d).values())]
+        if not doses:
             continue
         title = f"Main target ({workload})"
         charts.append(figure(title, doses[0].axis, pooled_by_level(cells, doses)))
@@ -46,8 +48,8 @@ def levels(cells: Cells, dose: Dose) -> dict[float, Sequence[Found]]:
 
 
 def enough(own: Sequence[Found], dose: Dose) -> bool:
-    """Return True if an interval can be given: at least two splits, or two draws on the only one."""
-    return len({c["split"] if dose.splits > 1 else c["repetition"] for c in own}) >= 2
+    """Return True if an interval says something: at least three splits, or three draws on the only one."""
+    return len({c["split"] if dose.splits > 1 else c["repetition"] for c in own}) >= FEWEST
 
 
 def gain(own: Sequence[Found], dose: Dose, heading: str) -> Pairs:

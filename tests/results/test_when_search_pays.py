@@ -182,6 +182,15 @@ def test_the_page(
     assert all(f"(when-search-pays/{p.name})" in text for p in (tmp_path / "figures").iterdir())
 
 
+def test_two_units_are_no_row(benchmark: ModuleType, tmp_path: Path) -> None:
+    put(tmp_path, {cases.row_name(DOSES["noise"], x): (0.6, 0.7) for x in DOSES["noise"].levels})
+    (tmp_path / "cells" / "noise-0.5-2.json").unlink()
+    text, _ = page.page(benchmark.read(tmp_path), benchmark.used(tmp_path))
+    assert "| 0.25 | even | 60.00" in text
+    assert "| 0.5 | even |" not in text
+    assert "| Label noise in one task | 0.7 | 0.11 | 2 to 3 of 30 |" in text
+
+
 def test_nothing_found_is_said(benchmark: ModuleType, tmp_path: Path) -> None:
     put(tmp_path, {cases.row_name(DOSES["noise"], x): (0.6, 0.55) for x in DOSES["noise"].levels})
     text, _ = page.page(benchmark.read(tmp_path), benchmark.used(tmp_path))

@@ -133,12 +133,21 @@ def test_the_page_is_written_after_each_study(tmp_path: Path, monkeypatch: pytes
     page = ResultsPage("xin2022", known.trials, lambda found: f"{len(found)} found")
     path = tmp_path / "page.md"
     trials = [t for t in page.trials if t.workload == "rand-hie" and t.target in ("figure-2", "figure-6-left")]
-    trials += [t for t in page.trials if t.target == "figure-5"]
+    trials += [t for t in page.trials if t.workload == "rand-hie-sites"]
     with pytest.raises(KeyboardInterrupt):
         results_page.write(page, trials, Changes(settings={"optimizer.lr": 0.1, "batch_size": 64}), path, tmp_path)
     assert asked[0] == ("xin2022/figure-2", {"optimizer.lr": 0.1, "batch_size": 64}, 5)
-    assert asked[1] == ("xin2022/figure-6-left", {"batch_size": 64}, 5)
+    assert asked[1] == ("xin2022/figure-6-left", {"batch_size": 64}, 9)
     assert path.read_text() == "2 found"
+
+
+def test_data_that_are_missing_are_named_before_anything_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results_page.study, "run", lambda *others: pytest.fail("a study was run"))
+    page = registry.page("royer2023")
+    with pytest.raises(RequestError, match=r"figure-2 on emoji: .*scalarize data get emoji"):
+        results_page.write(page, page.chosen(), Changes(data=str(tmp_path)), tmp_path / "p.md", tmp_path)
 
 
 def test_a_page_by_the_command_line(command: Any, tmp_path: Path) -> None:
@@ -180,7 +189,8 @@ def test_what_has_no_page_is_refused(command: Any, tmp_path: Path, words: tuple[
     ("name", "studies", "shown"), [("kurin2022", 5, "| pcgrad |"), ("royer2023/figure-3", 1, "| C1 |")]
 )
 def test_it_runs_to_its_end(command: Any, tmp_path: Path, name: str, studies: int, shown: str) -> None:
-    answer = command("reproduce", name, "--page", "page.md", "--epochs", 1, "--seeds", 2, "--out", "o")
+    sizes = ("--workload", "rand-hie", "--budget", "tiny", "--epochs", 1, "--seeds", 2)
+    answer = command("reproduce", name, "--page", "page.md", *sizes, "--out", "o")
     assert answer.status == 0, answer.err
     text = (tmp_path / "page.md").read_text()
     assert len(commands(text)) == studies

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scalarize import workloads
 from scalarize.report import study_page
 from scalarize.runs.plan import Say, Workers
 from scalarize.studies import registry, study
@@ -152,6 +153,10 @@ def write(
         RequestError: a request is wrong, data are missing, or ``out`` holds something else.
         RunError: a run failed.
     """
+    for trial in trials:  # before the first of them takes its hour
+        absent = workloads.get(trial.workload).missing(workloads.data_root(changes.data))
+        if absent:
+            raise RequestError(f"{trial.target} on {trial.workload}: the data are not here: {absent}")
     found: list[dict[str, Any]] = []
     for trial in trials:
         request = request_of(page.paper, trial, changes)

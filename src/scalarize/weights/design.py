@@ -8,13 +8,14 @@ from scalarize.utils.errors import RequestError
 from scalarize.weights import simplex
 from scalarize.weights.simplex import Weights
 
+POOL = 4000  # draws among which points are chosen
+
 
 def design(n_tasks: int, points: int) -> list[Weights]:
     """Spread points over the simplex.
 
     Of two tasks they are evenly spaced, from the first task alone to the second alone. Of more they are the corners,
-    the centre, and points of a low-discrepancy sequence (the additive recurrence with the root of x^T = x + 1), the
-    gaps between whose sorted coordinates are a point of the simplex.
+    the centre, and points that are each as far as can be from those before, of seeded draws over the whole simplex.
 
     Args:
         n_tasks: number T of tasks, at least 1.
@@ -37,15 +38,14 @@ def design(n_tasks: int, points: int) -> list[Weights]:
         return [simplex.uniform(n_tasks)]
     if n_tasks == 2:
         return [np.array([1.0 - share, share]) for share in np.linspace(0.0, 1.0, points)]
-    first = [*np.eye(n_tasks), simplex.uniform(n_tasks)][:points]
-    return [*first, *(_inside(n_tasks, k) for k in range(1, points - len(first) + 1))]
-
-
-def _inside(n_tasks: int, number: int) -> Weights:
-    """Return the point of that number, from 1, of a low-discrepancy sequence on the simplex."""
-    root = 2.0
-    for _ in range(64):  # of x^T = x + 1, by iteration, which contracts
-        root = (1.0 + root) ** (1.0 / n_tasks)
-    steps = root ** -np.arange(1.0, n_tasks)
-    inner = np.sort((0.5 + number * steps) % 1.0)
-    return simplex.normalise(np.diff(np.concatenate([[0.0], inner, [1.0]])))
+    found = [*np.eye(n_tasks), simplex.uniform(n_tasks)][:points]
+    drawn = simplex.normalise_rows(np.random.default_rng(0).exponential(size=(POOL + points, n_tasks)))
+    pool = drawn[:POOL]
+    far = np.min([((pool - point) ** 2).sum(axis=1) for point in found], axis=0)
+    while len(found) < points:
+        if len(found) >= POOL // 8:  # the pool keeps no more of them apart; draws themselves are spread as well
+            found.append(drawn[POOL + len(found)])
+            continue
+        found.append(pool[int(np.argmax(far))])
+        far = np.minimum(far, ((pool - found[-1]) ** 2).sum(axis=1))
+    return found

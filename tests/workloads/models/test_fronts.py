@@ -25,7 +25,10 @@ from scalarize.workloads.models.transformer import Translator
 TABLE = {"numbers": 3, "categories": [4, 2]}
 SIZES = {"members": 4, "width": 8, "depth": 1, "dropout": 0.0, "category_width": 3}
 MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
-    "perceptron": (lambda: multi_head_mlp(5, {"a": 1, "b": 2, "c": 1}, [8, 6], 0.0), lambda: torch.randn(7, 5)),
+    "perceptron": (
+        lambda: multi_head_mlp(5, {"a": 1, "b": 2, "c": 1}, {"widths": [8, 6], "dropout": 0.0}),
+        lambda: torch.randn(7, 5),
+    ),
     "convolutions": (
         lambda: MultiHead(lenet(16), {t: lenet_head(3) for t in "abc"}),
         lambda: torch.randn(3, 1, 16, 16),
