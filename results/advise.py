@@ -34,8 +34,10 @@ ones gain most. The four rules of the race waver around even weights. Planted: t
 direction, and gain so much over even ones; noise: deviation of a training's average metric, beside as much that is
 common to a seed."""
 PARTLY = """\
-A search finds only a part of what is planted: it chooses by noisy scores. Smaller optima end *undecided*, with the
-number of trainings that would tell, not in a false answer."""
+A search finds only a part of what is planted, since it chooses by noisy scores, and its policy has to beat even weights
+and the best rule on both splits. What is missed mostly ends *undecided*, with the number of trainings that would tell;
+*even* there means that the policy that was found gained nothing. The difference of two trainings of one seed deviates
+by 1.4 times the noise; the optimum that this budget is meant to find is 5 such deviations (0.15 and noise 0.02)."""
 REAL = """\
 One of the seven outcomes of `rand-hie`, in turns, as four tasks, each with the labels of a random quarter of the
 rows: no weights can gain anything, whatever the luck of the labels. `gain`: of the best other contender over even

@@ -213,7 +213,8 @@ def page(out: Path) -> str:
         "",
         "Made by `python results/sharing.py run` and `table`. Test average x 100 (of areas under the curve, accuracies "
         "and R2, as each task is judged), mean and half of the 95 % interval (Student) over seeds. Every row tried the "
-        "same learning rates; the best by mean validation average is shown. Trainings are short (the commands below), "
+        "same learning rates; the best by mean validation average is shown. Seeds differ in the model and the batches, "
+        "not in the split. Trainings are short (the commands below), "
         "so this page says what these budgets show, not what a full training would. Parameters are shown beside: an "
         "architecture has several times those of hard sharing, which no row makes up for, and each has its default "
         "number of experts.",

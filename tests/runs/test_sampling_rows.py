@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from scalarize.runs import sampling_rows
+from scalarize.runs.compare import CompareRequest
 from scalarize.tasks.kinds import regression
 from scalarize.tasks.samples import TensorTable
 from scalarize.tasks.task import Data, Domain
@@ -69,3 +70,8 @@ def test_what_cannot_be_is_said_in_a_line(command: Any, tmp_path: Path, row: str
     assert answer.status == 2
     assert message in answer.json["error"]
     assert not (tmp_path / "c").exists()
+
+
+def test_a_field_that_came_later_leaves_a_request_as_it_was() -> None:
+    content = CompareRequest(workload="rand-hie", rows=("uniform",)).model_dump(mode="json")
+    assert not set(CompareRequest.LATER) & set(content)

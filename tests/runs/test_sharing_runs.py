@@ -176,3 +176,18 @@ def test_the_estimator_takes_an_architecture() -> None:
     settings = {"model.sharing": "cgc", "model.width": 8, "model.members": 2}
     fitted = scalarize.MultiTaskModel(epochs=2, settings=settings).fit(x, y)
     assert np.isfinite(np.asarray(fitted.predict(x))).all()
+
+
+def test_onnx_of_an_architecture_with_a_target_named_as_an_operator(command: Any, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    mine = table(tmp_path / "mine.csv")
+    run = ("train", "--csv", mine, "--targets", "size,sign", *WORDS, "--epochs", 1, "--set", "model.sharing=ple")
+    assert command(*run, "--out", tmp_path / "r").status == 0
+    assert command("export", tmp_path / "r", "--format", "onnx", "--out", tmp_path / "e").status == 0
+    model = scalarize.load(tmp_path / "r")
+    inputs = model.table.inputs(pd.read_csv(mine))
+    found = runtime.InferenceSession(str(tmp_path / "e/model.onnx")).run(None, {"inputs": inputs.numpy()})
+    with torch.no_grad():
+        size = model.network(inputs)[0]
+    assert np.allclose(found[0], size.numpy(), atol=1e-5)

@@ -68,10 +68,14 @@ def decide(field: Field, course: Course, splits: Sequence[Scores], margin: float
     found = judge(field, course, splits, margin)
     if found.kind is not Decision.UNDECIDED or len(course.seeds) < 2:
         return found
-    gaps = _Judge(course, splits, found.margin, course.alpha).gaps(found.method_of_gain, found.over, 0)
-    difference = max(found.margin, sum(gaps) / len(gaps))
-    needed = sequential.seeds_to_tell(gaps, difference, course.alpha) if difference > 0 else 3
-    return replace(found, more=max(1, needed - len(gaps)), difference=difference)
+    seen = _Judge(course, splits, found.margin, course.alpha)
+    more, difference = 1, found.margin
+    for name in (f for f in course.finalists if f != found.over and not seen.below(f, found.over)):
+        gaps = seen.gaps(name, found.over, 0)
+        wanted = max(found.margin, sum(gaps) / len(gaps)) if gaps else found.margin
+        needed = sequential.seeds_to_tell(gaps, wanted, course.alpha) - len(gaps) if wanted > 0 else 1
+        more, difference = max((more, difference), (needed, wanted))
+    return replace(found, more=more, difference=difference)
 
 
 def judge(field: Field, course: Course, splits: Sequence[Scores], margin: float | None = None) -> Advice:

@@ -90,5 +90,9 @@ def onnx_bytes(model: SavedModel) -> bytes:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RequestError(f"this model cannot be written as ONNX: {reason}") from None
     assert program is not None
+    for node in program.model.graph:  # the exporter names values by operators: a target may be called so, too
+        for value in node.outputs:
+            if value.name in model.targets and not value.is_graph_output():
+                value.name = f"{value.name} within"
     content: bytes = program.model_proto.SerializeToString()
     return content

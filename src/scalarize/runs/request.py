@@ -68,7 +68,12 @@ class WorkloadRequest(BaseModel):
     def _as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what a request without it does not say: digests and directories of earlier versions stay right."""
         content: dict[str, Any] = serialize(self)
-        return {key: value for key, value in content.items() if key not in self.LATER or value != self.LATER[key]}
+        return {key: value for key, value in content.items() if key not in self.LATER or not self._was(key, value)}
+
+    def _was(self, key: str, value: Any) -> bool:
+        """Return True if ``value`` leaves everything as it was before ``key`` came; as JSON, a tuple is a list."""
+        before = self.LATER[key]
+        return bool(value == before or (isinstance(before, tuple) and value == list(before)))
 
     @classmethod
     def read(cls, content: Mapping[str, Any], where: str) -> Self:
