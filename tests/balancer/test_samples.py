@@ -200,6 +200,7 @@ def test_batch_norm_is_refused_by_name():
         ({"method": "graddrop"}, "methods of the Gramian"),
         ({"method": "uniform"}, "methods of the Gramian"),
         ({"method": "gradvac"}, "remembers each task"),
+        ({"method": "upgrad", "preference": [1.0, 2.0]}, "remembers each task"),
         ({"every": 2}, "needs level="),
         ({"level": "representation"}, "needs level="),
         ({"check_first": 1}, "check_first"),

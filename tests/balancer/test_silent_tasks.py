@@ -14,7 +14,10 @@ from scalarize.methods import Needs
 from scalarize.utils.errors import ScalarizeWarning
 
 TASKS = ("price", "clicks", "churn")
-DECIDE = [n for n in scalarize.methods.names() if scalarize.methods.get(n).needs > Needs.NOTHING and n != "stch"]
+BY_DISTANCE = {"cosmos", "pbi", "stch"}  # to these a loss of 0 is a place like any other
+DECIDE = [
+    n for n in scalarize.methods.names() if scalarize.methods.get(n).needs > Needs.NOTHING and n not in BY_DISTANCE
+]
 
 
 class Net(nn.Module):

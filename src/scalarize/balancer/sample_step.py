@@ -16,7 +16,7 @@ from scalarize.balancer.result import BackwardResult
 from scalarize.balancer.silence import Decision
 from scalarize.balancer.torch_errors import explained
 from scalarize.balancer.training_step import TrainingStep
-from scalarize.methods import Evidence, Needs
+from scalarize.methods import Evidence, Needs, preference
 from scalarize.utils.errors import DivergedError, RequestError, unknown_name_error
 
 
@@ -44,7 +44,8 @@ class SampleStep:
         method = self._state.method
         if method.needs != Needs.GRAMIAN or method.has_combine or method.extra_batches or method.has_objective:
             raise RequestError(f"per='sample' is for methods of the Gramian alone, which {method.name} is not")
-        if method.task_axes:
+        given = [key for key in method.task_axes if key != preference.KEY or getattr(method, key) is not None]
+        if given:
             raise RequestError(f"per='sample': {method.name} remembers each task, and no sample comes again")
         options = step.options
         if options.level != "parameters" or step.full or max(options.every, options.blocks) > 1 or check_first:

@@ -22,8 +22,10 @@ from scalarize.utils.errors import DivergedError, RequestError, RunError
 SHORT = {"data__steps": 12, "data__initial_steps": 6, "batch_size": 8}
 NEED_POSITIVE = {
     "db-mtl",
+    "epo",
     "famo",
     "gls",
+    "go4align",
     "uw-so",
 }  # these take logarithms or inverses of losses; an actor's may be negative
 
