@@ -95,13 +95,15 @@ def test_equal_seeds_make_equal_fronts_and_a_training_goes_on(command: Any, fram
         (("--preference", "a=1", "--out", "m"), "'b' is not named"),
         (("--points", "0"), "--points must be at least 1"),
         (("--points", "10001"), "--points must be at most"),
+        (("--preference", "a=1,b=1", "--out", "RUN"), "config.yaml of a run; choose another --out"),
     ],
 )
 def test_bad_requests_are_one_line(words: tuple[str, ...], says: str, command: Any, run: Path) -> None:
     before = sorted(p.as_posix() for p in run.rglob("*"))
-    answer = command("front", run, *words)
+    answer = command("front", run, *(run if word == "RUN" else word for word in words))
     assert answer.status == 2
     assert says in answer.err
+    assert "point 1/" not in answer.err  # nothing was measured for it
     assert len(answer.err.strip().splitlines()) <= 12
     assert sorted(p.as_posix() for p in run.rglob("*")) == before
     assert not Path("m").exists()

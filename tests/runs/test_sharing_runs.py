@@ -15,6 +15,7 @@ from scalarize import workloads
 from scalarize.learners.supervised import SupervisedLearner
 from scalarize.methods import create
 from scalarize.runs.build import prepare
+from scalarize.runs.compare import all_methods
 from scalarize.runs.request import WorkloadRequest, train_request
 from scalarize.utils.errors import RequestError
 from scalarize.workloads.models.sharing.names import VECTORS
@@ -95,6 +96,55 @@ def test_a_comparison_of_methods_times_architectures(command: Any, tmp_path: Pat
         assert refused.status == 2
         assert words in refused.err.strip().splitlines()[-1]
     assert command(*asked, "--sharing", "ple", "--set", "model.sharing=ple", "--out", tmp_path / "w").status == 2
+
+
+def test_a_setting_is_that_of_the_architectures_that_read_it(command: Any, tmp_path: Path) -> None:
+    mine = table(tmp_path / "mine.csv")
+    asked = ("compare", "--csv", mine, "--targets", "size,sign", *WORDS, "--epochs", 1, "--methods", "uniform")
+    asked += ("--score", "main=size", "--seeds", 1, "--no-baselines", "--set", "model.experts=3")
+    answer = command(*asked, "--sharing", "mmoe,hard", "--out", tmp_path / "c", "--json")
+    assert answer.status == 0, answer.err
+    own = SMALL | {"model.sharing": "mmoe", "model.experts": 3}
+    problem = WorkloadRequest(csv=str(mine), targets=("size", "sign"), settings=own)
+    wanted = sum(p.numel() for p in prepare(problem).model().parameters())
+    assert {r["method"]: r["parameters"] for r in answer.json["rows"]}["uniform@mmoe"] == wanted
+    refused = command(*asked, "--sharing", "hard,ltb", "--out", tmp_path / "w")
+    assert refused.status == 2
+    assert "no effect with hard, ltb; it is read by mmoe" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--methods", "uniform,rotograd", "--sharing", "hard,mmoe"), "needs --set model.sharing=hard"),
+        (("--methods", "uniform,rotograd", "--set", "model.sharing=mmoe"), "needs --set model.sharing=hard"),
+        (("--methods", "uniform", "--sharing", "hard,ltb", "--set", "model.depth=1"), "2 stages"),
+        (("--methods", "uniform", "--sharing", "hard,dselect-k", "--set", "model.experts=3"), "power of two"),
+        (("--methods", "uniform", "--sharing", "hard,dselect-k", "--set", "model.selected=5"), "among 4 experts"),
+    ],
+)
+def test_a_row_that_cannot_be_is_refused_before_others_are_trained(
+    words: tuple[str, ...], says: str, command: Any, tmp_path: Path
+) -> None:
+    mine = table(tmp_path / "mine.csv")
+    answer = command("compare", "--csv", mine, "--targets", "size,sign", "--epochs", 1, *words, "--out", tmp_path / "c")
+    assert answer.status == 2
+    assert says in answer.err
+    assert not (tmp_path / "c").exists()
+
+
+def test_all_methods_are_those_that_an_architecture_can_have(
+    command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert set(all_methods()) - set(all_methods(hard=False)) == {"rotograd"}
+    monkeypatch.setattr("scalarize.methods.names", lambda: ["uniform", "rotograd"])
+    small = ("rand-hie", "--set", "model.widths=[4]", "--set", "batch_size=4096", "--json")
+    timed = command("cost", *small, "--set", "model.sharing=mmoe", "--repeats", 1)
+    assert [r["method"] for r in timed.json["rows"]][2:] == ["uniform"]
+    asked = ("compare", *small, "--epochs", 1, "--seeds", 1, "--methods", "all")
+    for words in (("--set", "model.sharing=mmoe"), ("--sharing", "ple")):
+        answer = command(*asked, *words, "--out", tmp_path / words[1])
+        assert [r["method"].partition("@")[0] for r in answer.json["rows"]] == ["uniform"]
 
 
 def test_a_state_goes_on_where_it_was() -> None:

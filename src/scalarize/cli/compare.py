@@ -67,6 +67,7 @@ def compare(
     from scalarize.runs.build import Loader
     from scalarize.runs.compare import CompareRequest, all_methods, public, summary
     from scalarize.runs.compare import compare as run
+    from scalarize.runs.comparison_values import check_sharing, problems
     from scalarize.runs.directory import digest
     from scalarize.runs.request import WorkloadRequest
     from scalarize.weights.policy import Policy
@@ -76,8 +77,16 @@ def compare(
         limits.check(name, value, limit)
     workers = take_workers(options)
     problem, loader = WorkloadRequest(**take_problem(options)), Loader()
-    effects.check_request(problem, loader)
-    every = all_methods(loader.workload(problem).kind)
+    shares = words(sharing)
+    if sharing is not None and not shares:
+        raise RequestError("--sharing: name architectures, as in hard,mmoe,ple")
+    check_sharing(shares, problem.settings)
+    made = problems(problem, shares)
+    for one in made:
+        effects.check_request(one, loader)
+    workload = loader.workload(problem)
+    hard = not any("sharing" in one.recipe(workload).model for one in made)
+    every = all_methods(workload.kind, hard)
     rows = [n for w in words(methods) for n in (every if w == "all" else [w])]
     try:
         rates = tuple(float(x) for x in words(learning_rates))
@@ -85,11 +94,6 @@ def compare(
         raise RequestError(f"--learning-rates {learning_rates}: write numbers, as in 0.001,0.003") from None
     if learning_rates is not None and not rates:
         raise RequestError("--learning-rates: write numbers, as in 0.001,0.003")
-    if sharing is not None and not words(sharing):
-        raise RequestError("--sharing: name architectures, as in hard,mmoe,ple")
-    for name in words(sharing):
-        shared = {"settings": problem.settings | {"model.sharing": name}}
-        effects.check_request(problem.model_copy(update=shared), loader)
     if "random-search" not in rows:
         unread.refuse(["searches", "population"], "of the row random-search: add it to --methods")
     if problem.csv is None:
@@ -102,14 +106,14 @@ def compare(
         seeds=seeds,
         splits=splits,
         baselines=baselines,
-        sharing=words(sharing),
+        sharing=shares,
         seed=seed,
         learning_rates=rates,
         searches=searches,
         population=population,
     )
     if problem.csv is not None:
-        announce(problem, loader)
+        announce(made[0], loader)
     target = Path(out or f"runs/compare-{request.label}-{digest(request.model_dump(mode='json'))}")
     with logged(logs):
         result = run(request, target, command_line(), resume, show, loader, workers)

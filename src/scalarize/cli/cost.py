@@ -33,7 +33,7 @@ def cost(methods: str | None, repeats: int, seed: int, as_json: bool, **options:
     workload = loader.workload(problem)
     if workload.learner is not None:
         raise RequestError(f"{problem.label}: its steps are no plain forward pass; a run's result.json holds its times")
-    able = all_methods(workload.kind)
+    able = all_methods(workload.kind, hard="sharing" not in problem.recipe(workload).model)
     names = list(words(methods)) or able
     for name in names:
         if name not in able:

@@ -88,10 +88,15 @@ class CompareRequest(ScoredRequest):
             raise RequestError(f"`learning_rates` must be positive and finite, got {list(self.learning_rates)}")
 
 
-def all_methods(kind: str = "multi-task") -> list[str]:
-    """List the methods that can be a row by name alone, in a workload of that kind."""
+def all_methods(kind: str = "multi-task", hard: bool = True) -> list[str]:
+    """List the methods that can be a row by name alone.
+
+    Args:
+        kind: of the workload.
+        hard: False if tasks share parts of an encoder only, so that none can turn the whole representation.
+    """
     able = [name for name in methods.names() if kind == "multi-task" or not methods.get(name).same_samples]
-    return [name for name in able if name not in NEED_WEIGHTS]
+    return [name for name in able if name not in NEED_WEIGHTS and (hard or not methods.get(name).has_view)]
 
 
 def compare(
@@ -129,6 +134,7 @@ def compare(
     request.check(loader.workload(request).kind)
     context = _context(request, loader)
     score = task_score(request, context.prepared.data)
+    sizes = comparison_values.parameters(request, context)
     with held(out):
         asked, table = request.model_dump(mode="json"), context.prepared.fingerprint
         claim(out, "compare", asked, resume, command, table=table)
@@ -145,7 +151,6 @@ def compare(
         focus = request.focus if request.focus in {v.row for v in values} else None
         found += _simple(request, context, score, out)
         kept = choose_rates(found, lower_is_better=score is None and bool(errors))
-        sizes = comparison_values.parameters(request, context)
         rows = [r | ({"parameters": sizes[n]} if (n := r["method"]) in sizes else {}) for r in comparison.rows(kept)]
         tested = [r for r in kept if r["method"] not in SIMPLE]
         ahead = table_baselines.lead(rows, lower, comparison.display_scale(kept))
@@ -186,7 +191,7 @@ def plan(request: CompareRequest, loader: Loader, searches: Sequence[PlannedRun]
 
 
 def _context(request: CompareRequest, loader: Loader) -> ComparisonContext:
-    prepared = prepare(request.problem(), loader)
+    prepared = prepare(comparison_values.problems(request.problem(), request.sharing)[0], loader)
     sampling_rows.check(request.rows, prepared.data)
     if request.score == AVERAGE and not prepared.data.has_average:
         raise RequestError(

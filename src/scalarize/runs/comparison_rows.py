@@ -73,11 +73,9 @@ class ComparisonContext:
         moved = self.problem.model_copy(update={"settings": settings})
         return replace(self, division=number, prepared=prepare(moved, self.loader))
 
-    def sharing_as(self, name: str) -> ComparisonContext:
-        """Return the same context with another architecture."""
-        settings = dict(self.problem.settings) | {"model.sharing": name}
-        changed = self.problem.model_copy(update={"settings": settings})
-        return replace(self, sharing=name, prepared=prepare(changed, self.loader))
+    def sharing_as(self, name: str, problem: WorkloadRequest) -> ComparisonContext:
+        """Return the same context with another architecture: ``problem`` is the one that it makes."""
+        return replace(self, sharing=name, prepared=prepare(problem, self.loader))
 
     def label(self, row: str) -> str:
         """Return the name of a row in the table: with its architecture, as in ``uniform@ple``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from scalarize.learners.evaluation import Measurements
 from scalarize.methods.preference import by_name
 from scalarize.runs import tables
 from scalarize.runs.build import Loader, PreparedRun, prepare
-from scalarize.runs.directory import Records, claim, kind_in_words, read_config
+from scalarize.runs.directory import PRODUCTS, Records, claim, kind_in_words, read_config
 from scalarize.runs.last_checkpoint import LastCheckpoint
 from scalarize.runs.request import TrainRequest
 from scalarize.utils import files, vouched
@@ -57,6 +58,8 @@ def front(
     """
     if (preference is None) != (out is None):
         raise RequestError("a model of one preference needs both `preference` and `out`")
+    if out is not None:
+        _check_free(out)
     config = _config(run)
     tables.check_unchanged(config, run)
     request = TrainRequest.read(config["request"], f"{run / 'config.yaml'}")
@@ -76,6 +79,14 @@ def front(
         _export(run, config, prepared, learner, chosen, out, command)
         content |= {"out": str(out), "preference": dict(zip(prepared.data.names, chosen, strict=True))}
     return content
+
+
+def _check_free(out: Path) -> None:
+    """Check, before anything is measured, that ``out`` holds no run."""
+    files.check_directory(out)
+    left = [name for name in ("config.yaml", *PRODUCTS) if os.path.lexists(out / name)]
+    if left:
+        raise RequestError(f"{out}: holds {left[0]} of a run; choose another `out`")
 
 
 def _config(run: Path) -> dict[str, Any]:

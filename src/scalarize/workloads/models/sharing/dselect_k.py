@@ -62,7 +62,7 @@ class DSelectK(Sharing):
     :class:`Sharing`; ``experts`` is their number, ``selected`` is k.
 
     Raises:
-        RequestError: ``experts`` is no power of two above 1.
+        RequestError: ``experts`` is no power of two above 1, or ``selected`` is above ``experts``.
     """
 
     options: ClassVar[Mapping[str, int]] = {"experts": 4, "selected": 2}
@@ -77,6 +77,8 @@ class DSelectK(Sharing):
     ) -> None:
         if experts < 2 or experts & (experts - 1):
             raise RequestError(f"`settings` model.experts={experts}: dselect-k takes a power of two, such as 2, 4 or 8")
+        if selected > experts:
+            raise RequestError(f"`settings` model.selected={selected}: dselect-k selects among {experts} experts")
         super().__init__(body, heads, by_domain)
         self.experts = nn.ModuleList(body.encoder() for _ in range(experts))
         inside, outside = shapes([self.experts[0]], body.shape)

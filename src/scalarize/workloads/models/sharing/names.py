@@ -55,6 +55,18 @@ def override(recipe: Recipe, changes: Mapping[str, Any], suited: tuple[str, ...]
     return found.model_copy(update={"model": kept})
 
 
+def read_by(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without those that only other architectures read.
+
+    >>> read_by("adatt", {"epochs": 3, "model.experts": 8, "model.own_experts": 2})
+    {'epochs': 3, 'model.own_experts': 2}
+    """
+    others = {f"model.{key}" for keys in OPTIONS.values() for key in keys} - {
+        f"model.{key}" for key in OPTIONS.get(name, ())
+    }
+    return {key: value for key, value in settings.items() if key not in others}
+
+
 def _check(model: Mapping[str, Any], suited: tuple[str, ...], where: str) -> None:
     name = model["sharing"]
     if name not in NAMES:
