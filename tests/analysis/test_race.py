@@ -11,7 +11,7 @@ import pytest
 
 from scalarize.analysis import advice_words, race, sequential
 from scalarize.analysis.advice import Advice, Decision, decide
-from scalarize.analysis.race_budget import Field, allocate, successive_rejects
+from scalarize.analysis.race_budget import Field, allocate, growth, successive_rejects
 from scalarize.utils.errors import RequestError, RunError
 
 FIELD = Field("even", ("a", "b", "c"), "single", 3)
@@ -183,3 +183,73 @@ def test_seeds_that_would_tell_a_difference_find_it() -> None:
     gaps = np.random.default_rng(0).standard_normal(6).tolist()
     needed = sequential.seeds_to_tell(gaps, 0.5 * float(np.std(gaps, ddof=1)), 0.025)
     assert needed == 34  # of a table: a paired t-test, 80 % power, effect 0.5
+
+
+TWO = Field("even", ("b",), searches=())
+ZIGZAG = [0.01, -0.01, 0.01, -0.01, 0.01, -0.01]
+
+
+def judged(validation: list[float], test: list[float], margin: float | None = 0.005, level: float = 0.5) -> Advice:
+    """The advice if a rule gains so much by seed on two splits."""
+    seeds = range(len(validation))
+    splits = [{"even": dict.fromkeys(seeds, level), "b": {s: level + g for s, g in zip(seeds, own, strict=True)}}
+              for own in (validation, test)]  # fmt: skip
+    course = race.Course(splits[0], ("even", "b"), "b", None, tuple(seeds), planned=len(validation))
+    advice = decide(TWO, course, splits, margin)
+    words = advice_words.sentences(advice, TWO, course, advice_words.Units())
+    assert words
+    return advice
+
+
+def said(advice: Advice) -> str:
+    return advice_words.sentences(advice, TWO, race.Course(rule="b"), advice_words.Units())[0]
+
+
+def test_splits_that_contradict_each_other_are_not_to_be_settled_by_more_trainings() -> None:
+    gains = [0.05 + z for z in ZIGZAG]
+    advice = judged(gains, [-g for g in gains])
+    assert (advice.kind, advice.more, advice.contrary) == (Decision.UNDECIDED, 0, True)
+    assert "disagree; more rows would tell" in said(advice)
+    assert advice.validation is not None
+    assert advice.validation.low > 0 > advice.gain.high
+    assert "on validation)" in said(advice)
+
+
+def test_seeds_that_the_test_split_needs_are_counted() -> None:
+    sure, unsure = [0.05 + z for z in ZIGZAG], [0.01 + 4 * z for z in ZIGZAG]
+    advice = judged(sure, unsure)
+    assert (advice.kind, advice.contrary) == (Decision.UNDECIDED, False)
+    assert advice.more > 10
+
+
+def test_repeated_gains_ask_for_as_many_seeds_as_signs_do() -> None:
+    advice = judged([0.05] * 3, [0.05] * 3)
+    assert (advice.kind, advice.more) == (Decision.UNDECIDED, 2)
+    assert judged([0.05] * 5, [0.05] * 5).kind is Decision.RULE
+
+
+@pytest.mark.parametrize("level", [0.0, 0.7])
+def test_scores_that_are_equal_but_for_rounding_need_no_weights(level: float) -> None:
+    rounding = [level * 1e-15 * k for k in (1, 2, 1, 3, 1, 1)]
+    advice = judged(rounding, rounding, margin=None, level=level)
+    assert (advice.kind, advice.gain.mean) == (Decision.EVEN, 0.0)
+    assert judged(rounding, rounding, margin=1e-300, level=level).kind is Decision.EVEN
+
+
+def test_an_open_contender_is_named_where_another_has_no_gain() -> None:
+    field = Field("even", ("b",), searches=("pbt",))
+    own = {"even": [0.5] * 6, "b": [0.5] * 6, "pbt": [0.49 + 5 * z for z in ZIGZAG]}
+    scores = {name: dict(enumerate(values)) for name, values in own.items()}
+    course = race.Course(scores, tuple(own), "b", "pbt", tuple(range(6)), planned=6)
+    advice = decide(field, course, [scores, scores], 0.005)
+    assert (advice.kind, advice.method_of_gain) == (Decision.UNDECIDED, "pbt")
+    assert advice.gain.mean == pytest.approx(-0.01)
+
+
+@pytest.mark.parametrize("seeds", [5, 20, 60])
+def test_a_budget_that_grows_as_said_has_the_seeds(seeds: int) -> None:
+    for field in (FIELD, MAIN, Field("even", tuple("abcdefg")), TWO):
+        before = allocate(field, 80)
+        after = allocate(field, 80 + growth(field, seeds))
+        assert seeds - 2 <= after.seeds - before.seeds <= seeds + 2
+    assert growth(FIELD, seeds, "single") > growth(FIELD, seeds, "a")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scalarize.analysis.race import Course, Scores
     from scalarize.analysis.race_budget import Field
 
+ROUNDING = 1e-12  # scores that differ less, in proportion, are equal
 SHARE = 0.005  # of the score of even weights: the gain that matters unless the user says another
 
 
@@ -41,7 +42,8 @@ class Advice:
     method: the contender that is advised; for ``undecided`` even weights. gain: its gain over ``over``, in units of the
     score, higher is better; of even weights and ``undecided``, what the best other contender, ``method_of_gain``, gains
     over them. margin: the gain that matters. more: seeds a contender with which a gain of ``difference`` would be told
-    from none; 0 if it is decided.
+    from none; 0 if it is decided. validation: the same gain on validation, if ``gain`` is of the test split. contrary:
+    undecided since these two splits contradict each other, which more seeds would not settle.
     """
 
     kind: Decision
@@ -52,6 +54,8 @@ class Advice:
     margin: float
     more: int = 0
     difference: float = 0.0
+    validation: Interval | None = None
+    contrary: bool = False
 
 
 def margin_of(scores: Sequence[float]) -> float:
@@ -69,12 +73,20 @@ def decide(field: Field, course: Course, splits: Sequence[Scores], margin: float
     if found.kind is not Decision.UNDECIDED or len(course.seeds) < 2:
         return found
     seen = _Judge(course, splits, found.margin, course.alpha)
-    more, difference = 1, found.margin
-    for name in (f for f in course.finalists if f != found.over and not seen.below(f, found.over)):
-        gaps = seen.gaps(name, found.over, 0)
-        wanted = max(found.margin, sum(gaps) / len(gaps)) if gaps else found.margin
-        needed = sequential.seeds_to_tell(gaps, wanted, course.alpha) - len(gaps) if wanted > 0 else 1
-        more, difference = max((more, difference), (needed, wanted))
+    more, difference, contrary = 1, found.margin, False
+    left = [f for f in course.finalists if f != found.over and not seen.below(f, found.over)]
+    if left and found.method_of_gain not in left:  # its gain is known to be too small
+        best = seen.best(left)
+        found = seen.pair(replace(found, gain=seen.gain(best, found.over), method_of_gain=best))
+    for name in left:
+        contrary |= seen.contrary(name, found.over)
+        for split in range(len(splits)):
+            gaps = seen.gaps(name, found.over, split)
+            wanted = max(found.margin, sum(gaps) / len(gaps)) if gaps else found.margin
+            needed = sequential.seeds_to_tell(gaps, wanted, course.alpha) - len(gaps) if wanted > 0 else 1
+            more, difference = max((more, difference), (needed, wanted))
+    if (contrary and more == 1) or seen.opposite(found.method_of_gain, found.over):
+        return replace(found, contrary=True)
     return replace(found, more=more, difference=difference)
 
 
@@ -90,6 +102,11 @@ def judge(field: Field, course: Course, splits: Sequence[Scores], margin: float 
     Returns:
         The answer; its numbers are of the last of ``splits``.
     """
+    found = _judged(field, course, splits, margin)
+    return _Judge(course, splits, found.margin, course.alpha).pair(found) if len(course.seeds) > 1 else found
+
+
+def _judged(field: Field, course: Course, splits: Sequence[Scores], margin: float | None) -> Advice:
     if len(course.seeds) < 2:
         nothing = Interval(math.nan, math.nan, math.nan, math.nan, len(course.seeds))
         return Advice(Decision.UNDECIDED, field.even, nothing, field.base, field.base, margin or math.nan)
@@ -125,7 +142,8 @@ class _Judge:
 
     def gaps(self, first: str, second: str, split: int) -> list[float]:
         a, b = self.splits[split][first], self.splits[split][second]
-        return [a[s] - b[s] for s in self.course.seeds if s in a and s in b]
+        known = [(a[s], b[s]) for s in self.course.seeds if s in a and s in b]
+        return [0.0 if math.isclose(x, y, rel_tol=ROUNDING) else x - y for x, y in known]
 
     def intervals(self, first: str, second: str) -> list[Interval]:
         return [sequential.interval(self.gaps(first, second, k), self.alpha) for k in range(len(self.splits))]
@@ -135,10 +153,31 @@ class _Judge:
 
     def below(self, first: str, second: str) -> bool:
         seen, *rest = self.intervals(first, second)
-        return seen.high < self.margin and all(i.mean < self.margin for i in rest)
+        return self._small(seen.high) and all(self._small(i.mean) for i in rest)
+
+    def contrary(self, first: str, second: str) -> bool:
+        """Return True if validation has decided, and the test split says the contrary."""
+        seen, *rest = self.intervals(first, second)
+        if seen.low > 0 and seen.mean >= self.margin:
+            return any(i.mean < self.margin for i in rest)
+        return self._small(seen.high) and not all(self._small(i.mean) for i in rest)
+
+    def _small(self, gain: float) -> bool:
+        return gain < self.margin or gain <= 0  # the margin of scores around 0 is 0
 
     def gain(self, first: str, second: str) -> Interval:
         return self.intervals(first, second)[-1]
+
+    def opposite(self, first: str, second: str) -> bool:
+        """Return True if one split shows a gain, and another one shows that there is none that matters."""
+        found = self.intervals(first, second)
+        return any(i.low > 0 and i.mean >= self.margin for i in found) and any(self._small(i.high) for i in found)
+
+    def pair(self, advice: Advice) -> Advice:
+        """Add the gain on validation, if the advice's own is of another split."""
+        if len(self.splits) == 1 or advice.method_of_gain == advice.over:
+            return advice
+        return replace(advice, validation=self.intervals(advice.method_of_gain, advice.over)[0])
 
     def best(self, names: Sequence[str]) -> str:
         """Return the one with the highest mean on validation, the first of equals."""

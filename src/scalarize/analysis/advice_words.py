@@ -9,7 +9,7 @@ from typing import Any
 
 from scalarize.analysis.advice import SHARE, Advice, Decision
 from scalarize.analysis.race import Course
-from scalarize.analysis.race_budget import Field
+from scalarize.analysis.race_budget import Field, growth
 from scalarize.analysis.statistics import Interval
 
 
@@ -61,7 +61,7 @@ def sentences(advice: Advice, field: Field, course: Course, units: Units, others
     where = "the test split" if units.tested else "validation (there is no test split)"
     half = "as you asked" if units.stated else f"{SHARE:.1%} of the score of even weights"
     seeds = f"{advice.gain.n} seeds"
-    lines = [_answer(advice, field, units, where, seeds, others)]
+    lines = [_answer(advice, field, units, where, seeds, others, growth(field, advice.more, course.rule))]
     if math.isfinite(advice.margin):
         lines.append(f"A gain matters from {units.number(advice.margin)} on ({half}).")
     if advice.method == field.single and not field.main:
@@ -70,8 +70,12 @@ def sentences(advice: Advice, field: Field, course: Course, units: Units, others
     return lines
 
 
-def _answer(advice: Advice, field: Field, units: Units, where: str, seeds: str, others: Sequence[str]) -> str:
+def _answer(
+    advice: Advice, field: Field, units: Units, where: str, seeds: str, others: Sequence[str], more: int
+) -> str:
     gain = f"{units.interval(advice.gain)} on {where}, {seeds}"
+    if advice.validation is not None:
+        gain += f" ({units.interval(advice.validation)} on validation)"
     best = f"the best other, {advice.method_of_gain}, gains {gain}"
     alone = advice.method_of_gain == advice.method
     if advice.kind is Decision.EVEN:
@@ -87,17 +91,13 @@ def _answer(advice: Advice, field: Field, units: Units, where: str, seeds: str, 
         return f"This rule will do: {advice.method}; it gains {gain}, over {advice.over}."
     if advice.kind is Decision.SEARCH:
         return f"Search: {advice.method} gained {gain}, over the best of the others, {advice.over}."
-    if advice.more <= 0:
+    if advice.more <= 0 and not advice.contrary:
         return "Undecided: the time was over before even weights, the best rule and a search could be tested."
-    trainings = advice.more * _heads(field)
-    return (
-        f"Undecided: about {trainings} more trainings would tell a difference of {units.number(advice.difference)}; "
-        f"so far {advice.method_of_gain} against {advice.over}: {gain}. Until then, even weights."
-    )
-
-
-def _heads(field: Field) -> int:
-    return 1 + bool(field.rules) + bool(field.searches) + field.main
+    so_far = f"so far {advice.method_of_gain} against {advice.over}: {gain}. Until then, even weights."
+    if advice.contrary:
+        return f"Undecided: validation and the test split disagree; more rows would tell, not more trainings; {so_far}"
+    wanted = units.number(advice.difference)
+    return f"Undecided: about {more} more trainings would tell a difference of {wanted}; {so_far}"
 
 
 def as_data(advice: Advice, field: Field, course: Course, trainings: float) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def as_data(advice: Advice, field: Field, course: Course, trainings: float) -> d
     ``gain``, ``low`` and ``high`` are in units of the score, higher is better; null if they are unknown.
     """
     interval: Mapping[str, float] = {"gain": advice.gain.mean, "low": advice.gain.low, "high": advice.gain.high}
-    more = advice.more * _heads(field)
+    more = growth(field, advice.more, course.rule)
     return {
         "answer": advice.kind.value,
         "method": advice.method,

@@ -152,6 +152,8 @@ def _rules(field: Field, plan: Allocation, course: Course) -> Generator[Train, R
     alive = list(field.rules)
     for number, count in enumerate(plan.phases):
         seeds = range(count)
+        if number == 0:  # a few trainings that tell their time
+            yield from _train(course, dict.fromkeys(alive, range(1)), "rules, first seed")
         alone = {field.single: range(plan.single)} if number == 0 and plan.single and field.single else {}
         yield from _train(course, {**dict.fromkeys(alive, seeds), **alone}, f"rules, phase {number + 1}")
         last = min(reversed(alive), key=lambda name: _mean(course, name, seeds))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from scalarize.utils.errors import RequestError
 
 RULES, SINGLE, RANDOM, SEARCH = 0.25, 0.15, 0.1, 1 / 6  # shares of the budget; of searches: members a training
+SHARES = {"random": RANDOM, "pbt": SEARCH}
 FEWEST = {"first": 2, "random": 3, "search": 4, "seeds": 5}
 MOST = 100_000  # trainings
 
@@ -92,6 +93,24 @@ def allocate(field: Field, budget: float) -> Allocation:
     least = next(b for b in range(1, MOST) if _divide(field, b, False).seeds >= FEWEST["seeds"])
     wrong = f"at most {MOST:,}" if budget > MOST else f"at least {least} for these contenders"
     raise RequestError(f"`trainings` must be {wrong}, got {budget:g}")
+
+
+def growth(field: Field, seeds: int, rule: str | None = None) -> int:
+    """Return the trainings by which a budget has to grow for so many more seeds of the test.
+
+    What goes before the test takes its share of them, too.
+
+    Args:
+        field: the contenders.
+        seeds: further seeds.
+        rule: the one that is tested, which may be models of one task each. Default: one training a seed.
+
+    >>> growth(Field("even", ("a", "b")), 0), growth(Field("even", ("a", "b")), 9)
+    (0, 48)
+    """
+    tested = (field.cost_of(rule) if rule else bool(field.rules)) + bool(field.searches) + field.main
+    before = field.share * sum(SHARES[name] for name in field.searches) + RULES * (len(field.rules) > 1)
+    return math.ceil(seeds * (1 + tested) / (1 - before) - 1e-9)
 
 
 def _divide(field: Field, budget: float, with_single: bool) -> Allocation:

@@ -64,12 +64,16 @@ def interval(gaps: Sequence[float], alpha: float) -> Interval:
     (0.5, nan)
     """
     found = statistics.t_interval(gaps, 1 - 2 * alpha)
-    spread = float(np.ptp(np.asarray(gaps))) if len(gaps) else math.nan
-    if len(gaps) < 2 or spread > 1e-9 * max(abs(g) for g in gaps) or all(g == 0 for g in gaps):
+    if not _repeats(gaps) or all(g == 0 for g in gaps):
         return found
     known = 0.5 ** len(gaps) <= alpha
     low, high = (found.mean, found.mean) if known else (math.nan, math.nan)
     return Interval(found.mean, low, high, found.deviation, found.n)
+
+
+def _repeats(gaps: Sequence[float]) -> bool:
+    """Return True if differences have no spread but that of rounding."""
+    return len(gaps) > 1 and bool(np.ptp(np.asarray(gaps)) <= 1e-9 * max(abs(g) for g in gaps))
 
 
 def seeds_to_tell(gaps: Sequence[float], difference: float, alpha: float, most: int = 100_000) -> int:
@@ -82,11 +86,13 @@ def seeds_to_tell(gaps: Sequence[float], difference: float, alpha: float, most: 
         most: returned if not even so many are enough. Default 100,000.
 
     Returns:
-        The least number of seeds, at least 3.
+        The least number of seeds, at least 3; of differences without spread, as many as :func:`interval` asks for.
 
-    >>> seeds_to_tell([0.9, 1.1, 1.0], 1.0, 0.02)
-    3
+    >>> seeds_to_tell([0.9, 1.1, 1.0], 1.0, 0.02), seeds_to_tell([0.5] * 3, 0.5, 0.02)
+    (3, 6)
     """
+    if _repeats(gaps) and any(gaps):
+        return max(3, math.ceil(-math.log2(alpha)))
     deviation = statistics.t_interval(gaps).deviation
     if not math.isfinite(deviation) or deviation == 0:
         return 3

@@ -17,9 +17,10 @@ from scalarize.runs import advise_contenders, advise_result
 from scalarize.runs.advise_contenders import Contenders
 from scalarize.runs.build import Loader
 from scalarize.runs.directory import claim
-from scalarize.runs.plan import FinishedRun, Say, Workers, execute
+from scalarize.runs.plan import FinishedRun, PlannedRun, Say, Workers, execute
 from scalarize.runs.request import ScoredRequest
 from scalarize.runs.row_values import RowValue
+from scalarize.runs.search import SearchRequest
 from scalarize.utils import limits
 from scalarize.utils.errors import RequestError
 from scalarize.utils.holding import held
@@ -84,8 +85,7 @@ def advise(
     """
     if workers is not None:
         workers.check(request.device)
-    if max_time is not None and not max_time > 0:
-        raise RequestError(f"`max_time` must be a positive number of seconds, got {max_time}")
+    Pace(max_time)
     request.check()
     loader = loader or Loader()
     contenders = advise_contenders.of(request, request.seed, loader)
@@ -111,6 +111,7 @@ def advise(
                 }
                 values.update(new)
                 runs = list({run.name: run for value in new.values() for run in value.runs}.values())
+            pace.trained += sum(_cost(run) for run in runs if not (out / str(run.directory) / "result.json").exists())
             finished.update(execute(runs, out, command, say, loader, keep_diverged=True, workers=workers))
             if isinstance(wish, race.Search):
                 return {name: float(finished[name].result["score"]) for name in wish.members}
@@ -119,8 +120,8 @@ def advise(
                 for n, own in wish.wanted.items()
             }
 
-        late = lateness(max_time)
-        course = follow(field, request.trainings, answered, request.margin, late, say)
+        pace = Pace(max_time)
+        course = follow(field, request.trainings, answered, request.margin, pace.late, say)
         advice, splits = concluded(contenders, course, values, finished, request.margin)
         return advise_result.write(out, request, contenders, course, advice, splits, values, finished, train_with)
 
@@ -142,23 +143,32 @@ def concluded(
     return decide(contenders.field, course, splits, margin), splits
 
 
-def lateness(max_time: float | None) -> Late:
-    """Return a function that says if so many further trainings would be over too late, from the time of those so far.
+def _cost(run: PlannedRun) -> float:
+    request = run.request
+    return request.population * request.split if isinstance(request, SearchRequest) else 1.0
+
+
+class Pace:
+    """The time of a race: it says what would be over too late, from the time of the trainings so far.
 
     Args:
-        max_time: seconds from now. Default None: never.
+        max_time: seconds from now. Default None: nothing is late.
+
+    Raises:
+        RequestError: it is not above 0.
     """
-    begun, done = time.monotonic(), [0.0]
 
-    def late(trainings: float) -> bool:
-        spent = time.monotonic() - begun
-        expected = spent / done[0] * trainings if done[0] else 0.0
-        if max_time is not None and spent + expected > max_time:
-            return True
-        done[0] += trainings
-        return False
+    def __init__(self, max_time: float | None) -> None:
+        if max_time is not None and not max_time > 0:
+            raise RequestError(f"`max_time` must be a positive number of seconds, got {max_time}")
+        self.max_time, self.begun = max_time, time.monotonic()
+        self.trained = 0.0  # in this time: what was read was trained before
 
-    return late
+    def late(self, trainings: float) -> bool:
+        """Return True if so many further trainings would be over too late."""
+        spent = time.monotonic() - self.begun
+        expected = spent / self.trained * trainings if self.trained else 0.0
+        return self.max_time is not None and spent + expected > self.max_time
 
 
 def follow(

@@ -14,7 +14,7 @@ from scalarize.analysis import advice_words, race
 from scalarize.analysis.advice import decide
 from scalarize.analysis.race_budget import Field, allocate
 from scalarize.methods import advised
-from scalarize.runs.advise import TRAININGS, follow, lateness
+from scalarize.runs.advise import TRAININGS, Pace, follow
 from scalarize.runs.sampling_rows import LISTED, temperature, tempered_policy
 from scalarize.search import search as find
 from scalarize.search.executors.base import LearnerFactory, own_randomness
@@ -84,9 +84,12 @@ def advise(
         raise RequestError(f"epochs must be at least 1, got {epochs}")
     if margin is not None and not 0 < margin < math.inf:
         raise RequestError(f"margin must be above 0 and finite, got {margin}")
-    trial = _Trial(learner_factory, epochs, score, sizes, validation, test, seed)
+    if not isinstance(trainings, int | float):
+        raise RequestError(f"trainings must be a number, got {trainings!r}")
+    pace = Pace(max_time)
+    trial = _Trial(learner_factory, epochs, score, sizes, validation, test, seed, pace)
     allocate(trial.field, trainings)
-    course = follow(trial.field, trainings, trial.answer, margin, lateness(max_time), say)
+    course = follow(trial.field, trainings, trial.answer, margin, pace.late, say)
     splits = [course.scores, *([trial.tested] if test is not None else [])]
     advice = decide(trial.field, course, splits, margin)
     seen = [v for scores in splits for own in scores.values() for v in own.values()]
@@ -119,7 +122,9 @@ class _Trial:
         validation: str,
         test: str | None,
         seed: int,
+        pace: Pace,
     ) -> None:
+        self.pace = pace
         self.make, self.epochs, self.score, self.seed = make, epochs, score, seed
         self.validation, self.test = validation, test
         with own_randomness(seed):
@@ -129,7 +134,7 @@ class _Trial:
             raise RequestError(f"weights matter between at least two tasks, got {', '.join(self.tasks)}")
         self.judge = create(score, self.tasks)
         self.sizes = sizes
-        if sizes is not None and (set(sizes) != set(self.tasks) or not all(n > 0 for n in sizes.values())):
+        if sizes is not None and (set(sizes) != set(self.tasks) or not all(0 < n < math.inf for n in sizes.values())):
             raise RequestError(f"sizes must hold a number above 0 for each of {', '.join(self.tasks)}")
         known = shares(score, self.tasks) or {}
         self.main = next((task for task, share in known.items() if share == 1), None)
@@ -144,6 +149,7 @@ class _Trial:
     def answer(self, wish: race.Train | race.Search) -> Mapping[str, Any]:
         """Train or search what a race wants."""
         self.spent += race.cost_of(self.field, wish)
+        self.pace.trained = self.spent
         if isinstance(wish, race.Search):
             return {name: self._search(name, members) for name, members in wish.members.items()}
         return {name: {s: self._train(name, s) for s in seeds} for name, seeds in wish.wanted.items()}
