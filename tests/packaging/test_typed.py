@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # a minute of mypy; `make check` types the sources themselves
 ROOT = Path(__file__).resolve().parents[2]
 
 RIGHT = """\

@@ -213,7 +213,9 @@ def kill(directory: Path, kills: int, seed: int, words: str) -> int:
     return int(ran.stdout)
 
 
-@pytest.mark.parametrize("name", KILLED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n == "reproduce" else []) for n in KILLED]
+)
 def test_killed_at_two_random_moments(name: str, tmp_path: Path) -> None:
     assert kill(tmp_path, 2, 0, KILLED[name]) >= 1  # the tables are compared by the script
 

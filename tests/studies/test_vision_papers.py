@@ -161,7 +161,7 @@ def test_tasks_that_have_no_average_are_followed_one_by_one(
     assert not [line for line in answer.json["findings"] if "average" in line]
 
 
-@pytest.mark.parametrize("selection", ["per-metric", "delta"])
+@pytest.mark.parametrize("selection", ["per-metric", pytest.param("delta", marks=pytest.mark.slow)])
 def test_heterogeneous_tasks_are_compared_by_metric_and_with_single_task_models(
     command: Any, scenes: tuple[object, ...], selection: str
 ) -> None:
