@@ -19,6 +19,14 @@ def losses_of(evidence: Evidence, method: Method) -> Tensor:
     return evidence.losses
 
 
+def slopes(method: Method, losses: Tensor, state: State) -> Tensor:
+    """Return the derivatives (T,) of the method's objective by the losses: its weights."""
+    with torch.enable_grad():
+        at = losses.detach().double().requires_grad_()
+        (weights,) = torch.autograd.grad(method.objective(at, state), at)
+    return weights.to(losses)
+
+
 def positive(losses: Tensor, method: Method) -> Tensor:
     """Return the losses (T,) with 0 as the least normal number. Raises RunError if one is below 0."""
     if bool((losses.detach() < 0).any()):

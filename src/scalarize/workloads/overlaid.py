@@ -12,6 +12,7 @@ scripts of Kurin et al. 50,000 and 10,000). ``data.share`` uses only that share 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -145,35 +146,28 @@ DEEP = RECIPE.model_copy(
 _FASHION = "run `scalarize data get multi-fashion`, or install Debian's dataset-fashion-mnist"
 _MNIST = f"run `scalarize data get multi-mnist`, or put MNIST's four files there: {fashion.MNIST_FILES}"
 
+FASHION = Workload(
+    name="multi-fashion",
+    kind="multi-task",
+    objectives=("left", "right"),
+    size="70,000 pairs of 28 px",
+    provenance="Fashion-MNIST (Zalando SE, MIT licence), pairs overlaid as in Sener and Koltun (2018)",
+    recipe=RECIPE,
+    load=loader(fashion.fashion_folders, _FASHION),
+    shape=shape,
+    build=build,
+    sharing=ALL,
+    missing=finder(fashion.fashion_folders, _FASHION),
+    get=fashion.get_fashion,
+)
 WORKLOADS = (
-    Workload(
-        name="multi-fashion",
-        kind="multi-task",
-        objectives=("left", "right"),
-        size="70,000 pairs of 28 px",
-        provenance="Fashion-MNIST (Zalando SE, MIT licence), pairs overlaid as in Sener and Koltun (2018)",
-        recipe=RECIPE,
-        load=loader(fashion.fashion_folders, _FASHION),
-        shape=shape,
-        build=build,
-        sharing=ALL,
-        missing=finder(fashion.fashion_folders, _FASHION),
-        get=fashion.get_fashion,
-    ),
-    Workload(
+    FASHION,
+    dataclasses.replace(
+        FASHION,
         name="multi-fashion-backbone",
-        kind="multi-task",
-        objectives=("left", "right"),
-        size="70,000 pairs of 28 px",
-        provenance="Fashion-MNIST (Zalando SE, MIT licence), pairs overlaid as in Sener and Koltun (2018)",
         recipe=DEEP,
-        load=loader(fashion.fashion_folders, _FASHION),
-        shape=shape,
         build=build_backbone,
-        sharing=ALL,
         sizes=sizes.SMALL,
-        missing=finder(fashion.fashion_folders, _FASHION),
-        get=fashion.get_fashion,
         packages=("timm",),
     ),
     Workload(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scalarize.methods import preference
 from scalarize.methods.base import Method
-from scalarize.methods.checks import in_range, losses_of
+from scalarize.methods.checks import in_range, losses_of, slopes
 from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.registry import register
 
@@ -57,11 +57,7 @@ class COSMOS(Method):
         return preference.entry(self, n_tasks)
 
     def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
-        losses = losses_of(evidence, self)
-        with torch.enable_grad():
-            at = losses.detach().double().requires_grad_()
-            (weights,) = torch.autograd.grad(self.objective(at, state), at)
-        return weights.to(losses), state
+        return slopes(self, losses_of(evidence, self), state), state
 
     def objective(self, losses: Tensor, state: State) -> Tensor:
         wanted = preference.tensor_shares(state, losses)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scalarize.methods import preference
 from scalarize.methods.base import Method
-from scalarize.methods.checks import in_range, losses_of
+from scalarize.methods.checks import in_range, losses_of, slopes
 from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.registry import register
 from scalarize.utils.errors import RequestError
@@ -66,11 +66,7 @@ class PBI(Method):
         return {"ideal": torch.tensor(given, dtype=torch.float64), **preference.entry(self, n_tasks)}
 
     def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
-        losses = losses_of(evidence, self)
-        with torch.enable_grad():
-            at = losses.detach().double().requires_grad_()
-            (weights,) = torch.autograd.grad(self.objective(at, state), at)
-        return weights.to(losses), state
+        return slopes(self, losses_of(evidence, self), state), state
 
     def objective(self, losses: Tensor, state: State) -> Tensor:
         towards = preference.tensor_shares(state, losses)

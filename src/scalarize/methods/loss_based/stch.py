@@ -11,7 +11,7 @@ from torch import Tensor
 
 from scalarize.methods import preference
 from scalarize.methods.base import Method
-from scalarize.methods.checks import in_range, losses_of, one_choice, positive
+from scalarize.methods.checks import in_range, losses_of, one_choice, positive, slopes
 from scalarize.methods.evidence import Evidence, Needs, State
 from scalarize.methods.registry import register
 from scalarize.utils.errors import RequestError
@@ -97,11 +97,7 @@ class STCH(Method):
         return torch.tensor([default] * n_tasks if values is None else list(values), dtype=torch.float64)
 
     def weigh(self, evidence: Evidence, state: State) -> tuple[Tensor, State]:
-        losses = losses_of(evidence, self)
-        with torch.enable_grad():
-            at = losses.detach().double().requires_grad_()
-            (weights,) = torch.autograd.grad(self.objective(at, state), at)
-        return weights.to(losses), self._learn_nadir(evidence, state)
+        return slopes(self, losses_of(evidence, self), state), self._learn_nadir(evidence, state)
 
     def _learn_nadir(self, evidence: Evidence, state: State) -> State:
         if self.form == "paper" or not bool(state["nadir"].isnan().any()):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from scalarize.utils.errors import RequestError
-from scalarize.workloads.models.sharing.base import Part, Sharing
-from scalarize.workloads.models.sharing.body import Body, Gate, mix, shapes
+from scalarize.workloads.models.sharing.body import Body, Gate
+from scalarize.workloads.models.sharing.mmoe import MMoE
 
 GAMMA = 1.0  # width of the smooth step
 
@@ -52,7 +53,7 @@ class Selector(nn.Module):
         return torch.einsum("...k,...ke->...e", self.weights(x), each)
 
 
-class DSelectK(Sharing):
+class DSelectK(MMoE):
     """MMoE with :class:`Selector` for gates, so that a task uses few experts.
 
     Shared by all tasks: the experts. A task's own: its selector.
@@ -79,19 +80,4 @@ class DSelectK(Sharing):
             raise RequestError(f"`settings` model.experts={experts}: dselect-k takes a power of two, such as 2, 4 or 8")
         if selected > experts:
             raise RequestError(f"`settings` model.selected={selected}: dselect-k selects among {experts} experts")
-        super().__init__(body, heads, by_domain)
-        self.experts = nn.ModuleList(body.encoder() for _ in range(experts))
-        inside, outside = shapes([self.experts[0]], body.shape)
-        self.gates = nn.ModuleList(Selector(inside, outside, experts, selected) for _ in self.names)
-
-    def encode(self, inputs: Any) -> list[Tensor]:
-        x = self.prepare(inputs)
-        return [x, *(expert(x) for expert in self.experts)]
-
-    def path(self, shared: Sequence[Tensor], task: int) -> Tensor:
-        x, *experts = shared
-        return mix(self.gates[task](x), experts)
-
-    def parts(self) -> Iterator[tuple[Part, Sequence[str]]]:
-        yield self.experts, self.names
-        yield from ((gate, [task]) for gate, task in zip(self.gates, self.names, strict=True))
+        super().__init__(body, heads, by_domain, experts, gate=partial(Selector, selected=selected))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -15,16 +15,24 @@ class MMoE(Sharing):
     """``z_t = sum_e g_t(x)_e f_e(x)``, ``g_t(x) = softmax(W_t x + b_t)``; each expert ``f_e`` is a whole encoder.
 
     Shared by all tasks: the experts. A task's own: its gate. Our choice: gates have a bias, as in public
-    implementations. Arguments: see :class:`Sharing`; ``experts`` is their number.
+    implementations. Arguments: see :class:`Sharing`; ``experts`` is their number, ``gate`` makes a gate of the
+    shapes that it sees and mixes, and of that number.
     """
 
     options: ClassVar[Mapping[str, int]] = {"experts": 4}
 
-    def __init__(self, body: Body, heads: Mapping[str, nn.Module], by_domain: bool = False, experts: int = 4) -> None:
+    def __init__(
+        self,
+        body: Body,
+        heads: Mapping[str, nn.Module],
+        by_domain: bool = False,
+        experts: int = 4,
+        gate: Callable[[Any, Any, int], nn.Module] = Gate,
+    ) -> None:
         super().__init__(body, heads, by_domain)
         self.experts = nn.ModuleList(body.encoder() for _ in range(experts))
         inside, outside = shapes([self.experts[0]], body.shape)
-        self.gates = nn.ModuleList(Gate(inside, outside, experts) for _ in self.names)
+        self.gates = nn.ModuleList(gate(inside, outside, experts) for _ in self.names)
 
     def encode(self, inputs: Any) -> list[Tensor]:
         x = self.prepare(inputs)
