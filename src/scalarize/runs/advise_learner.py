@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,15 @@ from scalarize.runs.sampling_rows import LISTED, temperature, tempered_policy
 from scalarize.search import search as find
 from scalarize.search.executors.base import LearnerFactory, own_randomness
 from scalarize.search.score import create, shares
-from scalarize.utils import files
+from scalarize.utils import files, limits
 from scalarize.utils.errors import DivergedError, RequestError
+from scalarize.utils.holding import held
 from scalarize.weights import simplex
 from scalarize.weights.policy import Policy
 
 INVERSE = "inverse-loss"
 ALONE = "single"
+POLICY, ADVICE = "policy.json", "advice.json"
 
 
 def advise(
@@ -72,7 +76,8 @@ def advise(
         and ``policy``, a :class:`scalarize.Policy`.
 
     Raises:
-        RequestError: there are fewer than two tasks, an argument is out of range, or the budget is too small.
+        RequestError: there are fewer than two tasks, an argument is no number or out of range, the budget is too
+            small, or ``out`` cannot be written.
         RunError: even weights diverged.
 
     >>> from scalarize.search.toy_worlds import World
@@ -80,34 +85,71 @@ def advise(
     >>> found["answer"], found["policy"].tasks
     ('search', ('a', 'b', 'c', 'd'))
     """
-    if epochs < 1:
-        raise RequestError(f"epochs must be at least 1, got {epochs}")
-    if margin is not None and not 0 < margin < math.inf:
-        raise RequestError(f"margin must be above 0 and finite, got {margin}")
-    if not isinstance(trainings, int | float):
-        raise RequestError(f"trainings must be a number, got {trainings!r}")
+    _check(epochs=epochs, trainings=trainings, margin=margin, seed=seed, max_time=max_time)
     pace = Pace(max_time)
-    trial = _Trial(learner_factory, epochs, score, sizes, validation, test, seed, pace)
-    allocate(trial.field, trainings)
-    course = follow(trial.field, trainings, trial.answer, margin, pace.late, say)
-    splits = [course.scores, *([trial.tested] if test is not None else [])]
+    with contextlib.nullcontext() if out is None else _kept_for(Path(out)):
+        trial = _Trial(learner_factory, epochs, score, sizes, validation, test, seed, pace)
+        allocate(trial.field, trainings)
+        course = follow(trial.field, trainings, trial.answer, margin, pace.late, say)
+        result, policy = _concluded(trial, course, margin, None if out is None else Path(out))
+    return result | {"policy": policy}
+
+
+def _concluded(
+    trial: _Trial, course: race.Course, margin: float | None, out: Path | None
+) -> tuple[dict[str, Any], Policy]:
+    """Answer, and write the answer below ``out``."""
+    tested = trial.test is not None
+    splits = [course.scores, *([trial.tested] if tested else [])]
     advice = decide(trial.field, course, splits, margin)
     seen = [v for scores in splits for own in scores.values() for v in own.values()]
-    units = advice_words.units_of(seen, margin is not None, test is not None)
+    units = advice_words.units_of(seen, margin is not None, tested)
     others = [task for task in trial.tasks if task != trial.main]
     policy = trial.policy(advice.method, course.seeds[0] if course.seeds else 0)
-    place = None if out is None else Path(out) / "policy.json"
+    place = None if out is None else out / POLICY
     given = "found['policy']" if place is None else f"scalarize.Policy.load({str(place)!r})"
     result = {
         **advice_words.as_data(advice, trial.field, course, trial.spent),
-        "command": f"learner_factory(seed={seed}).train({given}, {epochs})",
+        "command": f"learner_factory(seed={trial.seed}).train({given}, {trial.epochs})",
         "words": advice_words.sentences(advice, trial.field, course, units, others),
-        "score": score,
+        "score": trial.score,
     }
     if place is not None:
         files.write_json(place, policy.to_dict())
-        files.write_json(place.with_name("advice.json"), result)
-    return result | {"policy": policy}
+        files.write_json(place.with_name(ADVICE), result)
+    return result, policy
+
+
+def _are_sizes(sizes: Any, tasks: tuple[str, ...]) -> bool:
+    return (
+        isinstance(sizes, Mapping)
+        and set(sizes) == set(tasks)
+        and all(isinstance(n, Real) and 0 < float(n) < math.inf for n in sizes.values())
+    )
+
+
+def _check(**numbers: Any) -> None:
+    """Raise RequestError, before anything is trained, for what would end a race without its answer."""
+    for name, value in numbers.items():
+        whole = name in ("epochs", "seed")
+        if value is None and name in ("margin", "max_time"):
+            continue
+        if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
+            raise RequestError(f"{name} must be a {'whole ' if whole else ''}number, got {value!r}")
+    limits.check("epochs", numbers["epochs"], limits.EPOCHS)
+    margin = numbers["margin"]
+    if margin is not None and not 0 < margin < math.inf:
+        raise RequestError(f"margin must be above 0 and finite, got {margin}")
+
+
+@contextlib.contextmanager
+def _kept_for(out: Path) -> Iterator[None]:
+    """Hold ``out``, which may hold an earlier answer of this function and nothing else of those names."""
+    run, policy = out / "config.yaml", out / POLICY
+    if run.exists() or (policy.exists() and not (out / ADVICE).exists()):
+        raise RequestError(f"{out} already holds a {'run' if run.exists() else 'policy'}; choose another `out`")
+    with held(out):
+        yield
 
 
 class _Trial:
@@ -134,7 +176,7 @@ class _Trial:
             raise RequestError(f"weights matter between at least two tasks, got {', '.join(self.tasks)}")
         self.judge = create(score, self.tasks)
         self.sizes = sizes
-        if sizes is not None and (set(sizes) != set(self.tasks) or not all(0 < n < math.inf for n in sizes.values())):
+        if sizes is not None and not _are_sizes(sizes, self.tasks):
             raise RequestError(f"sizes must hold a number above 0 for each of {', '.join(self.tasks)}")
         known = shares(score, self.tasks) or {}
         self.main = next((task for task, share in known.items() if share == 1), None)
