@@ -12,6 +12,9 @@ import pytest
 import torch
 
 import scalarize
+from scalarize.analysis import measured_front
+from scalarize.report.figures import fronts
+from scalarize.utils.errors import RequestError
 
 TRAIN = ("train", "--csv", "mine.csv", "--targets", "a,b", "--epochs", 3, "--set", "batch_size=64")
 
@@ -47,6 +50,8 @@ def test_from_a_table_to_a_model_of_one_preference(name: str, command: Any, fram
     assert Path("r/front.png").read_bytes().startswith(b"\x89PNG")
     for place in ("r", "m"):
         assert command("verify", place).status == 0
+    assert command("report", "r", "--out", "r.html").status == 0
+    assert "The front of a and b" in Path("r.html").read_text()
     # The middle is the preference at which the training measured.
     result = json.loads(Path("r/result.json").read_text())
     middle = content["points"][1]["test"]
@@ -155,3 +160,35 @@ def test_other_commands_refuse_a_front(words: tuple[Any, ...], command: Any, fra
     assert answer.status == 2
     assert "scalarize train" in answer.err
     assert not Path("r").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"format": "other"}, {"tasks": None}, {"metrics": {}}, {"points": [{}]}, {"nondominated_by": "train"}],
+    ids=str,
+)
+def test_a_damaged_front_is_named(change: dict[str, Any], tmp_path: Path) -> None:
+    point = {"preference": {"a": 1.0, "b": 0.0}, "validation": {"a": 0.5, "b": None}, "nondominated": True}
+    told = {"metrics": {"a": "r2", "b": "r2"}, "higher_is_better": {"a": True, "b": True}}
+    whole = {"format": measured_front.FORMAT, "front": "phn", "tasks": ["a", "b"], "points": [point]} | told
+    whole |= {"nondominated_by": "validation"}
+    assert measured_front.find(tmp_path) is None
+    (tmp_path / "front.json").write_text(json.dumps(whole))
+    assert measured_front.find(tmp_path) == whole
+    (tmp_path / "front.json").write_text(json.dumps(whole | change))
+    with pytest.raises(RequestError, match="measure it again"):
+        measured_front.find(tmp_path)
+
+
+def test_many_tasks_are_numbered_and_few_are_named() -> None:
+    def drawn(count: int) -> Any:
+        tasks = [f"t{k}" for k in range(count)]
+        point = {"preference": dict.fromkeys(tasks, 0.0), "test": dict.fromkeys(tasks, 0.5), "nondominated": True}
+        told = {"higher_is_better": dict.fromkeys(tasks, True), "nondominated_by": "test", "front": "phn"}
+        return fronts.chart({"tasks": tasks, "points": [point], **told}, "run")
+
+    assert drawn(7).columns == tuple(f"t{k}" for k in range(7))
+    assert "7 t6" not in drawn(7).note
+    assert not drawn(21).columns
+    assert "21 t20" in drawn(21).note
+    assert drawn(3).title == "The front of 3 tasks: run"

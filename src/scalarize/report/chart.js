@@ -25,11 +25,13 @@ window.drawChart = (figure, spec) => {
       : extent(list.flatMap((s) => [...s.y, ...(s.low || []), ...(s.high || []), ...(spec.diagonal ? s.x : [])]), spec.named ? 0.15 : 0.06);
     const [y0, y1] = zoom.y || fitY;
     const beside = categories ? 0 : Math.max(...ticks(y0, y1, 5).map((v) => show(v).length)); // letters left of the axis
-    const left = categories ? Math.min(Math.round(width * 0.4), 16 + longest * 7) + titled : 28 + 7 * Math.max(4, beside);
+    let left = categories ? Math.min(Math.round(width * 0.4), 16 + longest * 7) + titled : 28 + 7 * Math.max(4, beside);
     const right = categories ? 14 : 22, top = 10;
-    const slanted = spec.kind === "heat" && Math.max(...spec.columns.map((c) => c.length)) * 7 > (width - left - right) / spec.columns.length;
-    const bottom = slanted ? 30 + 5.2 * Math.max(...spec.columns.map((c) => c.length)) : 44;
-    const height = categories ? top + bottom + names.length * (spec.kind === "heat" ? (narrow ? 28 : 34) : 28) : (narrow ? 260 : 300) + (spec.named ? 80 : 0);
+    const columns = (spec.columns || []).map(short), wide = Math.max(0, ...columns.map((c) => c.length));
+    const slanted = wide * 7 > (width - left - right) / columns.length;
+    if (slanted && !categories) left = Math.max(left, 22 + 5.2 * columns[0].length); // it reaches to the left of its tick
+    const bottom = slanted ? 30 + 5.2 * wide : 44;
+    const height = categories ? top + bottom + names.length * (spec.kind === "heat" ? (narrow ? 28 : 34) : 28) : (narrow ? 216 : 256) + bottom + (spec.named ? 80 : 0);
     plot.querySelector("svg")?.remove();
     plot.style.minHeight = 0;
     const svg = add(plot, "svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": figure.dataset.alt, "font-size": 12 });
@@ -47,7 +49,11 @@ window.drawChart = (figure, spec) => {
     const clip = `clip-${figure.dataset.chart}`;
     add(add(svg, "clipPath", { id: clip }), "rect", { x: inner[0], y: inner[2] - 4, width: inner[1] - inner[0], height: inner[3] - inner[2] + 8 });
     if (place) groupTicks(svg, list, X, inner);
-    else for (const v of spec.log_x ? logTicks(x0, x1) : ticks(x0, x1, narrow ? 4 : 7, whole)) {
+    else if (columns.length) columns.forEach((name, k) => {
+      const at = onAxis(k + 1); if (at < inner[0] - 1 || at > inner[1] + 1) return;
+      add(svg, "line", { class: "grid", x1: at, x2: at, y1: inner[2], y2: inner[3] });
+      tickOf(svg, at, inner[3] + 16, name, slanted);
+    }); else for (const v of spec.log_x ? logTicks(x0, x1) : ticks(x0, x1, narrow ? 4 : 7, whole)) {
       const at = inner[0] + ((v - x0) / (x1 - x0)) * (inner[1] - inner[0]);
       add(svg, "line", { class: "grid", x1: at, x2: at, y1: inner[2], y2: inner[3] });
       add(svg, "text", { class: "tick", x: at, y: inner[3] + 16, "text-anchor": "middle" }, show(spec.log_x ? 10 ** v : v));
@@ -162,10 +168,7 @@ window.drawChart = (figure, spec) => {
         cell.addEventListener("pointerleave", hush);
       });
     });
-    spec.columns.forEach((column, j) => {
-      const x = l + (j + 0.5) * w, y = b + 14;
-      add(svg, "text", slanted ? { transform: `translate(${x + 4} ${y}) rotate(-38)`, "text-anchor": "end" } : { x, y, "text-anchor": "middle" }, column);
-    });
+    spec.columns.forEach((column, j) => tickOf(svg, l + (j + 0.5) * w, b + 14, short(column), slanted));
     add(svg, "text", { x: (l + r) / 2, y: svg.viewBox.baseVal.height - 6, "text-anchor": "middle" }, spec.x_label);
     add(svg, "text", { transform: `translate(12 ${(t + b) / 2}) rotate(-90)`, "text-anchor": "middle" }, spec.y_label);
   };

@@ -10,6 +10,9 @@ const add = (parent, tag, attributes, text) => {
 };
 const known = (v) => v !== null && v !== undefined;
 const show = (v) => !known(v) ? "unknown" : v === 0 ? "0" : Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3 ? v.toExponential(2) : String(Number(v.toPrecision(4)));
+const short = (name) => name.length > 32 ? `${name.slice(0, 20)}\u2026${name.slice(-11)}` : name;
+const tickOf = (svg, x, y, text, slanted) => // names below an axis, slanted if they would not fit side by side
+  add(svg, "text", slanted ? { class: "tick", transform: `translate(${x + 4} ${y}) rotate(-38)`, "text-anchor": "end" } : { class: "tick", x, y, "text-anchor": "middle" }, text);
 const ticks = (low, high, count, whole = false) => {
   const raw = Math.max(whole ? 1 : 0, (high - low) / Math.max(count, 1)), power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999);

@@ -61,10 +61,10 @@ class Chart:
     """A figure. ``alt`` describes it in words.
 
     ``rows`` names the y categories of ``intervals`` and of ``heat``, ``columns`` the x categories of ``heat``, whose
-    ``cells`` (rows x columns) replace the series. ``steps``: values hold from one x to the next. ``log_x``: the x axis
-    is logarithmic. ``named``: names of series are written beside their points if there is room. ``shade``: label, least
-    and greatest value of the colours of shaded points. ``diagonal``: the line where x equals y is drawn, and both axes
-    have the range of both.
+    ``cells`` (rows x columns) replace the series, or x = 1, 2, ... of ``lines``. ``steps``: values hold from one x to
+    the next. ``log_x``: the x axis is logarithmic. ``named``: names of series are written beside their points if there
+    is room. ``shade``: label, least and greatest value of the colours of shaded points. ``diagonal``: the line where x
+    equals y is drawn, and both axes have the range of both.
     """
 
     title: str

@@ -61,6 +61,8 @@ def draw(chart: Chart) -> Figure:
     if chart.kind in ("lines", "points") and not chart.log_x:
         whole = all(float(x).is_integer() for series in chart.series for x in series.x)
         axes.locator_params(axis="x", integer=whole)  # epochs, members, tasks
+    if chart.columns:
+        axes.set_xticks(range(1, len(chart.columns) + 1), chart.columns, rotation=35, ha="right")
     if chart.x_range is not None:
         axes.set_xlim(*chart.x_range)
     axes.grid(alpha=0.25, linewidth=0.6)

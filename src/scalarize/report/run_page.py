@@ -10,13 +10,13 @@ from typing import Any
 
 import yaml
 
+from scalarize.analysis import measured_front, table_facts
 from scalarize.analysis import read_runs as sources
-from scalarize.analysis import table_facts
 from scalarize.analysis.comparison import ranking
 from scalarize.analysis.read_runs import Comparison, Run, Search
 from scalarize.report import html, images, table_section
 from scalarize.report.charts import Chart
-from scalarize.report.figures import curves, race, results
+from scalarize.report.figures import curves, fronts, race, results
 from scalarize.utils import signed
 
 MOST_METHODS = 12  # figures of weights, one per method
@@ -182,7 +182,9 @@ def _runs(page: _Page, workload: str, own: Sequence[Run]) -> None:
         commands = [str(run.config["command"]) for run in own if isinstance(run.config.get("command"), str)]
         page.parts.append(f"<details><summary>Run them again</summary>{html.command(chr(10).join(commands))}</details>")
     methods = _by(own, lambda run: run.method)
-    page.figures(curves.learning_curves(methods))
+    measured = {run.path.name: front for run in own if (front := measured_front.find(run.path)) is not None}
+    drawn = [fronts.chart(front, name if len(own) > 1 else "") for name, front in measured.items()]
+    page.figures([*drawn, *curves.learning_curves(methods)])
     _weights(page, methods)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scalarize.analysis import pareto, readers
+from scalarize.analysis import measured_front, pareto, readers
 from scalarize.learners import rows
 from scalarize.learners.base import RunLearner
 from scalarize.learners.evaluation import Measurements
@@ -25,8 +25,6 @@ from scalarize.utils.manifest import Manifest
 from scalarize.weights.design import design
 from scalarize.workloads.models.fronts.settings import FRONT, plain
 
-FORMAT = "scalarize-front/1"
-FILE = "front.json"
 SPLITS = ("validation", "test")
 _READ = ("config.yaml", "result.json", "table.json", "checkpoints/selected.pt", "checkpoints/final.pt")
 
@@ -73,8 +71,9 @@ def front(
             found.append(_measured(learner, point.tolist()))
             if say:
                 say(f"point {number}/{len(asked)}")
-        content = {"format": FORMAT, "run": str(run), FRONT: prepared.recipe.model[FRONT]} | _told(learner, found)
-        Manifest(run).write_json(FILE, content)
+        about = {"format": measured_front.FORMAT, "run": str(run), FRONT: prepared.recipe.model[FRONT]}
+        content = about | _told(learner, found)
+        Manifest(run).write_json(measured_front.FILE, content)
     if chosen is not None and out is not None:
         _export(run, config, prepared, learner, chosen, out, command)
         content |= {"out": str(out), "preference": dict(zip(prepared.data.names, chosen, strict=True))}

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from scalarize.report.charts import Chart, Series
 
+NAMED = 20  # tasks whose names fit below an axis
 
-def chart(content: Mapping[str, Any]) -> Chart:
+
+def chart(content: Mapping[str, Any], run: str = "") -> Chart:
     """Show the points of a ``front.json``: a plane for two tasks, parallel coordinates for more.
 
     Args:
         content: of ``front.json``.
+        run: name for the title, beside those of other runs. Default: none.
     """
     tasks = content["tasks"]
     split = "test" if content["points"] and "test" in content["points"][0] else content["nondominated_by"]
     known = [p for p in content["points"] if None not in p[split].values()]
     note = f"{content['front']}: one model, measured on {split} at {len(content['points'])} preferences."
-    if len(tasks) == 2:
-        return _plane(content, known, split, note)
-    return _parallel(content, known, split, note)
+    drawn = (_plane if len(tasks) == 2 else _parallel)(content, known, split, note)
+    return replace(drawn, title=f"{drawn.title}: {run}") if run else drawn
 
 
 def _plane(content: Mapping[str, Any], known: list[Any], split: str, note: str) -> Chart:
@@ -69,8 +72,10 @@ def _parallel(content: Mapping[str, Any], known: list[Any], split: str, note: st
         title=f"The front of {len(tasks)} tasks",
         kind="lines",
         alt=f"Parallel coordinates: a line for each preference over the tasks {numbered}. {note}",
-        x_label=f"task: {numbered}" if len(numbered) < 60 else "task, in the order of the preference",
-        y_label="metric, from the worst (0) to the best (1) point",
+        x_label="task, in the order of the preference",
+        columns=tuple(tasks) if len(tasks) <= NAMED else (),
+        y_label="metric: 0 worst, 1 best point",
         series=series,
-        note=f"{note} Lines: points not dominated on {content['nondominated_by']}. Tasks: {numbered}.",
+        note=f"{note} Lines: points not dominated on {content['nondominated_by']}."
+        + ("" if len(tasks) <= NAMED else f" Tasks: {numbered}."),
     )
