@@ -1,6 +1,7 @@
 """Architectures times methods on two tables and on pictures, with equal tuning: results/sharing.md.
 
     python results/sharing.py run --out runs/sharing [--only rand-hie:0,anes96:0] [--minutes M] [--data ROOT]
+    python benchmarks/sharing_cost.py > runs/sharing/cost.txt
     python results/sharing.py table --out runs/sharing > results/sharing.md
 
 ``run`` is resumable and goes seed by seed over the data sets: each directory is what one ``scalarize compare ...
@@ -87,7 +88,7 @@ SETTINGS = {
             (BASE, "inverse-constant", "pcgrad", "famo"),
             4,
             {"batch_size": 512},
-            (0.003, 0.01),
+            (0.001, 0.003, 0.01, 0.03),
         ),
         Setting(
             "anes96",
@@ -96,7 +97,7 @@ SETTINGS = {
             (BASE, "inverse-constant", "pcgrad", "famo"),
             8,
             {"batch_size": 64, "model.width": 32, "model.members": 2},
-            (0.001, 0.003),
+            (0.0003, 0.001, 0.003, 0.01),
         ),
         Setting(
             "multi-fashion",
@@ -105,7 +106,7 @@ SETTINGS = {
             (BASE, "pcgrad"),
             6,
             {"batch_size": 128, "data.share": 0.03},
-            (0.003, 0.01),
+            (0.001, 0.003, 0.01, 0.03),
         ),
     )
 }
@@ -154,6 +155,15 @@ def found(out: Path, name: str) -> tuple[list[dict[str, Any]], dict[str, int], i
     return (choose_rates(records) if records else []), sizes, seeds
 
 
+def outer(kept: Sequence[Mapping[str, Any]], rates: Sequence[float]) -> list[str]:
+    """Return the rows whose best learning rate is the least or the greatest that was tried."""
+    return [
+        r["method"]
+        for r in {r["method"]: r for r in kept}.values()
+        if len(rates) > 1 and r["rate"] in (min(rates), max(rates))
+    ]
+
+
 def shown(values: Sequence[float]) -> str:
     """Mean and half of the 95 % interval, in points."""
     interval = statistics.t_interval(list(values))
@@ -179,16 +189,26 @@ def rows(setting: Setting, kept: Sequence[Mapping[str, Any]], sizes: Mapping[str
 
 def on_trial(of: Mapping[str, tuple[Setting, Sequence[Mapping[str, Any]]]]) -> list[str]:
     """The claims, their parts and verdicts: each architecture above hard sharing, each method above uniform weights."""
-    tried: dict[tuple[str, str], dict[str, claims.IntervalAt]] = {}
+    tried: dict[claims.Key, dict[str, claims.IntervalAt]] = {}
+    flaws: dict[claims.Key, list[claims.Flaw]] = {}
+
+    def put(claim: str, name: str, pairs: Mapping[str, tuple[str, str]], at_edge: Sequence[str]) -> None:
+        tried[claim, name] = {part: above(values, *pair) for part, pair in pairs.items()}
+        last = [row for row in at_edge if any(row in pair for pair in pairs.values())]
+        if last:
+            why = f"the best learning rate of {', '.join(last)} is the last that was tried"
+            flaws[claim, name] = [claims.Flaw(why)]
+
     for name, (setting, kept) in of.items():
         values = averages(kept)
+        at_edge = outer(kept, setting.rates)
         for other in setting.sharing[1:]:
             parts = {m: (f"{m}@{other}", f"{m}@{HARD}") for m in setting.methods}
-            tried[f"{other} is better than hard sharing", name] = {k: above(values, *p) for k, p in parts.items()}
+            put(f"{other} is better than hard sharing", name, parts, at_edge)
         for method in setting.methods[1:]:
             parts = {a: (f"{method}@{a}", f"{BASE}@{a}") for a in setting.sharing}
-            tried[f"{method} is better than {BASE} weights", name] = {k: above(values, *p) for k, p in parts.items()}
-    table = claims.table(tried)
+            put(f"{method} is better than {BASE} weights", name, parts, at_edge)
+    table = claims.table(tried, flaws)
     lines = [
         "| claim | data | part | points | 95 % interval | seeds | verdict |",
         "| --- | --- | --- | ---: | --- | ---: | --- |",
@@ -217,7 +237,7 @@ def page(out: Path) -> str:
         "not in the split. Trainings are short (the commands below), "
         "so this page says what these budgets show, not what a full training would. Parameters are shown beside: an "
         "architecture has several times those of hard sharing, which no row makes up for, and each has its default "
-        "number of experts.",
+        "number of experts. What a step costs beside one of hard sharing is below.",
     ]
     for name, (kept, sizes, seeds) in done.items():
         setting = SETTINGS[name]
@@ -229,10 +249,23 @@ def page(out: Path) -> str:
         rest = "" if seeds == SEEDS else f" of {SEEDS}; `run` makes the others"
         lines += [f"{seeds} seed{'s' if seeds > 1 else ''}{rest}{few}. `{setting.command}`", ""]
         lines += rows(setting, kept, sizes)
+        last = outer(kept, setting.rates)
+        total = len(setting.sharing) * len(setting.methods)
+        lines += ["", f"Of {total} rows {len(last)} chose the least or the greatest learning rate tried."]
     judged = {name: (SETTINGS[name], kept) for name, (kept, _, seeds) in done.items() if seeds >= ENOUGH}
     lines += ["", "## Claims on trial", "", claims.RULE, ""]
     lines += on_trial(judged) if judged else ["None: no data set has three seeds yet."]
+    lines += ["", "## Cost of a step beside hard sharing", "", *cost(out / "cost.txt")]
     return "\n".join(lines) + "\n"
+
+
+def cost(path: Path) -> list[str]:
+    """Return what the benchmark printed."""
+    command = "`python benchmarks/sharing_cost.py`"
+    if not path.exists():
+        return [f"Not measured yet: {command}."]
+    told = "on rand-hie, batch 256, one core: the median over ten interleaved rounds"
+    return [f"{command}, {told}.", "", "```text", path.read_text().rstrip("\n"), "```"]
 
 
 def main() -> None:

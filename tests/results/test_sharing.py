@@ -43,3 +43,23 @@ def test_the_commands_are_those_of_the_command_line() -> None:
     for setting in page.SETTINGS.values():
         assert setting.command.startswith(f"scalarize compare {'--csv ' if setting.is_table else ''}{setting.name}")
         assert f"--sharing {','.join(setting.sharing)}" in setting.command
+
+
+@pytest.mark.parametrize("rates", [(0.001, 0.01, 0.1), (0.001, 0.01), (0.01, 0.1)])
+def test_a_claim_on_a_best_rate_at_the_edge_is_not_supported(rates: tuple[float, ...], tmp_path: Path) -> None:
+    found = [
+        {"method": f"uniform@{name}", "group": None, "seed": seed, "rate": 0.01, "test": {"a": value}}
+        | {"average": value + 0.001 * seed, "validation": value, "diverged": []}
+        for seed in range(3)
+        for name, value in (("hard", 0.5), ("mmoe", 0.6 + 0.0001 * seed))
+    ]
+    setting = page.Setting("rand-hie", "none", ("hard", "mmoe"), ("uniform",), 1, {}, rates)
+    lines = page.on_trial({"rand-hie": (setting, found)})
+    said = "supported." if len(rates) == 3 else "undecided (the best learning rate of uniform@hard, uniform@mmoe is"
+    assert lines[0].startswith(f"- mmoe is better than hard sharing, rand-hie: {said}")
+
+
+def test_the_page_shows_what_the_benchmark_printed(tmp_path: Path) -> None:
+    assert "Not measured yet: `python benchmarks/sharing_cost.py`." in page.page(tmp_path)
+    (tmp_path / "cost.txt").write_text("hard  1.0\n")
+    assert page.page(tmp_path).endswith("```text\nhard  1.0\n```\n")
