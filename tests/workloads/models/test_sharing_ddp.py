@@ -20,7 +20,7 @@ from scalarize.workloads.models.sharing.build import ARCHITECTURES
 
 TASKS = ("a", "b", "c")
 ROWS = 12
-SETTLED = [name for name in ARCHITECTURES if name not in ("mtan", "ltb")]  # no pictures, no draws that differ by process
+SETTLED = [name for name in ARCHITECTURES if name not in ("mtan", "ltb")]  # no pictures; nothing drawn by process
 
 
 def made(name: str) -> nn.Module:
