@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -50,3 +51,18 @@ def test_a_volume_takes_no_number_that_is_none() -> None:
     assert fronts.volume([[0.5, 0.5], [float("nan"), 0.9], [0.9, float("inf")]]) == pytest.approx(0.25)
     assert fronts.volume([[float("nan"), 0.5]]) == 0.0
     assert fronts.volume([[0.5, 0.2], [0.2, 0.5]]) == pytest.approx(0.16)
+
+
+def test_a_cross_entropy_becomes_a_likelihood_and_other_metrics_stay() -> None:
+    class Learner:
+        class data:  # noqa: N801
+            objectives = (
+                SimpleNamespace(name=name, task=SimpleNamespace(higher_is_better=up))
+                for name, up in (("a", True), ("b", False))
+            )
+
+        def measure(self, split: str) -> dict[str, Any]:
+            assert split == "test"
+            return {"a": {"metric": 0.7}, "b": {"metric": np.log(4.0)}}
+
+    assert fronts.measured(Learner()) == pytest.approx([0.7, 0.25])
