@@ -55,7 +55,7 @@ def test_a_volume_takes_no_number_that_is_none() -> None:
 
 def test_a_cross_entropy_becomes_a_likelihood_and_other_metrics_stay() -> None:
     class Learner:
-        class data:  # noqa: N801
+        class data:
             objectives = (
                 SimpleNamespace(name=name, task=SimpleNamespace(higher_is_better=up))
                 for name, up in (("a", True), ("b", False))
