@@ -73,8 +73,9 @@ def answer(tried: int, above: int, below: int, naive: tuple[int, int], wins: Seq
         return "## The answer\n\nNothing was measured yet."
     counted = (
         f"Of {tried} comparisons of a search with the best free rule (every level below; random search, PBT, and PBT "
-        f"at the last epoch), {above} intervals lie above 0 and {below} below; without any difference one in forty "
-        f"would lie on each side by chance. As if units were independent, {naive[0]} lie above and {naive[1]} below."
+        f"at the last epoch), the intervals of {above} lie above 0 and of {below} below; without any difference one in "
+        f"forty would lie on each side by chance. As if units were independent, those of {naive[0]} lie above and of "
+        f"{naive[1]} below."
     )
     said = (
         "Corrected for all of them (Holm), a search beats every free rule here:\n\n" + "\n".join(wins)
