@@ -88,7 +88,7 @@ SETTINGS = {
             (BASE, "inverse-constant", "pcgrad", "famo"),
             4,
             {"batch_size": 512},
-            (0.001, 0.003, 0.01, 0.03),
+            (0.001, 0.003, 0.01, 0.03, 0.1),
         ),
         Setting(
             "anes96",
@@ -97,7 +97,7 @@ SETTINGS = {
             (BASE, "inverse-constant", "pcgrad", "famo"),
             8,
             {"batch_size": 64, "model.width": 32, "model.members": 2},
-            (0.0003, 0.001, 0.003, 0.01),
+            (0.0003, 0.001, 0.003, 0.01, 0.03),
         ),
         Setting(
             "multi-fashion",
