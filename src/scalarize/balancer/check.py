@@ -21,6 +21,8 @@ from scalarize.utils.errors import RequestError
 if TYPE_CHECKING:
     from scalarize.balancer.balancer import Balancer
 
+COMPILED = "_orig_mod."  # which torch.compile puts before the names of a module's parameters
+
 
 def check(balancer: Balancer, step_function: Callable[[], Any], optimizer: Any, strict: bool) -> CheckReport:
     """Compare one step with the reference; see :meth:`Balancer.check`."""
@@ -211,7 +213,7 @@ def _names(leaves: Sequence[Tensor], modules: Sequence[nn.Module]) -> list[str]:
     for module in sorted(modules, key=lambda m: -count[id(m)]):
         if count[id(module)]:
             for name, p in module.named_parameters():
-                names.setdefault(id(p), name)
+                names.setdefault(id(p), name.replace(COMPILED, ""))
     return [names.get(id(p), f"parameter {k} {tuple(p.shape)}") for k, p in enumerate(leaves)]
 
 

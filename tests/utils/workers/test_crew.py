@@ -189,6 +189,26 @@ def test_a_death_of_the_template_is_no_end(crew: Any, tmp_path: Path) -> None:
     assert results(team, [Job("dies", Die(tmp_path, 1)), Job("a", Double(2)), Job("b", Double(3))])[0] == "alive"
 
 
+def test_a_template_that_dies_but_has_not_ended_is_no_end(crew: Any, tmp_path: Path) -> None:
+    team = crew(2)
+    assert results(team, [Job("first", Double(1))])[0][0] == 2
+    real = team.desk.processes._template
+
+    class Dying:
+        """Its sockets are closed, and the system does not yet say that it has ended."""
+
+        def poll(self) -> None:
+            return None
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+    real.kill()
+    real.wait()
+    team.desk.processes._template = Dying()
+    assert results(team, [Job("dies", Die(tmp_path, 1)), Job("a", Double(2)), Job("b", Double(3))])[0] == "alive"
+
+
 def test_nothing_is_left_of_a_closed_crew(crew: Any, tmp_path: Path) -> None:
     team = crew(2)
     for k in range(2):

@@ -106,15 +106,27 @@ class Processes:
 
     def begin(self, surroundings: Mapping[str, str], coordinates: bool = False) -> Worker:
         """Begin a worker; it says hello once it runs."""
-        self.warm()
-        assert self._channel is not None
         mine, other = socket.socketpair()
         with other:
             worker = Worker(Connection(mine.detach()), surroundings, coordinates)
-            with contextlib.suppress(OSError):  # the template has gone: the worker is found dead
-                socket.send_fds(self._channel, [b"+"], [other.fileno()])
+            if not self._fork(other):
+                self._fork(other)  # by a new template; if that has gone, too, the worker is found dead
         self.workers.append(worker)
         return worker
+
+    def _fork(self, own: socket.socket) -> bool:
+        """Hand a worker's socket to the template; False if that has gone."""
+        self.warm()
+        assert self._channel is not None
+        assert self._template is not None
+        try:
+            socket.send_fds(self._channel, [b"+"], [own.fileno()])
+        except OSError:  # a process that is killed closes its sockets some time before it counts as ended
+            self._template.kill()
+            self._template.wait()
+            self._template = None
+            return False
+        return True
 
     def hear(self, timeout: float | None) -> list[tuple[Worker, Any]]:
         """Wait for messages.
