@@ -24,6 +24,7 @@ from typing import Any
 from scalarize.analysis import claims, comparison, statistics
 from scalarize.runs.build import Loader
 from scalarize.runs.compare import CompareRequest, choose_rates, compare
+from scalarize.studies.royer2023.search_tables import outer
 from scalarize.utils import files
 from scalarize.workloads.models.sharing.names import ALL, HARD, VECTORS
 
@@ -155,15 +156,6 @@ def found(out: Path, name: str) -> tuple[list[dict[str, Any]], dict[str, int], i
     return (choose_rates(records) if records else []), sizes, seeds
 
 
-def outer(kept: Sequence[Mapping[str, Any]], rates: Sequence[float]) -> list[str]:
-    """Return the rows whose best learning rate is the least or the greatest that was tried."""
-    return [
-        r["method"]
-        for r in {r["method"]: r for r in kept}.values()
-        if len(rates) > 1 and r["rate"] in (min(rates), max(rates))
-    ]
-
-
 def shown(values: Sequence[float]) -> str:
     """Mean and half of the 95 % interval, in points."""
     interval = statistics.t_interval(list(values))
@@ -201,7 +193,7 @@ def on_trial(of: Mapping[str, tuple[Setting, Sequence[Mapping[str, Any]]]]) -> l
 
     for name, (setting, kept) in of.items():
         values = averages(kept)
-        at_edge = outer(kept, setting.rates)
+        at_edge = outer(kept, [{"rate": rate} for rate in setting.rates])
         for other in setting.sharing[1:]:
             parts = {m: (f"{m}@{other}", f"{m}@{HARD}") for m in setting.methods}
             put(f"{other} is better than hard sharing", name, parts, at_edge)
@@ -249,7 +241,7 @@ def page(out: Path) -> str:
         rest = "" if seeds == SEEDS else f" of {SEEDS}; `run` makes the others"
         lines += [f"{seeds} seed{'s' if seeds > 1 else ''}{rest}{few}. `{setting.command}`", ""]
         lines += rows(setting, kept, sizes)
-        last = outer(kept, setting.rates)
+        last = outer(kept, [{"rate": rate} for rate in setting.rates])
         total = len(setting.sharing) * len(setting.methods)
         lines += ["", f"Of {total} rows {len(last)} chose the least or the greatest learning rate tried."]
     judged = {name: (SETTINGS[name], kept) for name, (kept, _, seeds) in done.items() if seeds >= ENOUGH}
