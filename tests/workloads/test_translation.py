@@ -14,6 +14,7 @@ import torch
 
 from scalarize import workloads
 from scalarize.learners.supervised import SupervisedLearner
+from scalarize.runs.held_out import held_out
 from scalarize.runs.request import TrainRequest
 from scalarize.runs.train import train
 from scalarize.tasks.samples import Batch
@@ -89,6 +90,19 @@ def test_one_batch_is_learned_to_near_zero_and_translated(tmp_path: Path) -> Non
         assert task.constant_metric(batch.targets[task.name]) == task.constant_loss(
             batch.targets[task.name]
         )  # no smoothing
+
+
+def test_of_a_held_out_part_as_many_pairs_are_measured_as_of_validation(tmp_path: Path) -> None:
+    """Measuring a pair costs about as much as training on it: 30 % of a corpus, twelve times, is no small matter."""
+    write(tmp_path, count=100)
+    workload = workloads.get(NAME)
+    data = workload.load(workload.recipe.override(SMALL).data, tmp_path)
+    for name, domain in held_out(data.restrict(["zh", "fr"]), 0.7).domains.items():
+        held = domain.splits["holdout"]
+        assert len(held) == SMALL["data.measured"] == len(data.domains[name].splits["validation"])
+        lengths = [int(n) for n in held.targets.lengths]
+        assert lengths == sorted(lengths)
+        assert len(domain.splits["train"]) == round(0.7 * len(data.domains[name].splits["train"]))
 
 
 def test_a_training_learns_measures_and_continues_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

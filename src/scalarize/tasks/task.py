@@ -113,6 +113,7 @@ class Data:
         domains: domain by name; every objective's domain is among them.
         epoch_size: samples per epoch, whatever the weights are.
         info: plain facts about the data, recorded with a run. Default: none.
+        measured: returns what is measured of a source that is held out (:meth:`with_holdout`). Default: all.
 
     >>> import torch
     >>> from scalarize.tasks.kinds import binary, regression
@@ -127,6 +128,7 @@ class Data:
     domains: Mapping[str, Domain]
     epoch_size: int
     info: Mapping[str, Any] = field(default_factory=dict)
+    measured: Callable[[Any], Source] | None = None
 
     @classmethod
     def multi_task(cls, tasks: Sequence[Task], domain: Domain, **info: Any) -> Data:
@@ -212,12 +214,11 @@ class Data:
         if not 0 < share < 1:
             raise RequestError(f"the share of the training set to train on must lie between 0 and 1, got {share}")
         trained = {name: d.splits["train"] for name, d in self.domains.items()}
-        domains = {
-            name: replace(
-                self.domains[name], splits={"train": trained[name].select(a), "holdout": trained[name].select(b)}
-            )
-            for name, (a, b) in split_sources(trained, share, seed).items()
-        }
+        domains = {}
+        for name, (a, b) in split_sources(trained, share, seed).items():
+            held = trained[name].select(b)
+            splits = {"train": trained[name].select(a), "holdout": self.measured(held) if self.measured else held}
+            domains[name] = replace(self.domains[name], splits=splits)
         return replace(self, domains=domains, epoch_size=max(1, round(self.epoch_size * share)))
 
     def constant_losses(self, split: str = "train") -> dict[str, float]:

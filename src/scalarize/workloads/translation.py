@@ -98,7 +98,7 @@ def load_from(folder: Path, languages: tuple[str, ...], settings: Mapping[str, A
         languages: the target languages.
         settings: ``pieces`` of the vocabulary; ``length``, beyond which pairs are left out; ``epoch``, sentences
             between evaluations; ``measured``, at most so many pairs of a split are evaluated (of the training split as
-            the split ``seen``); ``smoothing``; ``beams`` of BLEU, 0 for none.
+            the split ``seen``, and of what a search holds out); ``smoothing``; ``beams`` of BLEU, 0 for none.
     """
     paths = [
         p for t in languages for s in parallel.SPLITS for p in parallel.files_of(parallel.folder_of(folder, t), t, s)
@@ -106,15 +106,16 @@ def load_from(folder: Path, languages: tuple[str, ...], settings: Mapping[str, A
     stamp = hash(tuple(p.stat().st_mtime_ns if p.is_file() else 0 for p in paths))
     subwords, sources, left_out = _read(folder, languages, settings["pieces"], settings["length"], stamp)
     tasks = [translation(t, subwords, settings["smoothing"], settings["beams"], settings["length"]) for t in languages]
-    domains = {}
-    for language, own in sources.items():
-        held = {s: own[s].spread(settings["measured"]).by_length() for s in ("validation", "test")}
-        seen = own["train"].spread(settings["measured"]).by_length()
-        domains[language] = Domain(language, {"train": own["train"], **held, "seen": seen})
-    objectives = tuple(Objective(t.name, t, t.name) for t in tasks)
+
+    def measured(pairs: Bitext) -> Bitext:
+        return pairs.spread(settings["measured"]).by_length()
+
+    splits = {t: own | {"seen": own["train"]} for t, own in sources.items()}
+    held = {t: {s: p if s == "train" else measured(p) for s, p in own.items()} for t, own in splits.items()}
+    domains = {t: Domain(t, own) for t, own in held.items()}
     pairs = {f"{t} {s}": len(own[s]) + left_out[f"{t} {s}"] for t, own in sources.items() for s in parallel.SPLITS}
     info = {"vocabulary": len(subwords), "left out": left_out, "pairs": pairs}
-    return Data(objectives, domains, settings["epoch"], info)
+    return Data(tuple(Objective(t.name, t, t.name) for t in tasks), domains, settings["epoch"], info, measured)
 
 
 def build(settings: Mapping[str, Any], data: Data) -> nn.Module:
