@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import torch
 from torch import nn
@@ -36,6 +37,16 @@ def test_rows_and_ratios_within_rounds():
     )
     assert [r["method"] for r in rows] == ["bare", "floor", "uniform", "pcgrad", "imtl-l", "at z"]
     assert all(r["seconds"] == 1.0 and r["to_bare"] == r["to_floor_high"] == 1.0 for r in rows)
+
+
+def test_a_cpu_is_measured_in_its_own_seconds_so_that_its_other_users_do_not_count(monkeypatch):
+    assert step_cost.clock_of(torch.device("cpu")) is time.process_time
+    assert step_cost.clock_of(torch.device("cuda", 0)) is time.perf_counter
+    asked, ticks, net = [], itertools.count(), Net()
+    monkeypatch.setattr(step_cost, "clock_of", lambda d: asked.append(d.type) or (lambda: float(next(ticks))))
+    rows = step_cost.measure(net, net.parameters(), {}, repeats=1, memory=False)
+    assert asked == ["cpu"]
+    assert all(r["seconds"] == 1.0 for r in rows)
 
 
 def test_bare_and_floor_make_the_same_gradient():

@@ -33,9 +33,16 @@ def document(head: Sequence[str], found: Sequence[Mapping[str, Any]], choose: Ch
                 note = "" if entry["note"] in said else entry["note"]
                 lines += ["", f"{entry['title']}. {note}".rstrip(), "", *table(shown)]
         if result["scaled"]:
-            lines += ["", "Scaled: " + "; ".join(line.partition(": ")[2] for line in result["scaled"]) + "."]
+            lines += ["", f"Scaled: {_sentences([line.partition(': ')[2] for line in result['scaled']])}"]
         lines += ["", f"{result['runs']} runs, {result['seconds_runs']:.0f} s of trainings by the clock."]
     return "\n".join(lines) + "\n"
+
+
+def _sentences(lines: Sequence[str]) -> str:
+    """Write lines that are sentences as they are, after one sentence of the others."""
+    whole = [line for line in lines if line.endswith(".")]
+    rest = "; ".join(line for line in lines if not line.endswith("."))
+    return " ".join([f"{rest}."] * bool(rest) + whole)
 
 
 def table(frame: pd.DataFrame) -> list[str]:

@@ -66,5 +66,6 @@ def times(context: Context, rows: Sequence[Row], reported: Mapping[str, str]) ->
     slowest = max(found, key=lambda row: row["to_bare"])
     said = f"Slowest step: {slowest['method']}, {slowest['to_bare']:.2f} times plain training"
     beside = f" (the paper: {reported[slowest['method']]})." if slowest["method"] in reported else "."
-    note = f"Median and quartiles of {repeats} rounds, each row against plain training; {len(data.names)} tasks."
+    note = f"Median and quartiles of {repeats} rounds, each row against plain training; {len(data.names)} tasks. "
+    note += "Seconds of a CPU are CPU seconds."
     return StudyTable("ratios", "Time of a step", frame, note, (said + beside,))

@@ -45,7 +45,7 @@ def measure(
     parameters: Iterable[Tensor],
     candidates: Mapping[str, Callable[[], Backward]],
     repeats: int = 10,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] | None = None,
     memory: bool = True,
     floor: bool = True,
     steps: int = 1,
@@ -61,7 +61,7 @@ def measure(
         parameters: the shared parameters.
         candidates: name -> a function that makes the step, which fills ``.grad``.
         repeats: number of rounds at least.
-        clock: wall time, or ``time.process_time``.
+        clock: :func:`clock_of` the parameters' device by default.
         memory: measure memory too.
         floor: add the row ``floor``.
         steps: number of consecutive steps whose mean is one measurement: a whole turn of a method that works only in
@@ -74,6 +74,7 @@ def measure(
         the rise of the tensors' memory in one step above what was held before.
     """
     params = list(parameters)
+    clock = clock or clock_of(params[0].device)
     makers: dict[str, Callable[[], Backward]] = {
         "bare": lambda: _bare,
         **({"floor": lambda: _floor} if floor else {}),
@@ -120,6 +121,11 @@ def measure(
         row["megabytes"] = _rise(lambda make=make: step(make(), 1)) if memory else None  # type: ignore[misc]
         rows.append(row)
     return rows
+
+
+def clock_of(device: torch.device) -> Callable[[], float]:
+    """Return CPU seconds of this process on a CPU, whose cores others may use as well, and otherwise wall time."""
+    return time.process_time if device.type == "cpu" else time.perf_counter
 
 
 def balancers(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,6 +13,7 @@ from scalarize import methods
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.learners.supervised import SupervisedLearner
 from scalarize.studies import axes
+from scalarize.studies.step_cost import clock_of
 from scalarize.studies.study import Context, StudyResults
 from scalarize.studies.xin2022 import reported, translation
 from scalarize.studies.xin2022.grids import shares
@@ -67,7 +67,7 @@ def speed(found: StudyResults) -> list[StudyTable]:
     note = (
         f"Whole steps of the training, reading and optimiser included; median and range of {ROUNDS} rounds in turns, "
     )
-    note += f"each of {steps} steps, after one to warm up."
+    note += f"each of {steps} steps, after one to warm up; seconds of a CPU are CPU seconds."
     return [StudyTable("contrast", "Steps a second (by depth)", frame, note, (said,))]
 
 
@@ -92,14 +92,15 @@ class Timed:
         equal = methods.constant(list(shares(data.names, None).values()))
         self._chosen, self._per = equal if method is None else methods.create(method), per
         self.millions = sum(p.numel() for p in self._learner.model.parameters()) / 1e6
+        self._clock = clock_of(self._learner.device)
         self.steps: list[float] = []
         self.units: list[float] = []
 
     def go_on(self) -> None:
         """Train the next piece."""
         self._seen.clear()
-        begun = time.perf_counter()
+        begun = self._clock()
         self._learner.train(self._chosen, self._learner.epoch + 1)
-        taken = time.perf_counter() - begun
+        taken = self._clock() - begun
         self.steps.append(self._per / taken)
         self.units.append(sum(row["value"] for row in self._seen if row["metric"] == "units") / taken)
