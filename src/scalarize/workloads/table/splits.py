@@ -147,8 +147,10 @@ def lacking(targets: Sequence[Target], values: Sequence[np.ndarray], rows: Rows)
                 return f"target {target.name!r}: no row of the {name} split has a label"
             if len(np.unique(known)) < 2 and (target.kind == "binary" or name == "train"):
                 only = target.classes[int(known[0])] if target.kind in CLASSES else known[0]
-                rare = _rare(target, column)
-                return f"target {target.name!r}: the {name} split holds only {only!r}{rare}"
+                whole = column[np.concatenate(list(rows.parts.values()))]  # of the table, or of one domain
+                if len(np.unique(whole[~np.isnan(whole)])) < 2:
+                    return f"target {target.name!r} is constant ({only!r}): nothing to learn; take out these rows"
+                return f"target {target.name!r}: the {name} split holds only {only!r}{_rare(target, whole)}"
     return None
 
 
