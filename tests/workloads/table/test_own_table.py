@@ -166,7 +166,7 @@ def test_a_target_with_one_value_in_a_domain_is_constant_there_whatever_the_othe
     with pytest.raises(RequestError, match=r"domain 'S', target 'sold' is constant \('no'\): nothing to learn"):
         own(table, ("sold",), domain="size").data(SETTINGS)
     table.loc[np.flatnonzero(table["size"] == "S")[0], "sold"] = "yes"
-    with pytest.raises(RequestError, match="domain 'S', target 'sold': .* 1 row is 'yes' in all"):
+    with pytest.raises(RequestError, match=r"domain 'S', target 'sold': .* 1 row is 'yes' in all"):
         own(table, ("sold",), domain="size").data(SETTINGS)
 
 
