@@ -168,16 +168,18 @@ def once(cells: Cells) -> dict[str, tuple[Dose, float]]:
 
 def overview(cells: Cells) -> str:
     """Return the gains averaged over all rows of a data set."""
-    rows, known = [], once(cells)
+    rows, known, gains = [], once(cells), {}
     for main in (False, True):
         for workload in dict.fromkeys(d.workload for d, _ in known.values() if d.main == main):
             own = {row: d for row, (d, _) in known.items() if (d.workload, d.main) == (workload, main)}
             groups, several = [cells[row] for row in own], next(iter(own.values())).splits > 1
             sides = [*((name, BEST_RULE, when) for name, when in GAINS.values()), (BEST_RULE, EVEN, "best")]
-            found = [shown(averaged(groups, *side, several).difference()) for side in sides]
-            rows.append([f"{workload}, {'main targets' if main else 'doses'}", str(len(own)), *found])
+            found = [averaged(groups, *side, several).difference() for side in sides]
+            named = f"{workload}, {'main targets' if main else 'doses'}"
+            rows.append([named, str(len(own)), *map(shown, found)])
+            gains |= {f"{heading} on {named}": d for heading, d in zip(GAINS, found[: len(GAINS)], strict=True)}
     head = ["mean over all rows of", "rows", *(f"{h} over the best free rule" for h in GAINS), "that rule over even"]
-    return "\n\n" + words.table(head, rows) if rows else ""
+    return "\n\n" + words.table(head, rows) + "\n\n" + words.means(gains) if rows else ""
 
 
 def allocation(cells: Cells, used: Mapping[str, float]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from search_pays_numbers import Found, Side
 from search_pays_trainings import DECISIONS, POPULATION, SHARE
 
-from scalarize.analysis import claims
+from scalarize.analysis import claims, statistics
 from scalarize.analysis.claims import IntervalAt
 from scalarize.report.charts import Chart
 
@@ -86,3 +86,18 @@ def answer(tried: int, above: int, below: int, naive: tuple[int, int], wins: Seq
         "tried."
     )
     return f"## The answer\n\n{counted}\n\n{said}\n\nThe rule of all verdicts below: {claims.RULE}"
+
+
+def means(gains: Mapping[str, statistics.Difference]) -> str:
+    """Return what the gains of searches, averaged over the rows of a data set, say with and without correction."""
+    corrected = statistics.holm([d.p for d in gains.values()])
+    stand = [name for name, p in zip(gains, corrected, strict=True) if p < statistics.ALPHA]
+    above, below = ([n for n, d in gains.items() if side(d)] for side in (lambda d: d.low > 0, lambda d: d.high < 0))
+    return (
+        f"Of these {len(gains)} mean gains of searches the intervals of {_listed(above)} lie above 0 and of "
+        f"{_listed(below)} below; corrected for all of them (Holm), {_listed(stand)} can be told from 0."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{len(names)} ({'; '.join(names)})" if names else "none"

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from scalarize import workloads
+from scalarize.analysis import statistics
 from scalarize.runs.build import PreparedRun
 from scalarize.runs.request import WorkloadRequest
 from scalarize.tasks.kinds import binary, regression
@@ -30,6 +31,7 @@ import search_pays_changes as changes  # noqa: E402
 import search_pays_numbers as numbers  # noqa: E402
 import search_pays_page as page  # noqa: E402
 import search_pays_trainings as trainings  # noqa: E402
+import search_pays_words as words  # noqa: E402
 
 DOSES = {d.name: d for d in cases.DOSES}
 
@@ -169,6 +171,7 @@ def test_the_page(
     assert "### Samples of one domain" not in text
     assert "| rand-hie, doses | 5 | +0.00 [+0.00, +0.00] | +0.00" in text  # the means of all rows
     assert "| rand-hie, main targets | 21 | +0.00 [+0.00, +0.00] | +5.00" in text
+    assert "Of these 6 mean gains of searches the intervals of 2 (PBT on rand-hie, main targets; PBT, last" in text
     main = text.partition("## One main target")[2]
     assert "| PBT over single-task | +5.00 [" in main
     assert "- PBT over the best free rule: supported." in main
@@ -180,6 +183,16 @@ def test_the_page(
         "main-target-rand-hie.png",
     }
     assert all(f"(when-search-pays/{p.name})" in text for p in (tmp_path / "figures").iterdir())
+
+
+def test_a_mean_gain_that_a_correction_takes_away_is_said_to_be_none() -> None:
+    one = statistics.Difference(0.01, 0.001, 0.019, 0.02, "paired", (5, 5))
+    nothing = statistics.Difference(0.0, -0.1, 0.1, 0.9, "paired", (5, 5))
+    said = words.means({"a": one, "b": nothing, "c": nothing})
+    assert "of 1 (a) lie above 0 and of none below; corrected for all of them (Holm), none can be told" in said
+    sure = dataclasses.replace(one, mean=-0.01, low=-0.019, high=-0.001, p=0.001)
+    assert "none lie above 0 and of 1 (a) below; " in words.means({"a": sure, "b": nothing})
+    assert "(Holm), 1 (a) can be told from 0." in words.means({"a": sure, "b": nothing})
 
 
 def test_two_units_are_no_row(benchmark: ModuleType, tmp_path: Path) -> None:
