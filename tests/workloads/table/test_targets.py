@@ -82,7 +82,7 @@ def test_na_is_a_class_among_words_and_said() -> None:
         (["a", "b"] * 100, {"types": {"y": "regression"}}, "'a' in row 1 is no number"),
         ([*range(-3, 197)], {"types": {"y": "count"}}, "-3 in row 1 is below 0"),
         ([*range(199), np.inf], {}, "infinite"),
-        (["2020-01-31", "2020-02-01", "2020-03-01", "2020-04-07"] * 50, {}, "--types y=classes"),
+        (["2020-01-31", "2020-02-01", "2020-03-01", "2020-04-07"] * 50, {}, "`types` y=classes"),
         ([f"{y}-{m:02}-01" for y in range(1900, 2000) for m in (1, 7)], {}, "since a start$"),
     ],
 )

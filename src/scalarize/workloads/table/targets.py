@@ -134,7 +134,7 @@ def pose(name: str, cells: pd.Series[Any], options: TableOptions) -> tuple[Targe
     as_words = "category" if asked in ("classes", "ordinal") and not _numeric(cells) else None
     column = understand(name, _without(cells, options.missing.get(name)), as_words)
     if column.kind == "date":
-        few = f", or with --types {name}=classes one of its values" if cells.nunique() <= MOST_CLASSES else ""
+        few = f", or with `types` {name}=classes one of its values" if cells.nunique() <= MOST_CLASSES else ""
         raise RequestError(f"target {name!r} holds dates: a number can be predicted, such as days since a start{few}")
     values = column.values
     known = values.dropna()
@@ -152,7 +152,7 @@ def pose(name: str, cells: pd.Series[Any], options: TableOptions) -> tuple[Targe
         row = int(known.index[0]) + 1
         raise RequestError(
             f"target {name!r} is text with {len(distinct)} distinct values, at most {MOST_CLASSES} are taken for "
-            f"classes unless --types {name}=classes: {known.iloc[0]!r} in row {row} is no number"
+            f"classes unless `types` {name}=classes: {known.iloc[0]!r} in row {row} is no number"
         )
     return _classes(target, values, tuple(distinct), asked)
 
