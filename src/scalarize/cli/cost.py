@@ -19,7 +19,7 @@ from scalarize.utils.errors import RequestError
 @seed_option
 @json_option
 def cost(methods: str | None, repeats: int, seed: int, as_json: bool, **options: Any) -> None:
-    """Seconds (on a CPU: CPU seconds) and memory a step of every method, beside a bare loop."""
+    """Seconds and memory a step of every method, beside a bare loop. Seconds of a CPU are CPU seconds."""
     from scalarize.analysis import text_tables
     from scalarize.runs.build import Loader, prepare
     from scalarize.runs.compare import all_methods
