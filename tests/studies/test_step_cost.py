@@ -13,6 +13,7 @@ from scalarize.runs.build import prepare
 from scalarize.runs.request import WorkloadRequest
 from scalarize.studies import step_cost
 from scalarize.studies.fixed_batch import FixedBatch
+from scalarize.utils.clocks import clock_of
 
 
 class Net(nn.Module):
@@ -40,8 +41,8 @@ def test_rows_and_ratios_within_rounds():
 
 
 def test_a_cpu_is_measured_in_its_own_seconds_so_that_its_other_users_do_not_count(monkeypatch):
-    assert step_cost.clock_of(torch.device("cpu")) is time.process_time
-    assert step_cost.clock_of(torch.device("cuda", 0)) is time.perf_counter
+    assert clock_of(torch.device("cpu")) is time.process_time
+    assert clock_of(torch.device("cuda", 0)) is time.perf_counter
     asked, ticks, net = [], itertools.count(), Net()
     monkeypatch.setattr(step_cost, "clock_of", lambda d: asked.append(d.type) or (lambda: float(next(ticks))))
     rows = step_cost.measure(net, net.parameters(), {}, repeats=1, memory=False)

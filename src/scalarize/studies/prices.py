@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -27,6 +26,7 @@ from scalarize.methods import Needs
 from scalarize.runs.request import TrainRequest
 from scalarize.runs.search import SearchRequest
 from scalarize.tasks.task import Data
+from scalarize.utils.clocks import clock_of
 from scalarize.utils.seeds import fork_rng
 from scalarize.workloads import Workload
 
@@ -183,7 +183,7 @@ def _step(model: Model, device: str) -> tuple[float, float]:
 
 def _timed(model: Model, data: Data, count: int, device: str) -> float:
     """Return the seconds of a step of ``count`` samples: on a CPU those of the process."""
-    clock = time.process_time if device == "cpu" else time.perf_counter
+    clock = clock_of(torch.device(device))
     recipe = model.recipe.model_copy(update={"batch_size": count, "accumulate": 1, "epochs": 2})
     data = dataclasses.replace(data, epoch_size=2 * count)
     learner = SupervisedLearner(data, lambda: model.workload.build(recipe.model, data), recipe, 0, device)

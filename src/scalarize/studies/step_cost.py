@@ -19,6 +19,7 @@ from torch import Tensor
 
 from scalarize import methods
 from scalarize.balancer.balancer import Balancer
+from scalarize.utils.clocks import clock_of
 
 Forward = Callable[..., tuple[dict[str, Tensor], Any]]  # takes the candidate's view, if it has one
 Backward = Callable[[dict[str, Tensor], Any], object]
@@ -61,7 +62,7 @@ def measure(
         parameters: the shared parameters.
         candidates: name -> a function that makes the step, which fills ``.grad``.
         repeats: number of rounds at least.
-        clock: :func:`clock_of` the parameters' device by default.
+        clock: :func:`scalarize.utils.clocks.clock_of` the parameters' device by default.
         memory: measure memory too.
         floor: add the row ``floor``.
         steps: number of consecutive steps whose mean is one measurement: a whole turn of a method that works only in
@@ -121,11 +122,6 @@ def measure(
         row["megabytes"] = _rise(lambda make=make: step(make(), 1)) if memory else None  # type: ignore[misc]
         rows.append(row)
     return rows
-
-
-def clock_of(device: torch.device) -> Callable[[], float]:
-    """Return CPU seconds of this process on a CPU, whose cores others may use as well, and otherwise wall time."""
-    return time.process_time if device.type == "cpu" else time.perf_counter
 
 
 def balancers(

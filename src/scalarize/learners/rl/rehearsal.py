@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import torch
 
 from scalarize.learners.rl.replay import Transitions
+from scalarize.utils.clocks import clock_of
 
 UPDATES = 3
 
@@ -28,7 +28,7 @@ def rehearse(learner: Any) -> float:
         observed, followed = torch.rand(2, tasks, 1, seen, generator=draw)
         acted, rewarded = torch.rand(tasks, 1, actions, generator=draw), torch.rand(tasks, 1, generator=draw)
         learner.replay.add(Transitions(observed, acted, rewarded, followed, torch.zeros(tasks, 1, dtype=torch.bool)))
-    clock = time.process_time if learner.device.type == "cpu" else time.perf_counter
+    clock = clock_of(learner.device)
     taken = []
     for _ in range(UPDATES):
         start = clock()

@@ -13,10 +13,10 @@ from scalarize import methods
 from scalarize.analysis.study_tables import StudyTable
 from scalarize.learners.supervised import SupervisedLearner
 from scalarize.studies import axes
-from scalarize.studies.step_cost import clock_of
 from scalarize.studies.study import Context, StudyResults
 from scalarize.studies.xin2022 import reported, translation
 from scalarize.studies.xin2022.grids import shares
+from scalarize.utils.clocks import clock_of
 
 STEPS, ROUNDS = 20, 3  # of a measurement of speed
 SPLITS = ("train", "validation", "test")
