@@ -35,7 +35,7 @@ Nadeau and Bengio (2003) for overlapping training sets; with one split it is Stu
 ALLOCATION = """## Machine time
 
 Core hours, allocated in `results/search_pays_cases.py` before anything ran, and used. Gettext had too little: 0.8,
-and its first cell took 20 minutes; 1.8 were added that other doses did not need. The trainings without a change
+and its first cell took 20 minutes; 2.9 were added, taken from all the other doses. The trainings without a change
 are shared by the doses of a data set and counted for the first. A dose with fewer units than planned has used up its
 time, or the run was ended before; levels of a dose always have the same units, but for the one that was under way.
 Rows of fewer than three units are not shown."""
