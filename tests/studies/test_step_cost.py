@@ -42,12 +42,21 @@ def test_rows_and_ratios_within_rounds():
 
 def test_a_cpu_is_measured_in_its_own_seconds_so_that_its_other_users_do_not_count(monkeypatch):
     assert clock_of(torch.device("cpu")) is time.process_time
-    assert clock_of(torch.device("cuda", 0)) is time.perf_counter
     asked, ticks, net = [], itertools.count(), Net()
     monkeypatch.setattr(step_cost, "clock_of", lambda d: asked.append(d.type) or (lambda: float(next(ticks))))
     rows = step_cost.measure(net, net.parameters(), {}, repeats=1, memory=False)
     assert asked == ["cpu"]
     assert all(r["seconds"] == 1.0 for r in rows)
+
+
+def test_a_gpu_is_read_when_it_has_done_what_it_was_given(monkeypatch):
+    done, gpu = [], torch.device("cuda", 1)
+    monkeypatch.setattr(torch.cuda, "synchronize", done.append)
+    monkeypatch.setattr(time, "perf_counter", lambda: 10.0 + len(done))  # a second for each wait
+    read = clock_of(gpu)
+    assert not done  # asking for the clock waits for nothing
+    assert [read(), read()] == [11.0, 12.0]
+    assert done == [gpu, gpu]
 
 
 def test_bare_and_floor_make_the_same_gradient():

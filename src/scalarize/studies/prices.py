@@ -191,8 +191,6 @@ def _timed(model: Model, data: Data, count: int, device: str) -> float:
     for epoch in (1, 2):  # one-time work is done in the first, and counts for little if that was slow
         start = clock()
         learner.train(methods.create("uniform"), epoch)
-        if learner.device.type == "cuda":
-            torch.cuda.synchronize(learner.device)
         seconds = min(seconds, (clock() - start) / 2)
         if seconds > QUICK:
             break

@@ -91,8 +91,6 @@ def measure(
                 p.grad = None
             losses, representation = run() if view is None else run(view)
             backward(losses, representation)
-        if next(iter(losses.values())).is_cuda:
-            torch.cuda.synchronize()
         return (clock() - start) / number
 
     ready = {name: make() for name, make in makers.items()}

@@ -9,5 +9,22 @@ import torch
 
 
 def clock_of(device: torch.device) -> Callable[[], float]:
-    """Return CPU seconds of this process on a CPU, whose cores others may use as well, and otherwise wall time."""
-    return time.process_time if device.type == "cpu" else time.perf_counter
+    """Return the clock of computations on ``device``.
+
+    Args:
+        device: where the computation runs.
+
+    Returns:
+        A function that returns seconds since a moment of its own. On a CPU, whose cores others may use as well, they
+        are the CPU seconds of this process; otherwise wall time, read once the device has done all that it was given:
+        a GPU returns from a call before the work is done.
+    """
+    if device.type == "cpu":
+        return time.process_time
+
+    def when_done() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return when_done

@@ -30,7 +30,7 @@ class EpochStatistics:
 
     @contextlib.contextmanager
     def timed(self, what: str) -> Iterator[None]:
-        """Count the time inside as seconds of ``what``."""
+        """Count the time inside as seconds of ``what``: wall time, and on a GPU acting waits for the last update."""
         begun = time.perf_counter()
         yield
         self.seconds[what] += time.perf_counter() - begun
