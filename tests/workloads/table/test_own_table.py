@@ -170,6 +170,36 @@ def test_a_target_with_one_value_in_a_domain_is_constant_there_whatever_the_othe
         own(table, ("sold",), domain="size").data(SETTINGS)
 
 
+def test_of_several_targets_one_is_left_out_of_a_domain_where_it_cannot_be_learned() -> None:
+    table = frame()
+    small = np.flatnonzero(table["size"] == "S")
+    table.loc[small, "sold"] = "no"
+    table.loc[small[:2], "sold"] = "yes"  # two rows for three splits
+    table.loc[table["size"] == "M", "price"] = 7.0
+    mine = own(table, domain="size")
+    assert mine.objectives == ["price on L", "price on S", "sold on L", "sold on M"]
+    data = mine.data(SETTINGS)
+    assert data.names == mine.objectives
+    assert len(data.domains["S"].splits["train"]) > len(small) / 2  # its rows stay, for the price
+    said = first_lines(mine, SETTINGS)
+    assert "target 'price' is not learned in domain 'M': constant (7.0)" in said
+    assert "target 'sold' is not learned in domain 'S': 2 rows are 'yes'" in said
+
+
+def test_a_domain_without_any_target_and_a_target_without_any_domain_are_refused() -> None:
+    table = frame()
+    table.loc[table["size"] == "S", ["sold", "price"]] = ["no", 7.0]
+    with pytest.raises(RequestError, match=r"domain 'S': nothing can be learned \('price': constant \(7.0\); 'sold': "):
+        own(table, domain="size")
+    table = frame()
+    table["sold"] = np.where(table["size"] == "S", "yes", "no")
+    with pytest.raises(RequestError, match=r"target 'sold': nothing can be learned \('L': constant \('no'\); 'M': "):
+        own(table, domain="size")
+    table.loc[table.index[2:], "sold"] = None
+    with pytest.raises(RequestError, match="target 'sold'"):
+        own(table, domain="size")
+
+
 def test_a_domain_column_makes_domains_with_weights() -> None:
     one = own(frame(), ("price",), domain="size")
     assert one.objectives == ["L", "M", "S"]

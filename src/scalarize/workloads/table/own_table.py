@@ -16,6 +16,7 @@ from scalarize.workloads.table.cells import Column, understand
 from scalarize.workloads.table.fitted import FittedTable
 from scalarize.workloads.table.inputs import leave_out
 from scalarize.workloads.table.options import TableOptions
+from scalarize.workloads.table.pairs import learnable
 from scalarize.workloads.table.reading import RawTable
 from scalarize.workloads.table.splits import Rows
 from scalarize.workloads.table.targets import Target, pose
@@ -29,7 +30,8 @@ class OwnTable:
     """The columns of a table, in their kinds, and what follows from its options.
 
     columns: all but the targets. left_out: those that are no inputs, and why. posed: the targets, not fitted yet;
-    values: theirs, float64 (N,) each, NaN if missing.
+    values: theirs, float64 (N,) each, NaN if missing. pairs: of a target and a domain, if there are domains;
+    unlearnable: the other such pairs, and why.
 
     Args:
         raw: the table as it was read; its frame is taken apart, so that no second copy is held.
@@ -76,6 +78,7 @@ class OwnTable:
         told = {"name": where, "rows": self.rows_read, "columns": len(found) + len(self.columns)}
         self.fingerprint: dict[str, Any] = told | {"sha256": raw.hash, "kinds": kinds}
         self.domains = self._domains()
+        self.pairs, self.unlearnable = learnable(self.posed, self.values, self.domains or {})
         self._rows: dict[str, Rows] = {}
 
     def share(self, other: OwnTable) -> None:
@@ -115,7 +118,9 @@ class OwnTable:
             found = self._split(settings)
             for name, domain in self._places():
                 here = found if domain is None else found.within(domain)
-                if (reason := splits.lacking(self.posed, self.values, here)) is not None:
+                learned = [k for k, t in enumerate(self.posed) if domain is None or (t.name, name) in self.pairs]
+                posed, values = [self.posed[k] for k in learned], [self.values[k] for k in learned]
+                if (reason := splits.lacking(posed, values, here)) is not None:
                     raise RequestError(f"{'' if domain is None else f'domain {name!r}, '}{reason}")
             self._rows[key] = found
         return self._rows[key]
@@ -169,7 +174,8 @@ class OwnTable:
         if self.domains is None:
             return Data.multi_task(tasks, Domain(DOMAIN, tables[DOMAIN]), **info)
         domains = {name: Domain(name, parts) for name, parts in tables.items()}
-        objectives = tuple(Objective(objective_name(t, d, tasks), t, d) for t in tasks for d in domains)
+        of = {t.name: t for t in tasks}
+        objectives = tuple(Objective(objective_name(of[t], d, tasks), of[t], d) for t, d in self.pairs)
         return Data(objectives, domains, len(rows.train), info)
 
     def _places(self) -> list[tuple[str, np.ndarray | None]]:
@@ -198,7 +204,8 @@ class OwnTable:
         """Names of what has a weight: targets, domains, or both."""
         if self.domains is None:
             return [t.name for t in self.posed]
-        return [objective_name(t, d, self.posed) for t in self.posed for d in self.domains]
+        of = {t.name: t for t in self.posed}
+        return [objective_name(of[t], d, self.posed) for t, d in self.pairs]
 
     def doubts(self, settings: Mapping[str, Any]) -> list[str]:
         """Return sentences on what was read, on inputs that give a target away, and on rows that repeat."""

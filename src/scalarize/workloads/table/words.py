@@ -31,6 +31,7 @@ def first_lines(table: OwnTable, settings: Mapping[str, Any]) -> list[str]:
     if table.domains is not None:
         counted = ", ".join(f"{name} ({len(own)})" for name, own in table.domains.items())
         lines.append(f"domains in {table.options.domain!r}: {counted}")
+        lines += [f"target {t!r} is not learned in domain {d!r}: {why}" for (t, d), why in table.unlearnable.items()]
     lines += [_target(t, v, rows) for t, v in zip(table.posed, table.values, strict=True)]
     lines.append(f"inputs: {_names(table.inputs)}")
     if table.left_out:
