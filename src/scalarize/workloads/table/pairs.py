@@ -1,4 +1,4 @@
-"""Which targets can be learned and measured in which domains of a table."""
+"""Pairs of a target and a domain of a table that can be learned and measured."""
 
 from __future__ import annotations
 
