@@ -63,13 +63,41 @@ def test_a_search_and_its_retrain(command: Any, tmp_path: Path) -> None:
     assert len(scalarize.load(found.json["out"]).predict(pd.read_csv(mine))) == 300
 
 
-def test_rows_of_no_known_domain_cannot_be_predicted(command: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["mmoe", "cross-stitch"])
+def test_a_row_is_predicted_by_the_path_of_its_domain(name: str, command: Any, tmp_path: Path) -> None:
     mine = table(tmp_path / "mine.csv")
-    of_domains = ("train", "--csv", mine, "--targets", "size", "--domain", "kind", *WORDS, "--epochs", 1)
-    run = command(*of_domains, "--set", "model.sharing=mmoe", "--out", tmp_path / "r")
+    rows = pd.read_csv(mine)
+    of_domains = ("train", "--csv", mine, "--targets", "size", "--domain", "kind", "--ignore", "kind,sign", *WORDS)
+    run = command(*of_domains, "--epochs", 2, "--set", f"model.sharing={name}", "--out", tmp_path / "r")
     assert run.status == 0, run.err
-    with pytest.raises(RequestError, match=r"model\.sharing=mmoe has a path for each domain"):
-        scalarize.load(tmp_path / "r")
+    model = scalarize.load(tmp_path / "r")
+    assert model.columns == ["p", "q", "r", "kind"]
+    predicted = model.predict(rows)
+    (network,), (target,) = model.network.members, model.table.targets
+    inputs = model.table.inputs(rows)
+    with torch.inference_mode():
+        by_path = {d: target.undo(network(inputs)[d].double().numpy()[:, 0]) for d in "uv"}
+    expected = [by_path[d][n] for n, d in enumerate(rows["kind"])]
+    np.testing.assert_allclose(predicted["size"], expected, rtol=1e-5)
+    assert not np.allclose(by_path["u"], by_path["v"])
+    assert command("export", tmp_path / "r", "--format", "torch", "--out", tmp_path / "e").status == 0
+    pd.testing.assert_frame_equal(scalarize.load(tmp_path / "e").predict(rows), predicted)
+    refused = command("export", tmp_path / "r", "--format", "onnx", "--out", tmp_path / "o")
+    assert refused.status == 2
+    assert "a path for each domain" in refused.err
+    for wrong, said in (({"kind": "w"}, "row 1 holds 'w'; the model was trained on u, v"), ({"kind": ""}, "is empty")):
+        with pytest.raises(RequestError, match=said):
+            model.predict(rows.assign(**wrong))
+    with pytest.raises(RequestError, match="domain column 'kind': not in the table"):
+        model.predict(rows[["p", "q", "r"]])
+
+
+def test_a_model_of_one_domain_alone_has_no_paths(command: Any, tmp_path: Path) -> None:
+    mine = table(tmp_path / "mine.csv")
+    alone = ("train", "--csv", mine, "--targets", "size", "--domain", "kind", "--single", "u", *WORDS, "--epochs", 1)
+    run = command(*alone, "--set", "model.sharing=mmoe", "--out", tmp_path / "r")
+    assert run.status == 0, run.err
+    assert len(scalarize.load(tmp_path / "r").predict(pd.read_csv(mine)[["p", "q", "r", "kind", "sign"]])) == 300
 
 
 def test_a_comparison_of_methods_times_architectures(command: Any, tmp_path: Path) -> None:

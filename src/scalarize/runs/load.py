@@ -124,6 +124,8 @@ def _table(path: Path, config: Mapping[str, Any]) -> FittedTable:
     asked = [request["single"]] if request.get("single") else list(request.get("tasks") or [])
     if not asked:
         return table
+    if table.domain is not None and len(table.targets) == 1:
+        return replace(table, domain=(table.domain[0], tuple(d for d in table.domain[1] if d in asked)))
     return replace(table, targets=_kept(table, asked))
 
 

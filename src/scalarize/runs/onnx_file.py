@@ -66,8 +66,11 @@ def onnx_bytes(model: SavedModel) -> bytes:
     """Return the ONNX file of a model: input ``inputs`` (N, C) float32, one output by the name of each target.
 
     Raises:
-        RequestError: a package that writes ONNX is not installed, or cannot write this model.
+        RequestError: a package that writes ONNX is not installed, or cannot write this model, or the model needs the
+            domain of a row.
     """
+    if model.network.paths:
+        raise RequestError("a model with a path for each domain is not written as ONNX: export torch or safetensors")
     if lacking := optional.absent(NEEDED):
         raise RequestError(f"ONNX {lacking}")
     network = Linked(model.network).float().eval()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from scalarize.utils.errors import RequestError, RunError
+from scalarize.workloads.models.sharing.names import HARD
 from scalarize.workloads.models.tabular import skeleton
 from scalarize.workloads.table.fitted import FittedTable
 from scalarize.workloads.table.targets import Target
@@ -28,17 +29,21 @@ class Network(nn.Module):
     Args:
         members: models with ``encode`` and ``decode``, say of several seeds.
         targets: the targets, fitted.
+        paths: domains that have a path each through the models of the one target. Default: none.
     """
 
-    def __init__(self, members: Sequence[nn.Module], targets: Sequence[Target]) -> None:
+    def __init__(self, members: Sequence[nn.Module], targets: Sequence[Target], paths: Sequence[str] = ()) -> None:
         super().__init__()
-        self.members, self.targets = nn.ModuleList(members), tuple(targets)
+        self.members, self.targets, self.paths = nn.ModuleList(members), tuple(targets), tuple(paths)
         self.eval()
 
-    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """Return the outputs in the order of the targets, members averaged."""
-        names = [t.name for t in self.targets]
+    def forward(self, inputs: Tensor, places: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Return the outputs in the order of the targets, members averaged; row n by the path ``places[n]``, (N,)."""
+        names = self.paths or [t.name for t in self.targets]
         found = [m.decode(m.encode(inputs), names) for m in self.members]  # type: ignore[operator]
+        if places is not None:
+            rows, name = torch.arange(len(inputs)), self.targets[0].name
+            found = [{name: torch.stack([f[d] for d in names], dim=1)[rows, places]} for f in found]
         return tuple(average(t, torch.stack([f[t.name].flatten(1) for f in found])) for t in self.targets)
 
 
@@ -88,7 +93,8 @@ class SavedModel:
     @property
     def columns(self) -> list[str]:
         """Names of the columns that are needed."""
-        return self.table.columns
+        domain = [self.table.domain[0]] if self.network.paths and self.table.domain else []
+        return [*self.table.columns, *(name for name in domain if name not in self.table.columns)]
 
     def predict(self, frame: Any, probabilities: bool = False) -> pd.DataFrame:
         """Predict the targets of rows.
@@ -103,14 +109,16 @@ class SavedModel:
             units, classes by their names; no value is missing.
 
         Raises:
-            RequestError: a column is absent, or holds another kind of values than in training.
+            RequestError: a column is absent, or holds another kind of values than in training, or a row is of a domain
+                that the model has no path for.
             RunError: a prediction is not finite.
         """
         rows = as_frame(frame)
         inputs = self.table.inputs(rows)
         double = next(self.network.parameters()).dtype == torch.float64
+        given = [inputs.double() if double else inputs] + ([self.table.places(rows)] if self.network.paths else [])
         with torch.inference_mode():
-            parts = [self.network(batch.double() if double else batch) for batch in torch.split(inputs, ROWS)]
+            parts = [self.network(*of) for of in zip(*(torch.split(g, ROWS) for g in given), strict=True)]
         outputs = {t.name: torch.cat([p[k] for p in parts]) for k, t in enumerate(self.table.targets)}
         found = self.table.undo(outputs, probabilities)
         for name in found.columns:
@@ -150,19 +158,16 @@ def restore(settings: Mapping[str, Any], table: FittedTable, states: Sequence[Ma
     Raises:
         RequestError: the tensors do not fit the settings.
     """
-    name = settings.get("sharing")
-    if name is not None and table.domain is not None and len(table.targets) == 1:
-        raise RequestError(
-            f"model.sharing={name} has a path for each domain, and a new row names none: it can be measured, not used"
-        )
+    domains = table.domain[1] if table.domain is not None and len(table.targets) == 1 else ()
+    paths = domains if settings.get("sharing", HARD) != HARD and len(domains) > 1 else ()
     members = []
     for state in states:
         try:
             with torch.device("meta"):  # shapes alone: the tensors are those of the state
-                model = skeleton(settings, table.info, {t.name: t.outputs for t in table.targets})
+                model = skeleton(settings, table.info, {t.name: t.outputs for t in table.targets}, paths or None)
             model.load_state_dict(dict(state), assign=True)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = str(error).splitlines()[-1].strip() if str(error) else type(error).__name__
             raise RequestError(f"the tensors do not fit the settings of the model: {reason}") from None
         members.append(model)
-    return Network(members, table.targets)
+    return Network(members, table.targets, paths)

@@ -200,6 +200,22 @@ def test_a_domain_without_any_target_and_a_target_without_any_domain_are_refused
         own(table, domain="size")
 
 
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        (["yes", "no"], ["no", "yes"]),
+        ([True, False], ["False", "True"]),
+        (["2020-01-01", "2021-01-01"], ["2020-01-01", "2021-01-01"]),
+        ([1.0, 2.0], ["1", "2"]),
+        (["1.0", "2"], ["1", "2"]),
+        ([2019, 2020], ["2019", "2020"]),
+    ],
+)
+def test_domains_have_the_names_that_the_table_gives_them(cells: list[Any], names: list[str]) -> None:
+    table = frame().assign(where=[cells[k % 2] for k in range(N)])
+    assert own(table, ("price",), domain="where").objectives == names
+
+
 def test_a_domain_column_makes_domains_with_weights() -> None:
     one = own(frame(), ("price",), domain="size")
     assert one.objectives == ["L", "M", "S"]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from scalarize.tasks.task import Task
 from scalarize.utils.errors import RequestError
-from scalarize.workloads.table import encodings
+from scalarize.workloads.table import domains, encodings
 from scalarize.workloads.table.encodings import Category, Encoding
 from scalarize.workloads.table.targets import CLASSES, Target
 from scalarize.workloads.table.tasks import task_of
@@ -87,6 +87,17 @@ class FittedTable:
             row = int(torch.nonzero(~torch.isfinite(prepared).all(1))[0])
             raise RequestError(f"row {row + 1} holds numbers that are infinite, or too large for the model")
         return prepared
+
+    def places(self, frame: pd.DataFrame) -> Tensor:
+        """Return the place of each row's domain among those of the table, int64 (N,).
+
+        Raises:
+            RequestError: there is no domain column, or a row is of none of these domains.
+        """
+        column, names = self.domain or ("", ())
+        if column not in frame.columns:
+            raise RequestError(f"domain column {column!r}: not in the table")
+        return torch.from_numpy(domains.places(column, frame[column], names))
 
     def undo(self, outputs: Mapping[str, Tensor], probabilities: bool = False) -> pd.DataFrame:
         """Turn a model's outputs into predictions in the table's own terms.

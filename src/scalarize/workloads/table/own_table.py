@@ -13,6 +13,7 @@ from scalarize.tasks.task import Data, Domain, Objective, Task
 from scalarize.utils.errors import RequestError, unknown_name_error
 from scalarize.workloads.table import doubts, encodings, splits
 from scalarize.workloads.table.cells import Column, understand
+from scalarize.workloads.table.domains import rows_by_domain
 from scalarize.workloads.table.fitted import FittedTable
 from scalarize.workloads.table.inputs import leave_out
 from scalarize.workloads.table.options import TableOptions
@@ -22,7 +23,6 @@ from scalarize.workloads.table.splits import Rows
 from scalarize.workloads.table.targets import Target, pose
 
 SMALLEST = 50  # rows below which nothing is left to measure on
-SMALLEST_DOMAIN = 20
 DOMAIN = "table"  # a fixed name: seeds derive from it, and a file that is renamed is the same table
 
 
@@ -30,8 +30,8 @@ class OwnTable:
     """The columns of a table, in their kinds, and what follows from its options.
 
     columns: all but the targets. left_out: those that are no inputs, and why. posed: the targets, not fitted yet;
-    values: theirs, float64 (N,) each, NaN if missing. pairs: of a target and a domain, if there are domains;
-    unlearnable: the other such pairs, and why.
+    values: theirs, float64 (N,) each, NaN if missing. domains: rows of each, None if there is one; pairs: of a target
+    and a domain that are learned; unlearnable: the other such pairs, and why.
 
     Args:
         raw: the table as it was read; its frame is taken apart, so that no second copy is held.
@@ -62,9 +62,13 @@ class OwnTable:
         self.posed: list[Target] = [target for target, _ in found]
         self.values: list[np.ndarray] = [values for _, values in found]
         self.columns: dict[str, Column] = {}
+        self.domains: dict[str, np.ndarray] | None = None
         for name in [c for c in frame.columns if c not in targets]:
             asked = options.types.get(name)
-            self.columns[name] = understand(name, frame.pop(name), asked if asked in ("category", "date") else None)
+            cells = frame.pop(name)
+            self.columns[name] = understand(name, cells, asked if asked in ("category", "date") else None)
+            if name == options.domain:
+                self.domains = rows_by_domain(self.columns[name], cells.reset_index(drop=True))
         uses = {"groups": "it names the groups", "split_column": "it names the splits"}
         used = {getattr(options, key): use for key, use in uses.items() if getattr(options, key) is not None}
         if options.time is not None and self.columns[options.time].kind != "date":
@@ -77,32 +81,12 @@ class OwnTable:
         kinds = {t.name: t.kind for t in self.posed} | {n: self.columns[n].kind for n in self.inputs}
         told = {"name": where, "rows": self.rows_read, "columns": len(found) + len(self.columns)}
         self.fingerprint: dict[str, Any] = told | {"sha256": raw.hash, "kinds": kinds}
-        self.domains = self._domains()
         self.pairs, self.unlearnable = learnable(self.posed, self.values, self.domains or {})
         self._rows: dict[str, Rows] = {}
 
     def share(self, other: OwnTable) -> None:
         """Use the columns that ``other`` holds, which was made from this one."""
         self.columns, self.values = other.columns, other.values
-
-    def _domains(self) -> dict[str, np.ndarray] | None:
-        """Return the rows of each domain, or None if there is only one."""
-        if self.options.domain is None:
-            return None
-        column = self.columns[self.options.domain]
-        words = understand(column.name, column.values, "category").values
-        if words.isna().any():
-            row = int(np.flatnonzero(words.isna())[0])
-            raise RequestError(f"domain column {column.name!r}: row {row + 1} is empty: of which domain is it?")
-        found = {str(d): np.flatnonzero((words == d).to_numpy()) for d in sorted(words.unique())}
-        if len(found) < 2:
-            raise RequestError(f"domain column {column.name!r} holds one value: there is nothing to weigh")
-        for name, rows in found.items():
-            if len(rows) < SMALLEST_DOMAIN:
-                raise RequestError(
-                    f"domain {name!r} has {len(rows)} rows: {SMALLEST_DOMAIN} at least; merge rare domains first"
-                )
-        return found
 
     def rows(self, settings: Mapping[str, Any]) -> Rows:
         """Return the rows of each split.
