@@ -3,8 +3,9 @@
     python results/stacks.py > results/stacks.md        # needs the extra `test`; minutes on two cores
     python results/stacks.py --only LSTM --only Trainer # the rows whose name has one of these words
 
-A new stack is a function in `stacks_modules.py` or `stacks_steps.py` that returns its losses, representation and
-shared parameters, or one in `stacks_loops.py` that runs somebody's loop and returns how far off its parameters end.
+A new stack is a function in `stacks_modules.py`, `stacks_steps.py` or `stacks_functions.py` that returns its losses,
+representation and shared parameters, or one in `stacks_loops.py` that runs somebody's loop and returns how far off its
+parameters end.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import warnings
 from importlib.metadata import version
 
 import stacks_case
+import stacks_functions  # noqa: F401  # registers its stacks
 import stacks_loops
 import stacks_modules  # noqa: F401  # registers its stacks
 import stacks_steps  # noqa: F401  # registers its stacks

@@ -227,3 +227,54 @@ def test_backward_within_a_compiled_step(method):
         assert_right(
             lambda: net.losses(net.encode()), net.shared, net.heads.parameters(), used, head_weights=head_weights
         )
+
+
+# --- losses with cached gradients ----------------------------------------------------------------------------------
+
+
+def with_cached_loss(enc, head, x):
+    """Losses of two tasks, the first a leaf whose hook makes the backward (sentence-transformers' Cached losses)."""
+    z = enc(x)
+    held = z.detach().requires_grad_()
+    loss = (held - 1).square().mean()
+    (g,) = torch.autograd.grad(loss, held)
+    leaf = loss.detach().requires_grad_()
+
+    def hook(scale):
+        with torch.enable_grad():
+            (scale * (enc(x) * g).sum()).backward()
+
+    leaf.register_hook(hook)
+    return {"a": leaf, "b": (head(z) + 1).square().mean()}, z
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("pcgrad", {}), ("mgda", {"level": "representation"}), ("uniform", {"heads": "own"}), ("mgda", {"blocks": 2})],
+)
+def test_a_loss_that_makes_its_own_backward_is_refused_where_tasks_are_taken_apart(method, options, order):
+    torch.manual_seed(0)
+    enc, head, x = nn.Linear(6, 4), nn.Linear(4, 1), torch.randn(8, 6)
+    balancer = scalarize.Balancer(method, shared=enc.parameters(), **options)
+    losses, z = with_cached_loss(enc, head, x)
+    given = {"representation": z} if options.get("level") else {}
+    with pytest.raises(RequestError, match="makes its backward in a hook of its own"):
+        balancer.backward({t: losses[t] for t in order}, **given)
+    assert all(p.grad is None for p in [*enc.parameters(), *head.parameters()])
+
+
+@pytest.mark.parametrize("order", ["a", "ab", "ba"])
+def test_a_loss_that_makes_its_own_backward_is_weighted(order):
+    torch.manual_seed(0)
+    enc, head, x = nn.Linear(6, 4), nn.Linear(4, 1), torch.randn(8, 6)
+    losses, _ = with_cached_loss(enc, head, x)
+    used = scalarize.Balancer("uniform", shared=enc.parameters(), tasks=list("ab")).backward(
+        {t: losses[t] for t in order}
+    )
+    weight = dict(zip(used.tasks, used.weights.tolist(), strict=True))
+    z = enc(x)
+    plain = {"a": (z - 1).square().mean(), "b": (head(z) + 1).square().mean()}
+    wanted = torch.autograd.grad(sum(weight[t] * plain[t] for t in order), list(enc.parameters()))
+    for p, g in zip(enc.parameters(), wanted, strict=True):
+        torch.testing.assert_close(p.grad, g)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 import torch
 from torch import nn
+from torch.autograd.graph import register_multi_grad_hook as multi
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import orthogonal
 
 import scalarize
 from balancer_truth import assert_right, gradients
+from scalarize.balancer.autograd import accumulate
 
 FUSED = {
     "sgd": lambda ps, fused: torch.optim.SGD(ps, 0.1, momentum=0.9, fused=fused),
@@ -286,6 +290,68 @@ def test_sparse_and_dense_uses_of_one_table_are_right():
     used = scalarize.Balancer("mgda", table).backward(forward())
     assert head.weight.grad.is_sparse
     assert_right(forward, [table.weight], [head.weight], used)
+
+
+def net_of_two():
+    torch.manual_seed(0)
+    encoder, head = (
+        nn.Sequential(nn.Linear(6, 8), nn.Tanh()),
+        nn.ModuleDict({"a": nn.Linear(8, 1), "b": nn.Linear(8, 1)}),
+    )
+    x = torch.randn(5, 6)
+
+    def step(method, level):
+        z = encoder(x)
+        losses = {"a": (head["a"](z) - 1).square().mean(), "b": 3 * (head["b"](z) + 1).square().mean()}
+        given = {"representation": z} if level == "representation" else {}
+        return scalarize.Balancer(method, shared=encoder.parameters(), level=level).backward(losses, **given)
+
+    return encoder, head, step
+
+
+ENGINE = [("uniform", "parameters"), ("pcgrad", "parameters"), ("pcgrad", "representation"), ("mgda", "parameters")]
+
+
+@pytest.mark.parametrize(("method", "level"), ENGINE)
+def test_hooks_that_ask_the_engine_where_they_are_fire_as_in_a_plain_backward(method, level):
+    encoder, head, step = net_of_two()
+    every, fired = [*encoder.parameters(), *head.parameters()], Counter()
+    queue = torch.autograd.Variable._execution_engine.queue_callback
+    kept = [
+        multi(list(encoder.parameters()), lambda _: fired.update(["all"])),
+        multi(list(encoder.parameters()), lambda _: fired.update(["any"]), mode="any"),
+    ]
+    for p in every:
+        node = torch.autograd.graph.get_gradient_edge(p).node
+        kept += [node, node.register_hook(lambda *_: fired.update(["node"]))]
+        p.register_post_accumulate_grad_hook(lambda p: queue(lambda: fired.update(["end"])))
+    step(method, level)
+    assert fired == {"all": 1, "any": 1, "node": len(every), "end": len(every)}
+
+
+@pytest.mark.parametrize(("method", "level"), ENGINE)
+def test_a_hook_before_a_node_that_accumulates_changes_the_gradient(method, level):
+    plain, halved = net_of_two(), net_of_two()
+    kept = []
+    for p in halved[0].parameters():
+        node = torch.autograd.graph.get_gradient_edge(p).node
+        kept += [node, node.register_prehook(lambda grads: tuple(g / 2 for g in grads))]
+    for _, _, step in (plain, halved):
+        step(method, level)
+    for p, q in zip(plain[0].parameters(), halved[0].parameters(), strict=True):
+        torch.testing.assert_close(q.grad, p.grad / 2)
+
+
+def test_gradients_that_are_handed_over_are_not_copied_and_share_no_memory():
+    params = [nn.Parameter(torch.zeros(3, 4)), nn.Parameter(torch.zeros(12))]
+    flat = torch.arange(12.0)
+    accumulate(params, [flat.view(3, 4), flat], fresh=False)
+    assert len({p.grad.data_ptr() for p in params} | {flat.data_ptr()}) == 3
+    other, given = nn.Parameter(torch.zeros(5)), torch.arange(5.0)
+    accumulate([other], [given], fresh=True)
+    assert other.grad.data_ptr() == given.data_ptr()
+    accumulate([other], [torch.ones(5)], fresh=True)
+    assert other.grad.tolist() == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("options", [{}, {"level": "representation"}, {"blocks": 2}, {"heads": "weighted"}], ids=str)

@@ -15,7 +15,7 @@ import stacks_hand as hand  # noqa: E402
 import stacks_loops as loops  # noqa: E402
 
 import scalarize  # noqa: E402
-from scalarize.integrations import BalancedTrainer  # noqa: E402
+from scalarize.integrations import BalancedTrainer, BalancedTrainerMixin  # noqa: E402
 from scalarize.utils.errors import RequestError  # noqa: E402
 
 # What other projects warn about themselves is theirs to mend.
@@ -125,11 +125,66 @@ def test_an_overridden_hook_makes_the_losses(tmp_path: Path) -> None:
     assert trainer.used.weights.isnan().tolist() == [False, True, False]
 
 
+class Counting(transformers.Trainer):
+    """As the Trainers of TRL: its steps open contexts and count, and its loss is the policy's."""
+
+    entered = 0
+
+    def training_step(self, *arguments: Any, **options: Any) -> Any:
+        self.entered += 1
+        return super().training_step(*arguments, **options)
+
+    def compute_loss(self, model: torch.nn.Module, inputs: Any, *_: Any, **__: Any) -> Any:
+        return model(**inputs)["losses"]["a"]
+
+
+def test_the_steps_and_the_loss_of_another_trainer_are_kept(tmp_path: Path) -> None:
+    class Mine(BalancedTrainerMixin, Counting):
+        def compute_losses(self, model: torch.nn.Module, inputs: dict[str, Any]) -> Any:
+            out = model(**inputs)
+            return {"a": self.compute_loss(model, inputs), "b": out["losses"]["b"], "c": out["losses"]["c"]}
+
+    def end(kind: Any) -> Any:
+        torch.manual_seed(0)
+        net = hand.Net()
+        settings = arguments(tmp_path, gradient_accumulation_steps=2)
+        trainer = kind(net, settings, train_dataset=data(), balancer=loops.balancer(net, "mgda", "parameters"))
+        trainer.train()
+        assert "backward" not in vars(trainer.accelerator)
+        return trainer, [p.detach() for p in net.parameters()]
+
+    (counting, mine), (_, usual) = end(Mine), end(BalancedTrainer)
+    assert counting.entered == 4
+    assert all(torch.equal(p, q) for p, q in zip(mine, usual, strict=True))
+
+
+@pytest.mark.parametrize("with_backward", [True, False])
+def test_a_trainer_that_makes_its_loss_elsewhere_is_refused(tmp_path: Path, with_backward: bool) -> None:
+    class Alone(transformers.Trainer):
+        def training_step(self, model: torch.nn.Module, inputs: Any, *_: Any, **__: Any) -> Any:
+            loss = model(**inputs)["losses"]["a"]
+            if with_backward:
+                self.accelerator.backward(loss)
+            else:
+                loss.backward()
+            return loss.detach()
+
+    class Mine(BalancedTrainerMixin, Alone):
+        pass
+
+    net = hand.Net()
+    trainer = Mine(net, arguments(tmp_path), train_dataset=data(), balancer=loops.balancer(net, "mgda", "parameters"))
+    with pytest.raises(RequestError, match="makes its loss or backward itself"):
+        trainer.train()
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (lambda t: setattr(t.args, "_n_gpu", 2), "nn.DataParallel splits the losses"),
         (lambda t: setattr(t.args, "optim", "adalomo"), "LOMO steps inside backward"),
+        (lambda t: setattr(t, "compute_loss_func", print), "compute_loss_func= makes one loss"),
+        (lambda t: setattr(t.args, "label_smoothing_factor", 0.1), "label_smoothing_factor= smooths a loss"),
     ],
 )
 def test_loops_that_run_backward_themselves_are_refused(tmp_path: Path, change: Any, said: str) -> None:

@@ -100,6 +100,26 @@ def test_a_hook_that_forgets_super_is_said() -> None:
         fit(Forgetful(clip=1.0))
 
 
+def test_the_hooks_around_a_backward_are_called() -> None:
+    told: list[str] = []
+
+    class Told(lightning.Callback):
+        def on_before_backward(self, trainer: Any, module: Any, loss: torch.Tensor) -> None:
+            assert not loss.requires_grad
+            told.append("before")
+
+        def on_after_backward(self, trainer: Any, module: Any) -> None:
+            assert all(p.grad is not None for p in module.parameters())
+            told.append("after")
+
+    class Listening(Module):
+        def on_after_backward(self) -> None:
+            told.append("module")
+
+    fit(Listening("mgda", accumulate=2), callbacks=[Told()])
+    assert told == ["before", "after", "module"] * 4
+
+
 def test_losses_that_are_no_dict_are_refused() -> None:
     class Summed(Module):
         def compute_losses(self, batch: dict[str, torch.Tensor], batch_idx: int) -> Any:

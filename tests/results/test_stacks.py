@@ -23,7 +23,11 @@ import torch  # noqa: E402
 import scalarize  # noqa: E402
 from scalarize.utils.errors import RequestError  # noqa: E402
 
-FAST = ["plain loop", "feature pyramid: a dict", "complex parameters", "channels_last encoder, SGD(fused=True)"]
+FAST = ["plain loop", "feature pyramid: a dict", "complex parameters", "channels_last encoder, SGD(fused=True)",
+        "Function that saves None", "Function in a checkpoint, use_reentrant=False", "Function under save_on_cpu",
+        "Function that scales in place what it saved",
+        "torch.compile (aot_eager) in a checkpoint, use_reentrant=False",
+        "optimiser in backward (hooks of the nodes that accumulate, as torchrec's)"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FAST)

@@ -36,10 +36,23 @@ class Reach(NamedTuple):
         return any(getattr(type(f), "_forward_cls", None) is CheckpointFunction for f in self.functions)
 
     @property
+    def cached(self) -> bool:
+        """True if a loss makes its backward in a hook of its own, see :func:`has_own_backward`."""
+        return any(has_own_backward(leaf) for leaf in self.leaves().values())
+
+    @property
     def opaque(self) -> bool:
         """True if parameters may be used out of the graph's sight, as reentrant checkpoints of any make do."""
+        if self.cached:
+            return True
         modules = [getattr(getattr(type(f), "_forward_cls", None), "__module__", "") for f in self.functions]
         return self.reentrant or any(not m.startswith("torch.") for m in modules)
+
+
+def has_own_backward(leaf: Tensor) -> bool:
+    """Return True if ``leaf`` is a loss cut off its graph, whose hook makes the backward (losses with cached gradients,
+    Gao et al. 2021)."""
+    return leaf.numel() == 1 and bool(leaf._backward_hooks) and not isinstance(leaf, torch.nn.Parameter)
 
 
 def reach(losses: Sequence[Tensor], stop: Iterable[Tensor] = (), without: Iterable[Tensor] = ()) -> Reach:
@@ -115,17 +128,43 @@ def stack(losses: Sequence[Tensor]) -> Tensor:
     return torch.stack([x if x.ndim == 0 else x.reshape(()) for x in there])
 
 
-def accumulate(params: Sequence[Tensor], grads: Sequence[Tensor | None], fresh: bool = False) -> None:
-    """Add ``grads`` to ``.grad`` as an ordinary backward does, hooks included; None leaves ``.grad`` as it is.
+class _Handed(torch.autograd.Function):
+    """A root whose backward gives each parameter a gradient that is there already."""
+
+    @staticmethod
+    def forward(ctx: Any, held: list[Tensor], *params: Tensor) -> Tensor:
+        ctx.held = held
+        return torch.zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> Any:
+        grads = tuple(ctx.held)
+        ctx.held.clear()  # what nobody else holds becomes .grad without a copy
+        return None, *grads
+
+
+def accumulate(
+    params: Sequence[Tensor], grads: Sequence[Tensor | None], fresh: bool = False, by_hand: bool = False
+) -> None:
+    """Add ``grads`` to ``.grad`` as an ordinary backward does; None leaves ``.grad`` as it is.
+
+    It is one, so that all hooks see it: those of parameters, of several at once, and of the nodes that accumulate, as
+    optimisers within backward use. ``by_hand`` the nodes are passed by, whose hooks are those of
+    DistributedDataParallel, and only the parameters' own hooks are called.
 
     ``.grad`` gets the memory layout of its parameter: fused optimisers go by it and do not look at strides. If
     the gradients are not ``fresh``, they are copied: autograd hands the same memory to all terms of a sum.
     """
-    pairs = [(p, g) for p, g in zip(params, grads, strict=True) if g is not None]
+    pairs = [(p, g) for p, g in zip(params, grads if fresh else copied(grads), strict=True) if g is not None]
+    if not pairs:
+        return
     with torch.no_grad():
-        if pairs and not fresh:
-            copies = torch._foreach_mul([g for _, g in pairs], 1)
-            pairs = [(p, g) for (p, _), g in zip(pairs, copies, strict=True)]
+        if not by_hand:
+            held = [laid_out(g, p).detach() for p, g in pairs]
+            with torch.enable_grad():
+                root = _Handed.apply(held, *(p for p, _ in pairs))  # type: ignore[no-untyped-call]
+            torch.autograd.backward([root])
+            return
         for p, g in pairs:
             for hook in list((p._backward_hooks or {}).values()):
                 changed = hook(g)
@@ -133,6 +172,14 @@ def accumulate(params: Sequence[Tensor], grads: Sequence[Tensor | None], fresh: 
             _add(p, g)
             for hook in list((p._post_accumulate_grad_hooks or {}).values()):
                 hook(p)
+
+
+def copied(grads: Sequence[Tensor | None]) -> Grads:
+    """Return copies of ``grads``."""
+    there = [g for g in grads if g is not None]
+    with torch.no_grad():
+        copies = iter(torch._foreach_mul(there, 1) if there else [])
+    return [None if g is None else next(copies) for g in grads]
 
 
 def _add(p: Tensor, g: Tensor) -> None:

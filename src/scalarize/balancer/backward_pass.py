@@ -12,7 +12,7 @@ from scalarize.balancer import autograd
 from scalarize.balancer.compiled import protect
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.losses import Losses
-from scalarize.balancer.reachability import refuse_reentrant
+from scalarize.balancer.reachability import refuse_hidden
 from scalarize.balancer.torch_errors import explained
 
 
@@ -34,7 +34,7 @@ def weighted_sum(step: Losses, weights: Tensor, shared: Sequence[Tensor], heads:
     functions: list[Any] = []
     if heads != "none":  # else the graph was looked at for the Gramian
         found = autograd.reach(step.losses, without=inner)
-        refuse_reentrant(found)
+        refuse_hidden(found)
         outer, functions = list(found.leaves().values()), found.functions
         for node in () if same else functions:
             protect(node)
@@ -43,8 +43,8 @@ def weighted_sum(step: Losses, weights: Tensor, shared: Sequence[Tensor], heads:
         if heads == "own" and not same:
             pending = processes.backward(*autograd.weighted(step.losses, ones), outer, keep=True, write=False)
         combined = processes.backward(*by_weight, [*outer, *inner] if same else inner, write=False)
-    autograd.accumulate(*combined)
-    autograd.accumulate(*pending)
+    params, grads = [*combined[0], *pending[0]], [*combined[1], *pending[1]]
+    autograd.accumulate(params, grads, by_hand=processes.by_hand)
 
 
 def is_plain(shared: Sequence[Tensor], heads: str, processes: Processes) -> bool:
@@ -61,10 +61,10 @@ def through(representation: Sequence[Tensor], grads: autograd.Grads, processes: 
             torch.autograd.backward(roots, by)
         return
     found = autograd.reach(roots)
-    refuse_reentrant(found)
+    refuse_hidden(found)
     with processes.hidden.refused(() if processes.sharded else found.functions):
         pending = processes.backward(roots, by, list(found.leaves().values()), write=False)
-    autograd.accumulate(*pending)
+    autograd.accumulate(*pending, by_hand=True)
 
 
 def trained(params: Sequence[Tensor]) -> list[Tensor]:

@@ -154,6 +154,7 @@ class BalancerState:
         self._method_state.load_state_dict(state)
         self._step.skipped = int(state["skipped_steps"])
         self._step.accumulator.clear()
+        self._step.columns.forget()
 
     @undisturbed
     def observe(self, losses: Mapping[str, Loss]) -> None:

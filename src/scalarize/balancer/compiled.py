@@ -1,9 +1,10 @@
-"""Several backwards through what ``torch.compile`` made.
+"""Several backwards through what ``torch.compile`` made, and through functions that are written in Python.
 
 A compiled backward may use the memory of what the forward saved ("donated buffers"), so that a second one reads
 garbage. torch refuses it while ``torch._functorch.config.donated_buffer`` is set; without it, kernels that the cache
 on disk kept from before still write there, and the second gradient is silently wrong. Here each backward is handed
-copies instead, whatever the setting and the cache.
+copies instead, whatever the setting and the cache. So is that of any other ``torch.autograd.Function``: some scale in
+place what their forward saved, in a kernel that no version counter sees.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from torch import Tensor
 
 
 def protect(node: Any) -> None:
-    """Let several backwards pass ``node``, a compiled function in a graph of autograd.
+    """Let several backwards pass ``node``, a function in a graph of autograd that is compiled or written in Python.
 
-    The copies live as long as one backward of the node does. What enters the compiled function from outside, such
-    as parameters, is never written to and not copied.
+    What was saved through hooks, as in a checkpoint or ``save_on_cpu``, is made anew by each backward. The copies live
+    as long as one backward of the node does. What enters a compiled function from outside, such as parameters, is never
+    written to and not copied.
     """
     metadata = getattr(getattr(type(node), "_forward_cls", None), "metadata", None)
     if metadata is None or getattr(node, "_scalarize_protected", False):
@@ -31,11 +33,19 @@ def protect(node: Any) -> None:
     if len(outside) != len(saved) + len(unchecked):
         outside = [False] * (len(saved) + len(unchecked))  # an older torch, which does not tell
     for tensor, given in zip(saved, outside[: len(saved)], strict=True):
-        if not given:
-            tensor.register_hooks(_same, _copy)
+        if not given and getattr(tensor, "unpack_hook", None) is None:
+            _hand_out_copies(tensor)
     if unchecked:
         node._tensors_no_vc_check = _Copies(unchecked, outside[len(saved) :])
     node._scalarize_protected = True
+
+
+def _hand_out_copies(saved: Any) -> None:
+    try:
+        saved.register_hooks(_same, _copy)
+    except RuntimeError as error:
+        if "value None" not in str(error):  # a function may save None in place of a tensor that it was not given
+            raise
 
 
 class _Copies:

@@ -125,7 +125,7 @@ class Processes:
             self.sharded.backward(roots, by, shared_out, keep)
         if not write:
             return plain, grads
-        accumulate(plain, grads)
+        accumulate(plain, grads, by_hand=self.by_hand)
         return [], []
 
     def sum_gradients(self, params: Sequence[Tensor], grads: Sequence[Tensor | None]) -> Grads:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 
-from scalarize.balancer.autograd import Grads, weighted
+from scalarize.balancer.autograd import Grads, has_own_backward, weighted
 from scalarize.balancer.torch_errors import explained
 
 
@@ -49,6 +49,8 @@ def find(losses: Sequence[Tensor], representation: Tensor) -> FanOut | None:
             edges = node.next_functions
             if not edges:
                 variable = getattr(node, "variable", None)
+                if variable is not None and has_own_backward(variable):
+                    return None
                 if variable is not None:
                     leaves.append(variable)
                 continue

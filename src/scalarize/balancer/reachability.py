@@ -12,16 +12,19 @@ from torch import Tensor
 from scalarize.balancer import autograd
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.snapshot import live_modules
-from scalarize.balancer.torch_errors import REENTRANT
+from scalarize.balancer.torch_errors import CACHED, REENTRANT
 from scalarize.utils.errors import RequestError
 
 COPIES = "give the very tensors that the heads were given, not copies made by clone(), float() or the like"
 
 
-def refuse_reentrant(found: autograd.Reach) -> None:
-    """Raise RequestError for reentrant checkpoints, through which torch has no gradients of chosen tensors."""
+def refuse_hidden(found: autograd.Reach) -> None:
+    """Raise RequestError for reentrant checkpoints, through which torch has no gradients of chosen tensors, and for
+    losses that make their own backward, to which no tensor is chosen."""
     if found.reentrant:
         raise RequestError(REENTRANT)
+    if found.cached:
+        raise RequestError(CACHED)
 
 
 class Reachability:
@@ -66,7 +69,7 @@ class Reachability:
             return
         found = autograd.reach(losses)
         if not plain:
-            refuse_reentrant(found)
+            refuse_hidden(found)
         leaves = found.leaves()
         self._require(found.opaque or not self._shared or not self._ids.isdisjoint(leaves), "shared")
         if apart and not found.opaque:

@@ -17,7 +17,7 @@ from scalarize.balancer.gramian.compact import Compact
 from scalarize.balancer.jacobian import JacobianAccumulator
 from scalarize.balancer.losses import Losses
 from scalarize.balancer.options import Options
-from scalarize.balancer.reachability import refuse_reentrant
+from scalarize.balancer.reachability import refuse_hidden
 from scalarize.balancer.sharded import refuse_sharded
 from scalarize.balancer.silence import Decision
 from scalarize.methods import Evidence
@@ -67,7 +67,7 @@ def plan(
     if fan is not None:
         return GradientPlan(deep, targets, source, [source], fan.own, [], [], True, [], [None], fan)
     found = autograd.reach(losses, () if deep else targets, shared if deep else targets)
-    refuse_reentrant(found)
+    refuse_hidden(found)
     own, keep = found.own, found.keep
     for node in found.functions:
         protect(node)
@@ -182,15 +182,19 @@ def write(
             1 if found.step.scales is None else found.step.scales.to(ones)
         )
         processes.backward(*autograd.weighted(found.step.losses, factors), of.shared_out, keep=True)
+    combined: tuple[list[Tensor], autograd.Grads] = ([], [])
     if of.whole:
-        _combine(of, found.rows, accumulator, decision, processes, scale)
+        combined = _combine(of, found.rows, accumulator, decision, processes, scale)
     elif weights is not None:
         heads = "weighted" if options.heads == "weighted" else "none"
         backward_pass.weighted_sum(found.step, weights, options.shared, heads, processes)
-    # Last, since hooks on parameters may step an optimiser: no backward is to come.
+    own: tuple[list[Tensor], autograd.Grads] = ([], [])
     if of.whole or options.heads != "weighted":
         params, grads = accumulator.own_gradients(by)
-        autograd.accumulate(params, processes.sum_gradients(params, grads), fresh=by is not None)
+        own = params, processes.sum_gradients(params, autograd.copied(grads) if by is None else grads)
+    # Last, since hooks on parameters may step an optimiser: no backward is to come.
+    params, grads = [*combined[0], *own[0]], [*combined[1], *own[1]]
+    autograd.accumulate(params, grads, fresh=True, by_hand=processes.by_hand)
 
 
 def _combine(
@@ -200,14 +204,14 @@ def _combine(
     decision: Decision,
     processes: Processes,
     scale: Tensor | None,
-) -> None:
-    """Hand ``weights @ rows``, or the method's own gradient, to parameters or through the encoder."""
+) -> tuple[list[Tensor], autograd.Grads]:
+    """Hand ``weights @ rows``, or the method's own gradient, through the encoder; at parameter level return the
+    parameters and what they are to receive."""
     compact = of.compact[0]
     if compact is not None:
         assert decision.weights is not None
         weights = decision.weights if scale is None else decision.weights * scale.to(decision.weights)
-        autograd.accumulate(of.targets, compact.gradients(weights), fresh=True)
-        return
+        return of.targets, compact.gradients(weights)
     assert rows is not None
     if decision.gradient is not None:
         combined = decision.gradient.to(rows)
@@ -217,6 +221,6 @@ def _combine(
     combined = combined if scale is None else combined * scale.to(combined)
     grads = accumulator.rows.gradients(combined)
     if of.deep:
-        autograd.accumulate(of.targets, grads, fresh=True)
-    else:
-        backward_pass.through(of.targets, grads, processes)
+        return of.targets, grads
+    backward_pass.through(of.targets, grads, processes)
+    return [], []

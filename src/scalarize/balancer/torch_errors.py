@@ -11,6 +11,10 @@ REENTRANT = (
     "torch.utils.checkpoint with use_reentrant=True hides parameters from the gradients of single tasks: pass "
     "use_reentrant=False, or use level='representation' where only the encoder is checkpointed"
 )
+CACHED = (
+    "a loss is cut off its graph and makes its backward in a hook of its own (a loss with cached gradients), which "
+    "hides the gradients of single tasks: use a method of losses with heads='weighted', or the loss without the cache"
+)
 # A part of torch's message -> ours.
 KNOWN = {
     "use_reentrant": REENTRANT,

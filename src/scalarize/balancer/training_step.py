@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from scalarize.balancer import autograd, backward_pass, task_gradients
+from scalarize.balancer.columns import Columns
 from scalarize.balancer.distributed import Processes
 from scalarize.balancer.gramian.choices import Choices
 from scalarize.balancer.jacobian import JacobianAccumulator
@@ -33,7 +34,7 @@ class TrainingStep:
         self.options = options
         self.processes = processes
         self.accumulator = JacobianAccumulator(options.chunk)
-        self.choices = Choices()
+        self.choices, self.columns = Choices(), Columns()
         self.reachability = Reachability(options.shared, processes)
         self.skipped = 0
         self.full = options.accumulate == "full"
@@ -83,6 +84,7 @@ class TrainingStep:
         plan = task_gradients.plan(step.losses, given, options, processes, self.choices if self._no_rows else None)
         if not plan.deep:
             self.reachability.check_past(plan.targets, plan.own)
+        self.columns.follow(plan.source, self.method_state.method)
         if not self.full:
             accumulator.clear()
         gathered = task_gradients.gather(plan, step, accumulator, processes, scale, final)

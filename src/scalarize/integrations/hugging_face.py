@@ -27,6 +27,9 @@ from scalarize.integrations.task_losses import divided, split, total
 from scalarize.utils.errors import RequestError
 
 STATE_FILE = "balancer.pt"  # beside the Trainer's optimizer.pt
+ELSEWHERE = (
+    "makes its loss or backward itself, past compute_loss and accelerator.backward: tasks cannot be weighed there"
+)
 
 
 if TYPE_CHECKING:  # a mixin has no base of its own; a type checker is told what it is mixed into
@@ -55,6 +58,9 @@ class BalancedTrainerMixin(_Base):  # type: ignore[misc, valid-type]
         self.balancer = balancer if isinstance(balancer, Balancer) else None
         self.used: BackwardResult | None = None
         self._task_losses: dict[str, Tensor] = {}
+        self._stepping = False
+        self._computed: tuple[dict[str, Tensor | None], Any] | None = None
+        self._summed: Tensor | None = None
         super().__init__(*arguments, **options)
 
     def compute_losses(self, model: nn.Module, inputs: dict[str, Any]) -> Any:
@@ -69,16 +75,37 @@ class BalancedTrainerMixin(_Base):  # type: ignore[misc, valid-type]
         found = outputs.get("representation") if hasattr(outputs, "get") else getattr(outputs, "representation", None)
         return losses, found
 
-    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
-        """Run one micro-batch: losses, then the Balancer's ``backward``. Returns their sum, which the Trainer logs."""
-        balancer = self._ready()
-        model.train()
-        if callable(getattr(self.optimizer, "train", None)):  # schedule-free optimisers have two modes
-            self.optimizer.train()
-        prepared = self._prepare_inputs(inputs)
-        with self.compute_loss_context_manager():
-            losses, representation = split(self.compute_losses(model, prepared), "compute_losses")
-        losses = divided(losses, self.current_gradient_accumulation_steps)  # the last window may be shorter
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *arguments: Any, **options: Any) -> Any:
+        """Return the sum of ``compute_losses`` in a training step; elsewhere, within ``compute_losses`` too, the
+        Trainer's own loss."""
+        if not self._stepping:
+            return super().compute_loss(model, inputs, *arguments, **options)
+        self._stepping = False
+        losses, representation = split(self.compute_losses(model, inputs), "compute_losses")
+        self._computed = losses, representation
+        return total(losses)
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], *arguments: Any, **options: Any) -> Tensor:
+        """Run one micro-batch as the Trainer does, with the Balancer's ``backward`` in place of accelerate's. Returns
+        the sum of the losses, which the Trainer logs."""
+        self._ready()
+        self._computed, self._summed, self._stepping = None, None, True
+        self.accelerator.backward = self._backward  # an attribute of this one object, over the method of its class
+        try:
+            super().training_step(model, inputs, *arguments, **options)
+        finally:
+            del self.accelerator.backward
+            self._computed, self._stepping = None, False
+        if self._summed is None:
+            raise RequestError(f"{type(self).__name__}.training_step {ELSEWHERE}")
+        return self._summed
+
+    def _backward(self, *_: Any, **__: Any) -> None:
+        if self._computed is None:
+            raise RequestError(f"{type(self).__name__}.training_step {ELSEWHERE}")
+        (losses, representation), self._computed, balancer = self._computed, None, self._ready()
+        parts = self.current_gradient_accumulation_steps  # the last window may be shorter
+        losses = divided(losses, parts)
         epoch = int(self.state.epoch or 0)
         if self.used is None or balancer.epoch != epoch:
             balancer.epoch = epoch
@@ -88,9 +115,8 @@ class BalancedTrainerMixin(_Base):  # type: ignore[misc, valid-type]
             final=self.accelerator.sync_gradients,
             scaler=self.accelerator.scaler,
         )
-        parts = self.current_gradient_accumulation_steps
         self._task_losses = {task: loss.detach() * parts for task, loss in losses.items() if loss is not None}
-        return total(losses)
+        self._summed = total(losses)
 
     def log(self, logs: dict[str, float], *arguments: Any, **options: Any) -> None:
         """Log each task's last loss and weight beside the training's loss."""
@@ -120,6 +146,13 @@ class BalancedTrainerMixin(_Base):  # type: ignore[misc, valid-type]
             raise RequestError("nn.DataParallel splits the losses: start one process per GPU with torchrun")
         if any(getattr(parallel, f"{kind}_enabled", False) for kind in ("tp", "cp", "sp")):
             raise RequestError("tensor, context and sequence parallelism split single losses: use data parallelism")
+        if getattr(self, "compute_loss_func", None) is not None:
+            raise RequestError("compute_loss_func= makes one loss of a batch: override compute_losses in its place")
+        if self.args.label_smoothing_factor and type(self).compute_losses is BalancedTrainerMixin.compute_losses:
+            raise RequestError(
+                "label_smoothing_factor= smooths a loss that is not used here: smooth the model's losses, or override "
+                "compute_losses"
+            )
         if "lomo" in str(self.args.optim):
             raise RequestError("LOMO steps inside backward, before the tasks are combined: use another optimiser")
 

@@ -20,11 +20,12 @@ from __future__ import annotations
 from typing import Any
 
 from lightning.pytorch import LightningModule
+from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.strategies import DeepSpeedStrategy
 
 from scalarize.balancer.balancer import BackwardResult, Balancer
 from scalarize.balancer.snapshot import needs_closure
-from scalarize.integrations.task_losses import divided, split
+from scalarize.integrations.task_losses import divided, split, total
 from scalarize.utils.errors import RequestError
 
 
@@ -86,12 +87,16 @@ class BalancedLightningModule(LightningModule):
         last = (batch_idx + 1) % self._accumulate == 0 or self.trainer.is_last_batch
         if self.used is None or self.balancer.epoch != self.current_epoch:
             self.balancer.epoch = self.current_epoch
+        parts, plugin = divided(losses, self._window(batch_idx)), self.trainer.precision_plugin
+        summed = total(parts)
+        Precision.pre_backward(plugin, summed, self)  # the hooks alone: a plugin's own would scale the loss
         self.used = self.balancer.backward(
-            divided(losses, self._window(batch_idx)),
+            parts,
             representation=representation if self.balancer.level == "representation" else None,
             final=last,
-            scaler=getattr(self.trainer.precision_plugin, "scaler", None),
+            scaler=getattr(plugin, "scaler", None),
         )
+        Precision.post_backward(plugin, summed, self)
         self._report(losses)
         if last:
             self._step()

@@ -25,6 +25,7 @@ class Interface:
     levels: ClassVar[tuple[str, ...]] = ("parameters", "representation")  # of the gradients that it can use
     learned: ClassVar[tuple[str, ...]] = ()  # state entries trained by gradient descent on the objective
     task_axes: ClassVar[dict[str, int]] = {}  # state entry -> how many leading axes index tasks
+    coordinates: ClassVar[tuple[str, ...]] = ()  # state entries (T, P) with a column for each shared number
     observes: ClassVar[bool] = False
     has_objective: ClassVar[bool] = False
     has_combine: ClassVar[bool] = False

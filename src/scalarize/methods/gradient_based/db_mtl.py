@@ -45,6 +45,7 @@ class DBMTL(Method):
     paper = "Lin et al. 2023"
     has_combine = True
     task_axes = {"buffer": 1}
+    coordinates = ("buffer",)
     beta: float = 0.9
     sigma: float = 0.0
 

@@ -44,6 +44,7 @@ class ExcessMTL(Method):
     heads = "weighted"
     paper = "He et al. 2024"
     task_axes = {"weights": 1, "squares": 1, "baseline": 1}
+    coordinates = ("squares",)
     lr: float = 1.0
     warmup: int = 0
 

@@ -54,6 +54,7 @@ class MoCo(Method):
     has_combine = True
     homogeneity = None  # gamma is a step length against the gradients' squares
     task_axes = {"weights": 1, "tracked": 1}
+    coordinates = ("tracked",)
     beta: float = 0.5
     beta_sigma: float = 0.5
     gamma: float = 0.1
