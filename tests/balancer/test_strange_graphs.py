@@ -99,7 +99,7 @@ class Net(nn.Module):
 
 ONE_BACKWARD = {
     "selective": "selective checkpointing",
-    "honest": "another library",
+    "honest": "another library|writes gradients of parameters within",
     "once": "does not give gradients of single tasks",
     "whole": "Checkpoint writes gradients of parameters within its backward",
     "part": "Checkpoint writes gradients of parameters within its backward",
@@ -278,3 +278,124 @@ def test_a_loss_that_makes_its_own_backward_is_weighted(order):
     wanted = torch.autograd.grad(sum(weight[t] * plain[t] for t in order), list(enc.parameters()))
     for p, g in zip(enc.parameters(), wanted, strict=True):
         torch.testing.assert_close(p.grad, g)
+
+
+# --- functions whose gradients do not add up ------------------------------------------------------------------------
+
+
+class AddsAuxiliary(torch.autograd.Function):
+    """As mixtures of experts add the loss of their router, which no task's loss holds."""
+
+    @staticmethod
+    def forward(ctx, x, auxiliary):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g, torch.ones(())
+
+
+class ScalesWhatItKept(torch.autograd.Function):
+    """A fused loss that keeps its gradient itself and scales it in place."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.made = 2 * x.detach() / x.numel()
+        return x.detach().square().mean()
+
+    @staticmethod
+    def backward(ctx, g):
+        return ctx.made.mul_(g)
+
+
+def experts():
+    torch.manual_seed(0)
+    net = nn.ModuleDict({"enc": nn.Linear(6, 8), "router": nn.Linear(8, 4), "a": nn.Linear(8, 1), "b": nn.Linear(8, 1)})
+    x = torch.randn(8, 6)
+
+    def forward():
+        z = net["enc"](x).tanh()
+        z = AddsAuxiliary.apply(z, 4 * net["router"](z.detach()).softmax(-1).mean(0).square().sum())
+        return {"a": (net["a"](z) - 1).square().mean(), "b": (net["b"](z) + 1).square().mean()}, z
+
+    return net, forward
+
+
+def test_a_loss_that_a_function_adds_is_counted_once_or_refused():
+    wanted = None
+    for method, options in (("uniform", {}), ("pcgrad", {"level": "representation"}), ("mgda", {})):
+        net, forward = experts()
+        losses, z = forward()
+        balancer = scalarize.Balancer(method, shared=net["enc"].parameters(), **options)
+        before = torch.get_rng_state()
+        if method == "mgda":
+            with pytest.raises(RequestError, match="AddsAuxiliary adds a gradient of its own"):
+                balancer.backward(losses)
+            assert torch.equal(torch.get_rng_state(), before)
+            assert all(p.grad is None for p in net.parameters())
+            continue
+        balancer.backward(losses, **({"representation": z} if options else {}))
+        wanted = net["router"].weight.grad if wanted is None else wanted
+        torch.testing.assert_close(net["router"].weight.grad, wanted)
+
+
+@pytest.mark.parametrize("scale", [1.0, 64.0])
+@pytest.mark.parametrize(
+    ("method", "options", "right"),
+    [
+        ("mgda", {}, True),
+        ("pcgrad", {}, True),
+        ("uniform", {}, True),
+        ("mgda", {"level": "representation"}, False),
+        ("uniform", {"heads": "own"}, False),
+        ("mgda", {"blocks": 2}, False),
+    ],
+)
+def test_a_function_that_scales_what_it_kept_is_right_once_and_refused_twice(method, options, right, scale):
+    torch.manual_seed(0)
+    enc, head, x = nn.Linear(6, 4), nn.Linear(4, 1), torch.randn(8, 6)
+
+    def forward(fused=True):
+        z = enc(x)
+        first = ScalesWhatItKept.apply(z) if fused else z.square().mean()
+        return {"a": first / 2, "b": (head(z) + 1).square().mean()}, z
+
+    losses, z = forward()
+    given = {"representation": z} if options.get("level") else {}
+    if scale > 1:
+        given["scaler"] = torch.amp.GradScaler("cpu", init_scale=scale)
+    balancer = scalarize.Balancer(method, shared=enc.parameters(), **options)
+    if not right:
+        with pytest.raises(RequestError, match="ScalesWhatItKept gives another gradient"):
+            balancer.backward(losses, **given)
+        return
+    balancer.backward(losses, **given)
+    plain = scalarize.Balancer(method, shared=enc.parameters(), **options)
+    found = [p.grad / scale for p in enc.parameters()]
+    enc.zero_grad()
+    plain.backward(forward(False)[0])
+    for g, p in zip(found, enc.parameters(), strict=True):
+        torch.testing.assert_close(g, p.grad)
+
+
+def test_a_function_is_tried_once_and_only_if_several_backwards_pass_it():
+    calls = []
+
+    class Counted(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, g):
+            calls.append(float(g.abs().sum()))
+            return g
+
+    enc, heads, x = nn.Linear(6, 4), nn.ModuleDict({t: nn.Linear(4, 1) for t in "ab"}), torch.randn(8, 6)
+    balancer = scalarize.Balancer("mgda", shared=enc.parameters())
+    for own, expected in ((True, 1), (False, 2 + 3), (False, 2)):  # of one task; of both, for the first time; again
+        calls.clear()
+        z = enc(x) if own else Counted.apply(enc(x))
+        a = Counted.apply(z) if own else z
+        balancer.backward({"a": heads["a"](a).square().mean(), "b": (heads["b"](z) + 1).square().mean()})
+        assert len(calls) == expected

@@ -20,15 +20,26 @@ class Reach(NamedTuple):
         own: for each loss the leaves that it reaches.
         keep: for each loss, True if a later loss needs its graph.
         functions: the nodes met that are written in Python (``torch.autograd.Function``).
+        joints: nodes at which the graph of a loss meets that of an earlier one.
     """
 
     own: list[list[Tensor]]
     keep: list[bool]
     functions: list[Any]
+    joints: list[Any]
 
     def leaves(self) -> dict[int, Tensor]:
         """Return the leaves that any loss reaches, by identity."""
         return {id(leaf): leaf for leaves in self.own for leaf in leaves}
+
+    def common(self) -> list[Any]:
+        """Return those ``functions`` that several losses reach."""
+        met, stack = set[Any](), list(self.joints) if self.functions else []
+        while stack:
+            if (node := stack.pop()) not in met:
+                met.add(node)
+                stack += [child for child, _ in node.next_functions if child is not None]
+        return [f for f in self.functions if f in met]
 
     @property
     def reentrant(self) -> bool:
@@ -71,6 +82,7 @@ def reach(losses: Sequence[Tensor], stop: Iterable[Tensor] = (), without: Iterab
     family = list(range(len(losses)))  # losses whose graphs meet get the same number
     own: list[list[Tensor]] = []
     functions: list[Any] = []
+    joints: list[Any] = []
     for t, loss in enumerate(losses):
         root = _edge(loss) if loss.requires_grad else None
         root = None if root in ends else root
@@ -91,7 +103,9 @@ def reach(losses: Sequence[Tensor], stop: Iterable[Tensor] = (), without: Iterab
             found = {} if variable is None or id(variable) in left_out else {id(variable): variable}
             for child in children:
                 found.update(leaves[child])
-                met.add(owner.get(child, t))
+                if owner.get(child, t) != t:
+                    met.add(owner[child])
+                    joints.append(child)
             leaves[node] = found
             if variable is None:
                 owner[node] = t
@@ -101,7 +115,7 @@ def reach(losses: Sequence[Tensor], stop: Iterable[Tensor] = (), without: Iterab
         if others := {family[m] for m in met if m != t}:
             family = [t if f in others else f for f in family]
         own.append([] if root is None else list(leaves[root[0]].values()))
-    return Reach(own, [family[t] in family[t + 1 :] for t in range(len(losses))], functions)
+    return Reach(own, [family[t] in family[t + 1 :] for t in range(len(losses))], functions, joints)
 
 
 def _edge(tensor: Tensor) -> tuple[Any, int]:

@@ -38,6 +38,7 @@ def weighted_sum(step: Losses, weights: Tensor, shared: Sequence[Tensor], heads:
         outer, functions = list(found.leaves().values()), found.functions
         for node in () if same else functions:
             protect(node)
+        processes.try_out(() if same else functions)
     pending: tuple[list[Tensor], autograd.Grads] = ([], [])
     with processes.hidden.refused(() if processes.sharded else functions):  # fully_shard writes within
         if heads == "own" and not same:

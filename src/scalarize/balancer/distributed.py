@@ -13,6 +13,7 @@ from torch.autograd.graph import get_gradient_edge
 
 from scalarize.balancer import hooks
 from scalarize.balancer.autograd import Grads, accumulate, reach, split
+from scalarize.balancer.function_trial import FunctionTrial
 from scalarize.balancer.hidden_writes import HiddenWrites
 from scalarize.balancer.sharded import Sharded
 from scalarize.balancer.torch_errors import explained
@@ -36,6 +37,7 @@ class Processes:
         self._group = group
         self.sharded = Sharded(1)
         self.hidden = HiddenWrites()
+        self.trial = FunctionTrial()
         self.looked = False
 
     @property
@@ -79,6 +81,17 @@ class Processes:
             _check_sink(losses, representation)
         self._check_losses(losses)
         self.looked = True
+
+    def try_out(self, functions: Sequence[Any]) -> None:
+        """Try functions that several backwards are to pass, see :class:`FunctionTrial`; not among several processes, as
+        some speak to each other.
+
+        Raises:
+            RequestError: one of them gives no gradients that add up, or writes gradients itself.
+        """
+        if functions and not self.several:
+            with self.hidden.refused(functions):
+                self.trial.run(functions)
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum ``values`` over processes, in place."""

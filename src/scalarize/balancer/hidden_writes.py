@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from scalarize.balancer.function_trial import full_name
 from scalarize.balancer.snapshot import live_modules
 from scalarize.utils.errors import RequestError
 
@@ -34,7 +35,7 @@ class HiddenWrites:
         Raises:
             RequestError: a parameter's ``.grad`` was written to; it is as before.
         """
-        strange = [name for f in functions if not (name := _name(f)).startswith("torch.")]
+        strange = [name for f in functions if not (name := full_name(f)).startswith("torch.")]
         if not strange:
             yield
             return
@@ -57,9 +58,3 @@ class HiddenWrites:
                 f"{strange[0]} writes gradients of parameters within its backward, out of sight of single tasks: use "
                 "torch.utils.checkpoint or, in one process, level='representation' or a method of losses"
             )
-
-
-def _name(function: Any) -> str:
-    """The full name of the class that a user wrote."""
-    cls = getattr(type(function), "_forward_cls", type(function))
-    return f"{cls.__module__}.{cls.__qualname__}"

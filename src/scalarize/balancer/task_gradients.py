@@ -75,6 +75,7 @@ def plan(
         keep = [True] * len(keep)  # the tensors may depend on each other: the encoder's backward comes by again
     parts = autograd.blocks(source, options.blocks)
     whole = options.evidence_from is None and len(parts) == 1
+    processes.try_out(found.common() if deep and whole else found.functions)
     if not whole:
         keep = [True] * len(keep)
         own = own if options.heads != "weighted" else [[] for _ in own]
