@@ -11,18 +11,28 @@ trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet torch==2.14.1 transformers==5.24.0 sentence-transformers==6.2.0
 cat >"$folder/check.py" <<'PY'
+import sys
+from pathlib import Path
+
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.losses import CachedMultipleNegativesRankingLoss, MultipleNegativesRankingLoss
-from sentence_transformers.models import StaticEmbedding
-from tokenizers import Tokenizer, models, pre_tokenizers
+from sentence_transformers.models import Pooling, Transformer
+from transformers import BertConfig, BertModel, BertTokenizerFast
 
-words = {word: k for k, word in enumerate("[UNK] red green blue warm cold".split())}
-tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
-tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+folder = Path(sys.argv[1]) / "bert"
+folder.mkdir()
+words = "[PAD] [UNK] [CLS] [SEP] [MASK] red green blue warm cold".split()
+(folder / "vocab.txt").write_text("\n".join(words))
 torch.manual_seed(0)
-model = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=4)], device="cpu")
-parameters = list(model.parameters())
+config = BertConfig(vocab_size=len(words), hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
+                    intermediate_size=16, max_position_embeddings=16, hidden_dropout_prob=0.0,
+                    attention_probs_dropout_prob=0.0)
+BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
+model = SentenceTransformer(modules=[Transformer(str(folder)), Pooling(8)], device="cpu")
+embedding = next(p for name, p in model.named_parameters() if "word_embeddings" in name)
+parameters = [embedding]
 
 
 def features(*texts):
@@ -46,4 +56,4 @@ for name, kind in (("plain", MultipleNegativesRankingLoss), ("cached", CachedMul
     wanted = wanted or dense
     assert all(torch.allclose(g, w, atol=1e-6) for g, w in zip(dense, wanted))
 PY
-OMP_NUM_THREADS=1 "$folder/venv/bin/python" "$folder/check.py"
+OMP_NUM_THREADS=1 "$folder/venv/bin/python" "$folder/check.py" "$folder"
