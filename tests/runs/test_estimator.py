@@ -105,6 +105,19 @@ def test_the_main_target_decides_score_and_epoch(wine: Any) -> None:
     assert model.model_.facts["epochs"] <= 10
 
 
+def test_targets_with_names_are_judged_by_their_names(wine: Any) -> None:
+    X, Y = wine
+    model = quick(epochs=10).fit(X, Y)
+    assert model.score(X, Y[["alcohol", "target"]]) == model.score(X, Y)
+    with pytest.raises(RequestError, match="y has no column 'alcohol': it holds target"):
+        model.score(X, Y[["target"]])
+    main = quick(main="alcohol", epochs=10).fit(X, Y)
+    assert main.score(X, Y[["alcohol"]]) == main.score(X, Y)
+    numbers = quick(epochs=10).fit(X.to_numpy(), Y[["alcohol"]].to_numpy())
+    with pytest.raises(RequestError, match="y has 2 columns, and 1 targets were learned"):
+        numbers.score(X.to_numpy(), Y[["alcohol", "alcohol"]].to_numpy())
+
+
 def test_tools_of_scikit_learn_take_it(wine: Any) -> None:
     X, Y = wine
     folds = KFold(3, shuffle=True, random_state=0)

@@ -371,3 +371,17 @@ def test_the_executor_is_closed(tmp_path):
 
     scalarize.search(Stationary, epochs=3, population=2, out=tmp_path, executor=Closing(Stationary))
     assert closed == [True]
+
+
+def test_names_of_tasks_may_be_strings_of_numpy_and_nothing_else(tmp_path):
+    from scalarize.search.entry import search
+
+    class Named(Stationary):
+        tasks = np.unique(["b", "a", "d", "c"])
+
+    found = search(Named, epochs=4, population=3, ready=2, out=tmp_path / "s")
+    assert [type(t) for t in found.policy.tasks] == [str] * 4
+    again = search(Named, epochs=4, population=3, ready=2, out=tmp_path / "s", resume=True)
+    assert again.policy == found.policy
+    with pytest.raises(RequestError, match="`tasks` must be names, got 1: a int"):
+        search(Named, epochs=4, population=3, tasks=[1, 2])

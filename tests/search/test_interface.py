@@ -137,3 +137,9 @@ def test_tell_refuses_what_was_not_asked():
     assert search.ask() is None
     with pytest.raises(RequestError, match="over"):
         search.tell(np.zeros((2, 4)), np.zeros(2))
+
+
+def test_numbers_of_numpy_are_numbers():
+    setting = Setting(Space(TASKS), epochs=np.int64(6), population=np.int32(4), ready=np.int16(2), seed=np.uint8(3))
+    assert [type(x) for x in (setting.epochs, setting.population, setting.ready, setting.seed)] == [int] * 4
+    assert setting == Setting(Space(TASKS), epochs=6, population=4, ready=2, seed=3)

@@ -144,18 +144,25 @@ class MultiTaskModel(MultiOutputMixin, BaseEstimator):  # type: ignore[misc,unus
 
         Args:
             X: inputs, N rows.
-            y: their targets; rows without a label of a target do not count for it.
+            y: their targets, those with names by their names; rows without a label of a target do not count for it.
 
         Returns:
             The score; 1 is perfect.
         """
         check_is_fitted(self)
-        found, told = self.model_.predict(self._inputs(X, reset=False)), targets_of(y)[0]
+        found, (told, form) = self.model_.predict(self._inputs(X, reset=False)), targets_of(y)
         check_consistent_length(found, told)
-        told.columns = self.targets_
+        wanted = self.targets_ if self.main is None else [self.main]
+        if form.kind == "frame" and self._form.kind == "frame":
+            if lacking := [name for name in wanted if name not in told.columns]:
+                raise RequestError(f"y has no column {lacking[0]!r}: it holds {', '.join(map(str, told.columns))}")
+        elif len(told.columns) != len(self.targets_):
+            raise RequestError(f"y has {len(told.columns)} columns, and {len(self.targets_)} targets were learned")
+        else:
+            told.columns = self.targets_
         kinds = {t.name: bool(t.classes) for t in self.model_.table.targets}
         scores = []
-        for name in self.targets_ if self.main is None else [self.main]:
+        for name in wanted:
             known = told[name].notna().to_numpy()
             truth, guess = told[name][known], found[name].to_numpy()[known]
             if kinds[name]:

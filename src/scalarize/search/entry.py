@@ -113,6 +113,9 @@ def search(
     if tasks is None:
         with own_randomness(0):
             names = tuple(learner_factory(seed=0, **_middle(also)).tasks)
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise RequestError(f"`tasks` must be names, got {wrong[0]!r}: a {type(wrong[0]).__name__}")
+    names = tuple(str.__str__(name) for name in names)  # numpy's strings are of a class that no checkpoint may hold
     if start is not None and center is not None:
         raise RequestError("give either a centre or a policy to start from, not both")
     around = _in_order(center, names) if start is None else center_of(start, names)

@@ -281,3 +281,32 @@ def test_predictions_are_in_units_and_names_of_the_table() -> None:
     chances = found[[c for c in found if c.startswith("grade: ")]]
     np.testing.assert_allclose(chances.sum(axis=1), 1)
     assert (chances.to_numpy() >= 0).all()
+
+
+def test_days_and_months_of_new_rows_are_read_as_in_training() -> None:
+    days = pd.date_range("2020-01-01", periods=N)
+    table = frame().assign(day=days.strftime("%d/%m/%Y"))
+    fitted = own(table).fitted(SETTINGS)
+    assert FittedTable.from_dict(json.loads(json.dumps(fitted.to_dict()))) == fitted
+    rows = table[["x", "farad", "size", "day"]]
+    together = fitted.inputs(rows)
+    for k in (0, 2, 33, 200):  # 01/01, 03/01, 03/02: alone nobody can tell which is the month
+        torch.testing.assert_close(fitted.inputs(rows.iloc[[k]])[0], together[k])
+    ahead = rows.iloc[[33]].assign(day=str(days[33].date()))  # with its year first it says itself what it is
+    torch.testing.assert_close(fitted.inputs(ahead)[0], together[33])
+
+
+def test_the_way_of_writing_is_found_in_the_whole_column() -> None:
+    days = (
+        pd.date_range("2020-01-01", periods=60).repeat(20).strftime("%d/%m/%Y")
+    )  # 12 days a page, first page ambiguous
+    table = pd.concat([frame()] * 4, ignore_index=True).assign(day=days)
+    column = own(table).columns["day"]
+    assert (column.kind, column.written, column.strays) == ("date", "%d/%m/%Y", {})
+
+
+def test_a_column_of_new_rows_that_holds_nothing_is_missing() -> None:
+    fitted = own(frame()).fitted(SETTINGS)
+    row = pd.DataFrame({"x": [None], "farad": [None], "size": [None], "day": [None]})
+    assert bool(torch.isfinite(fitted.inputs(row)).all())
+    torch.testing.assert_close(fitted.inputs(row.astype(str).replace("None", "")), fitted.inputs(row))

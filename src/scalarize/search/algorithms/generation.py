@@ -115,6 +115,9 @@ class Setting:
     spread: Spread = field(default_factory=Spread)
 
     def __post_init__(self) -> None:
+        for name in ("epochs", "population", "ready", "seed"):
+            if isinstance(value := getattr(self, name), np.integer):  # which no JSON holds
+                object.__setattr__(self, name, int(value))
         for name in ("epochs", "population", "ready"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:

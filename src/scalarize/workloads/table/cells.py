@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from scalarize.workloads.table import dates
+from scalarize.workloads.table.dates import MOSTLY, each_word, seconds_of
 from scalarize.workloads.table.options import MISSING_WORDS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal["number", "date", "category"]
-MOSTLY = 0.95  # share of the cells that are numbers or dates, from which the others are strays
 LOOKED_AT = 2_000  # cells by which a column of text is judged before all of it is converted
 TRUTH = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "y": 1.0, "n": 0.0, "t": 1.0, "f": 0.0}
 MONEY = r"^\s*([+-]?)\s*(?:[$€£¥]|USD|EUR|GBP)?\s*([+-]?\d+|[+-]?\d{1,3}(?:,\d{3})+)(\.\d+)?\s*(?:[$€£¥%])?\s*$"
@@ -28,7 +28,8 @@ class Column:
     values: float64 (N,) of numbers, seconds since 1970 of dates, NaN if missing; of categories, the words, None if
     missing. truth: numbers that are written as true and false, with the two words. strays: words in a column of
     numbers or dates, which count as missing, and the first row (from 1) of each. whole: every number is whole.
-    how: what was understood beyond plain numbers, in words.
+    how: what was understood beyond plain numbers, in words. written: the way in which dates are written, as
+    ``strptime`` has it, or ``ISO8601``; None if there are several.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Column:
     truth: tuple[str, str] | None = None
     strays: dict[str, int] = field(default_factory=dict)
     how: str | None = None
+    written: str | None = None
 
     @functools.cached_property
     def missing(self) -> np.ndarray:
@@ -53,7 +55,7 @@ class Column:
         return f"{self.name}: {', '.join(some)}{more}: no {self.kind}, counted as missing"
 
 
-def understand(name: str, cells: pd.Series[Any], asked: str | None = None) -> Column:
+def understand(name: str, cells: pd.Series[Any], asked: str | None = None, written: str | None = None) -> Column:
     """Find out of which kind the cells of a column are, and convert them.
 
     Numbers and truth values stay; text is read as numbers, dates or truth values if at least 95 % of the cells that
@@ -63,6 +65,7 @@ def understand(name: str, cells: pd.Series[Any], asked: str | None = None) -> Co
         name: of the column.
         cells: its cells, any dtype.
         asked: ``number``, ``category`` or ``date`` if the user said so. Default: found out.
+        written: of dates, how others of the column were written. Default: found out.
 
     Returns:
         The column.
@@ -78,13 +81,13 @@ def understand(name: str, cells: pd.Series[Any], asked: str | None = None) -> Co
     if types.is_bool_dtype(cells.dtype):
         return Column(name, "number", cells.astype("float64"), truth=("False", "True"))
     if types.is_datetime64_any_dtype(cells.dtype):
-        return Column(name, "date", _seconds(cells))
+        return Column(name, "date", seconds_of(cells))
     if types.is_timedelta64_dtype(cells.dtype):
-        return Column(name, "number", cells.dt.total_seconds(), how="read as seconds")
+        return Column(name, "number", cells.dt.totalseconds_of(), how="read as seconds")
     if types.is_numeric_dtype(cells.dtype):
         values = cells.astype("float64")
         return Column(name, "date" if asked == "date" else "number", values)
-    return _text(name, _words(cells), asked)
+    return _text(name, _words(cells), asked, written)
 
 
 def _words(cells: pd.Series[Any]) -> pd.Series[Any]:
@@ -114,7 +117,7 @@ def _factorise(cells: pd.Series[Any]) -> tuple[np.ndarray, list[Any]]:
     return codes, list(distinct)  # -1, a missing cell, is the last of what the caller appends
 
 
-def _text(name: str, words: pd.Series[Any], asked: str | None) -> Column:
+def _text(name: str, words: pd.Series[Any], asked: str | None, written: str | None) -> Column:
     import pandas as pd
 
     there = words.notna()
@@ -133,9 +136,9 @@ def _text(name: str, words: pd.Series[Any], asked: str | None) -> Column:
         if number is not None and (asked or _mostly(words, there, number)):
             return Column(name, "number", number, None, _strays(words, there & number.isna()), how)
     if asked in (None, "date"):
-        date = _dates(words, there)
+        date, written = dates.read(words, there, written)
         if date is not None and (asked or _mostly(words, there, date)):
-            return Column(name, "date", date, None, _strays(words, there & date.isna()))
+            return Column(name, "date", date, None, _strays(words, there & date.isna()), written=written)
     return Column(name, "category", words)
 
 
@@ -166,16 +169,16 @@ def _numbers(words: pd.Series[Any], there: pd.Series[Any]) -> tuple[pd.Series[An
         return None, None
     plain = pd.to_numeric(sample, errors="coerce")
     if plain.notna().any():
-        number = _each_word(words, lambda some: pd.to_numeric(some, errors="coerce"))
+        number = each_word(words, lambda some: pd.to_numeric(some, errors="coerce"))
         plainly = number.notna().sum()
         if plainly >= 0.5 * int(there.sum()):
             return number.where(np.isfinite(number) | number.isna(), np.nan), None
     if bool(sample.str.fullmatch(MONEY).mean() >= MOSTLY):
-        number = _each_word(words, _money)
+        number = each_word(words, _money)
         return number, f"read as numbers, as {sample.iloc[0]!r} is {number[there].iloc[0]:g}"
     if not plain.notna().any():
         return None, None
-    return _each_word(words, lambda some: pd.to_numeric(some, errors="coerce")), None
+    return each_word(words, lambda some: pd.to_numeric(some, errors="coerce")), None
 
 
 def _money(words: pd.Series[Any]) -> pd.Series[Any]:
@@ -184,46 +187,3 @@ def _money(words: pd.Series[Any]) -> pd.Series[Any]:
     parts = words.str.extract(MONEY)
     digits = parts[0].fillna("") + parts[1].str.replace(",", "") + parts[2].fillna("")
     return pd.to_numeric(digits, errors="coerce")
-
-
-def _each_word(words: pd.Series[Any], convert: Callable[[pd.Series[Any]], pd.Series[Any]]) -> pd.Series[Any]:
-    """Convert every distinct word once: a column of a million cells has few."""
-    import pandas as pd
-
-    codes, distinct = pd.factorize(words)
-    values = convert(pd.Series(distinct, dtype=object)).to_numpy(dtype="float64")
-    return pd.Series(np.append(values, np.nan)[codes], index=words.index)
-
-
-def _dates(words: pd.Series[Any], there: pd.Series[Any]) -> pd.Series[Any] | None:
-    """Return words as seconds since 1970, if they are dates of one way of writing."""
-    import warnings
-
-    import pandas as pd
-
-    sample = words[there].head(200)
-    if not bool(sample.str.contains(r"\d").mean() > MOSTLY) or bool((sample.str.len() < 6).mean() > 0.1):
-        return None
-    for how in ("ISO8601", None, "dayfirst"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # which way of writing it is, pandas asks
-            try:
-                if how == "ISO8601":
-                    tried = pd.to_datetime(sample, format="ISO8601", errors="coerce", utc=True)
-                else:
-                    tried = pd.to_datetime(sample, errors="coerce", utc=True, dayfirst=how == "dayfirst")
-                if tried.notna().mean() < MOSTLY:
-                    continue
-                more: dict[str, Any] = {"format": "ISO8601"} if how == "ISO8601" else {"dayfirst": how == "dayfirst"}
-                read = functools.partial(pd.to_datetime, errors="coerce", utc=True, **more)
-                return _each_word(words, lambda some, read=read: _seconds(read(some)))  # type: ignore[misc]
-            except (ValueError, TypeError, OverflowError):
-                continue
-    return None
-
-
-def _seconds(dates: pd.Series[Any]) -> pd.Series[Any]:
-    import pandas as pd
-
-    start = pd.Timestamp(0, tz="UTC") if dates.dt.tz is not None else pd.Timestamp(0)
-    return (dates - start).dt.total_seconds().astype("float64").reset_index(drop=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from scalarize.utils.errors import RequestError
 from scalarize.workloads.table import kept
-from scalarize.workloads.table.cells import TRUTH, Column, understand
+from scalarize.workloads.table.cells import TRUTH, Column, Kind, understand
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,13 +66,14 @@ class Number:
             spoken = texts.map(words | {k: v for k, v in TRUTH.items() if k not in words}).astype("float64")
             if spoken.notna().any():
                 return Column(self.name, "number", spoken.reset_index(drop=True))
-        return _mostly_read(understand(self.name, cells, "number"), cells)
+        return _mostly_read(understand(self.name, cells, "number"), cells, "number")
 
 
 @dataclass(frozen=True)
 class Date:
     """A column of dates: its place in the year, the week and, if it has times, the day, as sine and cosine; with
-    ``trend``, the time itself, standardised.
+    ``trend``, the time itself, standardised. written: the way of writing that was found in training, and that new rows
+    are read in: of a few of them nobody could tell days from months.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Date:
     daily: bool
     trend: bool = True
     indicator: bool = False
+    written: str | None = None
     kind: ClassVar[str] = "date"
 
     @property
@@ -94,7 +96,7 @@ class Date:
         number = Number.fit(column, train)
         known = column.values.dropna().to_numpy(dtype="float64")
         daily = bool((np.abs(known % DAY) > 1).any())
-        return cls(column.name, number.mean, number.deviation, daily, trend, number.indicator)
+        return cls(column.name, number.mean, number.deviation, daily, trend, number.indicator, column.written)
 
     def numbers(self, column: Column) -> list[np.ndarray]:
         """Return ``width`` columns (N,); 0 for a missing date."""
@@ -109,7 +111,7 @@ class Date:
 
     def column(self, cells: pd.Series[Any]) -> Column:
         """Read cells of new rows. Raises RequestError if few of them are dates."""
-        return _mostly_read(understand(self.name, cells, "date"), cells)
+        return _mostly_read(understand(self.name, cells, "date", self.written), cells, "date")
 
 
 @dataclass(frozen=True)
@@ -202,11 +204,15 @@ def from_dict(content: Mapping[str, Any]) -> Encoding:
         raise RequestError(f"input {content.get('name')!r}: {error}") from None
 
 
-def _mostly_read(column: Column, cells: pd.Series[Any]) -> Column:
+def _mostly_read(column: Column, cells: pd.Series[Any], kind: Kind) -> Column:
+    import pandas as pd
+
     there = cells.notna().to_numpy() & (cells.astype(str).str.strip() != "").to_numpy()
+    if not there.any():
+        return Column(column.name, kind, pd.Series(np.full(len(cells), np.nan)))
     read = there & ~column.missing
     if column.kind == "category" or (there.sum() and read.sum() < 0.5 * there.sum()):
         row = int(np.flatnonzero(there & (column.missing if column.kind != "category" else there))[0])
-        kind = {"category": "number or date"}.get(column.kind, column.kind)
-        raise RequestError(f"column {column.name!r}: {cells.iloc[row]!r} in row {row + 1} is no {kind}")
+        wanted = {"category": "number or date"}.get(column.kind, column.kind)
+        raise RequestError(f"column {column.name!r}: {cells.iloc[row]!r} in row {row + 1} is no {wanted}")
     return column
