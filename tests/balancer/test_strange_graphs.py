@@ -329,8 +329,9 @@ def test_a_loss_that_a_function_adds_is_counted_once_or_refused():
         balancer = scalarize.Balancer(method, shared=net["enc"].parameters(), **options)
         before = torch.get_rng_state()
         if method == "mgda":
-            with pytest.raises(RequestError, match="AddsAuxiliary adds a gradient of its own"):
-                balancer.backward(losses)
+            for again in (losses, forward()[0]):  # refused as often as it is asked
+                with pytest.raises(RequestError, match="AddsAuxiliary adds a gradient of its own"):
+                    balancer.backward(again)
             assert torch.equal(torch.get_rng_state(), before)
             assert all(p.grad is None for p in net.parameters())
             continue
@@ -399,3 +400,31 @@ def test_a_function_is_tried_once_and_only_if_several_backwards_pass_it():
         a = Counted.apply(z) if own else z
         balancer.backward({"a": heads["a"](a).square().mean(), "b": (heads["b"](z) + 1).square().mean()})
         assert len(calls) == expected
+
+
+class Looked(torch.autograd.Function):
+    """A table whose gradient is sparse."""
+
+    @staticmethod
+    def forward(ctx, table, places):
+        ctx.save_for_backward(places)
+        ctx.shape = table.shape
+        return table[places]
+
+    @staticmethod
+    def backward(ctx, g):
+        (places,) = ctx.saved_tensors
+        return torch.sparse_coo_tensor(places[None], g, ctx.shape), None
+
+
+def test_a_function_with_a_sparse_gradient_is_right():
+    torch.manual_seed(0)
+    table, heads = nn.Parameter(torch.randn(9, 4)), nn.ModuleDict({t: nn.Linear(4, 1) for t in "ab"})
+    places = torch.tensor([1, 3, 3, 7])
+
+    def forward():
+        z = Looked.apply(table, places)
+        return {"a": heads["a"](z).square().mean(), "b": (heads["b"](z) + 1).square().mean()}
+
+    used = scalarize.Balancer("mgda", shared=[table]).backward(forward())
+    assert_right(forward, [table], heads.parameters(), used)

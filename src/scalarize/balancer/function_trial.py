@@ -37,19 +37,19 @@ class FunctionTrial:
             name = full_name(node)
             if name.startswith("torch.") or name in self._tried:
                 continue
-            self._tried.add(name)
-            first, second, nothing = _answers(node)
-            if any(_differ(a, b) for a, b in zip(first, second, strict=True)):
+            changes, adds = _behaviour(node)
+            if changes:
                 raise RequestError(
                     f"{name} gives another gradient when its backward is asked again, as a comparison of tasks does: "
                     f"use another function, {REMEDY}"
                 )
-            if any(bool((g != 0).any()) for g in nothing):
+            if adds:
                 raise RequestError(
                     f"{name} adds a gradient of its own in each backward (of an auxiliary loss, say), and would once "
                     "for every task: make that loss a task of its own, use level='representation' if it is in the "
                     f"encoder, {REMEDY}"
                 )
+            self._tried.add(name)
 
 
 def full_name(function: Any) -> str:
@@ -58,16 +58,19 @@ def full_name(function: Any) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _answers(node: Any) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Return two answers to the same gradient, and that to zeros; empty lists if the node cannot be asked so."""
+def _behaviour(node: Any) -> tuple[bool, bool]:
+    """Return whether the node's answer changes when it is asked again, and whether it answers zeros with something;
+    False twice if it cannot be asked so."""
     try:
         given = [_pattern(m) for m in node._input_metadata]
         devices = list({g.device for g in given if g.device.type == "cuda"})
         with torch.no_grad(), torch.random.fork_rng(devices):
             first, second = _tensors(node.apply(*given), copy=True), _tensors(node.apply(*given))
-            return first, second, _tensors(node.apply(*(torch.zeros_like(g) for g in given)))
+            changes = len(first) != len(second) or any(map(_differ, first, second))
+            nothing = [] if changes else _tensors(node.apply(*(torch.zeros_like(g) for g in given)))
+            return changes, any(bool((g != 0).any()) for g in nothing)
     except Exception:  # whatever it is, the backwards that are asked for will meet it and say so
-        return [], [], []
+        return False, False
 
 
 def _pattern(metadata: Any) -> Tensor:
@@ -78,7 +81,8 @@ def _pattern(metadata: Any) -> Tensor:
 
 def _tensors(answer: Any, copy: bool = False) -> list[Tensor]:
     found = answer if isinstance(answer, tuple) else (answer,)
-    return [g.clone() if copy else g for g in found if isinstance(g, Tensor)]
+    dense = [g if g.layout == torch.strided else g.to_dense() for g in found if isinstance(g, Tensor)]
+    return [g.clone() if copy else g for g in dense]
 
 
 def _differ(a: Tensor, b: Tensor) -> bool:
