@@ -54,10 +54,8 @@ class Reach(NamedTuple):
     @property
     def opaque(self) -> bool:
         """True if parameters may be used out of the graph's sight, as reentrant checkpoints of any make do."""
-        if self.cached:
-            return True
         modules = [getattr(getattr(type(f), "_forward_cls", None), "__module__", "") for f in self.functions]
-        return self.reentrant or any(not m.startswith("torch.") for m in modules)
+        return self.cached or self.reentrant or any(not m.startswith("torch.") for m in modules)
 
 
 def has_own_backward(leaf: Tensor) -> bool:

@@ -91,3 +91,8 @@ def test_categories_of_pandas_are_what_they_hold() -> None:
 
 def test_lists_in_cells_are_text() -> None:
     assert column([np.array([1, 2]), np.array([3]), np.array([1, 2])] * 9).kind == "category"
+
+
+def test_spans_of_time_are_read_as_seconds() -> None:
+    column = understand("t", pd.Series(pd.to_timedelta([1, 90], unit="s")))
+    assert (column.kind, column.values.tolist(), column.how) == ("number", [1.0, 90.0], "read as seconds")

@@ -83,7 +83,7 @@ def understand(name: str, cells: pd.Series[Any], asked: str | None = None, writt
     if types.is_datetime64_any_dtype(cells.dtype):
         return Column(name, "date", seconds_of(cells))
     if types.is_timedelta64_dtype(cells.dtype):
-        return Column(name, "number", cells.dt.totalseconds_of(), how="read as seconds")
+        return Column(name, "number", cells.dt.total_seconds(), how="read as seconds")
     if types.is_numeric_dtype(cells.dtype):
         values = cells.astype("float64")
         return Column(name, "date" if asked == "date" else "number", values)

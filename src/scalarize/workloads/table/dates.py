@@ -31,7 +31,6 @@ def read(
         Seconds since 1970, NaN for what is no date, and the way of writing, None if there are several; None twice if
         the words are no dates.
     """
-
     distinct = words[there].drop_duplicates()
     places = np.unique(np.linspace(0, len(distinct) - 1, min(len(distinct), LOOKED_AT)).round().astype(int))
     sample = distinct.iloc[places]
