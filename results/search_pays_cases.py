@@ -132,9 +132,10 @@ DOSES = (
 ALLOCATED = sum(d.hours for d in DOSES)
 
 
-def cells() -> Iterator[Cell]:
-    """Yield every cell once; outermost the repetition, so that at any moment all levels have as many."""
-    places = {(d.first + k, place, k): d for place, d in enumerate(DOSES) for k in range(d.repetitions)}
+def cells(first: int = 0) -> Iterator[Cell]:
+    """Yield every cell once, of repetitions from ``first`` on; outermost the repetition, so that at any moment all
+    levels have as many."""
+    places = {(d.first + k, place, k): d for place, d in enumerate(DOSES) for k in range(first, d.repetitions)}
     seen = set()
     for key in sorted(places):
         for level in places[key].levels:

@@ -32,21 +32,21 @@ from scalarize.utils.locking import lock
 FIGURES = Path(__file__).parent / "when-search-pays"
 
 
-def used(out: Path) -> dict[str, float]:
+def used(out: Path, first: int = 0) -> dict[str, float]:
     """Return CPU hours by dose; a cell that doses share counts for the first of them."""
     spent = {d.name: 0.0 for d in DOSES}
-    for cell in cells():
+    for cell in cells(first):
         path = out / "cells" / f"{cell.name}.json"
         if path.exists():
             spent[cell.dose.name] += files.read_json(path)["seconds"] / 3600
     return spent
 
 
-def work(out: Path, until: float, only: set[str]) -> None:
+def work(out: Path, until: float, only: set[str], first: int) -> None:
     """Measure missing cells, one after the other, that no other process is at."""
-    loader, spent = Loader(kept=4), used(out)
+    loader, spent = Loader(kept=4), used(out, first)
     hours = {d.name: d.hours for d in DOSES}
-    for cell in cells():
+    for cell in cells(first):
         place, name = out / "cells" / f"{cell.name}.json", cell.dose.name
         if (only and name not in only) or place.exists():
             continue
@@ -76,10 +76,10 @@ def run(args: argparse.Namespace) -> None:
     until = time.time() + 3600 * args.hours
     only = {name for name in args.only.split(",") if name}
     if args.workers == 1:
-        work(args.out, until, only)
+        work(args.out, until, only, args.first)
         return
     crew = [
-        multiprocessing.get_context("spawn").Process(target=work, args=(args.out, until, only))
+        multiprocessing.get_context("spawn").Process(target=work, args=(args.out, until, only, args.first))
         for _ in range(args.workers)
     ]
     for worker in crew:
@@ -88,10 +88,10 @@ def run(args: argparse.Namespace) -> None:
         worker.join()
 
 
-def read(out: Path) -> dict[str, list[dict[str, Any]]]:
+def read(out: Path, first: int) -> dict[str, list[dict[str, Any]]]:
     """Return the cells that are there by row, in the order of repetitions."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for cell in cells():
+    for cell in cells(first):
         path = out / "cells" / f"{cell.name}.json"
         if path.exists():
             found.setdefault(row_name(cell.dose, cell.level), []).append(files.read_json(path))
@@ -112,6 +112,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/when-search-pays"))
     parser.add_argument("--hours", type=float, default=8.0, help="of wall time, after which no cell is begun")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--first", type=int, default=0, help="the first repetition that is measured or shown")
     parser.add_argument("--only", default="", help="names of doses, separated by commas")
     args = parser.parse_args()
     if args.what == "run":

@@ -11,7 +11,7 @@ import pytest
 from scalarize.runs import advise as on_a_problem
 from scalarize.runs.advise import AdviseRequest, Pace
 from scalarize.runs.advise_learner import advise
-from scalarize.search.toy_problems import Stationary
+from scalarize.search.toy_problems import Noisy, Stationary
 from scalarize.utils.errors import RequestError
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -56,9 +56,25 @@ def test_what_it_did_not_write_is_kept(tmp_path: Path, name: str, kind: str) -> 
 
 
 def test_an_earlier_answer_is_replaced_by_the_same_one(tmp_path: Path) -> None:
-    found = [advise(Stationary, epochs=4, trainings=30, out=tmp_path / "new") for _ in range(2)]
+    found = [advise(Noisy, epochs=4, trainings=30, out=tmp_path / "new") for _ in range(2)]
     assert found[0]["words"] == found[1]["words"]
     assert {p.name for p in (tmp_path / "new").iterdir()} >= {"advice.json", "policy.json"}
+
+
+def test_a_learner_that_ignores_its_seed_is_refused_in_place_of_copies_as_evidence() -> None:
+    with pytest.raises(RequestError, match="two seeds ended in the same state"):
+        advise(Stationary, epochs=4, trainings=30)
+
+
+class Coarse(Noisy):
+    """Metrics of few values: two seeds often score alike, though they trained apart."""
+
+    def evaluate(self, split: str) -> dict[str, float]:
+        return {task: round(value) / 1.0 for task, value in super().evaluate(split).items()}
+
+
+def test_equal_scores_of_different_trainings_are_no_copies() -> None:
+    assert advise(Coarse, epochs=4, trainings=30)["answer"] in ("even", "undecided")
 
 
 def test_the_time_of_trainings_that_are_read_is_not_taken_for_the_time_of_a_training(

@@ -16,6 +16,7 @@ from scalarize.search.driver import run_search
 from scalarize.search.entry import search
 from scalarize.search.executors.base import Executor, Job, LearnerFactory, Outcome
 from scalarize.search.executors.local import LocalExecutor
+from scalarize.search.learner_check import LearnerReport, check
 from scalarize.search.progress import Progress
 from scalarize.search.result import SearchResult
 from scalarize.search.sampling import Spread
@@ -28,6 +29,7 @@ __all__ = [
     "GenerationResult",
     "Job",
     "LearnerFactory",
+    "LearnerReport",
     "LocalExecutor",
     "Outcome",
     "Progress",
@@ -36,6 +38,7 @@ __all__ = [
     "Setting",
     "Space",
     "Spread",
+    "check",
     "create",
     "get",
     "names",

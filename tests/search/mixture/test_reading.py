@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import fake_swarms as swarms
+from scalarize.search.mixture.directions import is_higher_better
 from scalarize.search.mixture.fitting import fit_runs
 from scalarize.search.mixture.runs import read_mixtures, read_runs
 from scalarize.utils.errors import RequestError
@@ -203,3 +204,27 @@ def test_too_few_joined_runs_say_how_many_were_left_out(tmp_path):
     b.write_text("".join(b.read_text().splitlines(keepends=True)[:2]))
     with pytest.raises(RequestError, match=r"at least 4 runs, got 1 \(23 runs of .*mixture.* are left out"):
         fit_runs(read_runs(a, b))
+
+
+@pytest.mark.parametrize(
+    ("name", "better"),
+    [
+        ("valLoss", False), ("train/loss", False), ("crossentropy", False), ("pile_cc BPB", False),
+        ("trainloss", False),
+        ("mmlu_acc", True), ("val_accuracy", True), ("F1", True), ("rougeLsum", True), ("exact_match", True),
+        ("rouge1", True), ("acc5", True), ("pass@1", True), ("r2", True),
+        ("glossary_hit_list", None), ("accent_share", None), ("mapped_rows", None), ("scoreboard", None),
+        ("error_recall", None), ("terror", None), ("f_2", None),
+    ],
+)  # fmt: skip
+def test_only_whole_words_say_which_way_a_metric_is_better(name: str, better: bool | None) -> None:
+    assert is_higher_better(name) is better
+
+
+@pytest.mark.parametrize(("name", "decimals"), [("dropout", 2), ("noise", 3), ("noise", 12)])
+def test_a_small_setting_beside_the_weights_is_no_domain(name: str, decimals: int) -> None:
+    own = swarms.table()
+    weights = {n.removeprefix("weight:"): np.round(v, decimals) for n, v in own.items() if n.startswith("weight:")}
+    rate = np.full(len(own["metric-:" + swarms.METRICS[0]]), 0.005)
+    found = {n: v for n, v in own.items() if n.startswith("metric")}
+    assert read_runs(pd.DataFrame(weights | {name: rate} | found)).domains == swarms.DOMAINS

@@ -153,13 +153,15 @@ def run_job(factory: LearnerFactory, job: Job, parent: dict[str, Any] | None) ->
 
     Raises:
         RunError: the learner's metrics lack a task.
-        RequestError: the learner's state cannot be read back, or restores a recipe number that is searched.
+        RequestError: the learner's state cannot be read back, or restores a recipe number that is searched; its
+            ``epoch`` does not count finished epochs.
     """
     with own_randomness(job.seed):
         learner = factory(seed=job.seed, **job.extras)
         own = restored = states.numbers_of(learner, job.extras) if job.extras else {}
         if parent is not None:
             learner.load_state_dict(parent)
+            states.check_epoch("load_state_dict", learner.epoch, range(1, job.until_epoch + 1))
             restored = states.numbers_of(learner, job.extras) if job.extras else {}
         elif job.keep:
             states.check(learner.state_dict())  # before anything is trained
@@ -168,6 +170,7 @@ def run_job(factory: LearnerFactory, job: Job, parent: dict[str, Any] | None) ->
         try:
             learner.train(policy, job.until_epoch)
             seconds = time.perf_counter() - before
+            states.check_epoch(f"train(policy, {job.until_epoch})", learner.epoch, [job.until_epoch])
             if restored != own:
                 states.check_numbers(job.extras, own, restored, states.numbers_of(learner, job.extras))
             measured = learner.evaluate(job.split)

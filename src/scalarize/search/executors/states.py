@@ -1,15 +1,18 @@
-"""Checks of a learner before its state is stored: that it can be read back, and that recipe numbers hold."""
+"""States of learners: can they be read back, do recipe numbers and epochs hold, are two the same?"""
 
 from __future__ import annotations
 
 import collections
 import io
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
+
+import numpy as np
 
 from scalarize.utils.errors import RequestError
 
 _PLAIN = (str, int, float, bool, complex, bytes, type(None))
+ROUNDING = 1e-4  # relative; sums in another order, on a GPU, are the same training
 SEARCHED = ("lr", "weight_decay", "momentum", "dampening", "eps", "alpha", "rho")  # what groups of optimisers hold
 
 
@@ -78,6 +81,24 @@ def _error(where: str, value: Any) -> RequestError:
     )
 
 
+def check_epoch(after: str, epoch: Any, right: Container[int]) -> None:
+    """Check that a learner counts its finished epochs, by which it goes on where another one stopped.
+
+    Raises RequestError that says after what it does not.
+
+    >>> check_epoch("load_state_dict", 0, range(1, 3))
+    Traceback (most recent call last):
+        ...
+    scalarize.utils.errors.RequestError: the learner's epoch is 0 after load_state_dict: it must count finished \
+epochs, and be restored with the state
+    """
+    if epoch not in right:
+        raise RequestError(
+            f"the learner's epoch is {epoch!r} after {after}: it must count finished epochs, and be restored with the "
+            "state"
+        )
+
+
 def numbers_of(learner: Any, extras: Mapping[str, float]) -> dict[str, tuple[float, ...]]:
     """Return what the learner's optimisers hold of the searched recipe numbers, by key, one a group of parameters."""
     import torch
@@ -110,3 +131,44 @@ def check_numbers(extras: Mapping[str, float], own: Any, restored: Any, trained:
                 f"the learner trained with {key}={restored[key][0]:g}, its parent's, not with {value:g}: "
                 "load_state_dict restores the optimiser whole; set the searched numbers again after that"
             )
+
+
+def copied(value: Any) -> Any:
+    """Return a state that later training cannot change: optimisers go on in the tensors that they were given."""
+    if isinstance(value, Mapping):
+        return {key: copied(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [copied(inner) for inner in value]
+    return value.detach().clone() if hasattr(value, "detach") else value
+
+
+def same(a: Any, b: Any, exactly: bool = False, but: tuple[str, ...] = ()) -> bool:
+    """Return True if two states hold the same numbers, up to rounding unless ``exactly``."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return set(a) == set(b) and all(key in but or same(a[key], b[key], exactly) for key in a)
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(same(x, y, exactly) for x, y in zip(a, b, strict=True))
+    if _is_array(a) and _is_array(b):
+        x, y = _array(a), _array(b)
+        if x.shape != y.shape:
+            return False
+        size = float(np.abs(x[np.isfinite(x)]).max(initial=0.0)) if x.size else 0.0
+        return bool(np.allclose(x, y, rtol=0, atol=0 if exactly else ROUNDING * size, equal_nan=True))
+    return bool(a == b)
+
+
+def _is_array(value: Any) -> bool:
+    return not isinstance(value, bool | str | bytes) and (hasattr(value, "shape") or isinstance(value, int | float))
+
+
+def _array(value: Any) -> np.ndarray[Any, Any]:
+    if hasattr(value, "detach"):
+        dense = value.detach().cpu()
+        value = (dense.to_dense() if dense.is_sparse else dense).to(dtype=_double(dense)).numpy()
+    return np.asarray(value, dtype=np.complex128 if np.iscomplexobj(value) else np.float64)
+
+
+def _double(tensor: Any) -> Any:
+    import torch
+
+    return torch.complex128 if tensor.is_complex() else torch.float64

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalarize.search.mixture.known import EMPTY, KEYS, OTHER, SIZES, STATES, STEPS, TOKENS
+from scalarize.search.mixture.directions import is_higher_better
+from scalarize.search.mixture.known import EMPTY, KEYS, OTHER, SIZES, STATES, STEPS, TOKENS, TUNED
 from scalarize.search.mixture.tables import Table
 from scalarize.utils.errors import RequestError
 
 WEIGHT_PREFIX = re.compile(r"^(?:config[./])?(?:weights?|ratios?|mixture|mix|proportions?|train)[:./_]", re.IGNORECASE)
 METRIC_PREFIX = re.compile(r"^(?:summary[./])?(?:metrics?-?|evals?|val|valid|validation|test)[:./_]", re.IGNORECASE)
-LOWER = re.compile(
-    r"loss|bpb|bits|perplexity|ppl|nll|entropy|error|\bce\b|(?:^|[_/.:-])(?:ce|wer|mse|mae|rmse)(?:$|[_/.:-])"
-)
-HIGHER = re.compile(r"acc|bleu|f1|rouge|exact_match|(?:^|[_/.:-])(?:em|score|win_rate|auc|map|r2)(?:$|[_/.:-])")
+TOTAL = 0.02  # weights of a row may sum to 1 give or take this, as printed
+ROUNDED = 1e-6  # sums of single precision
 
 
 @dataclass(frozen=True)
@@ -107,25 +106,34 @@ def _matching(table: Table, names: Sequence[str], patterns: Sequence[str], optio
 
 def _weights(table: Table, free: list[str], numeric: list[str], first: Table | None) -> list[str]:
     """Columns with a prefix for weights; else the numbers of the first of two tables; else those that sum to 1."""
-    prefixed = [n for n in free if WEIGHT_PREFIX.match(n) and not (LOWER.search(n.lower()) or HIGHER.search(n.lower()))]
+    prefixed = [n for n in free if WEIGHT_PREFIX.match(n) and is_higher_better(n) is None]
     if first is not None:
         own = [n for n in numeric if n in first.columns]
         return [n for n in prefixed if n in first.columns] or own
     if prefixed:
         return prefixed
-    # A run of neighbouring columns within [0, 1] whose rows all sum to about 1: the longest one.
-    values = {n: _floats(table.columns[n]) for n in numeric}
-    best: list[str] = []
-    for begin in range(len(numeric)):
+    return _summing_to_one([n for n in numeric if n.lower() not in TUNED and is_higher_better(n) is None], table)
+
+
+def _summing_to_one(names: Sequence[str], table: Table) -> list[str]:
+    """Find neighbouring columns within [0, 1] whose rows all sum to about 1.
+
+    Of several runs of columns those that come as near to 1 as any, but for rounding, and of these the longest: a small
+    number that has nothing to do with the weights, such as a dropout rate beside them, moves the sums away from 1.
+    """
+    values = {n: _floats(table.columns[n]) for n in names}
+    runs: list[tuple[float, list[str]]] = []
+    for begin in range(len(names)):
         total = np.zeros(table.n_rows)
-        for end in range(begin, len(numeric)):
-            column = values[numeric[end]]
-            if not (np.isfinite(column).all() and (column >= 0).all() and (column <= 1.02).all()):
+        for end in range(begin, len(names)):
+            column = values[names[end]]
+            if not (np.isfinite(column).all() and (column >= 0).all() and (column <= 1 + TOTAL).all()):
                 break
             total = total + column
-            if (np.abs(total - 1) <= 0.02).all() and end - begin + 1 > max(len(best), 1):
-                best = numeric[begin : end + 1]
-    return best
+            if (off := float(np.abs(total - 1).max())) <= TOTAL and end > begin:
+                runs.append((off, list(names[begin : end + 1])))
+    nearest = min((off for off, _ in runs), default=0.0)
+    return max((own for off, own in runs if off <= 2 * nearest + ROUNDED), key=len, default=[])
 
 
 def _is_higher(table: Table, metric: str, column: str, higher: Sequence[str], lower: Sequence[str]) -> bool:
@@ -136,7 +144,8 @@ def _is_higher(table: Table, metric: str, column: str, higher: Sequence[str], lo
     if not up and not down:
         if column.startswith(("metric:", "metric-:")):
             return column.startswith("metric:")
-        up, down = bool(HIGHER.search(column.lower())), bool(LOWER.search(column.lower()))
+        known = is_higher_better(column)
+        up, down = known is True, known is False
     if up == down:
         raise RequestError(
             f"{table.name}: cannot tell if {metric!r} is better higher or lower: give its name, "
