@@ -18,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import estimator_checks
 
 import scalarize
-from scalarize.utils.errors import RequestError
+from scalarize.utils.errors import RequestError, ScalarizeWarning
 
 
 def quick(**choices: Any) -> Any:
@@ -203,3 +203,22 @@ def test_a_frame_of_polars() -> None:
     data = datasets.load_diabetes(as_frame=True)
     X, y = polars.from_pandas(data.data), polars.DataFrame({"target": data.target.to_numpy()})
     assert len(quick().fit(X, y).predict(X)) == len(X)
+
+
+def test_columns_that_are_no_inputs_are_said(wine: Any) -> None:
+    X, Y = wine
+    numbered = X.assign(row=range(len(X)))
+    broken = numbered.assign(ash=[np.inf, *X.ash[1:]])
+    with pytest.warns(
+        ScalarizeWarning, match=r"no inputs: ash: infinite in row 1; row: it numbers the rows \(left_out_"
+    ):
+        model = quick().fit(broken, Y)
+    assert set(model.left_out_) == {"ash", "row"}
+    assert quick(types={"row": "number"}).fit(numbered, Y).left_out_ == {}
+
+
+def test_dates_are_no_numbers(wine: Any) -> None:
+    X, Y = wine
+    model = quick().fit(X, Y)
+    with pytest.raises(RequestError, match="column 'ash': '2020-01-01 00:00:00' in row 1 is a date, no number"):
+        model.predict(X.assign(ash=pd.Timestamp("2020-01-01")))

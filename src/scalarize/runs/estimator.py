@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from scalarize.runs.fit_frame import FitRequest, fit
 from scalarize.runs.saved_model import as_frame
 from scalarize.runs.target_form import targets_of
-from scalarize.utils.errors import RequestError
+from scalarize.utils.errors import RequestError, ScalarizeWarning
 from scalarize.weights.policy import Policy
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class MultiTaskModel(MultiOutputMixin, BaseEstimator):  # type: ignore[misc,unus
         model_: the fitted :class:`~scalarize.runs.saved_model.SavedModel`; ``model_.predict(frame,
             probabilities=True)`` adds the probabilities of classes.
         targets_: names of the targets.
+        left_out_: columns of a data frame that are no inputs (constant, infinite somewhere, row numbers, copies of
+            others), and why; name one in ``types`` to keep it.
         n_features_in_, feature_names_in_: as in scikit-learn.
 
     >>> X = [[float(k % 7), float(k % 5)] for k in range(60)]
@@ -118,6 +121,11 @@ class MultiTaskModel(MultiOutputMixin, BaseEstimator):  # type: ignore[misc,unus
         finally:
             torch.set_num_threads(threads)
         self.targets_ = list(targets.columns)
+        self.left_out_ = dict(self.model_.table.left_out)
+        if self.left_out_:
+            told = "; ".join(f"{name}: {why}" for name, why in list(self.left_out_.items())[:3])
+            more = f"; and {len(self.left_out_) - 3} more" if len(self.left_out_) > 3 else ""
+            warnings.warn(f"columns that are no inputs: {told}{more} (left_out_)", ScalarizeWarning, stacklevel=2)
         return self
 
     def predict(self, X: Any) -> Any:

@@ -211,6 +211,9 @@ def _mostly_read(column: Column, cells: pd.Series[Any], kind: Kind) -> Column:
     if not there.any():
         return Column(column.name, kind, pd.Series(np.full(len(cells), np.nan)))
     read = there & ~column.missing
+    if kind == "number" and column.kind == "date":
+        row = int(np.flatnonzero(there)[0])
+        raise RequestError(f"column {column.name!r}: {str(cells.iloc[row])!r} in row {row + 1} is a date, no number")
     if column.kind == "category" or (there.sum() and read.sum() < 0.5 * there.sum()):
         row = int(np.flatnonzero(there & (column.missing if column.kind != "category" else there))[0])
         wanted = {"category": "number or date"}.get(column.kind, column.kind)
