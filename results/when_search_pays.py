@@ -7,7 +7,8 @@ searches are compared with the best rule that is free; then one main target with
 
 ``run`` measures the cells that are missing, the repetition outermost, until all are there, ``--hours`` are over or a
 dose has used what results/search_pays_cases.py allocates to it; a cell is a file, and several processes may work on one
-folder. ``--only`` names doses. ``table`` also draws the figures, below results/when-search-pays/.
+folder. ``--only`` names doses; ``--first`` measures or shows later repetitions alone, for
+results/when-search-pays-again.md. ``table`` also draws the figures, below results/when-search-pays/.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import search_pays_page as page
+from search_pays_again import again
 from search_pays_cases import DOSES, Cell, cells, row_name
 from search_pays_trainings import measured
 
@@ -30,6 +32,7 @@ from scalarize.utils.errors import BusyError
 from scalarize.utils.locking import lock
 
 FIGURES = Path(__file__).parent / "when-search-pays"
+PAGE = FIGURES.with_suffix(".md")
 
 
 def used(out: Path, first: int = 0) -> dict[str, float]:
@@ -88,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
         worker.join()
 
 
-def read(out: Path, first: int) -> dict[str, list[dict[str, Any]]]:
+def read(out: Path, first: int = 0) -> dict[str, list[dict[str, Any]]]:
     """Return the cells that are there by row, in the order of repetitions."""
     found: dict[str, list[dict[str, Any]]] = {}
     for cell in cells(first):
@@ -98,8 +101,11 @@ def read(out: Path, first: int) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def table(out: Path) -> None:
-    """Print the page, and write its figures anew."""
+def table(out: Path, first: int = 0) -> None:
+    """Print the page, and write its figures anew; of later repetitions alone, what they say of that page."""
+    if first:
+        print(again(read(out, first), used(out, first), first, PAGE.read_text(encoding="utf-8")), end="")
+        return
     text, charts = page.page(read(out), used(out))
     for chart in charts:
         files.write_bytes(FIGURES / f"{chart.name}.png", images.files(chart)["png"])
@@ -118,7 +124,7 @@ def main() -> None:
     if args.what == "run":
         run(args)
     else:
-        table(args.out)
+        table(args.out, args.first)
 
 
 if __name__ == "__main__":

@@ -142,11 +142,11 @@ def test_splits_are_averaged_and_their_overlap_counts() -> None:
     assert d.high - d.low > once.high - once.low
 
 
-def put(out: Path, names: dict[str, tuple[float, float]]) -> None:
+def put(out: Path, names: dict[str, tuple[float, float]], first: int = 0) -> None:
     """Three repetitions of cells: the best rule's and the searches' scores by row."""
     for one in cases.cells():
         row = cases.row_name(one.dose, one.level)
-        if row in names and one.repetition < 3:
+        if row in names and first <= one.repetition < first + 3:
             rule, search = names[row]
             tests = dict.fromkeys(one.dose.rules, rule) | {"random": rule, "pbt": search + 1e-5 * one.repetition}
             found = cell(one.repetition, tests) | {"split": one.repetition % one.dose.splits, "seconds": 36.0}
@@ -183,6 +183,28 @@ def test_the_page(
         "main-target-rand-hie.png",
     }
     assert all(f"(when-search-pays/{p.name})" in text for p in (tmp_path / "figures").iterdir())
+
+
+def test_later_units_are_compared_with_what_the_page_had_shown(
+    benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    levels = {x: cases.row_name(DOSES["noise"], x) for x in DOSES["noise"].levels}
+    main = f"main-{cases.TASKS[0].name}-300"
+    put(tmp_path, {levels[0.25]: (0.6, 0.65), levels[0.5]: (0.6, 0.55), levels[0.75]: (0.6, 0.6), main: (0.6, 0.7)})
+    put(tmp_path, {f"main-{cases.TASKS[0].name}-{x}": (0.6, 0.6) for x in (1000, 3000)})
+    earlier, _ = page.page(benchmark.read(tmp_path), benchmark.used(tmp_path))
+    monkeypatch.setattr(benchmark, "PAGE", tmp_path / "page.md")
+    (tmp_path / "page.md").write_text(earlier)
+    put(tmp_path, {levels[0.25]: (0.6, 0.62), levels[0.5]: (0.6, 0.65), levels[0.75]: (0.6, 0.7), main: (0.6, 0.6)}, 17)
+    benchmark.table(tmp_path, first=17)
+    text = capsys.readouterr().out
+    assert "The units 17 to 19 of" in text
+    exchanged = "Label noise in one task, share of rows whose labels of log-outpatient are exchanged"
+    assert f"| {exchanged} 0.25 | PBT | +5.00 [+5.00, +5.00] | +2.02 [" in text
+    assert f"| {exchanged} 0.5 | PBT | -5.00 [-5.00, -5.00] | +5.02 [" in text
+    assert f"{exchanged} 0.75" not in text.partition("had shown")[2]  # nothing was seen there before
+    assert f"| Main target {cases.TASKS[0].name}, labelled training rows of the main target 300 | PBT, last" in text
+    assert "Of these 6, 4 have the same sign again; corrected for all 6 (Holm), 4 can be told from 0 again." in text
 
 
 def test_a_mean_gain_that_a_correction_takes_away_is_said_to_be_none() -> None:
@@ -224,7 +246,7 @@ def test_a_run_goes_on_where_it_ended_and_keeps_to_what_is_allocated(
     put(tmp_path, {"noise-0.25": (0.6, 0.6)})
     path = tmp_path / "cells" / "noise-0.5-0.json"
     files.write_json(path, cell(0, {"even": 0.5}) | {"seconds": 3600 * 0.7})  # with the others: more than it may use
-    args = argparse.Namespace(out=tmp_path, hours=1.0, workers=1, only="samples,noise")
+    args = argparse.Namespace(out=tmp_path, hours=1.0, workers=1, only="samples,noise", first=0)
     benchmark.run(args)
     assert len(made) == 5 * 30
     assert all(name.startswith("samples-") for name in made)
