@@ -22,6 +22,28 @@ def policies(draw: st.DrawFn) -> Policy:
     return Policy.from_schedule([f"t{i}" for i in range(n)], list(zip(starts, raw, strict=True)), epochs, scales)
 
 
+def test_numbers_and_names_of_numpy_are_kept_as_plain_ones(tmp_path: Path) -> None:
+    own = [Segment(np.int64(0), (0.25, 0.75)), Segment(np.int32(2), tuple(np.float32([0.5, 0.5])), np.float32(2.0))]
+    policy = Policy(tuple(np.array(["a", "b"])), np.int64(4), tuple(own))
+    assert Policy.load(policy.save(tmp_path / "policy.json")) == policy
+    assert [type(x) for x in (policy.tasks[0], policy.epochs, own[1].weights[0], own[1].scale)] == [
+        str,
+        int,
+        float,
+        float,
+    ]
+
+
+def test_what_no_file_could_hold_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="tasks must be names, got 1, a number"):
+        Policy.constant({1: 1.0})  # type: ignore[dict-item]
+    with pytest.raises(RequestError, match=r"epochs must be a whole number, got 2\.5"):
+        Policy.constant({"a": 1.0}, 2.5)  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match="its provenance is not plain data"):
+        Policy.constant({"a": 1.0}, provenance={"x": {1, 2}}).save(tmp_path / "policy.json")
+    assert not list(tmp_path.iterdir())
+
+
 def test_recipe_numbers_are_those_of_the_searchs_end() -> None:
     course = [{"from_epoch": 0, "optimizer.lr": 0.1}, {"from_epoch": 3, "optimizer.lr": 0.2}]
     assert Policy.constant({"a": 1.0}, 4, {"also": course}).last().numbers == {"optimizer.lr": 0.2}

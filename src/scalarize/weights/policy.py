@@ -225,14 +225,12 @@ class Policy(Schedule):
 
         Raises:
             RunError: the file cannot be written.
-
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as directory:
-        ...     path = Policy.constant({"a": 1, "b": 3}).save(f"{directory}/policy.json")
-        ...     Policy.load(path).tasks
-        ('a', 'b')
+            RequestError: ``provenance`` is not plain data.
         """
-        return files.write_json(path, self.to_dict())
+        try:
+            return files.write_json(path, self.to_dict())
+        except TypeError as error:
+            raise RequestError(f"policy: its provenance is not plain data: {error}") from None
 
     @classmethod
     def load(cls, path: str | Path) -> Policy:

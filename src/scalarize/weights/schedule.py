@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from scalarize.utils.errors import RequestError
-from scalarize.weights.segment import Segment, check
+from scalarize.weights.segment import Segment, check, names, whole
 from scalarize.weights.simplex import Weights
 
 
@@ -25,6 +25,9 @@ class Schedule:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        plain = {"tasks": names(self.tasks), "epochs": whole("policy: epochs", self.epochs)}
+        for key, value in plain.items():  # of numpy's numbers and strings a file would hold something else, or nothing
+            object.__setattr__(self, key, value)
         check(self.tasks, self.epochs, self.segments)
 
     @property

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Number
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,59 @@ class Segment:
     from_epoch: int
     weights: tuple[float, ...]
     scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "from_epoch", whole("policy: the first epoch of a segment", self.from_epoch))
+        if type(self.weights) is not tuple or any(type(w) is not float for w in self.weights):
+            object.__setattr__(self, "weights", tuple(float(w) for w in self.weights))
+        object.__setattr__(self, "scale", float(self.scale))
+
+
+def names(tasks: Sequence[str]) -> tuple[str, ...]:
+    """Return names of tasks as plain strings.
+
+    Args:
+        tasks: the names, such as strings of numpy.
+
+    Returns:
+        The names.
+
+    Raises:
+        RequestError: one is no string.
+
+    >>> names(["a", 1])
+    Traceback (most recent call last):
+        ...
+    scalarize.utils.errors.RequestError: policy: tasks must be names, got 1, a number
+    """
+    for task in tasks:
+        if not isinstance(task, str):
+            kind = "number" if isinstance(task, Number) else type(task).__name__
+            raise RequestError(f"policy: tasks must be names, got {task!r:.60}, a {kind}")
+    return tuple(str.__str__(task) for task in tasks)
+
+
+def whole(what: str, value: Any) -> int:
+    """Return a whole number as Python's own.
+
+    Args:
+        what: its name in an error message.
+        value: the number, such as one of numpy.
+
+    Returns:
+        The number.
+
+    Raises:
+        RequestError: it is none.
+
+    >>> whole("epochs", 2.5)
+    Traceback (most recent call last):
+        ...
+    scalarize.utils.errors.RequestError: epochs must be a whole number, got 2.5
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise RequestError(f"{what} must be a whole number, got {value!r:.60}")
+    return int(value)
 
 
 def check(tasks: Sequence[str], epochs: int, segments: Sequence[Segment]) -> None:
