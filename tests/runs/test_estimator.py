@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -222,3 +223,12 @@ def test_dates_are_no_numbers(wine: Any) -> None:
     model = quick().fit(X, Y)
     with pytest.raises(RequestError, match="column 'ash': '2020-01-01 00:00:00' in row 1 is a date, no number"):
         model.predict(X.assign(ash=pd.Timestamp("2020-01-01")))
+
+
+def test_models_trained_in_threads_are_those_of_one_thread(wine: Any) -> None:
+    X, Y = wine
+    models = [quick(random_state=k, settings={"model.dropout": 0.5}) for k in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        side_by_side = list(pool.map(lambda m: clone(m).fit(X, Y).predict(X), models))
+    for together, model in zip(side_by_side, models, strict=True):
+        pd.testing.assert_frame_equal(together, model.fit(X, Y).predict(X))

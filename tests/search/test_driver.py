@@ -4,6 +4,8 @@ import itertools
 import json
 import math
 import random
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import torch
 
 import scalarize
 from scalarize import Policy
-from scalarize.search import LocalExecutor, lineage
+from scalarize.search import LocalExecutor, lineage, search
 from scalarize.search.toy_problems import Noisy, Stationary
 from scalarize.utils import files
 from scalarize.utils.errors import DivergedError, RequestError, RunError
@@ -385,3 +387,21 @@ def test_names_of_tasks_may_be_strings_of_numpy_and_nothing_else(tmp_path):
     assert again.policy == found.policy
     with pytest.raises(RequestError, match="`tasks` must be names, got 1: a int"):
         search(Named, epochs=4, population=3, tasks=[1, 2])
+
+
+class Drawing(Noisy):
+    """Draws from the generators that all threads of a process share."""
+
+    def train(self, policy: Policy, until_epoch: int) -> None:
+        for epoch in range(self.epoch, until_epoch):
+            super().train(policy, epoch + 1)
+            time.sleep(0.001)  # so that threads take turns
+            self.skill = self.skill + np.random.standard_normal(4) + torch.randn(4).numpy()
+
+
+def test_searches_in_threads_are_those_of_one_thread() -> None:
+    def found(seed: int) -> float:
+        return search(Drawing, epochs=4, population=4, ready=1, seed=seed).score
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(found, range(4))) == [found(seed) for seed in range(4)]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+# Threads share the streams of torch, numpy and Python: who seeds them holds this until they are restored.
+GENERATORS = threading.RLock()
 
 
 def derive(*parts: int | str) -> int:
@@ -25,6 +29,8 @@ def derive(*parts: int | str) -> int:
 def fork_rng(seed: int, devices: Sequence[torch.device] = ()) -> Iterator[None]:
     """Seed torch's random streams inside the block and restore them afterwards: the CPU's and those of CUDA devices.
 
+    Threads share the streams, so only one of them is inside at a time.
+
     ``torch.manual_seed`` is avoided: it seeds every device and, if CUDA is not initialised, queues the call together
     with its stack trace, which costs more than a step of a small model and is never freed.
 
@@ -35,7 +41,7 @@ def fork_rng(seed: int, devices: Sequence[torch.device] = ()) -> Iterator[None]:
     import torch
 
     on_cuda = [d for d in devices if d.type == "cuda"]
-    with torch.random.fork_rng(on_cuda):
+    with GENERATORS, torch.random.fork_rng(on_cuda):
         torch.default_generator.manual_seed(seed)
         for device in on_cuda:
             with torch.cuda.device(device):

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from scalarize.search.executors import checkpoints, states, storage
-from scalarize.utils import digests, seals
+from scalarize.utils import digests, seals, seeds
 from scalarize.utils.errors import DivergedError, RequestError, RunError
-from scalarize.utils.seeds import fork_rng
 from scalarize.weights.policy import Policy
 
 if TYPE_CHECKING:
@@ -186,18 +185,22 @@ def run_job(factory: LearnerFactory, job: Job, parent: dict[str, Any] | None) ->
 
 @contextlib.contextmanager
 def own_randomness(seed: int) -> Iterator[None]:
-    """Seed the global generators of torch, numpy and Python inside the block, and restore them afterwards."""
+    """Seed the global generators of torch, numpy and Python inside the block, and restore them afterwards.
+
+    Threads share these generators, so only one of them is inside at a time.
+    """
     import torch
 
-    plain, arrays = random.getstate(), np.random.get_state()
-    with fork_rng(seed, [torch.device("cuda", k) for k in range(torch.cuda.device_count())]):
-        np.random.seed(seed % 2**32)
-        random.seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(plain)
-            np.random.set_state(arrays)
+    with seeds.GENERATORS:
+        plain, arrays = random.getstate(), np.random.get_state()
+        with seeds.fork_rng(seed, [torch.device("cuda", k) for k in range(torch.cuda.device_count())]):
+            np.random.seed(seed % 2**32)
+            random.seed(seed)
+            try:
+                yield
+            finally:
+                random.setstate(plain)
+                np.random.set_state(arrays)
 
 
 def run_and_store(factory: LearnerFactory, job: Job) -> Outcome:
