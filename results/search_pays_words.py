@@ -38,7 +38,8 @@ Core hours, allocated in `results/search_pays_cases.py` before anything ran, and
 and its first cell took 20 minutes; 2.9 were added, taken from all the other doses. The trainings without a change
 are shared by the doses of a data set and counted for the first. A dose with fewer units than planned has used up its
 time, or the run was ended before; levels of a dose always have the same units, but for the one that was under way.
-Rows of fewer than three units are not shown."""
+Rows of fewer than three units are not shown. Later units of `rand-hie` and its sites stand on
+[a page of their own](when-search-pays-again.md), as a test of what this one shows."""
 DOSES = """Half the default steps of `rand-hie` (batches of 512), 12 epochs; `emoji` at 16 pixels, each emoji once, 12
 epochs; `multi-fashion` on a tenth of its pictures, 12 epochs. Labels and samples are taken from training and validation
 alike, and so is noise; the test split stays as it is."""
