@@ -75,7 +75,7 @@ def check(
 
     >>> from scalarize.search.toy_problems import Noisy
     >>> print(check(Noisy))
-    the learner is as a search needs it (7 epochs trained)
+    the learner is as a search needs it (8 epochs trained)
     """
     trial = _Trial(
         learner_factory, split, {key: Range.parse(r) if isinstance(r, str) else r for key, r in (also or {}).items()}
@@ -165,20 +165,23 @@ class _Trial:
 
     def effects(self) -> None:
         """Train with another seed, and with other weights."""
-        other = self.train(2)
-        self.say(self.equal(other), "another seed makes no difference: pass it to all that is random")
+        self.other = self.train(2)
+        self.say(self.equal(self.other), "another seed makes no difference: pass it to all that is random")
         if len(self.tasks) > 1:
             leaning = Policy.constant({t: LEAN if k == 0 else 1.0 for k, t in enumerate(self.tasks)}, EPOCHS)
             self.say(self.equal(self.train(1, policy=leaning)), "the weights of the policy make no difference")
 
     def continued(self) -> None:
-        """Go on from a saved state, beside a learner that was never stopped."""
+        """Go on from a saved state, beside a learner that was never stopped, and from another state."""
         whole, parts = self.train(1, EPOCHS), self.train(1, EPOCHS, donor=self.seen)
         self.say(
             not (states.same(whole.state, parts.state) and states.same(dict(whole.metrics), dict(parts.metrics))),
             "a learner that goes on from a saved state ends elsewhere than one that was never stopped: keep all that "
             "training depends on in state_dict, and draw from the seed and the epoch",
         )
+        elsewhere = self.train(1, EPOCHS, donor=self.other)
+        anew = not self.equal(self.other) and states.same(elsewhere.state, parts.state, exactly=True)
+        self.say(anew, "training begins anew in each call of train: it does not depend on the state before")
 
     def numbers(self) -> None:
         """Train with another value of each recipe number, from the beginning and from a donor's state."""
