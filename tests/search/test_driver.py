@@ -16,7 +16,7 @@ from scalarize import Policy
 from scalarize.search import LocalExecutor, lineage, search
 from scalarize.search.toy_problems import Noisy, Stationary
 from scalarize.utils import files
-from scalarize.utils.errors import DivergedError, RequestError, RunError
+from scalarize.utils.errors import DivergedError, RequestError, RunError, ScalarizeWarning
 from scalarize.utils.manifest import Manifest
 
 
@@ -399,9 +399,32 @@ class Drawing(Noisy):
             self.skill = self.skill + np.random.standard_normal(4) + torch.randn(4).numpy()
 
 
-def test_searches_in_threads_are_those_of_one_thread() -> None:
+def test_searches_in_threads_whose_numbers_would_be_chance_are_said() -> None:
     def found(seed: int) -> float:
         return search(Drawing, epochs=4, population=4, ready=1, seed=seed).score
 
-    with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(found, range(4))) == [found(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool, pytest.warns(ScalarizeWarning, match="share the global generators"):
+        list(pool.map(found, range(4)))
+
+
+@pytest.mark.filterwarnings("ignore::scalarize.utils.errors.ScalarizeWarning")
+def test_a_learner_may_wait_for_a_search_in_a_thread() -> None:
+    class Nested(Noisy):
+        def train(self, policy: Policy, until_epoch: int) -> None:
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(search, Noisy, epochs=2, population=2, ready=1).result(timeout=60)
+            super().train(policy, until_epoch)
+
+    assert search(Nested, epochs=2, population=2, ready=1).generations == 2
+
+
+class Diverging(Noisy):
+    def train(self, policy: Policy, until_epoch: int) -> None:
+        if self.seed % 4 != 0:
+            raise DivergedError("at once")
+        super().train(policy, until_epoch)
+
+
+@pytest.mark.parametrize("algorithm", ["pbt", "halving"])
+def test_a_search_goes_on_from_members_that_diverged_in_their_first_epoch(algorithm: str) -> None:
+    assert search(Diverging, epochs=4, population=8, ready=1, algorithm=algorithm).score > 0

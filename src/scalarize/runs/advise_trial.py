@@ -17,9 +17,10 @@ from scalarize.runs.advise import Pace
 from scalarize.runs.sampling_rows import LISTED, temperature, tempered_policy
 from scalarize.search import search as find
 from scalarize.search.executors import states
-from scalarize.search.executors.base import LearnerFactory, own_randomness
+from scalarize.search.executors.base import LearnerFactory
 from scalarize.search.score import create, shares
 from scalarize.utils.errors import DivergedError, RequestError
+from scalarize.utils.seeds import own_randomness
 from scalarize.weights import simplex
 from scalarize.weights.policy import Policy
 

@@ -10,13 +10,14 @@ from typing import Any
 from scalarize.search.algorithms import registry
 from scalarize.search.algorithms.base import Setting
 from scalarize.search.driver import run_search
-from scalarize.search.executors.base import Executor, LearnerFactory, own_randomness
+from scalarize.search.executors.base import Executor, LearnerFactory
 from scalarize.search.executors.local import LocalExecutor
 from scalarize.search.progress import Progress
 from scalarize.search.result import SearchResult
 from scalarize.search.sampling import Spread
 from scalarize.search.space import Range, Space
 from scalarize.utils.errors import RequestError
+from scalarize.utils.seeds import own_randomness
 from scalarize.weights.policy import Policy
 
 FOUND_BEFORE = 2.0  # factor by which the spread around a policy found before is narrower (our choice)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from scalarize.search.executors import states
-from scalarize.search.executors.base import LearnerFactory, own_randomness
+from scalarize.search.executors.base import LearnerFactory
 from scalarize.search.space import Range
 from scalarize.utils.errors import RunError
+from scalarize.utils.seeds import own_randomness
 from scalarize.weights.policy import Policy
 
 LEAN = 20.0  # weight of the first task against each other one, where weights must show

@@ -213,6 +213,9 @@ def test_too_few_joined_runs_say_how_many_were_left_out(tmp_path):
         ("trainloss", False),
         ("mmlu_acc", True), ("val_accuracy", True), ("F1", True), ("rougeLsum", True), ("exact_match", True),
         ("rouge1", True), ("acc5", True), ("pass@1", True), ("r2", True),
+        ("neg_mean_squared_error", True), ("neg_log_loss", True), ("neg_log_likelihood", False), ("-loss", True),
+        ("dice_loss", False), ("mAP@0.5", True), ("mc2", True), ("exact_match,strict-match", True), ("mIoU", True),
+        ("acc_stderr,none", None), ("accuracy_gap", None), ("toxicity_score", None), ("depth_map_l1", None),
         ("glossary_hit_list", None), ("accent_share", None), ("mapped_rows", None), ("scoreboard", None),
         ("error_recall", None), ("terror", None), ("f_2", None),
     ],
@@ -228,3 +231,18 @@ def test_a_small_setting_beside_the_weights_is_no_domain(name: str, decimals: in
     rate = np.full(len(own["metric-:" + swarms.METRICS[0]]), 0.005)
     found = {n: v for n, v in own.items() if n.startswith("metric")}
     assert read_runs(pd.DataFrame(weights | {name: rate} | found)).domains == swarms.DOMAINS
+
+
+def test_columns_beside_metrics_and_what_trainers_log_are_neither_weights_nor_metrics() -> None:
+    own = swarms.table()
+    logged = {"train/learning_rate": 5e-5, "train/grad_norm": 1.5, "train_runtime": 60.0, "acc_stderr,none": 0.01}
+    rows = len(own["metric-:" + swarms.METRICS[0]])
+    renamed = {n.replace("metric-:", "eval/").replace("weight:", "weights/"): v for n, v in own.items()}
+    renamed = {n + "_loss" if n.startswith("eval/") else n: v for n, v in renamed.items()}
+    read = read_runs(pd.DataFrame(renamed | {n: np.full(rows, v) for n, v in logged.items()}))
+    assert read.domains == swarms.DOMAINS
+    assert len(read.metrics) == len(swarms.METRICS)
+    assert not any("stderr" in m for m in read.metrics)
+    as_train = {n.replace("weights/", "train/"): v for n, v in renamed.items()}
+    read = read_runs(pd.DataFrame(as_train | {n: np.full(rows, v) for n, v in logged.items()}))
+    assert read.domains == swarms.DOMAINS

@@ -96,3 +96,17 @@ def test_lists_in_cells_are_text() -> None:
 def test_spans_of_time_are_read_as_seconds() -> None:
     column = understand("t", pd.Series(pd.to_timedelta([1, 90], unit="s")))
     assert (column.kind, column.values.tolist(), column.how) == ("number", [1.0, 90.0], "read as seconds")
+
+
+@pytest.mark.parametrize("kind", ["timestamp[s]", "timestamp[ns]", "timestamp[us, tz=UTC]", "date32", "date64"])
+def test_dates_of_arrow_are_dates(kind: str) -> None:
+    pa = pytest.importorskip("pyarrow")
+    types = {"date32": pa.date32(), "date64": pa.date64(), "timestamp[us, tz=UTC]": pa.timestamp("us", tz="UTC")}
+    made = types.get(kind) or pa.timestamp(kind[10:12].strip("]"))
+    cells = pd.Series(
+        pd.arrays.ArrowExtensionArray(pa.array([0, None, 86400 * 365], pa.int64()).cast(pa.timestamp("s")).cast(made))
+    )
+    read = understand("day", cells)
+    assert read.kind == "date"
+    assert read.values.tolist()[::2] == [0.0, 86400.0 * 365]
+    assert read.missing.tolist() == [False, True, False]

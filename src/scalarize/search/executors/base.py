@@ -8,17 +8,15 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import random
 import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from scalarize.search.executors import checkpoints, states, storage
-from scalarize.utils import digests, seals, seeds
+from scalarize.utils import digests, seals
 from scalarize.utils.errors import DivergedError, RequestError, RunError
+from scalarize.utils.seeds import own_randomness
 from scalarize.weights.policy import Policy
 
 if TYPE_CHECKING:
@@ -160,7 +158,9 @@ def run_job(factory: LearnerFactory, job: Job, parent: dict[str, Any] | None) ->
         own = restored = states.numbers_of(learner, job.extras) if job.extras else {}
         if parent is not None:
             learner.load_state_dict(parent)
-            states.check_epoch("load_state_dict", learner.epoch, range(1, job.until_epoch + 1))
+            kept = parent.get("epoch")
+            if isinstance(kept, int) and learner.epoch < kept:
+                states.check_epoch("load_state_dict", learner.epoch, kept)
             restored = states.numbers_of(learner, job.extras) if job.extras else {}
         elif job.keep:
             states.check(learner.state_dict())  # before anything is trained
@@ -169,7 +169,7 @@ def run_job(factory: LearnerFactory, job: Job, parent: dict[str, Any] | None) ->
         try:
             learner.train(policy, job.until_epoch)
             seconds = time.perf_counter() - before
-            states.check_epoch(f"train(policy, {job.until_epoch})", learner.epoch, [job.until_epoch])
+            states.check_epoch(f"train(policy, {job.until_epoch})", learner.epoch, job.until_epoch)
             if restored != own:
                 states.check_numbers(job.extras, own, restored, states.numbers_of(learner, job.extras))
             measured = learner.evaluate(job.split)
@@ -181,26 +181,6 @@ def run_job(factory: LearnerFactory, job: Job, parent: dict[str, Any] | None) ->
     metrics = {t: float(measured[t]) for t in job.weights}
     outcome = Outcome(job.member, metrics, seconds, generation=job.generation)
     return outcome, states.check(learner.state_dict()) if job.keep else None
-
-
-@contextlib.contextmanager
-def own_randomness(seed: int) -> Iterator[None]:
-    """Seed the global generators of torch, numpy and Python inside the block, and restore them afterwards.
-
-    Threads share these generators, so only one of them is inside at a time.
-    """
-    import torch
-
-    with seeds.GENERATORS:
-        plain, arrays = random.getstate(), np.random.get_state()
-        with seeds.fork_rng(seed, [torch.device("cuda", k) for k in range(torch.cuda.device_count())]):
-            np.random.seed(seed % 2**32)
-            random.seed(seed)
-            try:
-                yield
-            finally:
-                random.setstate(plain)
-                np.random.set_state(arrays)
 
 
 def run_and_store(factory: LearnerFactory, job: Job) -> Outcome:

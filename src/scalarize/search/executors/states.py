@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import io
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -81,18 +81,18 @@ def _error(where: str, value: Any) -> RequestError:
     )
 
 
-def check_epoch(after: str, epoch: Any, right: Container[int]) -> None:
+def check_epoch(after: str, epoch: Any, right: Any) -> None:
     """Check that a learner counts its finished epochs, by which it goes on where another one stopped.
 
     Raises RequestError that says after what it does not.
 
-    >>> check_epoch("load_state_dict", 0, range(1, 3))
+    >>> check_epoch("load_state_dict", 0, 2)
     Traceback (most recent call last):
         ...
     scalarize.utils.errors.RequestError: the learner's epoch is 0 after load_state_dict: it must count finished \
 epochs, and be restored with the state
     """
-    if epoch not in right:
+    if epoch != right:
         raise RequestError(
             f"the learner's epoch is {epoch!r} after {after}: it must count finished epochs, and be restored with the "
             "state"

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalarize.search.mixture.directions import is_higher_better
+from scalarize.search.mixture.directions import is_beside, is_higher_better
 from scalarize.search.mixture.known import EMPTY, KEYS, OTHER, SIZES, STATES, STEPS, TOKENS, TUNED
 from scalarize.search.mixture.tables import Table
 from scalarize.utils.errors import RequestError
 
 WEIGHT_PREFIX = re.compile(r"^(?:config[./])?(?:weights?|ratios?|mixture|mix|proportions?|train)[:./_]", re.IGNORECASE)
+TRAIN_PREFIX = re.compile(r"^(?:config[./])?train[:./_]", re.IGNORECASE)
 METRIC_PREFIX = re.compile(r"^(?:summary[./])?(?:metrics?-?|evals?|val|valid|validation|test)[:./_]", re.IGNORECASE)
 TOTAL = 0.02  # weights of a row may sum to 1 give or take this, as printed
 ROUNDED = 1e-6  # sums of single precision
@@ -75,7 +76,7 @@ def understand(
     if not measured:
         left = [n for n in left if n.startswith(("metric:", "metric-:")) or _numeric(table.columns[n], blank=True)]
         measured = [n for n in left if METRIC_PREFIX.match(n)] if first is None else left
-        measured = measured or left
+        measured = [n for n in measured or left if n.startswith(("metric:", "metric-:")) or not is_beside(n)]
     if not measured:
         raise RequestError(
             f"{table.name}: finds no columns of metrics beside {_some(chosen)}; give a pattern as metrics"
@@ -107,12 +108,21 @@ def _matching(table: Table, names: Sequence[str], patterns: Sequence[str], optio
 def _weights(table: Table, free: list[str], numeric: list[str], first: Table | None) -> list[str]:
     """Columns with a prefix for weights; else the numbers of the first of two tables; else those that sum to 1."""
     prefixed = [n for n in free if WEIGHT_PREFIX.match(n) and is_higher_better(n) is None]
+    logged = [n for n in prefixed if TRAIN_PREFIX.match(n)]  # as trainers log what is no weight, too
+    if 0 < len(logged) < len(prefixed):
+        prefixed = [n for n in prefixed if n not in logged]
+    else:
+        prefixed = [n for n in prefixed if not (n in logged and _is_log(WEIGHT_PREFIX.sub("", n).lower()))]
     if first is not None:
         own = [n for n in numeric if n in first.columns]
         return [n for n in prefixed if n in first.columns] or own
     if prefixed:
         return prefixed
     return _summing_to_one([n for n in numeric if n.lower() not in TUNED and is_higher_better(n) is None], table)
+
+
+def _is_log(name: str) -> bool:
+    return is_beside(name) or name in {*OTHER, *TUNED, *STEPS, *TOKENS, "grad_norm"}
 
 
 def _summing_to_one(names: Sequence[str], table: Table) -> list[str]:

@@ -90,5 +90,7 @@ def seconds_of(dates: pd.Series[Any]) -> pd.Series[Any]:
     """Return seconds since 1970, float64."""
     import pandas as pd
 
+    if isinstance(dates.dtype, pd.ArrowDtype):  # whose arithmetic is not that of dates (pandas 3.1.1)
+        dates = pd.to_datetime(dates.astype(object), utc=True)
     start = pd.Timestamp(0, tz="UTC") if dates.dt.tz is not None else pd.Timestamp(0)
     return (dates - start).dt.total_seconds().astype("float64").reset_index(drop=True)
