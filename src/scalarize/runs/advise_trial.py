@@ -15,6 +15,7 @@ from scalarize.analysis.race_budget import Field
 from scalarize.methods import advised
 from scalarize.runs.advise import Pace
 from scalarize.runs.sampling_rows import LISTED, temperature, tempered_policy
+from scalarize.search import sameness
 from scalarize.search import search as find
 from scalarize.search.executors import states
 from scalarize.search.executors.base import LearnerFactory
@@ -124,8 +125,8 @@ class Trial:
         Raises RequestError if state and score are those of the first one: copies are no evidence.
         """
         if self.twin is None:
-            self.twin = states.copied(learner.state_dict()), score
-        elif self.twin[0] and score == self.twin[1] and states.same(self.twin[0], learner.state_dict(), exactly=True):
+            self.twin = sameness.copied(states.check(learner.state_dict())), score
+        elif self.twin[0] and score == self.twin[1] and sameness.difference(self.twin[0], learner.state_dict()) is None:
             raise RequestError(
                 "trainings with two seeds ended in the same state: the factory must pass its seed to all that is "
                 "random, or no gain can be told from luck"

@@ -16,7 +16,8 @@ from scalarize.search.driver import run_search
 from scalarize.search.entry import search
 from scalarize.search.executors.base import Executor, Job, LearnerFactory, Outcome
 from scalarize.search.executors.local import LocalExecutor
-from scalarize.search.learner_check import LearnerReport, check
+from scalarize.search.learner_check import check
+from scalarize.search.learner_report import LearnerReport
 from scalarize.search.progress import Progress
 from scalarize.search.result import SearchResult
 from scalarize.search.sampling import Spread

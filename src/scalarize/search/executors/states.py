@@ -1,4 +1,4 @@
-"""States of learners: can they be read back, do recipe numbers and epochs hold, are two the same?"""
+"""States of learners: can they be read back, do recipe numbers and epochs hold?"""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from scalarize.utils.errors import RequestError
 
 _PLAIN = (str, int, float, bool, complex, bytes, type(None))
-ROUNDING = 1e-4  # relative; sums in another order, on a GPU, are the same training
 SEARCHED = ("lr", "weight_decay", "momentum", "dampening", "eps", "alpha", "rho")  # what groups of optimisers hold
 
 
@@ -131,44 +128,3 @@ def check_numbers(extras: Mapping[str, float], own: Any, restored: Any, trained:
                 f"the learner trained with {key}={restored[key][0]:g}, its parent's, not with {value:g}: "
                 "load_state_dict restores the optimiser whole; set the searched numbers again after that"
             )
-
-
-def copied(value: Any) -> Any:
-    """Return a state that later training cannot change: optimisers go on in the tensors that they were given."""
-    if isinstance(value, Mapping):
-        return {key: copied(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [copied(inner) for inner in value]
-    return value.detach().clone() if hasattr(value, "detach") else value
-
-
-def same(a: Any, b: Any, exactly: bool = False, but: tuple[str, ...] = ()) -> bool:
-    """Return True if two states hold the same numbers, up to rounding unless ``exactly``."""
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return set(a) == set(b) and all(key in but or same(a[key], b[key], exactly) for key in a)
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return len(a) == len(b) and all(same(x, y, exactly) for x, y in zip(a, b, strict=True))
-    if _is_array(a) and _is_array(b):
-        x, y = _array(a), _array(b)
-        if x.shape != y.shape:
-            return False
-        size = float(np.abs(x[np.isfinite(x)]).max(initial=0.0)) if x.size else 0.0
-        return bool(np.allclose(x, y, rtol=0, atol=0 if exactly else ROUNDING * size, equal_nan=True))
-    return bool(a == b)
-
-
-def _is_array(value: Any) -> bool:
-    return not isinstance(value, bool | str | bytes) and (hasattr(value, "shape") or isinstance(value, int | float))
-
-
-def _array(value: Any) -> np.ndarray[Any, Any]:
-    if hasattr(value, "detach"):
-        dense = value.detach().cpu()
-        value = (dense.to_dense() if dense.is_sparse else dense).to(dtype=_double(dense)).numpy()
-    return np.asarray(value, dtype=np.complex128 if np.iscomplexobj(value) else np.float64)
-
-
-def _double(tensor: Any) -> Any:
-    import torch
-
-    return torch.complex128 if tensor.is_complex() else torch.float64

@@ -10,8 +10,8 @@ _HIGHER = {
     "acc", "accuracy", "accuracies", "bleu", "sacrebleu", "gleu", "chrf", "meteor", "comet", "cider", "rouge", "em",
     "score", "scores", "auc", "auroc", "auprc", "ap", "map", "ndcg", "mrr", "recall", "precision", "sensitivity",
     "specificity", "iou", "miou", "jaccard", "dice", "psnr", "ssim", "mcc", "matthews", "kappa", "spearman",
-    "spearmanr", "pearson", "pearsonr", "corr", "correlation", "likelihood", "loglikelihood", "elbo", "reward", "rewards", "success",
-    "winrate", "correct", "similarity",
+    "spearmanr", "pearson", "pearsonr", "corr", "correlation", "likelihood", "loglikelihood", "elbo", "reward",
+    "rewards", "success", "winrate", "correct", "similarity",
 }  # fmt: skip
 _LOWER = {
     "loss", "losses", "bpb", "bpc", "bits", "perplexity", "perplexities", "ppl", "nll", "entropy", "xent", "ce", "bce",
