@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
+
+import pytest
 import torch
 
 from scalarize.utils.seeds import derive, fork_rng
@@ -30,3 +34,26 @@ def test_nothing_is_kept_for_devices_that_are_not_there() -> None:
         with fork_rng(seed, [torch.device("cpu")]):
             pass
     assert len(torch.cuda._queued_calls) == waiting
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_process_that_is_forked_while_another_thread_seeds_can_seed_itself() -> None:
+    inside, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with fork_rng(0):
+            inside.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    inside.wait(60)
+    child = os.fork()
+    if child == 0:
+        threading.Timer(20, os._exit, [1]).start()  # it hangs
+        with fork_rng(1):
+            os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    done.set()
+    thread.join()
+    assert status == 0
