@@ -170,3 +170,9 @@ def test_targets_survive_json() -> None:
 
     for kind, (target, _, _) in tasks().items():
         assert Target.from_dict(json.loads(json.dumps(target.to_dict()))) == target, kind
+
+
+@pytest.mark.parametrize("large", [2e154, 5e153, 1e300])
+def test_numbers_whose_squares_have_no_sum_are_refused(large: float) -> None:
+    with pytest.raises(RequestError, match="too large to compute with"):
+        pose("b", pd.Series([0.0, large, 2.5] * 20), TableOptions())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MOST_WHOLE = 20  # distinct whole numbers up to which they are taken for classes, unless the user says else
 MOST_CLASSES = 100  # words up to which they are classes
-LARGEST = 1e300  # squares of larger numbers are not finite in double precision
+LARGEST = 1e150  # sums of the squares of larger numbers are not finite in double precision
 CLASSES = ("binary", "classes", "ordinal")
 
 
