@@ -12,6 +12,8 @@ import torch
 
 from scalarize.utils.errors import RequestError
 from scalarize.workloads.table import reading
+from scalarize.workloads.table.cells import understand
+from scalarize.workloads.table.encodings import Number
 from scalarize.workloads.table.fitted import FittedTable
 from scalarize.workloads.table.options import TableOptions
 from scalarize.workloads.table.own_table import OwnTable
@@ -310,3 +312,18 @@ def test_a_column_of_new_rows_that_holds_nothing_is_missing() -> None:
     row = pd.DataFrame({"x": [None], "farad": [None], "size": [None], "day": [None]})
     assert bool(torch.isfinite(fitted.inputs(row)).all())
     torch.testing.assert_close(fitted.inputs(row.astype(str).replace("None", "")), fitted.inputs(row))
+
+
+def test_a_column_that_is_constant_but_for_rounding_has_no_scale() -> None:
+    column = understand("c", pd.Series([0.1] * 30 + [0.2]))
+    number = Number.fit(column, np.arange(30))
+    assert number.numbers(column)[0].tolist() == [0.0] * 31
+
+
+def test_an_input_too_far_from_all_training_rows_is_named() -> None:
+    cells = pd.DataFrame({"x": RNG.normal(size=N), "far": RNG.normal(size=N), "y": RNG.normal(size=N)})
+    cells.loc[N - 1, "far"] = 1e60
+    cells["part"] = ["validation"] * 40 + ["train"] * (N - 80) + ["test"] * 40
+    table = OwnTable(reading.from_frame(cells), ("y",), TableOptions.read({"split_column": "part"}))
+    with pytest.raises(RequestError, match=f"row {N} holds numbers too far from those of the training rows"):
+        table.data(SETTINGS)

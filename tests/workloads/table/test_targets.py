@@ -176,3 +176,9 @@ def test_targets_survive_json() -> None:
 def test_numbers_whose_squares_have_no_sum_are_refused(large: float) -> None:
     with pytest.raises(RequestError, match="too large to compute with"):
         pose("b", pd.Series([0.0, large, 2.5] * 20), TableOptions())
+
+
+def test_a_value_beyond_all_training_rows_is_refused_where_no_number_can_hold_it() -> None:
+    target, values = pose("b", pd.Series([0.0, 1e-65, 2.5e-65] * 20 + [1.0]), TableOptions())
+    with pytest.raises(RequestError, match="'b': 1 in row 61 is too far from the training rows"):
+        target.fitted(values, ROWS[:60]).prepared(values)

@@ -17,6 +17,7 @@ from scalarize.workloads.table.cells import TRUTH, Column, Kind, understand
 if TYPE_CHECKING:
     import pandas as pd
 
+ROUNDED = 16 * float(np.finfo(np.float64).eps)
 MOST_KNOWN = 255  # categories of a column that are told apart; the rarest share code 0
 YEAR, WEEK, DAY = 365.2425 * 86400.0, 7 * 86400.0, 86400.0
 # Why not a library's encoders: a saved model must load without running code from disk, and scikit-learn and skrub keep
@@ -47,6 +48,8 @@ class Number:
         known = values[~np.isnan(values)]
         mean = float(known.mean()) if len(known) else 0.0
         deviation = float(np.sqrt(((known - mean) ** 2).mean())) if len(known) else 0.0
+        if deviation <= ROUNDED * abs(mean):  # constant: the mean of equal numbers is theirs but for rounding
+            deviation = 0.0
         gone = bool(np.isnan(values).any()) and len(known) > 0
         return cls(column.name, mean, deviation or math.inf, gone, column.truth)
 
@@ -172,8 +175,9 @@ def matrices(
         (category.codes(columns[category.name]) for category in categories),
     )
     for at, values in enumerate(prepared):
-        for matrix, part in zip(found, parts, strict=True):
-            matrix[:, at] = values[part]
+        with np.errstate(over="ignore"):  # infinite: the callers name the row
+            for matrix, part in zip(found, parts, strict=True):
+                matrix[:, at] = values[part]
     for k in range(len(found)):  # one by one, so that only one is there twice
         found[k] = np.ascontiguousarray(found[k])
     return found

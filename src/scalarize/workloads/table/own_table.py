@@ -169,6 +169,9 @@ class OwnTable:
         """Return tensors by domain and split."""
         places = [(name, split, part) for name, own in rows.items() for split, part in own.parts.items()]
         inputs = encodings.matrices(fitted.encodings, self.columns, [part for *_, part in places])
+        for (*_, part), matrix in zip(places, inputs, strict=True):
+            if len(wild := np.flatnonzero(~np.isfinite(matrix).all(axis=1))):
+                raise RequestError(f"row {part[wild[0]] + 1} holds numbers too far from those of the training rows")
         prepared = {t.name: t.prepared(v) for t, v in zip(fitted.targets, self.values, strict=True)}
         known = {t.name: ~np.isnan(v) for t, v in zip(fitted.targets, self.values, strict=True)}
         partly = {name: mask for name, mask in known.items() if not mask.all()}

@@ -64,7 +64,12 @@ class Target:
             return np.where(there, values, 0).astype(np.float32)
         moved = np.log1p(values) if self.kind == "log" else values
         # In double precision: what is left of 1.7e12 + 3 in single precision is 1.7e12.
-        return np.where(there, (moved - self.centre) / self.scale, 0).astype(np.float32)
+        with np.errstate(over="ignore"):
+            found = np.where(there, (moved - self.centre) / self.scale, 0).astype(np.float32)
+        if len(wild := np.flatnonzero(~np.isfinite(found))):
+            told = f"{values[wild[0]]:.3g} in row {wild[0] + 1}"
+            raise RequestError(f"target {self.name!r}: {told} is too far from the training rows to compute with")
+        return found
 
     def undo_target(self, prepared: np.ndarray) -> np.ndarray:
         """Return prepared targets (N,) in the user's units, float64; of classes, their places."""
