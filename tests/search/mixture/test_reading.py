@@ -235,7 +235,7 @@ def test_a_small_setting_beside_the_weights_is_no_domain(name: str, decimals: in
 
 def test_columns_beside_metrics_and_what_trainers_log_are_neither_weights_nor_metrics() -> None:
     own = swarms.table()
-    logged = {"train/learning_rate": 5e-5, "train/grad_norm": 1.5, "train_runtime": 60.0, "acc_stderr,none": 0.01}
+    logged = {"train/learning_rate": 5e-5, "train/grad_norm": 1.5, "train_runtime": 60.0, "eval/acc_stderr,none": 0.01}
     rows = len(own["metric-:" + swarms.METRICS[0]])
     renamed = {n.replace("metric-:", "eval/").replace("weight:", "weights/"): v for n, v in own.items()}
     renamed = {n + "_loss" if n.startswith("eval/") else n: v for n, v in renamed.items()}
@@ -243,6 +243,7 @@ def test_columns_beside_metrics_and_what_trainers_log_are_neither_weights_nor_me
     assert read.domains == swarms.DOMAINS
     assert len(read.metrics) == len(swarms.METRICS)
     assert not any("stderr" in m for m in read.metrics)
+    assert any("stand" in note and "acc_stderr,none" in note for note in read.notes)
     as_train = {n.replace("weights/", "train/"): v for n, v in renamed.items()}
     read = read_runs(pd.DataFrame(as_train | {n: np.full(rows, v) for n, v in logged.items()}))
     assert read.domains == swarms.DOMAINS

@@ -33,6 +33,14 @@ class Meaning:
     step: str | None
     state: str | None
     key: str | None
+    beside: tuple[str, ...] = ()  # columns left out: spreads, times and numbers of samples of metrics
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left out, in words."""
+        if not self.beside:
+            return []
+        return [f"no metrics, but what stands beside them: {_some(self.beside)} (name them as metrics to keep them)"]
 
 
 def understand(
@@ -72,11 +80,12 @@ def understand(
             f"(columns: {_some(table.columns)})"
         )
     left = [n for n in free if n not in chosen]
-    measured = _matching(table, left, metrics, "metrics")
+    measured, beside = _matching(table, left, metrics, "metrics"), list[str]()
     if not measured:
         left = [n for n in left if n.startswith(("metric:", "metric-:")) or _numeric(table.columns[n], blank=True)]
         measured = [n for n in left if METRIC_PREFIX.match(n)] if first is None else left
-        measured = [n for n in measured or left if n.startswith(("metric:", "metric-:")) or not is_beside(n)]
+        beside = [n for n in measured or left if is_beside(n) and not n.startswith(("metric:", "metric-:"))]
+        measured = [n for n in measured or left if n not in beside]
     if not measured:
         raise RequestError(
             f"{table.name}: finds no columns of metrics beside {_some(chosen)}; give a pattern as metrics"
@@ -84,7 +93,8 @@ def understand(
     named = dict(zip(_short(measured, METRIC_PREFIX), measured, strict=True))
     better = frozenset(m for m, c in named.items() if _is_higher(table, m, c, higher, lower))
     domains = dict(zip(_short(chosen, WEIGHT_PREFIX), chosen, strict=True))
-    return Meaning(domains, named, better, special["size"], special["tokens"], special["step"], special["state"], key)
+    size, tokens, step, state = (special[kind] for kind in ("size", "tokens", "step", "state"))
+    return Meaning(domains, named, better, size, tokens, step, state, key, tuple(beside))
 
 
 def _special(table: Table, given: str | None, known: set[str]) -> str | None:

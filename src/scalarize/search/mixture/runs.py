@@ -87,6 +87,7 @@ def read_runs(
     )  # fmt: skip
     if domains is not None:
         _same_domains(table, meaning.weights, domains)
+    notes += meaning.notes
     keep = _finished(table, meaning, notes)
     order = list(domains or meaning.weights)
     w = _weight_rows(table, [meaning.weights[d] for d in order], keep, normalise, notes)
