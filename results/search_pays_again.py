@@ -17,10 +17,10 @@ HEAD = """# When does searching task weights pay? Later units
 `python results/when_search_pays.py run --first {first}`, then `table --first {first}`.
 
 The units {first} to {last} of `rand-hie` and its sites, measured after
-[the page of the earlier ones](when-search-pays.md) had been written and by the same code; its own cells were lost with
-the machine that they lay on, so the two cannot be joined. Nothing was chosen in between: what a few of many intervals
-showed there by chance should not show here again. Units are seeds, with the same ten splits of the data; all else is
-as on that page."""
+[the page of the earlier ones](when-search-pays.md) had been written and by the same code; the cells of that page were
+lost with the machine that they lay on, so the two cannot be joined. Nothing was chosen in between: what a few of many
+intervals showed there by chance should not show here again. Units are seeds, with the same ten splits of the data; all
+else is as on that page."""
 TIME = """## Machine time
 
 {used:.2f} core hours; the earlier page has {before:.2f} of the 16 that were allocated."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import uuid
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,17 @@ class OptimizerNotRestored(Good):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.lr)
+
+
+class NamedAnew(OptimizerNotRestored):
+    """Keeps a name of its own, which no comparison may take for noise."""
+
+    def __init__(self, seed: int, lr: float = 1e-2) -> None:
+        super().__init__(seed, lr)
+        self.run = uuid.uuid4().hex
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "run": self.run}
 
 
 class OwnGenerator(Good):
@@ -180,6 +192,7 @@ FOUND = [
     (NotRestored, "epoch is 0 after load_state_dict of a state of epoch 1"),
     (ModelNotRestored, "ends elsewhere than one that was never stopped"),
     (OptimizerNotRestored, "ends elsewhere than one that was never stopped"),
+    (NamedAnew, "ends elsewhere than one that was never stopped"),
     (OwnGenerator, "ends elsewhere than one that was never stopped"),
     (OneEpochACall, r"train\(policy, 2\) trains no further"),
     (UntilIsMore, r"epoch is 3 after train\(policy, 2\)"),

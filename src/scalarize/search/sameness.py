@@ -42,9 +42,11 @@ def difference(a: Any, b: Any, tolerance: float = 0.0, swapped: Swapped = None) 
 
 
 def gap(a: Any, b: Any) -> float:
-    """Return the Euclidean distance of all numbers of two states; infinity if they hold others than each other."""
+    """Return the Euclidean distance of all numbers of two states; infinity if one has numbers that the other lacks."""
     total = 0.0
     for _, x, y in _leaves(a, b):
+        if isinstance(x, str | bytes | bool) and isinstance(y, str | bytes | bool):
+            continue  # names of runs and the like are no distance
         if _is_array(x) and _is_array(y) and (p := _array(x)).shape == (q := _array(y)).shape:
             apart = np.abs(p - q)
             total += float((apart[np.isfinite(apart)] ** 2).sum())

@@ -13,7 +13,7 @@ from scalarize.workloads.table.options import IGNORE, TableOptions
 
 EXACT = 2.0**53  # whole numbers beyond it are rounded
 LOOKED_AT = 1000  # cells that mostly show already that a column is no id
-LARGEST = 1e150  # its square is finite in double precision
+LARGEST = 1e150  # of inputs and targets: the sum of squares is finite in double precision
 PERSON = re.compile(r"person|patient|subject|customer|user|client|household|school|student|visitor", re.IGNORECASE)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from scalarize.utils.errors import RequestError
 from scalarize.workloads.table import kept
 from scalarize.workloads.table.cells import Column, understand
+from scalarize.workloads.table.inputs import LARGEST
 from scalarize.workloads.table.options import MISSING_WORDS, TableOptions
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 MOST_WHOLE = 20  # distinct whole numbers up to which they are taken for classes, unless the user says else
 MOST_CLASSES = 100  # words up to which they are classes
-LARGEST = 1e150  # sums of the squares of larger numbers are not finite in double precision
 CLASSES = ("binary", "classes", "ordinal")
 
 
